@@ -1,0 +1,121 @@
+"""Small real servers on loopback that stand in for UptimeKuma, Sentry and e-mail."""
+
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """What a stand-in received, and how it answers; both may be read at any time."""
+
+    port: int
+    status: int = 200
+    answer: bytes = b'{"ok": true}'
+    delay: float = 0.0  # seconds before it answers
+    statuses: list[int] = field(default_factory=list)  # of the first answers, if any
+    requests: list[Received] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_for(self, count: int, seconds: float = 5.0) -> list[Received]:
+        """The requests once *count* arrived; fails the test when they do not."""
+        until = time.monotonic() + seconds
+        while len(self.requests) < count and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(self.requests) >= count, f"{len(self.requests)} of {count} arrived"
+        return self.requests
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server on a free port of 127.0.0.1 that notes what it receives."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._take()
+
+        def do_POST(self) -> None:
+            self._take()
+
+        def _take(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            url = urlsplit(self.path)
+            server.requests.append(
+                Received(
+                    self.command,
+                    url.path,
+                    parse_qsl(url.query, keep_blank_values=True),
+                    {k.lower(): v for k, v in self.headers.items()},
+                    self.rfile.read(length),
+                )
+            )
+            status = server.statuses.pop(0) if server.statuses else server.status
+            stopped.wait(server.delay)
+            try:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(server.answer)))
+                self.end_headers()
+                self.wfile.write(server.answer)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the caller did not wait, which is what some tests are about
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing; a test's output is the test's."""
+
+    stopped = threading.Event()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(http.server_address[1])
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        stopped.set()
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+def closed_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def envelope_items(request: Received) -> list[tuple[dict[str, Any], Any]]:
+    """The items of a Sentry envelope: pairs of item header and payload."""
+    body = request.body
+    if request.headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    lines = body.split(b"\n")[1:]
+    pairs = zip(lines[::2], lines[1::2], strict=False)
+    return [(json.loads(head), json.loads(load)) for head, load in pairs if head]

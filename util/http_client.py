@@ -1,0 +1,60 @@
+"""The e-mail service: where the daily figures are delivered."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from util.errors import DeliveryError
+
+PORT = 3010
+PATH = "/fpp-daily-analytics"
+TIMEOUT = timedelta(seconds=30)
+
+
+def daily_url(base_url: str) -> str:
+    """Where *base_url* means: as given with a scheme, else that host's own address."""
+    base_url = base_url.strip()
+    return base_url if "://" in base_url else f"http://{base_url}:{PORT}{PATH}"
+
+
+def send_daily(
+    base_url: str,
+    key: str,
+    figures: Mapping[str, Any],
+    *,
+    timeout: timedelta = TIMEOUT,
+) -> None:
+    """Post *figures* as JSON to the e-mail service, authorized by *key*.
+
+    Raises DeliveryError, a sentence without the key or the address, when the service
+    cannot be reached, is silent for *timeout*, or answers anything but 2xx.
+    """
+    seconds = timeout.total_seconds()
+    try:
+        answer = httpx.post(
+            daily_url(base_url),
+            json=dict(figures),
+            # As bytes: a key may hold characters that headers otherwise refuse.
+            headers={b"Authorization": b"Bearer " + key.strip().encode()},
+            timeout=seconds,
+        )
+    except httpx.ConnectError:
+        raise DeliveryError("The e-mail service cannot be reached") from None
+    except httpx.TimeoutException:
+        raise DeliveryError(
+            f"The e-mail service did not answer within {seconds:g} s"
+        ) from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise DeliveryError(
+            "BEA_BASE_URL is neither a host name nor an http(s) address"
+        ) from None
+    except httpx.LocalProtocolError:
+        raise DeliveryError(
+            "The request to the e-mail service cannot be sent: check BEA_SECRET_KEY"
+        ) from None
+    except httpx.HTTPError:
+        raise DeliveryError("The e-mail service broke off the connection") from None
+    if not answer.is_success:
+        raise DeliveryError(f"The e-mail service answered {answer.status_code}")
