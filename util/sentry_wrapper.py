@@ -90,8 +90,10 @@ def init(
                 DedupeIntegration(),
                 ModulesIntegration(),
             ],
-            send_default_pii=False,
+            # send_default_pii stays unset, which means no and, unlike False, is not
+            # deprecated.
             include_local_variables=False,
+            spotlight=False,
             max_request_body_size="never",
             auto_session_tracking=False,
             send_client_reports=False,
@@ -128,7 +130,7 @@ def capture_error(
         scope.set_tag("component", context.component)
         scope.set_tag("action", context.action)
         scope.set_tag("severity", severity.value)
-        scope.set_tag("expected", isinstance(error, FppError))
+        scope.set_tag("expected", "yes" if isinstance(error, FppError) else "no")
         scope.set_context("details", clean_value(context.extra))
         scope.capture_exception(error)
 
