@@ -1,0 +1,67 @@
+"""Behaviour: where visitors go, what they do, where they come from, which rooms vote."""
+
+import polars as pl
+
+from calculations.shapes import TOP, beside, largest, named, series, tally
+
+SOURCES = {
+    "Teams": r"teams\.",
+    "Google Ads": r"ads\.|google_ads",
+    "Google Search": r"www\.google\.com",
+    "Free Planning Poker": r"free-planning-poker\.com",
+    "CV": "cv",
+    "Email": "email",
+    "GitHub": r"github\.com",
+    "Bing": r"bing\.com",
+}
+"""Category -> the pattern to search for; the first that is found takes the source."""
+
+OTHER = "Other"
+
+
+def behaviour(
+    page_views: pl.LazyFrame,
+    events: pl.LazyFrame,
+    votes: pl.LazyFrame,
+    rooms: pl.LazyFrame,
+) -> pl.LazyFrame:
+    """One row shaped like Behaviour."""
+    return beside(
+        series("routes", named(tally(page_views, "route")).sort("key")),
+        series("events", largest(named(tally(events, "event")))),
+        series("sources", largest(sources(page_views))),
+        series("rooms", largest(busy_rooms(votes, rooms), top=TOP)),
+    )
+
+
+def sources(page_views: pl.LazyFrame) -> pl.LazyFrame:
+    """Page views per source category (``key``, ``count``); OTHER is always there.
+
+    Patterns meet each different source once, not each page view.
+    """
+    found = tally(page_views, "source").drop_nulls("key")
+    source = pl.col("key").cast(pl.String)
+    category = pl.coalesce(
+        pl.when(source.str.contains(pattern)).then(pl.lit(name))
+        for name, pattern in SOURCES.items()
+    ).fill_null(OTHER)
+    always = pl.LazyFrame(
+        {"key": [OTHER], "count": [0]},
+        schema={"key": pl.String, "count": pl.get_index_type()},
+    )
+    return (
+        pl.concat([found.select(category.alias("key"), "count"), always])
+        .group_by("key")
+        .agg(pl.col("count").sum())
+    )
+
+
+def busy_rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
+    """Votes per room name (``key``, ``count``); rooms that are gone have none."""
+    names = rooms.select(pl.col("id").cast(pl.Int64), "name")
+    counts = tally(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
+    return named(
+        counts.join(names, left_on="key", right_on="id", how="left").select(
+            "count", key="name"
+        )
+    )

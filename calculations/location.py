@@ -1,0 +1,27 @@
+"""Location and user agent: where users are, and what they use."""
+
+import polars as pl
+
+from calculations.shapes import TOP, beside, largest, named, series, tally
+
+
+def location(users: pl.LazyFrame) -> pl.LazyFrame:
+    """One row shaped like LocationAndUserAgent."""
+    regions = places(users, "region")
+    countries = regions.group_by(key="country").agg(pl.col("count").sum())
+    return beside(
+        *(
+            series(name, largest(named(tally(users, name))))
+            for name in ("device", "os", "browser")
+        ),
+        series("country", largest(named(countries), top=TOP)),
+        series("country_region", largest(regions, "country", "region", top=TOP)),
+        series(
+            "country_city", largest(places(users, "city"), "country", "city", top=TOP)
+        ),
+    )
+
+
+def places(users: pl.LazyFrame, place: str) -> pl.LazyFrame:
+    """Users per country and *place*, nulls as they are: ``country``, *place*, ``count``."""
+    return users.group_by("country", place).agg(count=pl.len())

@@ -1,0 +1,20 @@
+"""Room statistics: how one room votes."""
+
+import polars as pl
+
+from calculations.shapes import mean, ratio, total
+
+
+def room_stats(votes: pl.LazyFrame, room_id: int) -> pl.LazyFrame:
+    """One row shaped like RoomStats; zeros for a room without votes. Seconds."""
+    return votes.filter(pl.col("room_id") == room_id).select(
+        votes=pl.len().cast(pl.Int64),
+        duration=mean("duration"),
+        estimations=total("amount_of_estimations"),
+        estimations_per_vote=ratio(total("amount_of_estimations"), pl.len()),
+        avg_min_estimation=mean("min_estimation"),
+        avg_avg_estimation=mean("avg_estimation"),
+        avg_max_estimation=mean("max_estimation"),
+        spectators=total("amount_of_spectators"),
+        spectators_per_vote=ratio(total("amount_of_spectators"), pl.len()),
+    )

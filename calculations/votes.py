@@ -1,0 +1,47 @@
+"""Votes: how many, how long, how far apart the estimates lie."""
+
+import calendar
+
+import polars as pl
+
+from calculations.period import Period
+from calculations.shapes import beside, mean, series, tally, total
+
+WEEKDAYS = dict(enumerate(calendar.day_name, start=1))
+
+
+def votes(
+    votes: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
+) -> pl.LazyFrame:
+    """One row shaped like Votes. Durations are minutes; the source stores seconds."""
+    totals = votes.select(
+        total_votes=pl.len().cast(pl.Int64),
+        total_estimations=total("amount_of_estimations"),
+        avg_estimations_per_vote=mean("amount_of_estimations"),
+        avg_spectators_per_vote=mean("amount_of_spectators"),
+        avg_duration_per_vote=mean("duration") / 60,
+        avg_estimation=mean("avg_estimation"),
+        avg_min_estimation=mean("min_estimation"),
+        avg_max_estimation=mean("max_estimation"),
+    )
+    return beside(
+        totals,
+        series("weekday_counts", weekdays(votes, period)),
+        series("estimation_counts", values(estimations)),
+    )
+
+
+def weekdays(votes: pl.LazyFrame, period: Period) -> pl.LazyFrame:
+    """Votes per weekday name (``key``, ``count``), Monday first, days that occur."""
+    days = tally(votes.select(day=period.day_of("voted_at")), "day").drop_nulls("key")
+    return (
+        days.group_by(pl.col("key").dt.weekday())
+        .agg(pl.col("count").sum())
+        .sort("key")
+        .with_columns(pl.col("key").replace_strict(WEEKDAYS, return_dtype=pl.String))
+    )
+
+
+def values(estimations: pl.LazyFrame) -> pl.LazyFrame:
+    """Estimations per value (``key``, ``count``), ascending, without spectators."""
+    return tally(estimations, "estimation").drop_nulls("key").sort("key")

@@ -1,0 +1,89 @@
+"""Behaviour: routes, events, sources and rooms."""
+
+import pytest
+
+from calculations.analytics import answer
+from calculations.behaviour import behaviour
+from calculations.results import Behaviour
+from tests.calculations.oracle import Rows
+from tests.calculations.tables import frame, vote
+
+
+def figures(
+    page_views: Rows | None = None,
+    events: Rows | None = None,
+    votes: Rows | None = None,
+    rooms: Rows | None = None,
+) -> Behaviour:
+    return answer(
+        Behaviour,
+        behaviour(
+            frame("page_views", page_views or []),
+            frame("events", events or []),
+            frame("votes", votes or []),
+            frame("rooms", rooms or []),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "category"),
+    [
+        ("https://teams.microsoft.com", "Teams"),
+        ("teamsx", "Other"),
+        ("ads.example.com", "Google Ads"),
+        ("google_ads", "Google Ads"),
+        ("https://www.google.com/search", "Google Search"),
+        ("https://www.google.de/", "Other"),
+        ("https://free-planning-poker.com/room", "Free Planning Poker"),
+        ("my cv.pdf", "CV"),
+        ("CV", "Other"),
+        ("email", "Email"),
+        ("newsletter-email-7", "Email"),
+        ("https://github.com/x", "GitHub"),
+        ("https://www.bing.com/", "Bing"),
+        ("teams.github.com", "Teams"),
+        ("ads.bing.com", "Google Ads"),
+        ("", "Other"),
+        ("first line\nhttps://bing.com", "Bing"),
+    ],
+)
+def test_the_first_pattern_found_takes_the_source(source: str, category: str) -> None:
+    """Patterns are searched for, case matters, and their order decides."""
+    got = figures([{"source": source}]).sources
+    assert got == {"Other": 0} | {category: 1}
+
+
+def test_page_views_without_a_source_are_not_counted() -> None:
+    """Other is there all the same."""
+    assert figures([{"route": "HOME"}]).sources == {"Other": 0}
+
+
+def test_routes_are_sorted_by_name_and_events_by_number() -> None:
+    """Equal numbers are ordered by name."""
+    got = figures(
+        [{"route": route} for route in ("ROOM", "HOME", "ROOM")],
+        [{"event": event} for event in ("C", "B", "A", "B")],
+    )
+    assert list(got.routes.items()) == [("HOME", 1), ("ROOM", 2)]
+    assert list(got.events.items()) == [("B", 2), ("A", 1), ("C", 1)]
+
+
+def test_rooms_that_are_gone_or_have_no_name_are_unknown() -> None:
+    """They add up with a room that is really called so; names used twice as well."""
+    rooms: Rows = [
+        {"id": 1, "name": "daily"},
+        {"id": 2, "name": None},
+        {"id": 3, "name": "Unknown"},
+        {"id": 4, "name": "daily"},
+    ]
+    votes = [vote(room_id=room) for room in (1, 2, 3, 4, 5, 5)]
+    got = figures(votes=votes, rooms=rooms).rooms
+    assert list(got.items()) == [("Unknown", 4), ("daily", 2)]
+
+
+def test_only_the_forty_largest_rooms_are_listed() -> None:
+    """Of 41 rooms with one vote each, the last by name is left out."""
+    rooms: Rows = [{"id": n, "name": f"room {n:02}"} for n in range(41)]
+    got = figures(votes=[vote(room_id=n) for n in range(41)], rooms=rooms).rooms
+    assert list(got) == [f"room {n:02}" for n in range(40)]

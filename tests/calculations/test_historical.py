@@ -1,0 +1,108 @@
+"""Historical: listed days, running sums and moving averages."""
+
+from datetime import date, timedelta
+
+from calculations.analytics import answer
+from calculations.historical import historical
+from calculations.period import Period
+from calculations.results import Day, Result
+from tests.calculations.oracle import Rows
+from tests.calculations.tables import EMPTY, at, frame, period
+
+
+class History(Result):
+    historical: list[Day]
+
+
+def days(when: Period | None = None, **rows: Rows) -> list[Day]:
+    frames = {
+        name: frame(name, rows.get(name, [])) for name in EMPTY if name != "events"
+    }
+    return answer(History, historical(**frames, period=when or period())).historical
+
+
+def test_every_working_day_up_to_today_has_a_row() -> None:
+    """From Monday 3 June to Monday 10 June 2024 there are six."""
+    got = days(period(now=at("2024-06-10 00:00")))
+    assert [day.date.isoformat() for day in got] == [
+        "2024-06-03",
+        "2024-06-04",
+        "2024-06-05",
+        "2024-06-06",
+        "2024-06-07",
+        "2024-06-10",
+    ]
+
+
+def test_weekends_neither_count_nor_carry_over() -> None:
+    """A page view on Saturday is in no day's figures and in no running sum."""
+    views: Rows = [
+        {"viewed_at": at(moment)}
+        for moment in ("2024-06-07 23:59:59", "2024-06-08 00:00", "2024-06-10 00:00")
+    ]
+    got = days(period(now=at("2024-06-10 12:00")), page_views=views)
+    assert [(day.page_views, day.acc_page_views) for day in got[-2:]] == [
+        (1, 1),
+        (1, 2),
+    ]
+
+
+def test_each_count_has_its_own_timestamp() -> None:
+    """Users by creation, rooms by first use, the others by when they happened."""
+    moment = at("2024-06-04 10:00")
+    got = days(
+        period(now=at("2024-06-04 12:00")),
+        users=[{"created_at": moment}],
+        page_views=[{"viewed_at": moment}] * 2,
+        rooms=[{"id": 1, "first_used_at": moment}] * 3,
+        estimations=[{"estimated_at": moment}] * 4,
+        votes=[{"voted_at": moment}] * 5,
+    )[-1]
+    assert (got.new_users, got.page_views, got.rooms, got.estimations, got.votes) == (
+        1,
+        2,
+        3,
+        4,
+        5,
+    )
+
+
+def test_the_moving_average_starts_on_the_thirtieth_listed_day() -> None:
+    """One vote on the first day: 1/30 on the 30th listed day, gone on the 31st."""
+    got = days(period(), votes=[{"voted_at": at("2024-06-03 10:00")}])
+    averages = [day.ma_votes for day in got[28:31]]
+    assert averages == [None, 0.03, 0.0]
+
+
+def test_days_change_at_midnight_over_daylight_saving() -> None:
+    """Berlin's midnight is 22:00 UTC on 25 October 2024 and 23:00 on the 27th."""
+    moments = [
+        "2024-10-24 21:59:59",
+        "2024-10-24 22:00:00",
+        "2024-10-27 22:59:59",
+        "2024-10-27 23:00:00",
+    ]
+    got = days(
+        period(date(2024, 10, 24), at("2024-10-29 00:00"), "Europe/Berlin"),
+        page_views=[{"viewed_at": at(moment)} for moment in moments],
+    )
+    assert {day.date.isoformat(): day.page_views for day in got} == {
+        "2024-10-24": 1,
+        "2024-10-25": 1,
+        "2024-10-28": 1,
+        "2024-10-29": 0,
+    }
+
+
+def test_today_is_the_zones() -> None:
+    """At 22:30 UTC it is already tomorrow in Berlin."""
+    now = at("2024-06-04 22:30")
+    assert days(period(now=now))[-1].date == date(2024, 6, 4)
+    assert days(period(now=now, zone="Europe/Berlin"))[-1].date == date(2024, 6, 5)
+
+
+def test_a_start_in_the_future_lists_no_days() -> None:
+    """Tomorrow is in the future, today is not."""
+    today = period().today
+    assert days(period(start=today + timedelta(days=1))) == []
+    assert len(days(period(start=today))) == 1
