@@ -1,0 +1,39 @@
+# Every command sets up what it needs first; none needs anything but make and a network.
+PYTHON := .venv/bin/python
+SETUP := @scripts/bootstrap
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench setup clean
+
+help: ## List these commands
+	@echo 'Usage: make COMMAND'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Show the statistics of a sample database, served by the real API (Ctrl-C stops it)
+	$(SETUP)
+	@exec $(PYTHON) -m demo
+
+test: ## Run every check and test; installs MariaDB for them where that is possible
+	$(SETUP)
+	@scripts/test-services
+	@$(MAKE) --no-print-directory check
+	@echo '▸ Running the tests (it may take a few minutes)'
+	@PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" $(PYTHON) -m pytest
+
+check: ## Check format, lint and types only
+	$(SETUP)
+	@echo '▸ Checking format, lint and types'
+	@$(PYTHON) -m ruff format --check --quiet .
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m mypy --no-error-summary .
+
+bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample
+	$(SETUP)
+	@exec $(PYTHON) -m bench
+
+setup: ## Only set up: uv, Python and the packages
+	$(SETUP)
+
+clean: ## Remove all that these commands made (data/ stays)
+	rm -rf .demo .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
