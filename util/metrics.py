@@ -92,6 +92,12 @@ class ApiMetrics(Metrics):
             buckets=BUCKETS,
             registry=self.registry,
         )
+        # Of its own, since a series that appears with its first error does not rise.
+        self.errors = Counter(
+            "fpp_errors_total",
+            "Requests answered with a server error, except 503 without a read model.",
+            registry=self.registry,
+        )
         self.failed_logins = Counter(
             "fpp_failed_logins_total",
             "Requests with a missing or wrong token.",
@@ -110,6 +116,8 @@ class ApiMetrics(Metrics):
         method = method if method in METHODS else "OTHER"
         labels = (route or UNMATCHED, method, str(status))
         self._requests.labels(*labels).observe(took.total_seconds())
+        if status >= 500 and status != 503:
+            self.errors.inc()
 
 
 class UpdaterMetrics(Metrics):

@@ -57,6 +57,16 @@ def test_requests_are_counted_by_template_method_and_status() -> None:
     assert "fpp_rate_limited_total 0.0" in text
 
 
+@pytest.mark.parametrize(
+    ("status", "errors"), [(200, 0), (404, 0), (500, 1), (502, 1), (503, 0)]
+)
+def test_server_errors_are_counted_apart(status: int, errors: int) -> None:
+    """503 before the first sync is expected and has its own alert."""
+    metrics = ApiMetrics(EMPTY)
+    metrics.observe("/", "GET", status, timedelta(milliseconds=1))
+    assert f"fpp_errors_total {errors}.0" in _text(metrics)
+
+
 def test_the_snapshot_and_the_runs_are_told_as_instants_and_sizes() -> None:
     """Every figure of the read model, per table where it is one."""
     values = dict(
