@@ -1,0 +1,222 @@
+"""``make demo``: a sample database, mirrored by the real updater, served by the real API."""
+
+import argparse
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo import answers, source
+from demo.errors import DemoError
+from demo.processes import PROJECT, Program, finish, free_port, running
+from demo.stopping import Stop
+from util.errors import Stopped
+
+HOST = "127.0.0.1"
+START_SECONDS = 60
+TOKEN_BYTES = 24
+
+type Running = AbstractContextManager[Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Where the demonstration keeps its things, and what it is asked to do."""
+
+    folder: Path
+    port: int
+    scale: float
+    stop: Stop
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "source.db"
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def updater_settings(self) -> Mapping[str, str]:
+        return {
+            "SOURCE_URL": f"sqlite:///{self.database}",
+            "DATA_DIR": str(self.data_dir),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A served read model: where, with which token, and its first answers."""
+
+    url: str
+    token: str
+    analytics: Mapping[str, Any]
+    daily: Mapping[str, Any]
+    programs: tuple[Program, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until stopped. Returns 0 when asked to stop, 1 when a step failed."""
+    demo = _parse(arguments)
+    demo.stop.listen()
+    try:
+        _show(demo)
+    except Stopped:
+        print("\nStopped. What was made stays in place for the next time.", flush=True)
+        return 0
+    except DemoError as error:
+        print(f"✗ {error}", file=sys.stderr)
+    return 1
+
+
+def _parse(arguments: Sequence[str] | None) -> Demo:
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=PROJECT / ".demo")
+    parser.add_argument("--port", type=int, default=5100, help="the first one to try")
+    parser.add_argument("--scale", type=float, default=1, help="1 is 130,000 rows")
+    given = parser.parse_args(arguments)
+    return Demo(given.folder.resolve(), given.port, given.scale, Stop())
+
+
+def _show(demo: Demo) -> None:
+    """Serve, tell, and stay until asked to stop or until a program ends."""
+    with ExitStack() as programs:
+        served = _serve_usable(demo, programs)
+        print(_report(demo, served), flush=True)
+        while True:
+            demo.stop.pause()
+            for program in served.programs:
+                program.check()
+
+
+def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
+    """Serve what an earlier run left; where that cannot be used, make it anew."""
+    reused = demo.data_dir.exists()
+    try:
+        return _serve(demo, programs)
+    except DemoError as error:
+        if not reused:
+            raise
+        print(
+            f"▸ What an earlier run left cannot be used, so it is made anew ({error})"
+        )
+    programs.close()
+    demo.database.unlink(missing_ok=True)
+    shutil.rmtree(demo.data_dir)
+    return _serve(demo, programs)
+
+
+def _serve(demo: Demo, programs: ExitStack) -> Served:
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    _have_sample(demo)
+    _sync(demo)
+    token, port = _token(demo.folder / "token"), free_port(demo.port)
+    with _step(f"Starting the API on port {port}"):
+        api = programs.enter_context(_api(demo, token, port))
+        url = f"http://{HOST}:{port}"
+        _await_health(api, url, demo.stop)
+    with _step("Asking for the first answers"), httpx.Client(base_url=url) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        analytics = answers.ask(client, "/")
+        daily = answers.ask(client, "/daily-analytics")
+    updater = programs.enter_context(_updater(demo, "updates", ["--every"]))
+    return Served(url, token, analytics, daily, (api, updater))
+
+
+def _have_sample(demo: Demo) -> None:
+    if source.is_usable(demo.database):
+        return
+    with _step("Making a sample of Free Planning Poker's database"):
+        source.make(demo.database, demo.scale)
+
+
+def _sync(demo: Demo) -> None:
+    with (
+        _step("Mirroring it as Parquet with the updater"),
+        _updater(demo, "first update", []) as updater,
+    ):
+        finish(updater, demo.stop)
+
+
+def _updater(demo: Demo, name: str, arguments: list[str]) -> Running:
+    command = [str(PROJECT / "update_readmodel.py"), *arguments]
+    return running(name, command, demo.updater_settings, demo.folder)
+
+
+def _api(demo: Demo, token: str, port: int) -> Running:
+    command = ["-m", "uvicorn", "main:app", "--host", HOST, "--port", str(port)]
+    settings = {"ANALYTICS_SECRET_TOKEN": token, "DATA_DIR": str(demo.data_dir)}
+    return running("API", command, settings, demo.folder)
+
+
+def _token(path: Path) -> str:
+    """The token of earlier runs, or a new one; only its owner may read the file."""
+    if path.exists() and (kept := path.read_text().strip()):
+        return kept
+    token = secrets.token_hex(TOKEN_BYTES)
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+    return token
+
+
+def _await_health(api: Program, url: str, stop: Stop) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        api.check()
+        try:
+            if httpx.get(f"{url}/health", timeout=START_SECONDS).is_success:
+                return
+        except httpx.TransportError:
+            pass  # It does not listen yet.
+        stop.pause()
+    raise DemoError(f"the API was not healthy within {START_SECONDS} seconds")
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    """Say *what* is being done, and how long it took."""
+    print(f"▸ {what} … ", end="", flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f"{time.monotonic() - began:.1f} s", flush=True)
+
+
+def _report(demo: Demo, served: Served) -> str:
+    url, header = served.url, f"-H 'Authorization: Bearer {served.token}'"
+    room = source.busiest_room(demo.database)
+    rows = source.count_rows(demo.database)
+    return f"""
+Free Planning Poker in numbers, from a sample of {rows:,} rows:
+
+{answers.table(served.analytics, served.daily)}
+
+The token:  {served.token}
+The docs:   {url}/docs (paste the token under Authorize)
+
+Ask it yourself, for example:
+  curl -s {url}/health
+  curl -s {header} {url}/daily-analytics
+  curl -s {header} {url}/room/{room}/stats
+  curl -s {header} {url}/
+
+Ctrl-C stops it."""
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets "?", not a crash.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The API's first answers: asked over HTTP, told as a small table."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import httpx
+
+from demo.errors import DemoError
+
+ANSWER_SECONDS = 60
+Row = tuple[str, str, str]
+"""Section (blank where it is the one above), what is counted, how many."""
+
+
+def ask(client: httpx.Client, path: str) -> Any:
+    """The JSON of ``GET path``. Raises DemoError unless it is a 200."""
+    try:
+        answer = client.get(path, timeout=ANSWER_SECONDS)
+    except httpx.TransportError as error:
+        raise DemoError(f"GET {path} was not answered: {error}") from error
+    if answer.status_code != httpx.codes.OK:
+        raise DemoError(f"GET {path} was answered {answer.status_code}: {answer.text}")
+    return answer.json()
+
+
+def table(analytics: Mapping[str, Any], daily: Mapping[str, Any]) -> str:
+    """The headline numbers of ``GET /`` and ``GET /daily-analytics``, as lines."""
+    rows = list(_rows(analytics["data"], daily))
+    section, label, number = (
+        max(map(len, column)) for column in zip(*rows, strict=True)
+    )
+    return "\n".join(
+        f"  {a:<{section}}  {b:<{label}}  {c:>{number}}" for a, b, c in rows
+    )
+
+
+def _rows(data: Mapping[str, Any], daily: Mapping[str, Any]) -> Iterator[Row]:
+    traffic, votes, behaviour = data["traffic"], data["votes"], data["behaviour"]
+    yield "Traffic", "unique users", _count(traffic["unique_users"])
+    yield "", "page views", _count(traffic["page_views"])
+    yield "", "bounce rate", f"{traffic['bounce_rate']:.0%}"
+    yield "", "average session", f"{traffic['average_duration']:.2f} min"
+    yield "Votes", "votes", _count(votes["total_votes"])
+    yield "", "estimations", _count(votes["total_estimations"])
+    yield "", "average estimation", f"{votes['avg_estimation']:.2f}"
+    yield "", "average duration", f"{votes['avg_duration_per_vote']:.2f} min"
+    yield "Behaviour", *_largest("page", behaviour["routes"])
+    yield "", *_largest("source", behaviour["sources"])
+    yield "", *_largest("event", behaviour["events"])
+    yield from _latest_day(data["historical"])
+    yield "Last 24 hours", "unique users", _count(daily["unique_users"])
+    yield "", "page views", _count(daily["page_views"])
+    yield "", "votes", _count(daily["votes"])
+    yield "", "estimations", _count(daily["estimations"])
+
+
+def _latest_day(historical: list[Mapping[str, Any]]) -> Iterator[Row]:
+    if not historical:
+        return
+    day = historical[-1]
+    named = date.fromisoformat(day["date"]).strftime("%A, %d %b")
+    yield named, "new users", _count(day["new_users"])
+    yield "", "page views", _count(day["page_views"])
+    yield "", "votes", _count(day["votes"])
+    yield "", "votes so far", _count(day["acc_votes"])
+
+
+def _largest(what: str, counts: Mapping[str, int]) -> tuple[str, str]:
+    name = max(counts, key=lambda key: (counts[key], key))
+    return f"top {what}: {name}", _count(counts[name])
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"

@@ -1,0 +1,7 @@
+"""What can go wrong in the demonstration."""
+
+from util.errors import FppError
+
+
+class DemoError(FppError):
+    """A step of the demonstration failed; the message says which and why."""
