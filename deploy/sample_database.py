@@ -1,0 +1,75 @@
+"""Fills an empty MySQL or MariaDB with the sample, to try the real system out.
+
+    python -m deploy.sample_database
+
+The database is named by DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD and DB_NAME. Tables
+that are there already are left alone, so that it never touches a database in use.
+"""
+
+import os
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+
+import mysql.connector
+import polars as pl
+import polars.selectors as cs
+
+from demo.database import COLUMNS
+from demo.sample import sample
+
+BATCH_ROWS = 5_000
+
+
+def main() -> int:
+    """Create and fill what is missing; 1 with a line when that is not possible."""
+    try:
+        with closing(_connect()) as database, closing(database.cursor()) as cursor:
+            cursor.execute("SHOW TABLES")
+            there = {str(row[0]) for row in cursor.fetchall()}
+            if there & COLUMNS.keys():
+                print("The tables are there already; nothing was changed.")
+                return 0
+            for name, rows in sample(datetime.now(UTC)).items():
+                _fill(cursor, name, rows)
+                database.commit()
+                print(f"{name}: {rows.height} rows", flush=True)
+    except (mysql.connector.Error, KeyError) as error:
+        print(f"The sample could not be written: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _connect() -> "mysql.connector.connection.MySQLConnection":
+    connection = mysql.connector.connect(
+        host=os.environ["DB_HOST"],
+        port=int(os.environ.get("DB_PORT", "3306")),
+        user=os.environ["DB_USERNAME"],
+        password=os.environ["DB_PASSWORD"],
+        database=os.environ.get("DB_NAME", "free-planning-poker"),
+        charset="utf8mb4",
+        time_zone="+00:00",
+        use_pure=True,
+    )
+    assert isinstance(connection, mysql.connector.connection.MySQLConnection)
+    return connection
+
+
+def _fill(
+    cursor: "mysql.connector.cursor.MySQLCursor", name: str, rows: pl.DataFrame
+) -> None:
+    declared = COLUMNS[name]
+    columns = ", ".join(f"`{column}` {kind}" for column, kind in declared.items())
+    cursor.execute(f"CREATE TABLE `{name}` ({columns}) CHARACTER SET utf8mb4")
+    insert = f"INSERT INTO `{name}` VALUES ({', '.join(['%s'] * len(declared))})"
+    plain = rows.select(declared.keys()).with_columns(
+        cs.datetime().dt.strftime("%Y-%m-%d %H:%M:%S"),
+        cs.decimal().cast(pl.String),
+        cs.boolean().cast(pl.Int8),
+    )
+    for batch in plain.iter_slices(BATCH_ROWS):
+        cursor.executemany(insert, batch.rows())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
