@@ -36,6 +36,7 @@ class Server:
     status: int = 200
     answer: bytes = b'{"ok": true}'
     delay: float = 0.0  # seconds before it answers
+    drop: bool = False  # close the connection instead of answering
     statuses: list[int] = field(default_factory=list)  # of the first answers, if any
     requests: list[Received] = field(default_factory=list)
 
@@ -77,6 +78,8 @@ def serving() -> Iterator[Server]:
             )
             status = server.statuses.pop(0) if server.statuses else server.status
             stopped.wait(server.delay)
+            if server.drop:
+                return
             try:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

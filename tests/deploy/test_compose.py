@@ -1,0 +1,91 @@
+"""compose.yaml: valid, and as closed as a container can be."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = [name for name in SERVICES if name != "demo-mariadb"]
+
+
+def test_it_keeps_the_published_schema() -> None:
+    """The specification's own JSON schema."""
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema"]
+        + ["--builtin-schema", "vendor.compose-spec", "compose.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_itself_accepts_it_where_it_is_installed() -> None:
+    """`docker compose config` resolves every variable, profile and dependency."""
+    docker = shutil.which("docker")
+    has_compose = (
+        docker
+        and not subprocess.run(
+            [docker, "compose", "version"], capture_output=True, timeout=60
+        ).returncode
+    )
+    if docker and has_compose:
+        done = subprocess.run(
+            [docker, "compose", "--profile", "demo", "config", "--quiet"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_of_our_containers_is_closed(name: str) -> None:
+    """Read-only root, no capabilities, no new privileges, an init, time to stop."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert service["stop_grace_period"] == "15s"
+    assert "privileged" not in service
+
+
+@pytest.mark.parametrize(
+    ("api", "updater"), [("api", "updater"), ("demo-api", "demo-updater")]
+)
+def test_the_api_reads_what_the_updater_writes(api: str, updater: str) -> None:
+    """One volume, read-only to the API, which waits for the first snapshot."""
+    (written,) = SERVICES[updater]["volumes"]
+    assert SERVICES[api]["volumes"] == [f"{written}:ro"]
+    assert SERVICES[api]["depends_on"][updater] == {"condition": "service_healthy"}
+
+
+def test_the_api_is_apart_from_the_database() -> None:
+    """Neither its network nor any of its settings."""
+    api, updater = SERVICES["api"], SERVICES["updater"]
+    assert not set(api["networks"]) & set(updater["networks"])
+    assert not [name for name in api["environment"] if name.startswith("DB_")]
+    assert "ANALYTICS_SECRET_TOKEN" not in updater["environment"]
+
+
+def test_nothing_is_open_to_the_world() -> None:
+    """Ports are published on the host's own loopback only."""
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_production_starts_nothing_of_the_demonstration() -> None:
+    """All that belongs to it is behind the profile."""
+    plain = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert plain == {"api", "updater"}

@@ -1,0 +1,189 @@
+"""The nginx example in front of a server, with TLS, on loopback."""
+
+import gzip
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.util.servers import Server, closed_port, serving
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx" / "fpp-analytics.conf"
+NAME = "analytics.example.org"
+TOKEN = "t0ken-that-never-shows"
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """A running nginx with the example, and the server behind it."""
+
+    https: httpx.Client
+    http: httpx.Client
+    behind: Server
+    logs: Path
+
+    def logged(self) -> str:
+        """All that was logged, once something was."""
+        until = time.monotonic() + 5
+        while not (text := self._text()) and time.monotonic() < until:
+            time.sleep(0.02)
+        return text
+
+    def _text(self) -> str:
+        return "".join(log.read_text() for log in self.logs.glob("*.log"))
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/sbin")
+    assert program, "nginx is missing: apt-get install nginx-light"
+    folder = tmp_path_factory.mktemp("nginx")
+    _make_certificate(folder)
+    with serving() as behind:
+        plain, tls = closed_port(), closed_port()
+        config = _write_config(folder, behind.port, plain, tls)
+        arguments = ["-e", str(folder / "start.err"), "-p", str(folder), "-c", config]
+        checked = subprocess.run(
+            [program, "-t", *arguments], capture_output=True, text=True, timeout=30
+        )
+        assert checked.returncode == 0, checked.stderr
+        process = subprocess.Popen([program, *arguments])
+        try:
+            trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+            with (
+                httpx.Client(
+                    base_url=f"https://127.0.0.1:{tls}",
+                    headers={"Host": NAME},
+                    verify=trust,
+                ) as https,
+                httpx.Client(
+                    base_url=f"http://127.0.0.1:{plain}", headers={"Host": NAME}
+                ) as http,
+            ):
+                _wait_until_listening(http)
+                yield Nginx(https, http, behind, folder)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _make_certificate(folder: Path) -> None:
+    names = f"subjectAltName=DNS:{NAME},IP:127.0.0.1"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
+        + ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={NAME}"]
+        + ["-addext", names, "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+
+
+def _write_config(folder: Path, behind: int, plain: int, tls: int) -> str:
+    """The example itself, with only ports, addresses and paths made to fit a test."""
+    site = EXAMPLE.read_text()
+    live = f"/etc/letsencrypt/live/{NAME}"
+    changes = {
+        "127.0.0.1:5100": f"127.0.0.1:{behind}",
+        "listen 80;": f"listen 127.0.0.1:{plain};",
+        "listen [::]:80;": "",
+        "listen 443 ssl http2;": f"listen 127.0.0.1:{tls} ssl http2;",
+        "listen [::]:443 ssl http2;": "",
+        f"{live}/fullchain.pem": str(folder / "cert.pem"),
+        f"{live}/privkey.pem": str(folder / "key.pem"),
+        "/var/log/nginx": str(folder),
+    }
+    for there, here in changes.items():
+        assert there in site, there
+        site = site.replace(there, here)
+    (folder / "site.conf").write_text(site)
+    config = folder / "nginx.conf"
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    config.write_text(
+        f"daemon off; master_process off; pid {folder}/pid; events {{}}\n"
+        # gzip is on for other sites of the same host.
+        f"http {{ gzip on; gzip_types *; {scratch} include {folder}/site.conf; }}\n"
+    )
+    return str(config)
+
+
+def _wait_until_listening(http: httpx.Client) -> None:
+    until = time.monotonic() + 10
+    while True:
+        try:
+            http.get("/")
+            return
+        except httpx.ConnectError:
+            assert time.monotonic() < until, "nginx does not listen"
+            time.sleep(0.02)
+
+
+def test_the_token_reaches_the_api_and_no_log(nginx: Nginx) -> None:
+    """Neither as a header nor, by a caller's mistake, in the address."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Referer": f"http://x/{TOKEN}"}
+    answer = nginx.https.get("/room/7/stats", params={"t": TOKEN}, headers=headers)
+    assert answer.status_code == 200
+    assert nginx.behind.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert '"GET /room/7/stats HTTP/' in nginx.logged()
+    assert TOKEN not in nginx.logged()
+
+
+def test_a_failing_api_leaves_no_token_in_the_error_log(nginx: Nginx) -> None:
+    """nginx would write the whole request line of such an error there."""
+    nginx.behind.drop = True
+    try:
+        answer = nginx.https.get("/", params={"t": TOKEN})
+    finally:
+        nginx.behind.drop = False
+    assert answer.status_code == 502
+    assert TOKEN not in nginx.logged()
+
+
+def test_the_api_learns_who_called_and_an_id(nginx: Nginx) -> None:
+    """What the caller claims about itself is replaced."""
+    nginx.https.get("/", headers={"X-Forwarded-For": "6.6.6.6"})
+    seen = nginx.behind.requests[-1].headers
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-forwarded-proto"] == "https"
+    assert len(seen["x-request-id"]) == 32
+
+
+def test_a_compressed_answer_is_passed_on_as_it_is(nginx: Nginx) -> None:
+    """It is not compressed again, and a plain one is not compressed at all."""
+    before = nginx.behind.answer
+    nginx.behind.answer = gzip.compress(b"x" * 5_000)
+    try:
+        answer = nginx.https.get("/", headers={"Accept-Encoding": "gzip"})
+    finally:
+        nginx.behind.answer = before
+    assert "content-encoding" not in answer.headers
+    assert gzip.decompress(answer.content) == b"x" * 5_000
+
+
+def test_bodies_and_long_headers_stop_at_nginx(nginx: Nginx) -> None:
+    """The API never sees them."""
+    count = len(nginx.behind.requests)
+    assert nginx.https.post("/", content=b"x" * 2_000).status_code == 413
+    assert nginx.https.get("/", headers={"X-Long": "x" * 9_000}).status_code == 400
+    assert len(nginx.behind.requests) == count
+
+
+def test_metrics_are_not_served_to_the_outside(nginx: Nginx) -> None:
+    """Prometheus asks the API directly."""
+    assert nginx.https.get("/metrics").status_code == 404
+
+
+def test_without_tls_nothing_is_served(nginx: Nginx) -> None:
+    """A redirect would teach callers to send the token in the clear first."""
+    count = len(nginx.behind.requests)
+    assert nginx.http.get("/", headers={"Authorization": TOKEN}).status_code == 403
+    assert len(nginx.behind.requests) == count
+    assert "max-age" in nginx.https.get("/").headers["strict-transport-security"]

@@ -1,0 +1,75 @@
+"""The systemd units: valid and hardened, as systemd itself judges them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
+SERVICES = sorted(UNITS.glob("*.service"))
+# Out of 10; systemd calls 2 and below "OK" and a service without settings 9.6.
+MOST_EXPOSED = 2.0
+
+
+def _systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("systemd-analyze")
+    assert program, "systemd-analyze is missing: apt-get install systemd"
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def _installed(tmp_path: Path) -> list[str]:
+    """The units as if installed, on a host where the interpreter is there."""
+    home = tmp_path / "opt"
+    python = home / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/bin/true")
+    for unit in UNITS.iterdir():
+        text = unit.read_text().replace("/opt/fpp-analytics", str(home))
+        (tmp_path / unit.name).write_text(text)
+    return [str(tmp_path / unit.name) for unit in UNITS.iterdir()]
+
+
+def test_there_are_units_for_both_programs() -> None:
+    """The tests below look at something."""
+    assert {unit.stem for unit in SERVICES} == {
+        "fpp-analytics-api",
+        "fpp-analytics-updater",
+        "fpp-analytics-updater-loop",
+    }
+
+
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
+    """Unknown keys and missing programs are mere warnings to it; not to us."""
+    checked = _systemd_analyze("verify", "--man=no", *_installed(tmp_path))
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_each_service_is_hardened(unit: Path) -> None:
+    """systemd's own measure of what a taken-over service could do."""
+    threshold = str(round(MOST_EXPOSED * 10))
+    checked = _systemd_analyze(
+        "security", "--offline=yes", f"--threshold={threshold}", str(unit)
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_only_the_updater_may_write_and_only_to_the_data() -> None:
+    """The API has no writable folder at all, and no database settings."""
+    api = (UNITS / "fpp-analytics-api.service").read_text()
+    assert "StateDirectory" not in api
+    assert "ReadWritePaths" not in api
+    assert "updater.env" not in api
+    for name in ("fpp-analytics-updater", "fpp-analytics-updater-loop"):
+        text = (UNITS / f"{name}.service").read_text()
+        assert "StateDirectory=fpp-analytics\n" in text
+        assert "ReadWritePaths" not in text
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_each_service_is_killed_after_ten_seconds_at_the_latest(unit: Path) -> None:
+    """A stop never hangs."""
+    assert "TimeoutStopSec=10\n" in unit.read_text()
