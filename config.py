@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -16,6 +16,16 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from util.errors import SettingsError
+
+VERSION = "0.1.0"
+"""Of this program, as in pyproject.toml."""
+
+
+class EmailService(NamedTuple):
+    """Where the daily figures are delivered, and the key that is sent along."""
+
+    base_url: str
+    key: str
 
 
 def _zone(name: Any) -> Any:
@@ -67,8 +77,7 @@ class Settings(BaseSettings):
     bea_secret_key: SecretStr | None = None
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
 
-    @property
-    def token(self) -> str:
+    def require_token(self) -> str:
         """The token that callers send. Raises SettingsError without one."""
         secret = self.analytics_secret_token
         if secret is None or not secret.get_secret_value().strip():
@@ -76,6 +85,19 @@ class Settings(BaseSettings):
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
         return secret.get_secret_value()
+
+    @property
+    def dsn(self) -> str | None:
+        """Sentry's address, under either of its names."""
+        dsn = self.sentry_dsn or self.fpp_analytics_sentry_dsn
+        return dsn.get_secret_value() if dsn else None
+
+    @property
+    def email_service(self) -> EmailService | None:
+        """The e-mail service, when both its address and its key are set."""
+        if self.bea_base_url is None or self.bea_secret_key is None:
+            return None
+        return EmailService(self.bea_base_url, self.bea_secret_key.get_secret_value())
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

@@ -1,0 +1,107 @@
+"""The API: `uvicorn main:app --port 5100`. It reads snapshots, and nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import config
+from config import Settings
+from routers import analytics, health, room
+from util import logging, sentry_wrapper
+from util.errors import DeliveryError, ReadModelMissing, SettingsError
+from util.sentry_wrapper import ErrorContext, Severity, capture_error
+
+SERVICE = "fpp-analytics-api"
+RETRY_AFTER_SECONDS = 30
+"""When a caller may ask again while there is no read model: a first sync is short."""
+
+DESCRIPTION = """\
+Free Planning Poker's statistics, computed on demand from an exact copy of its database.
+
+Days are cut in the time zone TIMEZONE; timestamps are UTC. Statistics want the token:
+**Authorize** with it, or send `Authorization: Bearer <token>`.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; without *settings* it reads them when the server starts."""
+    app: FastAPI = FastAPIOffline(
+        title="FPP Analytics",
+        version=config.VERSION,
+        description=DESCRIPTION,
+        docs_url="/docs",
+        redoc_url=None,
+        static_url="/docs/assets",
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    for module in (analytics, room, health):
+        app.include_router(module.router)
+    app.add_exception_handler(ReadModelMissing, _no_read_model)
+    app.add_exception_handler(DeliveryError, _not_delivered)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(_Start)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+    sentry_wrapper.flush()
+
+
+class _Start:
+    """Reads the settings when the server starts, and refuses to where they are wrong.
+
+    It says so in one line, where an error in the lifespan would show a traceback.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            try:
+                _prepare(scope["app"])
+            except SettingsError as error:
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+        await self._app(scope, receive, send)
+
+
+def _prepare(app: FastAPI) -> None:
+    """Settings, logs and Sentry. Raises SettingsError."""
+    settings: Settings = app.state.settings or config.load()
+    settings.require_token()
+    app.state.settings = settings
+    logging.configure(SERVICE, settings.log_level)
+    sentry_wrapper.init(settings.dsn, settings.sentry_environment, service=SERVICE)
+
+
+def _no_read_model(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(
+        {"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    )
+
+
+def _not_delivered(request: Request, error: Exception) -> JSONResponse:
+    capture_error(error, _where(request), Severity.MEDIUM)
+    return JSONResponse({"detail": str(error)}, 502)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    capture_error(error, _where(request), Severity.HIGH)
+    return JSONResponse({"detail": "Internal server error"}, 500)
+
+
+def _where(request: Request) -> ErrorContext:
+    route = getattr(request.scope.get("route"), "path", "unknown")
+    return ErrorContext("api", f"{request.method} {route}")
+
+
+app = create_app()

@@ -1,0 +1,89 @@
+"""How an answer travels: validated bytes with an ETag, or 304 without computing."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel
+
+from config import VERSION
+from routers.dependencies import CurrentPeriod, CurrentSnapshot
+
+CACHE_CONTROL = "private, no-cache"
+
+
+class Detail(BaseModel):
+    """What went wrong."""
+
+    detail: str
+
+
+COMMON: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Unchanged since the answer with this If-None-Match."},
+    401: {"model": Detail, "description": "The token is missing or wrong."},
+    503: {"model": Detail, "description": "There is no read model yet."},
+}
+"""What every protected answer may be instead, for the OpenAPI document."""
+
+
+class Conditional:
+    """One request's answer, known by its ETag before anything is computed.
+
+    The tag is made of the snapshot, the period as resolved, the request and this
+    program's version. It is weak, since compression may change the bytes on their way.
+    """
+
+    def __init__(
+        self, request: Request, snapshot: CurrentSnapshot, period: CurrentPeriod
+    ) -> None:
+        self._request = request
+        self._known = (
+            VERSION,
+            snapshot.id,
+            period.start.isoformat(),
+            period.zone.key,
+            request.url.path,
+            request.url.query,
+        )
+        self._day = period.today.isoformat()
+        self._minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+
+    def by_day(self, compute: Callable[[], bytes]) -> Response:
+        """Answer what changes with the snapshot and at midnight only."""
+        return self._answer(self._day, compute)
+
+    def by_minute(self, compute: Callable[[], bytes]) -> Response:
+        """Answer what changes as time passes; at most a minute is overlooked."""
+        return self._answer(self._minute, compute)
+
+    def always(self, compute: Callable[[], bytes]) -> Response:
+        """Answer with each call, whatever the client has: calling has an effect."""
+        return _response(compute(), {"Cache-Control": "no-store"})
+
+    def _answer(self, moment: str, compute: Callable[[], bytes]) -> Response:
+        made_of = "\n".join((*self._known, moment))
+        etag = f'W/"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}"'
+        headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+        if self._has(etag):
+            return Response(status_code=304, headers=headers)
+        return _response(compute(), headers)
+
+    def _has(self, etag: str) -> bool:
+        """Whether the client's If-None-Match names *etag*; weak comparison, RFC 9110."""
+        given = ",".join(self._request.headers.getlist("if-none-match"))
+        tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+        return "*" in tags or etag.removeprefix("W/") in tags
+
+
+Answering = Annotated[Conditional, Depends(Conditional)]
+
+
+def encode(answer: BaseModel) -> bytes:
+    """JSON of a validated answer, encoded once, straight to bytes."""
+    return answer.__pydantic_serializer__.to_json(answer)
+
+
+def _response(body: bytes, headers: dict[str, str]) -> Response:
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,90 @@
+"""What handlers ask for, as named types: settings, clock, period, snapshot, caller."""
+
+import hmac
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from calculations.analytics import Tables
+from calculations.period import Period
+from config import Settings
+from readmodel import snapshot
+from readmodel.snapshot import Snapshot
+
+
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+CurrentSettings = Annotated[Settings, Depends(_settings)]
+
+
+async def now() -> datetime:
+    """The only clock; tests put another in its place."""
+    return datetime.now(UTC)
+
+
+Now = Annotated[datetime, Depends(now)]
+
+
+async def _period(settings: CurrentSettings, moment: Now) -> Period:
+    return Period(start=settings.start_date, now=moment, zone=settings.timezone)
+
+
+CurrentPeriod = Annotated[Period, Depends(_period)]
+
+
+def _snapshot(settings: CurrentSettings) -> Snapshot:
+    return snapshot.current(settings.data_dir)
+
+
+CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
+
+
+def tables(snapshot: Snapshot) -> Tables:
+    """The statistics' tables of one snapshot; they live no longer than the request."""
+    return Tables(
+        page_views=snapshot.scan("fpp_page_views"),
+        estimations=snapshot.scan("fpp_estimations"),
+        votes=snapshot.scan("fpp_votes"),
+        users=snapshot.scan("fpp_users"),
+        events=snapshot.scan("fpp_events"),
+        rooms=snapshot.scan("fpp_rooms"),
+    )
+
+
+_scheme = HTTPBearer(
+    auto_error=False,
+    description="ANALYTICS_SECRET_TOKEN, as a bearer token or bare in the header.",
+)
+
+
+async def _token(
+    request: Request,
+    settings: CurrentSettings,
+    _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)],
+) -> None:
+    """Let the bearer of the token pass, in constant time on bytes; else 401.
+
+    The header is `Bearer <token>`, the scheme in any case, or today's bare token.
+    """
+    sent = [
+        value for name, value in request.scope["headers"] if name == b"authorization"
+    ]
+    token = settings.require_token().encode()
+    given = sent[0] if len(sent) == 1 else b""
+    scheme, _, rest = given.partition(b" ")
+    if scheme.lower() == b"bearer":
+        given = rest
+    if not hmac.compare_digest(given, token):
+        raise HTTPException(
+            401,
+            "Missing or wrong token",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+RequireToken = Depends(_token)

@@ -1,0 +1,103 @@
+"""Whether the read model is there, and how old it is."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from readmodel import snapshot
+from routers.dependencies import CurrentSettings, Now
+from util.errors import ReadModelMissing
+
+LATE_INTERVALS = 3
+"""Data is stale when it is older than this many sync intervals."""
+
+MEGABYTE = 1024 * 1024
+
+type Status = Literal["ok", "degraded", "unavailable"]
+
+router = APIRouter(tags=["health"])
+
+
+class ParquetFiles(BaseModel):
+    """Whether each table is there."""
+
+    status: Status
+    files: dict[str, bool] = Field(examples=[{"fpp_votes.parquet": True}])
+
+
+class Storage(BaseModel):
+    """How much room the read model takes."""
+
+    status: Status
+    data_size_mb: float = Field(description="Megabytes (2^20 bytes).", examples=[2.1])
+
+
+class Freshness(BaseModel):
+    """How old the read model is."""
+
+    status: Status
+    data_updated_at: datetime | None = Field(
+        description="The instant (UTC) of the snapshot; null without one."
+    )
+    age_seconds: float | None = Field(
+        description="Seconds since then; null without a snapshot.", examples=[181.5]
+    )
+
+
+class Components(BaseModel):
+    """The parts that make up health."""
+
+    parquet_files: ParquetFiles
+    storage: Storage
+    freshness: Freshness
+
+
+class Health(BaseModel):
+    """The worst of the components."""
+
+    status: Status
+    components: Components
+
+
+@router.get(
+    "/health",
+    responses={503: {"model": Health, "description": "A table is missing."}},
+)
+def get_health(settings: CurrentSettings, now: Now, response: Response) -> Health:
+    """Public. 503 while a table is missing; degraded (200) when data is stale."""
+    files = dict(snapshot.present(settings.data_dir))
+    complete = all(files.values())
+    freshness = _freshness(settings, now) if complete else _unknown()
+    if not complete:
+        response.status_code = 503
+    response.headers["Cache-Control"] = "no-store"
+    size = snapshot.size_bytes(settings.data_dir) / MEGABYTE
+    present: Status = "ok" if complete else "unavailable"
+    return Health(
+        status=freshness.status,
+        components=Components(
+            parquet_files=ParquetFiles(status=present, files=files),
+            storage=Storage(status="ok", data_size_mb=round(size, 2)),
+            freshness=freshness,
+        ),
+    )
+
+
+def _freshness(settings: CurrentSettings, now: datetime) -> Freshness:
+    try:
+        taken_at = snapshot.current(settings.data_dir).taken_at
+    except ReadModelMissing:  # it went away since the files were looked at
+        return _unknown()
+    age = now - taken_at
+    late = age > timedelta(seconds=settings.sync_interval_seconds) * LATE_INTERVALS
+    return Freshness(
+        status="degraded" if late else "ok",
+        data_updated_at=taken_at,
+        age_seconds=round(age.total_seconds(), 1),
+    )
+
+
+def _unknown() -> Freshness:
+    return Freshness(status="unavailable", data_updated_at=None, age_seconds=None)

@@ -1,0 +1,78 @@
+"""`GET /`: every section, from one snapshot, equal to the definitions."""
+
+import json
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.api.conftest import client_of, make_settings
+from tests.api.sample import SAMPLE, TAKEN_AT
+from tests.calculations.oracle import Database, Oracle
+from tests.calculations.tables import EMPTY, NOW, START
+from tests.snapshots import publish
+
+
+def expected(database: Database, start: date = START, zone: str = "UTC") -> object:
+    answer = Oracle(database, start, NOW, ZoneInfo(zone)).answer()
+    return json.loads(json.dumps(answer, default=date.isoformat))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_the_answer_equals_the_definitions(
+    data_dir: Path, zone: str, parts: int
+) -> None:
+    """Whatever the zone and however many parts the tables are stored in."""
+    publish(data_dir, SAMPLE, TAKEN_AT, parts)
+    with client_of(make_settings(data_dir=data_dir, timezone=zone)) as client:
+        answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.json()["data"] == expected(SAMPLE, zone=zone)
+
+
+def test_the_answer_says_when_its_snapshot_was_taken(
+    read_model: Path, client: TestClient
+) -> None:
+    """An aware UTC instant."""
+    assert read_model.exists()
+    assert client.get("/").json()["data_updated_at"] == "2024-08-01T15:27:00Z"
+
+
+def test_empty_tables_answer_zeros(data_dir: Path, client: TestClient) -> None:
+    """No null and no NaN, but for moving averages that have no window yet."""
+    publish(data_dir, EMPTY, TAKEN_AT)
+    answer = client.get("/")
+    assert answer.json()["data"] == expected(EMPTY)
+    assert "NaN" not in answer.text
+
+
+def test_a_start_in_the_future_lists_no_days(data_dir: Path) -> None:
+    """Totals stay what they are."""
+    publish(data_dir, SAMPLE, TAKEN_AT)
+    start = date(2030, 1, 1)
+    with client_of(make_settings(data_dir=data_dir, start_date=start)) as client:
+        answer = client.get("/").json()["data"]
+    assert answer == expected(SAMPLE, start)
+    assert answer["historical"] == answer["reoccurring"] == []
+
+
+def test_files_of_the_earlier_system_are_served(
+    data_dir: Path, client: TestClient
+) -> None:
+    """Plain Parquet files with naive timestamps, which are UTC."""
+    snapshot = publish(data_dir / "made", SAMPLE, TAKEN_AT)
+    for name in SAMPLE:
+        table = snapshot.scan(f"fpp_{name}").collect()
+        naive = table.with_columns(
+            table.select(
+                column.dt.replace_time_zone(None)
+                for column in table
+                if column.dtype.is_temporal()
+            )
+        )
+        naive.write_parquet(data_dir / f"fpp_{name}.parquet")
+    answer = client.get("/")
+    assert answer.json()["data"] == expected(SAMPLE)

@@ -1,0 +1,59 @@
+"""The daily figures go to the e-mail service, when there is one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from tests.api.conftest import client_of, make_settings
+from tests.util.servers import Server, serving
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A real server in the e-mail service's place."""
+    with serving() as running:
+        yield running
+
+
+def delivering(data_dir: Path, server: Server) -> Settings:
+    return make_settings(
+        data_dir=data_dir,
+        bea_base_url=f"{server.url}/fpp-daily-analytics",
+        bea_secret_key="s3cret",
+    )
+
+
+def test_each_call_posts_the_figures_that_it_answers(
+    read_model: Path, server: Server
+) -> None:
+    """Whatever the caller has already: delivering is what it asks for."""
+    with client_of(delivering(read_model, server)) as client:
+        first = client.get("/daily-analytics")
+        client.get("/daily-analytics", headers={"If-None-Match": "*"})
+    assert first.status_code == 200
+    assert [request.json for request in server.requests] == [first.json()] * 2
+    posted = server.requests[0]
+    assert (posted.method, posted.path) == ("POST", "/fpp-daily-analytics")
+    headers = {name.lower(): value for name, value in posted.headers.items()}
+    assert headers["authorization"] == "Bearer s3cret"
+
+
+def test_a_failed_delivery_is_502_with_a_detail(
+    read_model: Path, server: Server
+) -> None:
+    """It says what happened, without the key or the address."""
+    server.status = 500
+    with client_of(delivering(read_model, server)) as client:
+        got = client.get("/daily-analytics")
+    assert got.status_code == 502
+    assert got.json() == {"detail": "The e-mail service answered 500"}
+
+
+def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> None:
+    """An address alone is not enough."""
+    settings = make_settings(data_dir=read_model, bea_base_url=server.url)
+    with client_of(settings) as client:
+        assert client.get("/daily-analytics").status_code == 200
+    assert server.requests == []

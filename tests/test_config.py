@@ -1,0 +1,100 @@
+"""Settings: read once, clear when wrong, silent about secrets."""
+
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import config
+from config import load
+from util.errors import SettingsError
+
+
+def test_nothing_set_gives_the_documented_defaults() -> None:
+    """The API then lacks only its token, the updater its database."""
+    settings = load({})
+    assert settings.data_dir == Path("data")
+    assert settings.db_port == 3306
+    assert settings.db_name == "free-planning-poker"
+    assert settings.sync_interval_seconds == 600
+    assert settings.start_date == date(2024, 6, 3)
+    assert settings.timezone.key == "UTC"
+    assert settings.sentry_environment == "development"
+    assert (settings.dsn, settings.email_service) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DB_PORT", "many"),
+        ("DB_PORT", "0"),
+        ("DB_PORT", "65536"),
+        ("SYNC_INTERVAL_SECONDS", "0"),
+        ("START_DATE", "2024-13-01"),
+        ("TIMEZONE", "Mars/Olympus"),
+        ("TIMEZONE", "../etc/passwd"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_malformed_value_is_one_line_with_the_variables_name(
+    name: str, value: str
+) -> None:
+    """The line does not depend on anything else being set."""
+    with pytest.raises(SettingsError, match=f"^{name} is malformed: .+") as caught:
+        load({name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    """Compose files pass empty ones on."""
+    assert load({"DB_PORT": "", "TIMEZONE": ""}).db_port == 3306
+
+
+@pytest.mark.parametrize("given", [{}, {"ANALYTICS_SECRET_TOKEN": "  "}])
+def test_a_missing_token_is_named(given: dict[str, str]) -> None:
+    """Blanks are no token."""
+    with pytest.raises(SettingsError, match="ANALYTICS_SECRET_TOKEN is missing"):
+        load(given).require_token()
+
+
+def test_secrets_do_not_show() -> None:
+    """Neither printed nor in the error about another setting."""
+    secrets = {
+        "ANALYTICS_SECRET_TOKEN": "hush-1",
+        "DB_PASSWORD": "hush-2",
+        "SOURCE_URL": "mysql://u:hush-3@h/d",
+        "BEA_SECRET_KEY": "hush-4",
+        "SENTRY_DSN": "https://hush-5@sentry.invalid/1",
+        "UPTIMEKUMA_PUSH_URL": "https://kuma.invalid/api/push/hush-6",
+    }
+    settings = load(secrets)
+    assert "hush" not in f"{settings} {settings!r}"
+    with pytest.raises(SettingsError) as caught:
+        load(secrets | {"DB_PORT": "x"})
+    assert "hush" not in str(caught.value)
+
+
+def test_the_environment_wins_over_the_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`.env` is read from the working directory, for development."""
+    (tmp_path / ".env").write_text("DB_NAME=from-file\nDB_USERNAME=file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DB_NAME", "from-environment")
+    settings = load()
+    assert (settings.db_name, settings.db_username) == ("from-environment", "file")
+
+
+def test_either_name_of_the_sentry_dsn_is_read() -> None:
+    """The first wins where both are set."""
+    old = {"FPP_ANALYTICS_SENTRY_DSN": "https://old@s.invalid/1"}
+    assert load(old).dsn == "https://old@s.invalid/1"
+    new = old | {"SENTRY_DSN": "https://new@s.invalid/1"}
+    assert load(new).dsn == "https://new@s.invalid/1"
+
+
+def test_the_version_is_the_projects() -> None:
+    """One number, said in two places."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    assert project["project"]["version"] == config.VERSION
