@@ -23,9 +23,10 @@ class Stop:
     def listen(self) -> None:
         """Take the signals over from now on, also where the shell ignored them."""
         for number in SIGNALS:
-            signal.signal(number, self._ask)
+            signal.signal(number, self.ask)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def ask(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """Note that a signal came; the next ``pause`` tells."""
         self._asked = True
 
     def pause(self) -> None:
