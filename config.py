@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -26,6 +27,17 @@ class EmailService(NamedTuple):
 
     base_url: str
     key: str
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # whoever uses the address says so, naming the variable
+        return urlsplit("")
 
 
 def _zone(name: Any) -> Any:
@@ -77,14 +89,36 @@ class Settings(BaseSettings):
     bea_secret_key: SecretStr | None = None
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
 
-    def require_token(self) -> str:
-        """The token that callers send. Raises SettingsError without one."""
-        secret = self.analytics_secret_token
-        if secret is None or not secret.get_secret_value().strip():
+    rate_limit_per_minute: int = Field(default=1200, ge=0)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+
+    def require_tokens(self) -> tuple[str, ...]:
+        """The tokens that callers may send, separated by commas in the variable.
+
+        Raises SettingsError without one.
+        """
+        given = _revealed(self.analytics_secret_token).split(",")
+        tokens = tuple(token.strip() for token in given if token.strip())
+        if not tokens:
             raise SettingsError(
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
-        return secret.get_secret_value()
+        return tokens
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not show anywhere, for whoever writes logs; addresses may."""
+        in_urls = (
+            _split(_revealed(self.source_url)).password,
+            _split(self.dsn or "").username,
+            # UptimeKuma's token is the end of the path.
+            _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
+        )
+        tokens = _revealed(self.analytics_secret_token).split(",")
+        whole = (_revealed(self.db_password), _revealed(self.bea_secret_key))
+        given = (secret.strip() for secret in (*tokens, *whole, *in_urls) if secret)
+        return tuple(secret for secret in given if secret)
 
     @property
     def dsn(self) -> str | None:

@@ -77,7 +77,7 @@ class _Start:
 def _prepare(app: FastAPI) -> None:
     """Settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
-    settings.require_token()
+    settings.require_tokens()
     app.state.settings = settings
     logging.configure(SERVICE, settings.log_level)
     sentry_wrapper.init(settings.dsn, settings.sentry_environment, service=SERVICE)

@@ -1,6 +1,5 @@
 """What handlers ask for, as named types: settings, clock, period, snapshot, caller."""
 
-import hmac
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from calculations.period import Period
 from config import Settings
 from readmodel import snapshot
 from readmodel.snapshot import Snapshot
+from routers.callers import bearer
 
 
 async def _settings(request: Request) -> Settings:
@@ -37,8 +37,10 @@ async def _period(settings: CurrentSettings, moment: Now) -> Period:
 CurrentPeriod = Annotated[Period, Depends(_period)]
 
 
-def _snapshot(settings: CurrentSettings) -> Snapshot:
-    return snapshot.current(settings.data_dir)
+def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
+    current = snapshot.current(settings.data_dir)
+    request.state.snapshot = current.id  # for the request's log line
+    return current
 
 
 CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
@@ -67,19 +69,8 @@ async def _token(
     settings: CurrentSettings,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)],
 ) -> None:
-    """Let the bearer of the token pass, in constant time on bytes; else 401.
-
-    The header is `Bearer <token>`, the scheme in any case, or today's bare token.
-    """
-    sent = [
-        value for name, value in request.scope["headers"] if name == b"authorization"
-    ]
-    token = settings.require_token().encode()
-    given = sent[0] if len(sent) == 1 else b""
-    scheme, _, rest = given.partition(b" ")
-    if scheme.lower() == b"bearer":
-        given = rest
-    if not hmac.compare_digest(given, token):
+    """Let the bearer of a token pass; else 401."""
+    if bearer(request.scope["headers"], settings.require_tokens()) is None:
         raise HTTPException(
             401,
             "Missing or wrong token",

@@ -51,11 +51,43 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
     assert load({"DB_PORT": "", "TIMEZONE": ""}).db_port == 3306
 
 
-@pytest.mark.parametrize("given", [{}, {"ANALYTICS_SECRET_TOKEN": "  "}])
+@pytest.mark.parametrize(
+    "given", [{}, *({"ANALYTICS_SECRET_TOKEN": t} for t in (" ", ",", " , "))]
+)
 def test_a_missing_token_is_named(given: dict[str, str]) -> None:
     """Blanks are no token."""
     with pytest.raises(SettingsError, match="ANALYTICS_SECRET_TOKEN is missing"):
-        load(given).require_token()
+        load(given).require_tokens()
+
+
+def test_several_tokens_are_separated_by_commas() -> None:
+    """So that the old one still opens while callers change to the new one."""
+    settings = load({"ANALYTICS_SECRET_TOKEN": " new-token, old-token ,"})
+    assert settings.require_tokens() == ("new-token", "old-token")
+
+
+def test_every_secret_is_told_to_whoever_must_blank_it() -> None:
+    """Tokens one by one; of an address only the secret in it."""
+    settings = load(
+        {
+            "ANALYTICS_SECRET_TOKEN": "new-token, old-token",
+            "DB_PASSWORD": "pass-word",
+            "SOURCE_URL": "mysql://u:in-url@h/d",
+            "BEA_SECRET_KEY": "bea-key",
+            "SENTRY_DSN": "https://dsn-key@sentry.invalid/1",
+            "UPTIMEKUMA_PUSH_URL": "https://kuma.invalid/x/kuma-token?status=up",
+        }
+    )
+    assert set(settings.secrets) == {
+        "new-token",
+        "old-token",
+        "pass-word",
+        "in-url",
+        "bea-key",
+        "dsn-key",
+        "kuma-token",
+    }
+    assert load({"SOURCE_URL": "sqlite:///sample.db"}).secrets == ()
 
 
 def test_secrets_do_not_show() -> None:
