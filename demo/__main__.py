@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped:
         print("\nStopped. What was made stays in place for the next time.", flush=True)
         return 0
-    except DemoError as error:
+    except (DemoError, OSError) as error:
         print(f"✗ {error}", file=sys.stderr)
     return 1
 
@@ -99,7 +99,7 @@ def _show(demo: Demo) -> None:
 
 def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
     """Serve what an earlier run left; where that cannot be used, make it anew."""
-    reused = demo.data_dir.exists()
+    reused = demo.data_dir.exists() or demo.data_dir.is_symlink()
     try:
         return _serve(demo, programs)
     except DemoError as error:
@@ -109,9 +109,16 @@ def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
             f"▸ What an earlier run left cannot be used, so it is made anew ({error})"
         )
     programs.close()
-    demo.database.unlink(missing_ok=True)
-    shutil.rmtree(demo.data_dir)
+    for left in (demo.database, demo.data_dir):
+        _remove(left)
     return _serve(demo, programs)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _serve(demo: Demo, programs: ExitStack) -> Served:

@@ -1,0 +1,214 @@
+"""The demonstration as a person runs it: one command, real programs, Ctrl-C."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.__main__ import main
+from demo.processes import PROJECT
+
+START_SECONDS = 120
+STOP_SECONDS = 20
+QUICK_SECONDS = 15
+LAST_LINE = "Ctrl-C stops it."
+
+
+class Running:
+    """A demonstration that is up, and what it has printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.text = "".join(self._until_up())
+
+    def _until_up(self) -> Iterator[str]:
+        assert self.process.stdout
+        deadline = time.monotonic() + START_SECONDS
+        for line in self.process.stdout:
+            yield line
+            if LAST_LINE in line:
+                return
+            assert time.monotonic() < deadline
+        pytest.fail(f"the demonstration ended: {self.process.stderr.read()}")  # type: ignore[union-attr]
+
+    def curl_lines(self) -> list[str]:
+        return re.findall(r"^  (curl .*)$", self.text, re.MULTILINE)
+
+    def children(self) -> set[int]:
+        """The process ids of its programs."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        if listed.exists():
+            return set(map(int, listed.read_text().split()))
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid)], capture_output=True, check=True
+        )
+        return set(map(int, found.stdout.split()))
+
+
+@contextmanager
+def demonstration(folder: Path, port: int) -> Iterator[Running]:
+    """Run it on a part of the sample, and leave nothing behind."""
+    command = [sys.executable, "-m", "demo", "--folder", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--scale", "0.3"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield Running(process)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demonstration that the tests share."""
+    return tmp_path_factory.mktemp("demo") / ".demo"
+
+
+@pytest.fixture(scope="module")
+def shared(used: Path) -> Iterator[Running]:
+    """A demonstration that several tests look at."""
+    with demonstration(used, free_port()) as demo:
+        yield demo
+
+
+@pytest.fixture
+def left(shared: Running, used: Path, tmp_path: Path) -> Path:
+    """What an earlier run left, in a folder of the test's own."""
+    assert shared.text
+    return shutil.copytree(used, tmp_path / ".demo", symlinks=True)
+
+
+def pasted(line: str) -> Any:
+    """What a printed curl line answers."""
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_first_answers_are_what_curl_repeats(shared: Running) -> None:
+    """Each printed line works as pasted, and tells the numbers of the table."""
+    health, daily, room, analytics = map(pasted, shared.curl_lines())
+    users, recent = analytics["data"]["traffic"]["unique_users"], daily["unique_users"]
+    assert re.search(rf"^  Traffic +unique users +{users:,}$", shared.text, re.M)
+    assert re.search(rf"^  Last 24 hours +unique users +{recent}$", shared.text, re.M)
+    assert health["status"] == "ok"
+    assert room["votes"] > 0
+    assert daily["page_views"] > 0
+
+
+def test_the_token_is_needed_and_kept_for_its_owner(
+    shared: Running, used: Path
+) -> None:
+    """Another token is refused; nobody else can read the file that holds it."""
+    line = shared.curl_lines()[-1]
+    assert pasted(re.sub(r"Bearer \w+", "Bearer wrong", line)).keys() == {"detail"}
+    kept = used / "token"
+    assert kept.read_text() in shared.text
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_docs_are_where_they_are_said_to_be(shared: Running) -> None:
+    """The printed address shows the API's documentation."""
+    address = re.search(r"^The docs: +(\S+)", shared.text, re.M)
+    assert address
+    assert "swagger" in httpx.get(address[1]).text
+
+
+def test_a_second_run_reuses_the_first_and_takes_the_next_port(
+    shared: Running, used: Path
+) -> None:
+    """It starts within seconds, also where the first one is still there."""
+    port = int(shared.curl_lines()[0].rpartition(":")[2].partition("/")[0])
+    made = (used / "source.db").stat().st_mtime_ns
+    began = time.monotonic()
+    with demonstration(used, port) as demo:
+        assert time.monotonic() - began < QUICK_SECONDS
+        assert "Making a sample" not in demo.text
+        assert f":{port}/" not in demo.text
+        assert pasted(demo.curl_lines()[0])["status"] == "ok"
+    assert (used / "source.db").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything(left: Path, number: signal.Signals) -> None:
+    """It says so, shows no traceback, and leaves neither program nor port behind."""
+    port = free_port()
+    with demonstration(left, port) as demo:
+        programs = demo.children()
+        assert len(programs) == 2
+        demo.process.send_signal(number)
+        printed, complaints = demo.process.communicate(timeout=STOP_SECONDS)
+    assert demo.process.returncode == 0
+    assert printed.strip().startswith("Stopped.")
+    assert complaints == ""
+    assert not any(map(is_alive, programs))
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("broken", ["source.db", "data/**/*.parquet"])
+def test_what_is_broken_is_made_anew(left: Path, broken: str) -> None:
+    """Half a file, as a full disk leaves it, is noticed and replaced."""
+    files = {path.resolve() for path in left.glob(broken) if path.is_file()}
+    assert files
+    for path in files:
+        os.truncate(path, path.stat().st_size // 2)
+    with demonstration(left, free_port()) as demo:
+        assert pasted(demo.curl_lines()[-1])["data"]["votes"]["total_votes"] > 0
+
+
+def test_a_program_that_ends_is_quoted(left: Path) -> None:
+    """When the API dies, the demonstration says so, stops the rest and fails."""
+    with demonstration(left, free_port()) as demo:
+        programs = demo.children()
+        os.kill(min(programs), signal.SIGKILL)
+        _, complaints = demo.process.communicate(timeout=STOP_SECONDS)
+    assert demo.process.returncode == 1
+    assert complaints.startswith("✗ API ended with exit code -9")
+    assert "Traceback" not in complaints
+    assert not any(map(is_alive, programs))
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_folder_that_cannot_be_made_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The reason is shown, without a traceback."""
+    (tmp_path / "file").write_text("in the way")
+    assert main(["--folder", str(tmp_path / "file" / ".demo")]) == 1
+    complaints = capfd.readouterr().err
+    assert complaints.startswith("✗ ")
+    assert complaints.count("\n") == 1

@@ -1,0 +1,167 @@
+"""The documentation is true: what it names exists, and what exists is named."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+import config
+from config import Settings
+from main import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+SETTINGS = {name.upper() for name in Settings.model_fields}
+ROUTES = {
+    f"{method.upper()} {path}"
+    for path, methods in app.openapi()["paths"].items()
+    for method in methods
+} | {"GET /docs", "GET /openapi.json"}
+
+
+def commands() -> list[str]:
+    """Every line of the README's shell examples."""
+    blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+    return [line.strip() for _, block in blocks for line in block.splitlines() if line]
+
+
+def first_column(section: str) -> list[str]:
+    """The code in the first column of the table below the heading *section*."""
+    text = README.split(f"# {section}\n")[1].split("\n#")[0]
+    return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+
+
+def examples() -> dict[str, str]:
+    """Variable -> value in .env.example, also where it is commented out."""
+    lines = re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE)
+    assert len(lines) == len(dict(lines)), "a variable is there twice"
+    return dict(lines)
+
+
+def test_the_readme_lists_exactly_the_routes() -> None:
+    """A route that is not described, or described and not there, is red."""
+    assert set(first_column("Ask it")) == ROUTES
+
+
+def test_the_readme_lists_exactly_the_settings() -> None:
+    """A setting that is not described, or described and not there, is red."""
+    assert set(first_column("Settings")) == SETTINGS
+
+
+def test_the_example_settings_are_exactly_the_settings() -> None:
+    """.env.example holds every variable once, and no other."""
+    assert set(examples()) == SETTINGS
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_documented_defaults_are_the_defaults(name: str) -> None:
+    """The README and .env.example state what the program does without the variable."""
+    row = re.search(rf"^\| `{name}` \| *`?([^`|]*?)`? *\|", README, re.MULTILINE)
+    assert row
+    assert row[1].strip() == examples()[name]
+    assert _value(config.load({name: examples()[name]}), name) == _value(
+        config.load({}), name
+    )
+
+
+def _value(settings: Settings, name: str) -> Any:
+    value = getattr(settings, name.lower())
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def test_the_example_settings_can_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of .env.example as it is changes nothing."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(ENV_EXAMPLE, encoding="utf-8")
+    assert config.load() == config.load({})
+
+
+def test_the_readme_and_make_help_list_exactly_the_targets() -> None:
+    """Each make command is described in the README, in the Makefile, and is there."""
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    assert phony
+    targets = set(phony[1].split())
+    described = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+    shown = run("make", "--no-print-directory", "help")
+    helped = set(re.findall(r"^  ([a-z]+) ", shown, re.MULTILINE))
+    listed = {command.removeprefix("make ") for command in first_column("Try it")}
+    assert targets == described == helped == listed
+
+
+def test_every_make_command_of_the_readme_exists() -> None:
+    """What the text says to type can be typed."""
+    for command in set(re.findall(r"`(make [^`]+)`", README)):
+        run("make", "--dry-run", *shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_the_readme_parses(command: str) -> None:
+    """Each line is shell, and what it names is there."""
+    run("sh", "-n", "-c", command)
+    match shlex.split(command):
+        case ["make", *arguments]:
+            run("make", "--dry-run", *arguments)
+        case ["curl", *arguments]:
+            assert called(arguments[-1]) in {route.split()[1] for route in ROUTES}
+        case [".venv/bin/python", "-m", "uvicorn", "main:app", "--port", port]:
+            assert int(port) == 5100
+        case [".venv/bin/python", script, *options]:
+            usage = run(sys.executable, script, "--help")
+            assert all(option in usage for option in options)
+        case ["cp", source, _]:
+            assert (ROOT / source).is_file()
+        case _:
+            pytest.fail(f"no check is known for {command!r}")
+
+
+def called(url: str) -> str:
+    """The route that a URL of the README calls."""
+    path = url.removeprefix("http://127.0.0.1:5100")
+    return re.sub(r"/\d+/", "/{room_id}/", path)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_every_link_to_a_file_leads_there(page: str) -> None:
+    """Links inside the project are not broken."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" not in target:
+            assert (ROOT / target.partition("#")[0]).exists(), target
+
+
+def test_the_changelog_starts_with_what_is_unreleased() -> None:
+    """The newest changes stand first, in the form that the changelog promises."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    known = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert kinds <= known
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    """The API's document states the version of the package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert app.version == project["project"]["version"]
+
+
+def run(*command: str) -> str:
+    """What *command* prints, run in the project's folder; it must succeed."""
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
