@@ -10,9 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import config
 from config import Settings
-from routers import analytics, health, room
+from routers import analytics, health, metrics, room, sync
+from routers.guard import Guard
+from routers.observe import Observe
 from util import logging, sentry_wrapper
 from util.errors import DeliveryError, ReadModelMissing, SettingsError
+from util.metrics import ApiMetrics, Sources
+from util.redaction import hide
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 
 SERVICE = "fpp-analytics-api"
@@ -39,13 +43,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    for module in (analytics, room, health):
+    app.state.metrics = ApiMetrics(_figures(app))
+    for module in (analytics, room, health, sync, metrics):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _no_read_model)
     app.add_exception_handler(DeliveryError, _not_delivered)
-    app.add_exception_handler(Exception, _unexpected)
+    # The last one is the outermost.
+    app.add_middleware(Guard)
+    app.add_middleware(Observe, on_error=_unexpected)
     app.add_middleware(_Start)
     return app
+
+
+def _figures(app: FastAPI) -> Sources:
+    """Where the metrics look; the settings are known once the server has started."""
+    return Sources(
+        snapshot=lambda: metrics.snapshot_figures(app.state.settings.data_dir),
+        sync=lambda: metrics.sync_figures(app.state.settings.data_dir),
+    )
 
 
 @asynccontextmanager
@@ -79,6 +94,7 @@ def _prepare(app: FastAPI) -> None:
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
     app.state.settings = settings
+    hide(settings.secrets)
     logging.configure(SERVICE, settings.log_level)
     sentry_wrapper.init(settings.dsn, settings.sentry_environment, service=SERVICE)
 

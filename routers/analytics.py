@@ -16,9 +16,10 @@ from routers.dependencies import (
     RequireToken,
     tables,
 )
+from routers.parameters import NoParameters
 from util.http_client import send_daily
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken])
+router = APIRouter(tags=["statistics"], dependencies=[RequireToken, NoParameters])
 
 
 class AnalyticsAnswer(BaseModel):

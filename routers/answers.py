@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from config import VERSION
 from routers.dependencies import CurrentPeriod, CurrentSnapshot
@@ -20,12 +20,36 @@ class Detail(BaseModel):
     detail: str
 
 
-COMMON: dict[int | str, dict[str, Any]] = {
-    304: {"description": "Unchanged since the answer with this If-None-Match."},
+class Problem(BaseModel):
+    """One part of a request that is not valid."""
+
+    type: str
+    loc: list[str | int] = Field(examples=[["query", "limt"]])
+    msg: str
+
+
+class Invalid(BaseModel):
+    """What is not valid in a request."""
+
+    detail: list[Problem]
+
+
+ANY: dict[int | str, dict[str, Any]] = {
+    422: {"model": Invalid, "description": "A parameter is unknown or malformed."},
+}
+"""What every answer may be instead, for the OpenAPI document."""
+
+PROTECTED = ANY | {
     401: {"model": Detail, "description": "The token is missing or wrong."},
+    429: {"model": Detail, "description": "Too many requests; see Retry-After."},
+}
+"""What every answer to the bearer of a token may be instead."""
+
+COMMON = PROTECTED | {
+    304: {"description": "Unchanged since the answer with this If-None-Match."},
     503: {"model": Detail, "description": "There is no read model yet."},
 }
-"""What every protected answer may be instead, for the OpenAPI document."""
+"""What every answer from the read model may be instead."""
 
 
 class Conditional:

@@ -9,10 +9,11 @@ from calculations.results import RoomStats
 from calculations.room_stats import room_stats
 from routers.answers import COMMON, Answering, Detail, encode
 from routers.dependencies import CurrentSnapshot, RequireToken
+from routers.parameters import NoParameters
 
 LARGEST_ID = 2**31 - 1
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken])
+router = APIRouter(tags=["statistics"], dependencies=[RequireToken, NoParameters])
 
 
 @router.get(

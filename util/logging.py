@@ -25,7 +25,7 @@ PINO_LEVELS = {
 }
 TRACE = 10
 # These say at INFO what we say ourselves, or show addresses that hold tokens.
-QUIET = ("uvicorn.access", "httpx", "httpcore")
+QUIET = ("uvicorn.access", "httpx", "httpcore", "httpx2", "httpcore2")
 ADOPTED = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
