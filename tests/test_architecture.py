@@ -28,6 +28,7 @@ MAY_IMPORT = {
 }
 WRITING_SIDE = {
     "readmodel.stage",
+    "readmodel.record",
     "readmodel.source",
     "readmodel.mysql",
     "readmodel.sqlite",
