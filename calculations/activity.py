@@ -40,14 +40,12 @@ def activity(page_views: pl.LazyFrame, estimations: pl.LazyFrame) -> pl.LazyFram
 
 def visitors(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     """How many different visitors are in *rows* of activity (in its order): one column."""
-    return rows.select(starts("visitor").sum().cast(pl.Int64).alias(name))
+    return rows.select(changes("visitor").sum().cast(pl.Int64).alias(name))
 
 
-def starts(*columns: str) -> pl.Expr:
-    """Where the first row stands and any of *columns* differs from the row before."""
-    return pl.any_horizontal(
-        pl.col(column).ne_missing(pl.col(column).shift(1)) for column in columns
-    ) | (pl.int_range(pl.len()) == 0)
+def changes(column: str) -> pl.Expr:
+    """Where *column*, which has no nulls, differs from the row before; the first does."""
+    return pl.col(column).ne_missing(pl.col(column).shift(1))
 
 
 def _packed(rows: pl.LazyFrame, at: str, kind: int) -> pl.LazyFrame:
@@ -57,12 +55,11 @@ def _packed(rows: pl.LazyFrame, at: str, kind: int) -> pl.LazyFrame:
     10¹¹ snapshots; that is rarer than a memory error.
     """
     who = pl.col("user_id")
-    high, low = who.hash(1).cast(pl.UInt128), who.hash(2).cast(pl.UInt128)
-    moment = pl.col(at).to_physical().fill_null(0).clip(0, 2**TIME_BITS - 1) * 2 + kind
+    moment = pl.col(at).to_physical().fill_null(0).clip(0, 2**TIME_BITS - 1)
+    rest = who.hash(2) % 2 ** (IDENTITY_BITS - 64)
+    low = rest * 2 ** (TIME_BITS + 1) + moment.cast(pl.UInt64) * 2 + kind
     return rows.filter(who.is_not_null()).select(
-        packed=high * _power(64)
-        + (low % _power(IDENTITY_BITS - 64)) * _power(TIME_BITS + 1)
-        + moment.cast(pl.UInt128)
+        packed=who.hash(1).cast(pl.UInt128) * _power(64) + low.cast(pl.UInt128)
     )
 
 

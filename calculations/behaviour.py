@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from calculations.shapes import TOP, beside, largest, named, series, tally
+from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
 
 SOURCES = {
     "Teams": r"teams\.",
@@ -25,21 +25,22 @@ def behaviour(
     votes: pl.LazyFrame,
     rooms: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """One row shaped like Behaviour."""
+    """One row shaped like Behaviour; page views are grouped once for both of theirs."""
+    views = page_views.group_by("route", "source").agg(count=pl.len()).cache()
     return beside(
-        series("routes", named(tally(page_views, "route")).sort("key")),
+        series("routes", named(regrouped(views, "route")).sort("key")),
         series("events", largest(named(tally(events, "event")))),
-        series("sources", largest(sources(page_views))),
+        series("sources", largest(sources(regrouped(views, "source")))),
         series("rooms", largest(busy_rooms(votes, rooms), top=TOP)),
     )
 
 
-def sources(page_views: pl.LazyFrame) -> pl.LazyFrame:
+def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
     """Page views per source category (``key``, ``count``); OTHER is always there.
 
-    Patterns meet each different source once, not each page view.
+    *counts* are those per source, so that patterns meet each different one once.
     """
-    found = tally(page_views, "source").drop_nulls("key")
+    found = counts.drop_nulls("key")
     source = pl.col("key").cast(pl.String)
     category = pl.coalesce(
         pl.when(source.str.contains(pattern)).then(pl.lit(name))

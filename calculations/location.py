@@ -2,19 +2,18 @@
 
 import polars as pl
 
-from calculations.shapes import TOP, beside, largest, named, series, tally
+from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
 
 
 def location(users: pl.LazyFrame) -> pl.LazyFrame:
     """One row shaped like LocationAndUserAgent."""
-    regions = places(users, "region")
-    countries = regions.group_by(key="country").agg(pl.col("count").sum())
+    regions = places(users, "region").cache()
     return beside(
         *(
             series(name, largest(named(tally(users, name))))
             for name in ("device", "os", "browser")
         ),
-        series("country", largest(named(countries), top=TOP)),
+        series("country", largest(named(regrouped(regions, "country")), top=TOP)),
         series("country_region", largest(regions, "country", "region", top=TOP)),
         series(
             "country_city", largest(places(users, "city"), "country", "city", top=TOP)
