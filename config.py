@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     bea_secret_key: SecretStr | None = None
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
 
-    rate_limit_per_minute: int = Field(default=1200, ge=0)
+    rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
 

@@ -19,7 +19,7 @@ from util.metrics import ApiMetrics
 
 LONGEST_PATH: Final = 8_192  # bytes, with the query
 LONGEST_HEADERS: Final = 8_192  # bytes, all names and values together
-FREE_GUESSES: Final = 10  # wrong tokens a minute from one address, before each is slow
+FREE_GUESSES: Final = 60  # wrong tokens a minute from one address, before each is slow
 SLOWNESS: Final = 1.0  # seconds that every further one waits for its 401
 UNLIMITED: Final = frozenset({"/health"})
 
