@@ -35,5 +35,5 @@ setup: ## Only set up: uv, Python and the packages
 	$(SETUP)
 
 clean: ## Remove all that these commands made (data/ stays)
-	rm -rf .demo .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .bench .demo .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
