@@ -1,0 +1,128 @@
+"""The set-up: from nothing to an environment, quickly when it is there."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PYPROJECT = """
+[project]
+name = "empty"
+version = "1"
+requires-python = ">=3.12"
+
+[tool.uv]
+package = false
+"""
+
+LOCK = """
+version = 1
+requires-python = ">=3.12"
+
+[[package]]
+name = "empty"
+version = "1"
+source = { virtual = "." }
+"""
+
+FAILING = "#!/bin/sh\necho 'pyenv: version is not selected' >&2\nexit 127\n"
+OLD_UV = "#!/bin/sh\necho 'uv 0.4.30'\n"
+
+
+class Project:
+    """A project without packages, and what its set-up prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.first_on_path = folder / "first on path"
+        self.first_on_path.mkdir(parents=True)
+        shutil.copytree(ROOT / "scripts", folder / "scripts")
+        (folder / "pyproject.toml").write_text(PYPROJECT)
+        (folder / "uv.lock").write_text(LOCK)
+        (folder / ".python-version").write_text("3.12\n")
+
+    def put(self, name: str, script: str) -> None:
+        """Let the first program *name* on PATH be *script*."""
+        program = self.first_on_path / name
+        program.write_text(script)
+        program.chmod(0o755)
+
+    def set_up(self, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run it with *environ*, or with what this process has."""
+        # The uv that this project brought itself stands behind those of the test.
+        places = [str(self.first_on_path), str(ROOT / ".tools/bin"), os.environ["PATH"]]
+        return subprocess.run(
+            [self.folder / "scripts" / "bootstrap"],
+            env=environ or os.environ | {"PATH": os.pathsep.join(places)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def version(self) -> tuple[int, int]:
+        """Of the environment's Python."""
+        code = "import sys; print(*sys.version_info[:2])"
+        python = self.folder / ".venv" / "bin" / "python"
+        printed = subprocess.check_output([python, "-c", code], text=True)
+        major, minor = map(int, printed.split())
+        return major, minor
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "a project")
+
+
+def test_a_second_set_up_has_nothing_to_do(project: Project) -> None:
+    """The first says what it does; the second is silent."""
+    first = project.set_up()
+    assert first.returncode == 0, first.stderr
+    assert "▸ Installing the packages of uv.lock" in first.stderr
+    assert project.version() >= (3, 12)
+    second = project.set_up()
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+
+
+def test_programs_that_do_not_run_are_passed_over(project: Project) -> None:
+    """pyenv's shims of versions that are not selected do not stop the set-up."""
+    for name in ("uv", "python3.12", "python3.13"):
+        project.put(name, FAILING)
+    done = project.set_up()
+    assert done.returncode == 0, done.stderr
+    assert "not selected" not in done.stderr
+    assert project.version() >= (3, 12)
+
+
+def test_a_uv_that_is_too_old_is_passed_over(project: Project) -> None:
+    """It would not know all of pyproject.toml."""
+    project.put("uv", OLD_UV)
+    done = project.set_up()
+    assert done.returncode == 0, done.stderr
+    assert project.version() >= (3, 12)
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(project: Project) -> None:
+    """As after an upgrade of the system."""
+    assert project.set_up().returncode == 0
+    python = project.folder / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3.12")
+    assert project.set_up().returncode == 0
+    assert project.version() >= (3, 12)
+
+
+def test_without_anything_to_install_with_it_says_what_to_do(project: Project) -> None:
+    """No Python, no pip, no curl: one line tells the way, and nothing is left."""
+    for name in ("sh", "awk", "cut", "dirname", "id", "mkdir", "mktemp", "rm", "tail"):
+        found = shutil.which(name)
+        assert found
+        (project.first_on_path / name).symlink_to(found)
+    done = project.set_up(PATH=str(project.first_on_path), HOME="/nowhere")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("✗ uv could not be installed: install it by hand")
+    assert not (project.folder / ".tools").exists()
