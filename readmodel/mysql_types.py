@@ -1,0 +1,129 @@
+"""How each column type of MySQL and MariaDB travels, and what it becomes.
+
+Nothing depends on the session's sql_mode: all literals are in single quotes and
+hold no backslash.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from readmodel import declared, packed
+from readmodel.declared import Declared
+from readmodel.manifest import INSTANT
+from readmodel.packed import Column
+
+_NO_INSTANT = -(2**63)
+_TEXTS = {
+    "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set",
+    "json",
+}  # fmt: skip
+_NAMES = {"uuid", "inet4", "inet6"}
+_BINARIES = {
+    "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector",
+    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
+    "multipolygon", "geometrycollection", "geomcollection",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogued:
+    """A row of information_schema.columns."""
+
+    name: str
+    type: str
+    charset: str | None
+    nullable: bool
+
+
+def identifier(name: str) -> str:
+    """*name* in backticks, whatever characters it has."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def column(row: Catalogued) -> Column | None:
+    """How the column travels; None for a type that is not known."""
+    made = _typed(row, identifier(row.name), Declared.parse(row.type))
+    if made is None or not row.nullable:
+        return made
+    sql = f"IF({identifier(row.name)} IS NULL,'',{made.sql})"
+    return Column(made.name, made.dtype, sql, made.wire, made.decode, made.zero)
+
+
+def _typed(row: Catalogued, sql: str, kind: Declared) -> Column | None:
+    name = row.name
+    if dtype := declared.integer(kind):
+        if dtype == pl.Boolean:
+            whole = pl.Int8()
+            return Column(name, dtype, sql, whole, packed.boolean_from_number)
+        return Column(name, dtype, sql, dtype)
+    if kind.base == "decimal":
+        dtype = declared.decimal(kind)
+        text = packed.quoted(sql) if dtype == pl.String else sql
+        return Column(name, dtype, text, dtype)
+    if kind.base in ("float", "double"):
+        dtype = pl.Float32() if kind.base == "float" else pl.Float64()
+        # As text, a FLOAT is cut to six digits; as a double it is exact.
+        return Column(name, dtype, f"({sql}+0e0)", pl.Float64())
+    if kind.base in ("bit", "year"):
+        dtype = declared.bits(kind) if kind.base == "bit" else pl.Int16()
+        return Column(name, dtype, f"({sql}+0)", dtype)
+    if kind.base in _TEXTS | _NAMES:
+        return Column(name, pl.String(), packed.quoted(_utf8(row, sql)), pl.String())
+    if kind.base in _BINARIES:
+        text = f"""CONCAT('"',HEX({sql}),'"')"""
+        return Column(name, pl.Binary(), text, pl.String(), packed.binary_from_hex)
+    return _temporal(name, sql, kind)
+
+
+def _utf8(row: Catalogued, sql: str) -> str:
+    if row.charset is None:
+        return f"CAST({sql} AS CHAR)"
+    return sql if row.charset == "utf8mb4" else f"CONVERT({sql} USING utf8mb4)"
+
+
+def _temporal(name: str, sql: str, kind: Declared) -> Column | None:
+    match kind.base:
+        case "timestamp" if not any(kind.numbers):
+            return Column(
+                name,
+                INSTANT,
+                f"UNIX_TIMESTAMP({sql})",
+                pl.Int64(),
+                packed.instant_from_seconds,
+                zero=0,
+            )
+        case "timestamp":
+            micros = f"CAST(UNIX_TIMESTAMP({sql})*1000000 AS SIGNED)"
+            return Column(
+                name, INSTANT, micros, pl.Int64(), packed.instant_from_micros, zero=0
+            )
+        case "datetime":
+            micros = f"TIMESTAMPDIFF(MICROSECOND,'1970-01-01',{sql})"
+            return Column(
+                name,
+                INSTANT,
+                f"IFNULL({micros},{_NO_INSTANT})",
+                pl.Int64(),
+                packed.instant_from_micros,
+                zero=_NO_INSTANT,
+            )
+        case "date":
+            return Column(
+                name,
+                pl.Date(),
+                f"IFNULL(TO_DAYS({sql}),-1)",
+                pl.Int32(),
+                packed.date_from_days,
+                zero=-1,
+            )
+        case "time":
+            clock = f"CAST({sql}*1000000 AS SIGNED)"
+            return Column(
+                name,
+                pl.Duration("us"),
+                clock,
+                pl.Int64(),
+                packed.duration_from_clock,
+            )
+    return None
