@@ -150,7 +150,8 @@ def _sync(demo: Demo) -> None:
         _step("Mirroring it as Parquet with the updater"),
         _updater(demo, "first update", []) as updater,
     ):
-        finish(updater, demo.stop)
+        lines = finish(updater, demo.stop)
+    print("\n".join(f"    {line}" for line in lines), flush=True)
 
 
 def _updater(demo: Demo, name: str, arguments: list[str]) -> Running:
