@@ -23,7 +23,11 @@ router = APIRouter(tags=["statistics"], dependencies=[RequireToken, NoParameters
     | {400: {"model": Detail, "description": "No room can have this id."}},
 )
 def get_room_stats(
-    room_id: Annotated[int, Path(description="1 to 2147483647", examples=[7])],
+    room_id: Annotated[
+        int,
+        # Only told, since beyond these bounds the answer is 400 and not 422.
+        Path(examples=[7], json_schema_extra={"minimum": 1, "maximum": LARGEST_ID}),
+    ],
     conditional: Answering,
     snapshot: CurrentSnapshot,
 ) -> Response:

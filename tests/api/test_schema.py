@@ -1,0 +1,58 @@
+"""The API holds what its own document promises, whatever is sent to it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+
+from main import app as documented
+from main import create_app
+from routers import guard
+from routers.dependencies import now
+from tests.api.conftest import make_settings
+from tests.api.sample import SAMPLE, TAKEN_AT, TOKEN
+from tests.calculations.tables import NOW
+from tests.snapshots import publish
+from tests.util.servers import closed_port
+
+schema = schemathesis.openapi.from_dict(documented.openapi())
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server with the sample, which refuses nobody for asking often."""
+    data_dir = tmp_path_factory.mktemp("schema") / "data"
+    publish(data_dir, SAMPLE, TAKEN_AT)
+    app = create_app(make_settings(data_dir=data_dir, rate_limit_per_minute=0))
+    app.dependency_overrides[now] = lambda: NOW
+    port = closed_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def _guesses_are_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is also sent with wrong tokens, which would take minutes."""
+    monkeypatch.setattr(guard, "SLOWNESS", 0)
+
+
+@schema.parametrize()
+@pytest.mark.usefixtures("_guesses_are_fast")
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_answer_breaks_the_document(case: Case[Any], address: str) -> None:
+    """No 5xx, and every status, type, header and body as the document states."""
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    case.call_and_validate(base_url=address, headers=token)
