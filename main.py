@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import config
 from config import Settings
+from readmodel import figures
 from routers import analytics, health, metrics, room, sync
 from routers.guard import Guard
 from routers.observe import Observe
@@ -58,8 +59,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _figures(app: FastAPI) -> Sources:
     """Where the metrics look; the settings are known once the server has started."""
     return Sources(
-        snapshot=lambda: metrics.snapshot_figures(app.state.settings.data_dir),
-        sync=lambda: metrics.sync_figures(app.state.settings.data_dir),
+        snapshot=lambda: figures.served(app.state.settings.data_dir),
+        sync=lambda: figures.ran(app.state.settings.data_dir),
     )
 
 

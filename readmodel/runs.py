@@ -80,6 +80,15 @@ class Summary:
     failures_in_a_row: int
 
 
+def after(summary: Summary | None, run: Run) -> Summary:
+    """The summary once *run* has ended."""
+    if run.success:
+        return Summary(run, run.ended_at, 0)
+    if summary is None:
+        return Summary(run, None, 1)
+    return Summary(run, summary.last_success_at, summary.failures_in_a_row + 1)
+
+
 def recent(data_dir: Path, limit: int) -> list[Run]:
     """The newest *limit* runs, the newest first; none before the first run.
 
@@ -93,9 +102,8 @@ def summary(data_dir: Path) -> Summary | None:
     log = load(data_dir)
     if log.is_empty():
         return None
-    succeeded = log.get_column("success")
     good = log.filter("success")
-    since = succeeded.reverse().arg_max() if len(good) else len(log)
+    since = log["success"].reverse().arg_max() if len(good) else len(log)
     return Summary(
         last=_run(log.row(-1, named=True)),
         last_success_at=good["ended_at"][-1] if len(good) else None,

@@ -3,10 +3,11 @@
 Times are instants, never "seconds since": an exporter that stops must not look fresh.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,33 +29,55 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNMATCHED = "unmatched"  # the route of an address that nothing serves
 
 
-@dataclass(frozen=True, slots=True)
-class TableFigures:
-    """One table of the read model; *verified_at* is when all of it was last compared."""
+class TableFigures(Protocol):
+    """One table of the read model; since *checked_at* all of it equals the database."""
 
-    rows: int
-    parts: int
-    size_bytes: int
-    verified_at: datetime | None = None
+    @property
+    def rows(self) -> int: ...
+    @property
+    def parts(self) -> Sized: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def checked_at(self) -> datetime: ...
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotFigures:
+class SnapshotFigures(Protocol):
     """The snapshot that is served."""
 
-    taken_at: datetime
-    tables: Mapping[str, TableFigures]
+    @property
+    def taken_at(self) -> datetime: ...
+    @property
+    def tables(self) -> Mapping[str, TableFigures]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class SyncFigures:
-    """What the run log tells of the runs so far."""
+class FetchFigures(Protocol):
+    """What one run did to one table."""
 
-    last_run_at: datetime | None = None
-    last_success_at: datetime | None = None
-    duration: timedelta | None = None
-    rows_fetched: Mapping[str, int] = field(default_factory=dict)
-    failures_in_a_row: int = 0
+    @property
+    def rows_fetched(self) -> int: ...
+
+
+class RunFigures(Protocol):
+    """One run of the updater."""
+
+    @property
+    def ended_at(self) -> datetime: ...
+    @property
+    def took(self) -> timedelta: ...
+    @property
+    def tables(self) -> Mapping[str, FetchFigures]: ...
+
+
+class SyncFigures(Protocol):
+    """The runs so far."""
+
+    @property
+    def last(self) -> RunFigures: ...
+    @property
+    def last_success_at(self) -> datetime | None: ...
+    @property
+    def failures_in_a_row(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,43 +212,37 @@ def _snapshot_gauges(snapshot: SnapshotFigures) -> Iterator[GaugeMetricFamily]:
     yield _by_table(
         "fpp_table_parts",
         "Files of a table in the snapshot.",
-        {name: table.parts for name, table in tables.items()},
+        {name: len(table.parts) for name, table in tables.items()},
     )
     yield _by_table(
         "fpp_table_size_bytes",
         "Bytes of a table's files in the snapshot.",
-        {name: table.size_bytes for name, table in tables.items()},
+        {name: table.bytes for name, table in tables.items()},
     )
     yield _by_table(
         "fpp_table_verified_timestamp_seconds",
         "Since when every part of a table is known to equal the database.",
-        {
-            name: table.verified_at.timestamp()
-            for name, table in tables.items()
-            if table.verified_at
-        },
+        {name: table.checked_at.timestamp() for name, table in tables.items()},
     )
 
 
 def _sync_gauges(sync: SyncFigures) -> Iterator[GaugeMetricFamily]:
-    if sync.last_run_at:
-        yield _gauge(
-            "fpp_sync_last_run_timestamp_seconds",
-            "When the last run ended, whatever its result.",
-            sync.last_run_at.timestamp(),
-        )
+    yield _gauge(
+        "fpp_sync_last_run_timestamp_seconds",
+        "When the last run ended, whatever its result.",
+        sync.last.ended_at.timestamp(),
+    )
     if sync.last_success_at:
         yield _gauge(
             "fpp_sync_last_success_timestamp_seconds",
             "When the last successful run ended.",
             sync.last_success_at.timestamp(),
         )
-    if sync.duration is not None:
-        yield _gauge(
-            "fpp_sync_last_duration_seconds",
-            "How long the last run took.",
-            sync.duration.total_seconds(),
-        )
+    yield _gauge(
+        "fpp_sync_last_duration_seconds",
+        "How long the last run took.",
+        sync.last.took.total_seconds(),
+    )
     yield _gauge(
         "fpp_sync_failures_in_a_row",
         "Failed runs since the last successful one.",
@@ -234,7 +251,7 @@ def _sync_gauges(sync: SyncFigures) -> Iterator[GaugeMetricFamily]:
     yield _by_table(
         "fpp_sync_rows_fetched",
         "Rows of a table that the last run fetched.",
-        sync.rows_fetched,
+        {name: table.rows_fetched for name, table in sync.last.tables.items()},
     )
 
 

@@ -4,21 +4,14 @@ import json
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from util.metrics import (
-    ApiMetrics,
-    SnapshotFigures,
-    Sources,
-    SyncFigures,
-    TableFigures,
-    UpdaterMetrics,
-)
+from tests.util.test_metrics import FULL
+from util.metrics import ApiMetrics, UpdaterMetrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
-AT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def _promtool(*arguments: str) -> str:
@@ -36,13 +29,9 @@ def _promtool(*arguments: str) -> str:
 
 
 def _exported() -> str:
-    sources = Sources(
-        lambda: SnapshotFigures(AT, {"t": TableFigures(1, 1, 1, AT)}),
-        lambda: SyncFigures(AT, AT, timedelta(seconds=1), {"t": 1}, 0),
-    )
-    api = ApiMetrics(sources)
+    api = ApiMetrics(FULL)
     api.observe("/", "GET", 200, timedelta())
-    both = (api, UpdaterMetrics(sources))
+    both = (api, UpdaterMetrics(FULL))
     return "".join(metrics.render()[0].decode() for metrics in both)
 
 

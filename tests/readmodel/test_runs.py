@@ -2,13 +2,24 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from readmodel.record import MOST_RUNS, record
-from readmodel.runs import FILE, KEPT, SCHEMA, Run, TableRun, recent, row, summary
+from readmodel.runs import (
+    FILE,
+    KEPT,
+    SCHEMA,
+    Run,
+    TableRun,
+    after,
+    recent,
+    row,
+    summary,
+)
 from util.errors import StorageError
 
 AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
@@ -75,6 +86,7 @@ def test_the_summary_counts_failures_since_the_last_success(
     for each in runs:
         record(tmp_path, each)
     told = summary(tmp_path)
+    assert told == reduce(after, runs, None)
     good = [each.ended_at for each in runs if each.success]
     assert told is not None
     assert told.last == runs[-1]

@@ -3,31 +3,54 @@
 import shutil
 import socket
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from util.errors import SettingsError
-from util.metrics import (
-    ApiMetrics,
-    SnapshotFigures,
-    Sources,
-    SyncFigures,
-    TableFigures,
-    UpdaterMetrics,
-)
+from util.metrics import ApiMetrics, Sources, UpdaterMetrics
 
 AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
-SNAPSHOT = SnapshotFigures(AT, {"fpp_votes": TableFigures(12, 2, 3_000, AT)})
-SYNC = SyncFigures(
-    last_run_at=AT + timedelta(minutes=10),
-    last_success_at=AT,
-    duration=timedelta(seconds=1.5),
-    rows_fetched={"fpp_votes": 7},
-    failures_in_a_row=1,
-)
-FULL = Sources(lambda: SNAPSHOT, lambda: SYNC)
+
+
+@dataclass(frozen=True)
+class Table:
+    rows: int
+    parts: tuple[str, ...]
+    bytes: int
+    checked_at: datetime
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    taken_at: datetime
+    tables: dict[str, Table]
+
+
+@dataclass(frozen=True)
+class Fetch:
+    rows_fetched: int
+
+
+@dataclass(frozen=True)
+class Run:
+    ended_at: datetime
+    took: timedelta
+    tables: dict[str, Fetch]
+
+
+@dataclass(frozen=True)
+class Runs:
+    last: Run
+    last_success_at: datetime | None
+    failures_in_a_row: int
+
+
+SNAPSHOT = Snapshot(AT, {"fpp_votes": Table(12, ("a", "b"), 3_000, AT)})
+LAST = Run(AT + timedelta(minutes=10), timedelta(seconds=1.5), {"fpp_votes": Fetch(7)})
+FULL = Sources(lambda: SNAPSHOT, lambda: Runs(LAST, AT, 1))
 EMPTY = Sources(lambda: None, lambda: None)
 
 
@@ -96,11 +119,12 @@ def test_before_the_first_sync_nothing_is_claimed() -> None:
     assert "fpp_sync" not in text
 
 
-def test_an_untold_instant_is_absent() -> None:
-    """A log with failures only has no last success to claim."""
-    text = _text(ApiMetrics(Sources(lambda: None, lambda: SyncFigures())))
-    assert "fpp_sync_failures_in_a_row 0.0" in text
-    assert "fpp_sync_last" not in text
+def test_without_a_success_none_is_claimed() -> None:
+    """A log with failures only has no last success to tell."""
+    failed = Runs(LAST, None, 3)
+    text = _text(ApiMetrics(Sources(lambda: None, lambda: failed)))
+    assert "fpp_sync_failures_in_a_row 3.0" in text
+    assert "fpp_sync_last_success" not in text
 
 
 @pytest.mark.parametrize(
