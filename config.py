@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -40,13 +41,22 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def _zone(name: Any) -> Any:
+def zone_named(name: Any) -> Any:
+    """The IANA time zone called *name*; what is no text stays as it is.
+
+    Raises ValueError for what is no such name. Places that zoneinfo also reads, such
+    as "localtime", are none, and Polars would not know them.
+    """
     if isinstance(name, str):
-        try:
-            return ZoneInfo(name)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"unknown time zone {name!r}, use an IANA name") from None
+        if name not in _zone_names():
+            raise ValueError(f"unknown time zone {name!r}, use an IANA name")
+        return ZoneInfo(name)
     return name
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def _level(name: str) -> str:
@@ -79,7 +89,7 @@ class Settings(BaseSettings):
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
-    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
+    timezone: Annotated[ZoneInfo, BeforeValidator(zone_named)] = ZoneInfo("UTC")
 
     uptimekuma_push_url: SecretStr | None = None
     sentry_dsn: SecretStr | None = None
@@ -88,6 +98,7 @@ class Settings(BaseSettings):
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
+    log_format: Literal["auto", "json", "text"] = "auto"
 
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"

@@ -96,7 +96,7 @@ def _prepare(app: FastAPI) -> None:
     settings.require_tokens()
     app.state.settings = settings
     hide(settings.secrets)
-    logging.configure(SERVICE, settings.log_level)
+    logging.configure(SERVICE, settings.log_level, settings.log_format)
     sentry_wrapper.init(settings.dsn, settings.sentry_environment, service=SERVICE)
 
 

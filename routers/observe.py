@@ -125,7 +125,8 @@ class _Seen:
             "ms": round(took / timedelta(milliseconds=1), 1),
             "snapshot": self._scope.get("state", {}).get("snapshot"),
         }
-        _log.info("%s %s %s", method, fields["route"], self._status, extra=fields)
+        told = (method, fields["route"], self._status, fields["ms"])
+        _log.info("%s %s %s %s ms", *told, extra=fields)
 
 
 def _template(scope: Scope) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from util.errors import FppError
 from util.redaction import clean, clean_value
@@ -61,16 +61,22 @@ def bound(**fields: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
-def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -> None:
+def configure(
+    service: str,
+    level: str = "INFO",
+    form: Literal["auto", "json", "text"] = "auto",
+    stream: TextIO | None = None,
+) -> None:
     """Send all logs of this process to *stream* (standard error) in one form.
 
-    JSON lines, or readable ones where *stream* is a terminal. May be called again;
-    the last call counts. Uvicorn's and Python's own warnings come in the same form.
+    With "auto" that is readable text on a terminal and JSON lines elsewhere. May be
+    called again; the last call counts. Uvicorn's logs and Python's warnings come in
+    the same form.
     """
     stream = stream or sys.stderr
     handler = _Handler(stream)
-    form = ReadableFormatter() if stream.isatty() else PinoFormatter(service)
-    handler.setFormatter(form)
+    readable = form == "text" or (form == "auto" and stream.isatty())
+    handler.setFormatter(ReadableFormatter() if readable else PinoFormatter(service))
     handler.addFilter(_not_yet_logged)
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _Handler)]:
@@ -131,16 +137,13 @@ class PinoFormatter(logging.Formatter):
 
 
 class ReadableFormatter(logging.Formatter):
-    """``23:10:00 INFO  api: message  field=value``; time is UTC."""
+    """``23:10:00 INFO     api: message``; time is UTC. Messages tell people enough."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        fields = _fields(record)
-        component = fields.pop("component", record.name)
-        fields.pop("action", None)
-        rest = "".join(f"  {key}={value}" for key, value in fields.items())
+        component = _fields(record).get("component", record.name)
         text = clean(record.getMessage())
-        line = f"{at} {record.levelname:<8} {component}: {text}{rest}"
+        line = f"{at} {record.levelname:<8} {component}: {text}"
         error = record.exc_info[1] if record.exc_info else None
         # An error that we raise on purpose says itself what to do.
         if error and not isinstance(error, FppError):

@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,7 +27,7 @@ def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
 @pytest.fixture
 def stream() -> io.StringIO:
     stream = io.StringIO()
-    configure("updater", "DEBUG", stream)
+    configure("updater", "DEBUG", stream=stream)
     return stream
 
 
@@ -37,7 +37,7 @@ def stream() -> io.StringIO:
 def test_levels_are_pinos(level: int, pino: int) -> None:
     """10 trace, 20 debug, 30 info, 40 warn, 50 error, 60 fatal."""
     stream = io.StringIO()
-    configure("updater", "DEBUG", stream)
+    configure("updater", "DEBUG", stream=stream)
     logging.getLogger().setLevel(1)
     get_log("sync").log(level, "x")
     assert _lines(stream)[0]["level"] == pino
@@ -107,7 +107,7 @@ def test_uvicorns_lines_and_warnings_come_in_the_same_form(
     """Uvicorn's own handlers are replaced, and its access log is silent."""
     uvicorn = logging.getLogger("uvicorn")
     uvicorn.addHandler(logging.StreamHandler(other := io.StringIO()))
-    configure("api", "INFO", stream)
+    configure("api", "INFO", stream=stream)
     extra = {"color_message": "\x1b[36mStarted\x1b[0m"}
     logging.getLogger("uvicorn.error").info("Started", extra=extra)
     logging.getLogger("uvicorn.access").info("GET /?token=x")
@@ -143,25 +143,43 @@ def test_configuring_again_replaces_only_our_handler() -> None:
     foreign = logging.NullHandler()
     logging.getLogger().addHandler(foreign)
     first, second = io.StringIO(), io.StringIO()
-    configure("api", "INFO", first)
-    configure("api", "INFO", second)
+    configure("api", "INFO", stream=first)
+    configure("api", "INFO", stream=second)
     get_log("api").info("x")
     assert (first.getvalue(), len(_lines(second))) == ("", 1)
     assert foreign in logging.getLogger().handlers
 
 
 def test_a_terminal_gets_readable_lines() -> None:
-    """Time, level, component, message and fields; no braces."""
+    """Time, level, component and message; no braces."""
     stream = Terminal()
-    configure("updater", "INFO", stream)
+    configure("updater", "INFO", stream=stream)
     get_log("sync").info("Synced", extra={"action": "sync", "rows": 3})
-    assert stream.getvalue()[8:] == " INFO     sync: Synced  rows=3\n"
+    assert stream.getvalue()[8:] == " INFO     sync: Synced\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "stream", "is_json"),
+    [
+        ("auto", Terminal(), False),
+        ("auto", io.StringIO(), True),
+        ("json", Terminal(), True),
+        ("text", io.StringIO(), False),
+    ],
+)
+def test_the_form_can_be_chosen(
+    form: Literal["auto", "json", "text"], stream: io.StringIO, is_json: bool
+) -> None:
+    """Whatever the stream is."""
+    configure("api", "INFO", form, stream)
+    get_log("api").info("x")
+    assert stream.getvalue().startswith("{") is is_json
 
 
 def test_a_terminal_shows_the_stack_of_surprises_only() -> None:
     """A named error says what to do; its stack would bury that line."""
     stream = Terminal()
-    configure("updater", "INFO", stream)
+    configure("updater", "INFO", stream=stream)
     get_log("sync").error("db", exc_info=SourceError("The database is unreachable"))
     assert len(stream.getvalue().splitlines()) == 1
     get_log("sync").error("bug", exc_info=ZeroDivisionError("division by zero"))
@@ -171,6 +189,6 @@ def test_a_terminal_shows_the_stack_of_surprises_only() -> None:
 def test_the_level_is_respected() -> None:
     """LOG_LEVEL=WARNING silences information."""
     stream = io.StringIO()
-    configure("api", "WARNING", stream)
+    configure("api", "WARNING", stream=stream)
     get_log("api").info("x")
     assert stream.getvalue() == ""

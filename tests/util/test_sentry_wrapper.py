@@ -190,7 +190,7 @@ def test_a_named_error_is_tagged_as_expected_and_logged_as_a_line(
 ) -> None:
     """An operator's mistake can be told from a bug."""
     stream = io.StringIO()
-    logs.configure("updater", "INFO", stream)
+    logs.configure("updater", "INFO", stream=stream)
     assert _start(server)
     capture_error(SourceError("The database is unreachable"), CONTEXT)
     (event,) = _events(server, 1)
