@@ -7,6 +7,9 @@ TIME_BITS = 52
 
 IDENTITY_BITS = 128 - TIME_BITS - 1
 
+IDENTITY_STEP = 2**24
+"""Identities are multiples of it, so that a number of days fits in between."""
+
 
 def activity(page_views: pl.LazyFrame, estimations: pl.LazyFrame) -> pl.LazyFrame:
     """All page views and estimations, sorted by visitor and then by time.
@@ -46,6 +49,14 @@ def visitors(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
 def changes(column: str) -> pl.Expr:
     """Where *column*, which has no nulls, differs from the row before; the first does."""
     return pl.col(column).ne_missing(pl.col(column).shift(1))
+
+
+def identity(column: str) -> pl.Expr:
+    """A hash of a text column (Int128), a multiple of ``IDENTITY_STEP``; null for null."""
+    text = pl.col(column)
+    high = (text.hash(1) // 2).cast(pl.Int128) * pl.lit(2**64, dtype=pl.Int128)
+    low = text.hash(2) // IDENTITY_STEP * IDENTITY_STEP
+    return pl.when(text.is_not_null()).then(high + low.cast(pl.Int128))
 
 
 def _packed(rows: pl.LazyFrame, at: str, kind: int) -> pl.LazyFrame:

@@ -1,5 +1,6 @@
 """Every section side by side: the whole answer is one row."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,6 +12,7 @@ from calculations.historical import historical
 from calculations.location import location
 from calculations.period import Period
 from calculations.reoccurring import reoccurring
+from calculations.results import Analytics
 from calculations.shapes import beside, section
 from calculations.traffic import traffic
 from calculations.votes import votes
@@ -28,30 +30,48 @@ class Tables:
     rooms: pl.LazyFrame
 
 
-def analytics(tables: Tables, period: Period) -> pl.LazyFrame:
-    """One row shaped like Analytics.
+SERIES = {"reoccurring", "historical"}
+"""Sections that are one list of rows already."""
+
+SECTIONS = tuple(Analytics.model_fields)
+"""What `analytics` can answer, in the order in which it does."""
+
+
+def analytics(
+    tables: Tables, period: Period, sections: Collection[str] = SECTIONS
+) -> pl.LazyFrame:
+    """One row shaped like Analytics, with only the *sections* asked for.
 
     The sorted activity is what two sections share; the explicit cache() makes sure
     that it is computed once, since the optimizer does not find it by itself.
     """
-    visits = activity(tables.page_views, tables.estimations).cache()
-    return beside(
-        section("traffic", traffic(tables.page_views, visits, period)),
-        section("votes", votes(tables.votes, tables.estimations, period)),
-        section(
-            "behaviour",
-            behaviour(tables.page_views, tables.events, tables.votes, tables.rooms),
+    page_views, estimations = tables.page_views, tables.estimations
+    visits = activity(
+        period.of(page_views, "viewed_at"), period.of(estimations, "estimated_at")
+    ).cache()
+    plans: dict[str, Callable[[], pl.LazyFrame]] = {
+        "traffic": lambda: traffic(page_views, visits, period),
+        "votes": lambda: votes(tables.votes, estimations, period),
+        "behaviour": lambda: behaviour(
+            page_views, tables.events, tables.votes, tables.rooms, period
         ),
-        reoccurring(visits, tables.estimations, period),
-        historical(
+        "reoccurring": lambda: reoccurring(visits, estimations, period),
+        "historical": lambda: historical(
             users=tables.users,
-            page_views=tables.page_views,
+            page_views=page_views,
             rooms=tables.rooms,
-            estimations=tables.estimations,
+            estimations=estimations,
             votes=tables.votes,
             period=period,
         ),
-        section("location_and_user_agent", location(tables.users)),
+        "location_and_user_agent": lambda: location(tables.users, period),
+    }
+    return beside(
+        *(
+            plan() if name in SERIES else section(name, plan())
+            for name, plan in plans.items()
+            if name in sections
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from calculations.period import Period
 from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
 
 SOURCES = {
@@ -24,8 +25,12 @@ def behaviour(
     events: pl.LazyFrame,
     votes: pl.LazyFrame,
     rooms: pl.LazyFrame,
+    period: Period,
 ) -> pl.LazyFrame:
     """One row shaped like Behaviour; page views are grouped once for both of theirs."""
+    page_views = period.of(page_views, "viewed_at")
+    events = period.of(events, "event_at")
+    votes = period.of(votes, "voted_at")
     views = page_views.group_by("route", "source").agg(count=pl.len()).cache()
     return beside(
         series("routes", named(regrouped(views, "route")).sort("key")),

@@ -11,17 +11,32 @@ DAY = timedelta(hours=24)
 
 
 def daily(
-    votes: pl.LazyFrame, page_views: pl.LazyFrame, period: Period
+    votes: pl.LazyFrame,
+    page_views: pl.LazyFrame,
+    period: Period,
+    *,
+    day_before: bool = False,
 ) -> pl.LazyFrame:
-    """One row shaped like Daily: what is later than 24 hours before now."""
-    since = period.now - DAY
+    """One row shaped like Daily: what is later than 24 hours before now.
+
+    *day_before* asks for the 24 hours before those; a range takes the place of both.
+    """
+
+    def recent(rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
+        if period.asked:
+            return period.of(rows, at)
+        since = period.now - DAY
+        if day_before:
+            return rows.filter(pl.col(at) > since - DAY, pl.col(at) <= since)
+        return rows.filter(pl.col(at) > since)
+
     return beside(
-        votes.filter(pl.col("voted_at") > since).select(
+        recent(votes, "voted_at").select(
             votes=pl.len().cast(pl.Int64),
             estimations=total("amount_of_estimations"),
             rooms=different("room_id"),
         ),
-        page_views.filter(pl.col("viewed_at") > since).select(
+        recent(page_views, "viewed_at").select(
             unique_users=different("user_id"), page_views=pl.len().cast(pl.Int64)
         ),
     )

@@ -1,11 +1,12 @@
-"""Historical: what happened on each working day, so far, and on average."""
+"""Historical: what happened on each listed day, so far, and on average."""
 
 import polars as pl
 
 from calculations.period import Period
 from calculations.shapes import series
 
-MOVING_AVERAGE_DAYS = 30
+MOVING_AVERAGE_ROWS = 30
+"""How many rows of the series, of whatever interval, a moving average covers."""
 
 
 def historical(
@@ -17,7 +18,10 @@ def historical(
     votes: pl.LazyFrame,
     period: Period,
 ) -> pl.LazyFrame:
-    """One row, one list column ``historical`` of Day, ascending by date."""
+    """One row, one list column ``historical`` of Day, ascending by date.
+
+    Under a range, running sums start with it, and so do moving averages.
+    """
     days = period.listed_days()
     for name, rows, at in (
         ("new_users", users, "created_at"),
@@ -26,14 +30,13 @@ def historical(
         ("estimations", estimations, "estimated_at"),
         ("votes", votes, "voted_at"),
     ):
-        days = days.join(per_day(rows, at, name, period), on="date", how="left")
-    counts = pl.exclude("date")
-    window = MOVING_AVERAGE_DAYS
+        daily = per_day(period.of(rows, at), at, name, period)
+        days = days.join(daily, on="date", how="left")
+    counts, window = pl.exclude("date"), MOVING_AVERAGE_ROWS
+    listed = days.sort("date").with_columns(counts.fill_null(0))
     return series(
         "historical",
-        days.sort("date")
-        .with_columns(counts.fill_null(0))
-        .with_columns(
+        period.bucketed(listed, counts.sum()).with_columns(
             counts.cum_sum().name.prefix("acc_"),
             (counts.rolling_sum(window) / window).name.prefix("ma_"),
         ),

@@ -2,11 +2,13 @@
 
 import polars as pl
 
+from calculations.period import Period
 from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
 
 
-def location(users: pl.LazyFrame) -> pl.LazyFrame:
-    """One row shaped like LocationAndUserAgent."""
+def location(users: pl.LazyFrame, period: Period) -> pl.LazyFrame:
+    """One row shaped like LocationAndUserAgent; under a range, of users created in it."""
+    users = period.of(users, "created_at")
     regions = places(users, "region").cache()
     return beside(
         *(

@@ -1,7 +1,9 @@
-"""The stretch of time a request looks at: the only source of "now" and "today"."""
+"""The question's time: which days, whose clock, how finely; the only "now" and "today"."""
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -9,20 +11,52 @@ import polars as pl
 FRIDAY = 5
 """Polars counts weekdays from Monday = 1."""
 
+ONE_DAY = timedelta(days=1)
+
+
+class Interval(StrEnum):
+    """How long one row of a series is; weeks begin on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+_TRUNCATE = {Interval.WEEK: "1w", Interval.MONTH: "1mo"}
+
+
+class Stretch(NamedTuple):
+    """Days from *first* to *last*, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def before(self) -> "Stretch":
+        """The stretch of equal length just before."""
+        length = self.last - self.first + ONE_DAY
+        return Stretch(self.first - length, self.last - length)
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From midnight of *start* up to *now*, with days cut in *zone*.
+    """What a question asks of time, resolved and validated.
 
     Attributes:
-        start: first day that counts.
+        start: the day on which history begins (START_DATE).
         now: the instant of the request, with its time zone.
         zone: where midnight is.
+        asked: the days asked for; None is everything there is.
+        interval: how long one row of a series is.
+        weekends: whether Saturdays and Sundays are listed, too.
     """
 
     start: date
     now: datetime
     zone: ZoneInfo
+    asked: Stretch | None = None
+    interval: Interval = Interval.DAY
+    weekends: bool = False
 
     @property
     def today(self) -> date:
@@ -32,7 +66,39 @@ class Period:
     @property
     def opens(self) -> datetime:
         """The first instant of *start*, as UTC."""
-        return datetime.combine(self.start, time(), self.zone).astimezone(UTC)
+        return self.midnight(self.start)
+
+    @property
+    def first(self) -> date:
+        """The first day that a series can list."""
+        return self.asked.first if self.asked else self.start
+
+    @property
+    def last(self) -> date:
+        """The last day that a series can list: never later than today."""
+        return min(self.asked.last, self.today) if self.asked else self.today
+
+    def before(self) -> "Period":
+        """The same question of the stretch just before. Raises ValueError without one."""
+        if self.asked is None:
+            raise ValueError("nothing lies before everything")
+        return replace(self, asked=self.asked.before)
+
+    def midnight(self, day: date) -> datetime:
+        """The first instant of *day* in the zone, as UTC.
+
+        Where the clock is put forward at midnight there is no 00:00; the day then
+        begins at the change, which is what `fold=0` resolves to.
+        """
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+
+    def of(self, rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
+        """Those of *rows* whose timestamp *at* is in the stretch asked for; else all."""
+        if self.asked is None:
+            return rows
+        begins = self.midnight(self.asked.first)
+        ends = self.midnight(self.asked.last + ONE_DAY)
+        return rows.filter(pl.col(at).is_between(begins, ends, closed="left"))
 
     def day_of(self, column: str) -> pl.Expr:
         """Calendar day (Date) of a UTC timestamp, in the zone of the period."""
@@ -41,16 +107,32 @@ class Period:
             at = at.dt.convert_time_zone(self.zone.key)
         return at.dt.date()
 
-    def counts(self, day: str) -> pl.Expr:
-        """Whether a Date column falls on a listed day: Monday to Friday, start to today."""
-        return pl.col(day).is_between(self.start, self.today) & is_workday(day)
+    def lists(self, day: str) -> pl.Expr:
+        """Whether a Date column falls on a listed day, first to last."""
+        return pl.col(day).is_between(self.first, self.last) & self.is_listed(day)
+
+    def is_listed(self, day: str) -> pl.Expr:
+        """Whether series list this kind of day: Monday to Friday, or every day."""
+        if self.weekends:
+            return pl.lit(True)
+        return pl.col(day).dt.weekday() <= FRIDAY
+
+    def every_day(self) -> pl.LazyFrame:
+        """Every calendar day, first to last, ascending: one column ``date`` (Date)."""
+        span = pl.date_range(self.first, self.last, "1d").alias("date")
+        return pl.LazyFrame().select(span)
 
     def listed_days(self) -> pl.LazyFrame:
         """Every listed day, ascending: one column ``date`` (Date)."""
-        span = pl.date_range(self.start, self.today, "1d").alias("date")
-        return pl.LazyFrame().select(span).filter(is_workday("date"))
+        return self.every_day().filter(self.is_listed("date"))
 
+    def bucketed(self, days: pl.LazyFrame, how: pl.Expr) -> pl.LazyFrame:
+        """Listed *days* (with ``date``, ascending) as rows of the interval.
 
-def is_workday(day: str) -> pl.Expr:
-    """Whether a Date column is a Monday to Friday."""
-    return pl.col(day).dt.weekday() <= FRIDAY
+        ``date`` becomes the interval's first day, the other columns what *how* makes
+        of those of its days.
+        """
+        if self.interval is Interval.DAY:
+            return days
+        bucket = pl.col("date").dt.truncate(_TRUNCATE[self.interval])
+        return days.group_by(bucket).agg(how).sort("date")

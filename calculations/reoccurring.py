@@ -1,18 +1,17 @@
-"""Reoccurring: users and rooms that came back on another working day."""
+"""Reoccurring: users and rooms that came back on another listed day."""
 
 from datetime import timedelta
 
 import polars as pl
 
-from calculations.activity import changes
-from calculations.period import Period, is_workday
+from calculations.activity import IDENTITY_STEP, changes, identity
+from calculations.period import Period
 from calculations.shapes import series
 
 LAPSE = timedelta(days=30)
 """Who was not seen for longer is no longer counted as adjusted."""
 
-DAYS = 2**24
-"""More days than any date has since 1970, so that a room and a day make one integer."""
+ONE_DAY = timedelta(days=1)
 
 
 def reoccurring(
@@ -20,19 +19,25 @@ def reoccurring(
 ) -> pl.LazyFrame:
     """One row, one list column ``reoccurring`` of Return, ascending by date.
 
-    *activity* is that of page views and estimations, in its order.
+    *activity* is that of page views and estimations, in its order. Under a range
+    those who were seen in it count, and what they did before decides whether they
+    returned.
     """
-    users = comings_and_goings(user_days(activity, period), "users")
-    rooms = comings_and_goings(room_days(estimations, period), "rooms")
-    every_day = pl.date_range(period.start, period.today, "1d").alias("date")
-    days = pl.LazyFrame().select(every_day)
-    for who in (users, rooms):
-        days = days.join(who, on="date", how="left")
+    rooms = pl.col("room_id").cast(pl.Int64) * IDENTITY_STEP
+    if period.asked:
+        users = with_history(estimations, "user_id", identity("user_id"), period)
+        by_room = with_history(estimations, "room_id", rooms, period)
+    else:
+        users = user_days(activity, period).with_columns(returns=pl.lit(False))
+        by_room = days_of(estimations, rooms, period).with_columns(
+            returns=pl.lit(False)
+        )
+    days = period.every_day()
+    for who, whose in ((users, "users"), (by_room, "rooms")):
+        days = days.join(comings_and_goings(who, whose), on="date", how="left")
     running = pl.exclude("date").fill_null(0).cum_sum()
-    return series(
-        "reoccurring",
-        days.sort("date").with_columns(running).filter(is_workday("date")),
-    )
+    listed = days.sort("date").with_columns(running).filter(period.is_listed("date"))
+    return series("reoccurring", period.bucketed(listed, pl.exclude("date").last()))
 
 
 def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
@@ -41,55 +46,83 @@ def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
         activity.filter("estimated")
         .select(who="visitor", date=period.day_of("at"))
         .filter(changes("who") | changes("date"))
-        .filter(period.counts("date"))
+        .filter(period.lists("date"))
     )
 
 
-def room_days(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """The listed days on which each room estimated: ``who``, ``date``, sorted, once.
+def days_of(estimations: pl.LazyFrame, who: pl.Expr, period: Period) -> pl.LazyFrame:
+    """The listed days on which each *who* estimated: ``who``, ``date``, sorted, once.
 
-    Estimations of a room come in a row, so most repetitions go before the sort; and
-    one integer of both is sorted several times faster than two columns.
+    *who* is an integer and a multiple of ``IDENTITY_STEP``, so that one integer holds
+    who and day: it is sorted several times faster than two columns. Estimations of
+    one room come in a row, so most repetitions go before the sort.
     """
-    both = pl.col("room_id").cast(pl.Int64) * DAYS + pl.col("date").to_physical()
+    both = pl.col("both")
+    day = both % IDENTITY_STEP
     return (
-        estimations.select("room_id", date=period.day_of("estimated_at"))
-        .filter(changes("room_id") | changes("date"))
-        .filter(period.counts("date"))
-        .select(both=both)
+        estimations.select(who=who, date=period.day_of("estimated_at"))
         .drop_nulls()
+        .filter(changes("who") | changes("date"))
+        .filter(period.lists("date"))
+        .select(both=pl.col("who") + pl.col("date").to_physical())
         .sort("both")
         .filter(changes("both"))
-        .select(
-            who=pl.col("both") // DAYS,
-            date=(pl.col("both") % DAYS).cast(pl.Int32).cast(pl.Date),
+        .select(who=both - day, date=day.cast(pl.Int32).cast(pl.Date))
+    )
+
+
+def with_history(
+    estimations: pl.LazyFrame, key: str, who: pl.Expr, period: Period
+) -> pl.LazyFrame:
+    """`days_of` a range, and in ``returns`` who had been seen on a listed day before."""
+    within = period.of(estimations, "estimated_at")
+    earlier = (
+        estimations.filter(
+            pl.col("estimated_at").is_between(
+                period.opens, period.midnight(period.first), closed="left"
+            )
         )
+        .join(within.select(key).unique(), on=key, how="semi")
+        .select(who=who, date=period.day_of("estimated_at"))
+        .filter(period.is_listed("date"))
+        .select("who", returns=True)
+        .unique()
+    )
+    return (
+        days_of(within, who, period)
+        .join(earlier, on="who", how="left")
+        .with_columns(pl.col("returns").fill_null(False))
+        .sort("who", "date")
     )
 
 
 def comings_and_goings(days: pl.LazyFrame, whose: str) -> pl.LazyFrame:
     """How the number that is known to return, and is still active, changes by ``date``.
 
-    *days* are ``who`` and ``date``, sorted, each once. Someone becomes known on
-    their second day. They are active from then, or from their return after a lapse,
-    until ``LAPSE`` is over without them. Counting is then a running sum.
+    *days* are ``who`` and ``date``, sorted, each once, and ``returns``: whether their
+    first day is a return already. Else they become known on their second. They are
+    active from then, or from their next day after a lapse, until ``LAPSE`` is over
+    without them. Counting is then a running sum.
     """
-    who, date = pl.col("who"), pl.col("date")
-    before = pl.when(~changes("who")).then(date.shift(1))
+    who, date, returns = pl.col("who"), pl.col("date"), pl.col("returns")
+    first = changes("who")
+    before = pl.when(~first).then(date.shift(1))
     after = pl.when(who == who.shift(-1)).then(date.shift(-1))
-    second = before.is_not_null() & (who != who.shift(2)).fill_null(True)
+    second = ~first & (who != who.shift(2)).fill_null(True)
+    known = (first & returns) | (second & ~returns)
+    lapsed = (date - before > LAPSE).fill_null(False)
     seen = days.select(
         "date",
-        known=second,
-        comes=second | (date - before > LAPSE),
-        goes=before.is_not_null() & (after - date > LAPSE).fill_null(True),
+        known=known,
+        comes=known | lapsed,
+        goes=(~first | returns) & (after - date > LAPSE).fill_null(True),
     ).filter(pl.col("comes") | pl.col("goes"))
     one = pl.lit(1, dtype=pl.Int64)
     came = seen.filter("comes").select(
         "date", known=pl.col("known").cast(pl.Int64), active=one
     )
     went = seen.filter("goes").select(
-        date=date + LAPSE + timedelta(days=1), known=one * 0, active=-one
+        date=date + LAPSE + ONE_DAY, known=one * 0, active=-one
     )
     return (
         pl.concat([came, went])

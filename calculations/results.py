@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date as Date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +12,9 @@ from pydantic import (
     Field,
     WithJsonSchema,
 )
+from pydantic.json_schema import SkipJsonSchema
+
+from calculations.period import Interval
 
 
 def _two_decimals(value: float) -> float:
@@ -52,6 +55,25 @@ class Result(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True
     )
+
+
+class Question(Result):
+    """What was understood of the parameters."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    from_: Date | None = Field(alias="from", examples=["2026-11-16"])
+    """First day, included; null where no range was asked for."""
+    to: Date | None = Field(examples=["2026-11-22"])
+    """Last day, included; null where no range was asked for."""
+    tz: str = Field(examples=["Europe/Berlin"])
+    """IANA time zone in which days are cut."""
+    interval: Interval
+    """What one row of a series is."""
+    weekends: bool
+    """Whether series list Saturdays and Sundays."""
+    compare: Literal["previous"] | None
+    """Whether the stretch before is in the answer."""
 
 
 class Traffic(Result):
@@ -184,14 +206,14 @@ class LocationAndUserAgent(Result):
 
 
 class Analytics(Result):
-    """All statistics side by side."""
+    """All statistics side by side, or those of them that were asked for."""
 
-    traffic: Traffic
-    votes: Votes
-    behaviour: Behaviour
-    reoccurring: list[Return]
-    historical: list[Day]
-    location_and_user_agent: LocationAndUserAgent
+    traffic: Traffic | SkipJsonSchema[None] = None
+    votes: Votes | SkipJsonSchema[None] = None
+    behaviour: Behaviour | SkipJsonSchema[None] = None
+    reoccurring: list[Return] | SkipJsonSchema[None] = None
+    historical: list[Day] | SkipJsonSchema[None] = None
+    location_and_user_agent: LocationAndUserAgent | SkipJsonSchema[None] = None
 
 
 class RoomStats(Result):

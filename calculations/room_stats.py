@@ -2,12 +2,14 @@
 
 import polars as pl
 
+from calculations.period import Period
 from calculations.shapes import mean, ratio, total
 
 
-def room_stats(votes: pl.LazyFrame, room_id: int) -> pl.LazyFrame:
+def room_stats(votes: pl.LazyFrame, room_id: int, period: Period) -> pl.LazyFrame:
     """One row shaped like RoomStats; zeros for a room without votes. Seconds."""
-    return votes.filter(pl.col("room_id") == room_id).select(
+    rows = period.of(votes, "voted_at").filter(pl.col("room_id") == room_id)
+    return rows.select(
         votes=pl.len().cast(pl.Int64),
         duration=mean("duration"),
         estimations=total("amount_of_estimations"),

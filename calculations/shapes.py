@@ -56,8 +56,13 @@ def total(column: str) -> pl.Expr:
 
 
 def mean(column: str) -> pl.Expr:
-    """Mean (Float64) of the values that are there; 0 without any."""
-    return pl.col(column).mean().cast(pl.Float64).fill_null(0)
+    """Mean (Float64) of the values that are there; 0 without any.
+
+    Unlike Expr.mean, which adds decimals as floats, the sum is exact: times one, any
+    integer is an Int64 and any decimal a Decimal(38).
+    """
+    values = pl.col(column) * pl.lit(1, dtype=pl.Int64)
+    return ratio(values.sum().cast(pl.Float64), values.count())
 
 
 def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:

@@ -1,25 +1,37 @@
 """All statistics, and those of the last 24 hours."""
 
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from calculations.analytics import analytics, answer
+from calculations.comparison import (
+    Change,
+    Compared,
+    change,
+    compared,
+    single_figures,
+)
 from calculations.daily import daily
-from calculations.results import Analytics, Daily
+from calculations.results import Analytics, Daily, Question
 from routers.answers import COMMON, Answering, Detail, encode
 from routers.dependencies import (
-    CurrentPeriod,
     CurrentSettings,
     CurrentSnapshot,
+    Now,
     RequireToken,
     tables,
 )
-from routers.parameters import NoParameters
+from routers.question import AnalyticsQuery, RangeQuery, echo, require_range
 from util.http_client import send_daily
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken, NoParameters])
+COMPARED_SECTIONS = ("traffic", "votes")
+"""The sections that are single figures."""
+
+router = APIRouter(tags=["statistics"], dependencies=[RequireToken])
 
 
 class AnalyticsAnswer(BaseModel):
@@ -30,50 +42,116 @@ class AnalyticsAnswer(BaseModel):
         description="The instant (UTC) at which the snapshot equals the database.",
         examples=["2026-11-21T23:10:00.123456Z"],
     )
+    query: Question | SkipJsonSchema[None] = Field(
+        None, description="What was understood, where anything was asked for."
+    )
+    previous: Analytics | SkipJsonSchema[None] = Field(
+        None, description="With compare: the same of the stretch just before."
+    )
+    change: dict[str, Change] | SkipJsonSchema[None] = Field(
+        None,
+        description=(
+            "With compare: per section and figure the change in per cent, null where "
+            "the earlier one is 0."
+        ),
+        examples=[{"traffic": {"page_views": 12.5}}],
+    )
+
+
+class DailyAnswer(Daily):
+    """The last 24 hours, or the range asked for."""
+
+    data_updated_at: datetime | SkipJsonSchema[None] = Field(
+        None, description="UTC instant of the snapshot, where anything was asked for."
+    )
+    query: Question | SkipJsonSchema[None] = Field(
+        None, description="What was understood, where anything was asked for."
+    )
+    previous: Daily | SkipJsonSchema[None] = Field(
+        None, description="With compare: the same of the stretch just before."
+    )
+    change: Change | SkipJsonSchema[None] = Field(
+        None, description="With compare: the change in per cent, null from 0."
+    )
 
 
 @router.get("/", response_model=AnalyticsAnswer, responses=COMMON)
 def get_analytics(
-    conditional: Answering, snapshot: CurrentSnapshot, period: CurrentPeriod
+    asked: AnalyticsQuery,
+    conditional: Answering,
+    snapshot: CurrentSnapshot,
+    settings: CurrentSettings,
+    now: Now,
 ) -> Response:
-    """All statistics: traffic, votes, behaviour, reoccurring, historical, location."""
+    """All statistics: traffic, votes, behaviour, reoccurring, historical, location.
+
+    Without parameters about everything there is, series since START_DATE.
+    """
+    period = asked.resolve(settings, now)
+    require_range(asked, period)
 
     def compute() -> bytes:
-        data = answer(Analytics, analytics(tables(snapshot), period))
+        given, wanted = tables(snapshot), asked.wanted
+        plan = analytics(given, period, wanted)
+        more: dict[str, Any] = {}
+        if asked.given:
+            more["query"] = echo(asked, period)
+        if asked.compare:
+            before = analytics(given, period.before(), wanted)
+            both = answer(Compared[Analytics], compared(plan, before))
+            data, more["previous"] = both.now, both.before
+            more["change"] = {
+                name: change(getattr(both.now, name), getattr(both.before, name))
+                for name in COMPARED_SECTIONS
+                if name in wanted
+            }
+        else:
+            data = answer(Analytics, plan)
         return encode(
             AnalyticsAnswer.model_construct(
-                data=data, data_updated_at=snapshot.taken_at
+                data=data, data_updated_at=snapshot.taken_at, **more
             )
         )
 
-    return conditional.by_day(compute)
+    return conditional.by_day(period, compute)
 
 
 @router.get(
     "/daily-analytics",
-    response_model=Daily,
+    response_model=DailyAnswer,
     responses=COMMON
     | {502: {"model": Detail, "description": "The e-mail service did not take it."}},
 )
 def get_daily_analytics(
+    asked: RangeQuery,
     conditional: Answering,
     snapshot: CurrentSnapshot,
-    period: CurrentPeriod,
     settings: CurrentSettings,
+    now: Now,
 ) -> Response:
-    """The last 24 hours.
+    """The last 24 hours, or the range asked for.
 
-    When BEA_BASE_URL and BEA_SECRET_KEY are set, the figures are also posted to the
-    e-mail service, with every call.
+    When BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
+    posts the figures to the e-mail service.
     """
+    period = asked.resolve(settings, now)
 
     def compute() -> bytes:
         given = tables(snapshot)
-        figures = answer(Daily, daily(given.votes, given.page_views, period))
-        if service := settings.email_service:
-            send_daily(service.base_url, service.key, figures.model_dump())
-        return encode(figures)
+        plan = daily(given.votes, given.page_views, period)
+        before = None
+        if asked.compare:
+            earlier = period.before() if period.asked else period
+            before = daily(given.votes, given.page_views, earlier, day_before=True)
+        figures = single_figures(Daily, plan, before)
+        if service:
+            send_daily(service.base_url, service.key, figures)
+        if asked.given:
+            figures |= {"query": echo(asked, period)}
+            figures |= {"data_updated_at": snapshot.taken_at}
+        return encode(DailyAnswer.model_construct(**figures))
 
-    if settings.email_service:
+    service = None if asked.given else settings.email_service
+    if service:
         return conditional.always(compute)
-    return conditional.by_minute(compute)
+    return conditional.by_minute(period, compute)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from calculations.period import Period
 from config import VERSION
-from routers.dependencies import CurrentPeriod, CurrentSnapshot
+from routers.dependencies import CurrentSettings, CurrentSnapshot
 
 CACHE_CONTROL = "private, no-cache"
 
@@ -60,27 +61,26 @@ class Conditional:
     """
 
     def __init__(
-        self, request: Request, snapshot: CurrentSnapshot, period: CurrentPeriod
+        self, request: Request, snapshot: CurrentSnapshot, settings: CurrentSettings
     ) -> None:
         self._request = request
         self._known = (
             VERSION,
             snapshot.id,
-            period.start.isoformat(),
-            period.zone.key,
+            settings.start_date.isoformat(),
+            settings.timezone.key,
             request.url.path,
             request.url.query,
         )
-        self._day = period.today.isoformat()
-        self._minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
 
-    def by_day(self, compute: Callable[[], bytes]) -> Response:
-        """Answer what changes with the snapshot and at midnight only."""
-        return self._answer(self._day, compute)
+    def by_day(self, period: Period, compute: Callable[[], bytes]) -> Response:
+        """Answer what changes with the snapshot and at the period's midnight only."""
+        return self._answer(period.today.isoformat(), compute)
 
-    def by_minute(self, compute: Callable[[], bytes]) -> Response:
+    def by_minute(self, period: Period, compute: Callable[[], bytes]) -> Response:
         """Answer what changes as time passes; at most a minute is overlooked."""
-        return self._answer(self._minute, compute)
+        minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+        return self._answer(minute, compute)
 
     def always(self, compute: Callable[[], bytes]) -> Response:
         """Answer with each call, whatever the client has: calling has an effect."""
@@ -105,8 +105,8 @@ Answering = Annotated[Conditional, Depends(Conditional)]
 
 
 def encode(answer: BaseModel) -> bytes:
-    """JSON of a validated answer, encoded once, straight to bytes."""
-    return answer.__pydantic_serializer__.to_json(answer)
+    """JSON of a validated answer, encoded once, straight to bytes; what is unset is not in it."""
+    return answer.__pydantic_serializer__.to_json(answer, exclude_unset=True)
 
 
 def _response(body: bytes, headers: dict[str, str]) -> Response:

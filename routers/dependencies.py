@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
+import polars as pl
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from calculations.analytics import Tables
-from calculations.period import Period
 from config import Settings
 from readmodel import snapshot
 from readmodel.snapshot import Snapshot
@@ -30,13 +30,6 @@ async def now() -> datetime:
 Now = Annotated[datetime, Depends(now)]
 
 
-async def _period(settings: CurrentSettings, moment: Now) -> Period:
-    return Period(start=settings.start_date, now=moment, zone=settings.timezone)
-
-
-CurrentPeriod = Annotated[Period, Depends(_period)]
-
-
 def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
     current = snapshot.current(settings.data_dir)
     request.state.snapshot = current.id  # for the request's log line
@@ -53,9 +46,16 @@ def tables(snapshot: Snapshot) -> Tables:
         estimations=snapshot.scan("fpp_estimations"),
         votes=snapshot.scan("fpp_votes"),
         users=snapshot.scan("fpp_users"),
-        events=snapshot.scan("fpp_events"),
+        events=_dated(snapshot.scan("fpp_events")),
         rooms=snapshot.scan("fpp_rooms"),
     )
+
+
+def _dated(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Events whose source does not say when they happened are in no range of days."""
+    if "event_at" in events.collect_schema():
+        return events
+    return events.with_columns(event_at=pl.lit(None, pl.Datetime("us", "UTC")))
 
 
 _scheme = HTTPBearer(

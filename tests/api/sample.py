@@ -54,6 +54,6 @@ SAMPLE: Database = {
         }
         for country, city in (("DE", "Köln"), ("DE", "Köln"), (None, None))
     ],
-    "events": [{"event": "ENTERED_NEW_ROOM"}],
+    "events": [{"event": "ENTERED_NEW_ROOM", "event_at": at("2024-06-03 09:00")}],
     "rooms": [{"id": 1, "name": "daily 🃏", "first_used_at": at("2024-06-03 09:00")}],
 }

@@ -48,7 +48,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "city": pl.String,
         "created_at": INSTANT,
     },
-    "events": {"event": pl.String},
+    "events": {"event": pl.String, "event_at": INSTANT},
     "rooms": {"id": pl.Int32, "name": pl.String, "first_used_at": INSTANT},
 }
 
@@ -169,7 +169,9 @@ databases: st.SearchStrategy[Database] = st.fixed_dictionaries(
             city=st.none() | _texts,
             created_at=moments,
         ),
-        "events": _rows(event=st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"])),
+        "events": _rows(
+            event=st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"]), event_at=moments
+        ),
         "rooms": st.lists(
             st.fixed_dictionaries(
                 {"id": _room_ids, "name": st.none() | _texts, "first_used_at": moments}

@@ -51,7 +51,7 @@ def test_rooms_and_the_last_day_equal_the_definitions(
     when, oracle = period(now=now), Oracle(database, START, now, ZoneInfo("UTC"))
     given_tables = tables(database)
     for room in (1, 2, 3, 4, 99):
-        got = answer(RoomStats, room_stats(given_tables.votes, room))
+        got = answer(RoomStats, room_stats(given_tables.votes, room, when))
         assert got.model_dump() == oracle.room(room)
     plan = daily(given_tables.votes, given_tables.page_views, when)
     assert answer(Daily, plan).model_dump() == oracle.daily()
@@ -69,7 +69,7 @@ def test_both_engines_give_the_same_answer_on_empty_tables(engine: pl.Engine) ->
 def test_an_empty_room_and_an_empty_day_are_zeros() -> None:
     """No votes and no page views at all."""
     empty = tables(EMPTY)
-    room = answer(RoomStats, room_stats(empty.votes, 1)).model_dump()
+    room = answer(RoomStats, room_stats(empty.votes, 1, period())).model_dump()
     day = answer(Daily, daily(empty.votes, empty.page_views, period())).model_dump()
     assert set(room.values()) | set(day.values()) == {0}
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import polars as pl
 import pytest
@@ -17,7 +17,7 @@ from tests.calculations.tables import EMPTY, period, tables
 given = tables(EMPTY)
 PLANS: list[tuple[type[BaseModel], pl.LazyFrame]] = [
     (Analytics, analytics(given, period())),
-    (RoomStats, room_stats(given.votes, 1)),
+    (RoomStats, room_stats(given.votes, 1, period())),
     (Daily, daily(given.votes, given.page_views, period())),
 ]
 
@@ -49,7 +49,7 @@ def kind(annotation: Any, dtype: pl.DataType, where: str) -> None:
     """Assert that a column of *dtype* reads as *annotation*."""
     if hasattr(annotation, "__value__"):  # a named type
         annotation = get_args(annotation.__value__)[0]
-    if isinstance(annotation, UnionType):
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
         annotation = get_args(annotation)[0]
         kind(annotation, dtype, where)
     elif get_origin(annotation) is dict:

@@ -16,7 +16,7 @@ def test_only_the_rooms_own_votes_count() -> None:
         vote(duration=95, avg_estimation=Decimal("2.50"), min_estimation=2),
         vote(room_id=2, duration=1000),
     ]
-    got = answer(RoomStats, room_stats(frame("votes", rows), 1))
+    got = answer(RoomStats, room_stats(frame("votes", rows), 1, period()))
     assert got == RoomStats(
         votes=2,
         duration=92,
