@@ -14,8 +14,9 @@ COPY main.py update_readmodel.py config.py LICENSE ./
 COPY calculations calculations
 COPY readmodel readmodel
 COPY routers routers
+COPY updater updater
 COPY util util
-RUN .venv/bin/python -m compileall -q main.py update_readmodel.py config.py calculations readmodel routers util
+RUN .venv/bin/python -m compileall -q main.py update_readmodel.py config.py calculations readmodel routers updater util
 
 # What runs: Python, the packages and the code; no uv, no compiler, no shell needed.
 FROM python:3.12-slim-bookworm AS base

@@ -2,6 +2,8 @@
 
 python update_readmodel.py            one sync; exit code 0, or 1 with the reason
 python update_readmodel.py --every    one sync every SYNC_INTERVAL_SECONDS
+python update_readmodel.py status     what the read model holds and how the runs went
+python update_readmodel.py doctor     check all that a sync needs
 """
 
 import argparse
@@ -15,34 +17,49 @@ from types import FrameType
 import config
 from config import Settings
 from readmodel.connect import source_of
-from readmodel.source import Source
-from readmodel.sync import Report, TableReport, sync
-from readmodel.tables import TABLES
+from updater import doctor, status
+from updater.runner import Runner
+from util import logging, sentry_wrapper
 from util.errors import FppError, Stopped
+from util.redaction import clean, hide
+
+SERVICE = "fpp-analytics-updater"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the updater; the exit code is 1 when the last sync failed."""
+    """Run the updater; the exit code is 1 when the last sync or check failed."""
     options = _options(arguments)
     _stop_on_signals()
     try:
         settings = config.load()
-        source = source_of(settings)
-        if options.every is None:
-            return _run(settings, source)
-        seconds = options.every or settings.sync_interval_seconds
-        return _repeat(lambda: _run(settings, source), seconds)
+        hide(settings.secrets)
+        match options.command:
+            case "status":
+                return _status(settings, options)
+            case "doctor":
+                return _doctor(settings)
+            case _:
+                return _update(settings, options)
     except Stopped as stopped:
         _say(str(stopped))
         return 0
     except FppError as error:
         _complain(error)
         return 1
+    finally:
+        sentry_wrapper.flush()
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Mirror the database into Parquet snapshots in DATA_DIR."
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["status", "doctor"],
+        help="status: what is there and how the runs went; "
+        "doctor: check all that a sync needs; without it: sync",
     )
     parser.add_argument(
         "--every",
@@ -51,6 +68,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         const=0,
         metavar="SECONDS",
         help="sync again and again (default: every SYNC_INTERVAL_SECONDS)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="with status: exit with 1 when the read model is missing or stale",
+    )
+    parser.add_argument(
+        "--last",
+        type=int,
+        default=10,
+        metavar="RUNS",
+        help="with status: how many runs to show (default: 10)",
     )
     return parser.parse_args(arguments)
 
@@ -74,47 +103,28 @@ def _stop_on_signals() -> None:
         signal.signal(each, stop)
 
 
-def _run(settings: Settings, source: Source) -> int:
-    try:
-        report = sync(
-            source,
-            settings.data_dir,
-            list(TABLES.values()),
-            now=lambda: datetime.now(UTC),
-            told=lambda table: _say(_table_line(table)),
-        )
-    except Stopped:
-        raise
-    except FppError as error:
-        _complain(error)
-        return 1
-    _say(_summary(report, source))
+def _update(settings: Settings, options: argparse.Namespace) -> int:
+    logging.configure(SERVICE, settings.log_level, settings.log_format)
+    sentry_wrapper.init(
+        settings.dsn,
+        settings.sentry_environment,
+        service=SERVICE,
+        release=config.VERSION,
+    )
+    runner = Runner(settings, source_of(settings))
+    if options.every is None:
+        return 0 if runner.run() else 1
+    seconds = options.every or settings.sync_interval_seconds
+    with runner.metrics.serving(settings.metrics_host, settings.metrics_port):
+        _repeat(runner.run, seconds)
     return 0
 
 
-def _table_line(table: TableReport) -> str:
-    fetched = f"{table.fetched:,} fetched" if table.fetched else "unchanged"
-    zeros = f", {table.zero_dates} zero dates became NULL" if table.zero_dates else ""
-    return (
-        f"{table.name:<16} {table.rows:>12,} rows  {fetched:>20}  "
-        f"{table.seconds:6.2f} s{zeros}"
-    )
-
-
-def _summary(report: Report, source: Source) -> str:
-    return (
-        f"Mirrored {report.rows:,} rows of {source.name}, {report.fetched:,} fetched, "
-        f"in {report.seconds:.2f} s: snapshot {report.snapshot}"
-    )
-
-
-def _repeat(run: Callable[[], int], seconds: float) -> int:
+def _repeat(run: Callable[[], object], seconds: float) -> None:
     """Run now and then at each multiple of *seconds* since; ends by a signal."""
-    code = 0
     for pause in _pauses(seconds, time.monotonic):
         time.sleep(pause)
-        code = run()
-    return code
+        run()
 
 
 def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
@@ -128,12 +138,26 @@ def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
         yield seconds - (clock() - start) % seconds
 
 
+def _status(settings: Settings, options: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    for line in status.lines(settings, now, options.last):
+        _say(line)
+    return 0 if status.is_fresh(settings, now) or not options.check else 1
+
+
+def _doctor(settings: Settings) -> int:
+    checks = list(doctor.examine(settings))
+    for check in checks:
+        _say(str(check))
+    return 1 if any(check.stops for check in checks) else 0
+
+
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(clean(line), flush=True)
 
 
 def _complain(error: FppError) -> None:
-    print(f"The sync failed: {error}", file=sys.stderr, flush=True)
+    print(f"The sync failed: {clean(str(error))}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

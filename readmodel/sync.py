@@ -6,13 +6,14 @@ the last one; it costs what changed.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from readmodel import inventory
+from readmodel.changes import Changes, between
 from readmodel.inventory import Inventory
 from readmodel.manifest import Part, Stored, dtype_name
 from readmodel.packed import Column
@@ -39,6 +40,7 @@ class TableReport:
     bytes_written: int
     zero_dates: int
     seconds: float
+    changes: Changes = Changes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def sync(
     begun = time.monotonic()
     with writing(data_dir), source.view() as view:
         taken_at = now()
-        jobs = [_job(view, table) for table in tables]
+        jobs = [job_of(view, table) for table in tables]
         with Stage(data_dir, taken_at) as stage:
             done: dict[str, Stored] = {}
             reports = []
@@ -102,7 +104,7 @@ def sync(
     return Report(stage.id, stage.taken_at, tuple(reports), time.monotonic() - begun)
 
 
-def _job(view: View, table: Table) -> _Job:
+def job_of(view: View, table: Table) -> _Job:
     """The table's shape now. Raises SourceError for what the statistics would miss."""
     columns = view.columns(table)
     dtypes = {column.name: column.dtype for column in columns}
@@ -134,11 +136,13 @@ class _Work:
         self._written: list[Part] = []
         self._fetched = 0
         self._zero_dates = 0
+        self._changes = Changes()
 
     def run(self) -> Stored:
         """The table as the next snapshot holds it, staged."""
         job = self._job
         now = self._view.blocks(job.table, job.columns, job.cut)
+        self._changes += Changes(removed=self._rows_of_gone_blocks(now))
         for step in plan([part.blocks for part in self._held.parts], now):
             match step:
                 case Keep(index):
@@ -159,12 +163,17 @@ class _Work:
     def _keep(self, index: int) -> None:
         held = self._held.parts[index]
         part = self._stage.keep(self._job.table.name, held.part, held.file)
-        self._parts.append(part)
+        # Its digests were just found equal to the source's.
+        self._parts.append(replace(part, checked_at=self._stage.taken_at))
 
     def _write(self, step: Write) -> None:
-        pieces = [*self._old_rows(step.old), *self._new_rows(step.fetch)]
-        empty = {column.name: column.dtype for column in self._job.columns}
-        frame = pl.concat([pl.DataFrame(schema=empty), *pieces])
+        empty = pl.DataFrame(
+            schema={column.name: column.dtype for column in self._job.columns}
+        )
+        fetched = pl.concat([empty, *self._new_rows(step.fetch)])
+        replaced = pl.concat([empty, *self._old_rows(self._replaced(step.fetch))])
+        self._changes += between(replaced, fetched)
+        frame = pl.concat([*self._old_rows(step.old), fetched])
         cut = self._job.cut
         part = self._stage.write(
             self._job.table.name,
@@ -179,6 +188,20 @@ class _Work:
     ) -> Iterator[pl.DataFrame]:
         for index, numbers in old.items():
             yield self._held.parts[index].read(self._job.cut, numbers)
+
+    def _replaced(self, fetch: Sequence[Block]) -> Mapping[int, frozenset[int | None]]:
+        """The blocks that *fetch* brings anew, as they are at hand."""
+        numbers = {block.number for block in fetch}
+        return {
+            index: frozenset(block.number for block in held.blocks) & numbers
+            for index, held in enumerate(self._held.parts)
+            if any(block.number in numbers for block in held.blocks)
+        }
+
+    def _rows_of_gone_blocks(self, now: Sequence[Block]) -> int:
+        numbers = {block.number for block in now}
+        held = [block for part in self._held.parts for block in part.blocks]
+        return sum(block.rows for block in held if block.number not in numbers)
 
     def _new_rows(self, blocks: Sequence[Block]) -> Iterator[pl.DataFrame]:
         job = self._job
@@ -199,4 +222,5 @@ class _Work:
             bytes_written=sum(part.bytes for part in self._written),
             zero_dates=self._zero_dates,
             seconds=seconds,
+            changes=self._changes,
         )

@@ -1,0 +1,179 @@
+"""A sync and everything around it: logged, recorded, measured, and told to monitors."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from config import Settings
+from readmodel import figures, runs
+from readmodel.record import record
+from readmodel.runs import Run, TableRun
+from readmodel.source import Source
+from readmodel.sync import Report, TableReport, sync
+from readmodel.tables import TABLES
+from util.errors import FppError, Stopped, StorageError, SyncRunning
+from util.heartbeat import Heartbeat
+from util.logging import get_log
+from util.metrics import Sources, UpdaterMetrics
+from util.sentry_wrapper import (
+    ErrorContext,
+    Severity,
+    add_error_breadcrumb,
+    capture_error,
+    check_in,
+    separate_breadcrumbs,
+)
+
+MONITOR: Final = "fpp-analytics-sync"
+"""The name of the cron monitor in Sentry, which the first check-in creates there."""
+
+MAX_RUNTIME: Final = timedelta(hours=1)
+"""No sync takes that long; one that does hangs."""
+
+_log = get_log("updater")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runner:
+    """Runs one sync after the other and tells how each went, each exactly once."""
+
+    def __init__(
+        self, settings: Settings, source: Source, now: Callable[[], datetime] = _now
+    ) -> None:
+        """Raises SettingsError when UPTIMEKUMA_PUSH_URL is malformed."""
+        self._settings = settings
+        self._source = source
+        self._now = now
+        url = settings.uptimekuma_push_url
+        self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
+        self._runs = figures.ran(settings.data_dir)
+        self.metrics = UpdaterMetrics(
+            Sources(lambda: figures.served(settings.data_dir), lambda: self._runs)
+        )
+
+    def run(self) -> bool:
+        """One sync; whether it succeeded. Raises Stopped, and nothing else."""
+        began = self._now()
+        with separate_breadcrumbs():
+            opened = self._check_in("in_progress")
+            try:
+                run = self._sync(began)
+            except Stopped:
+                # Asked for, so no failure; only the check-in must not stay open.
+                self._check_in("ok", opened, self._now() - began)
+                raise
+            self._check_in("ok" if run and run.success else "error", opened)
+            if run:
+                self._tell(run)
+        return run is not None and run.success
+
+    def _sync(self, began: datetime) -> Run | None:
+        """The run as it went; None when another updater was at work and will tell."""
+        try:
+            report = sync(
+                self._source,
+                self._settings.data_dir,
+                list(TABLES.values()),
+                now=self._now,
+                told=_tell_table,
+            )
+        except Stopped:
+            raise
+        except SyncRunning as error:
+            _log.error(str(error), extra={"action": "sync"})
+            return None
+        except FppError as error:
+            return self._failed(began, error, str(error), Severity.HIGH)
+        except Exception as error:
+            # The edge of the updater: whatever went wrong, the next run is tried.
+            reason = f"Unexpected error ({type(error).__name__}); see the log"
+            return self._failed(began, error, reason, Severity.CRITICAL)
+        return self._succeeded(began, report)
+
+    def _failed(
+        self, began: datetime, error: Exception, reason: str, severity: Severity
+    ) -> Run:
+        facts = {"source": self._source.name, "seconds": self._seconds_since(began)}
+        capture_error(error, ErrorContext("updater", "sync", facts), severity)
+        return Run(began, self._now(), False, reason)
+
+    def _succeeded(self, began: datetime, report: Report) -> Run:
+        message = (
+            f"Mirrored {report.rows:,} rows of {self._source.name}, "
+            f"{report.fetched:,} fetched, in {report.seconds:.2f} s"
+        )
+        told = {
+            "action": "sync",
+            "rows": report.rows,
+            "rows_fetched": report.fetched,
+            "snapshot": report.snapshot,
+            "ms": round(report.seconds * 1000),
+        }
+        _log.info("%s: snapshot %s", message, report.snapshot, extra=told)
+        tables = {table.name: _table_run(table) for table in report.tables}
+        return Run(began, self._now(), True, message, tables)
+
+    def _tell(self, run: Run) -> None:
+        self._runs = runs.after(self._runs, run)
+        self.metrics.runs.labels("success" if run.success else "failure").inc()
+        try:
+            record(self._settings.data_dir, run)
+        except StorageError as error:
+            # A full disk has failed the run already; a missing line is no failure.
+            _log.warning(str(error), extra={"action": "record"})
+        push = self._heartbeat.up if run.success else self._heartbeat.down
+        push(run.message, run.took)
+
+    def _check_in(
+        self,
+        status: Literal["in_progress", "ok", "error"],
+        opened: str | None = None,
+        took: timedelta | None = None,
+    ) -> str | None:
+        interval = timedelta(seconds=self._settings.sync_interval_seconds)
+        return check_in(
+            MONITOR,
+            status,
+            every=interval,
+            margin=interval,
+            max_runtime=MAX_RUNTIME,
+            check_in_id=opened,
+            took=took,
+        )
+
+    def _seconds_since(self, began: datetime) -> float:
+        return (self._now() - began).total_seconds()
+
+
+def _tell_table(table: TableReport) -> None:
+    fetched = f"{table.fetched:,} fetched" if table.fetched else "unchanged"
+    zeros = f", {table.zero_dates} zero dates became NULL" if table.zero_dates else ""
+    line = (
+        f"{table.name:<16} {table.rows:>12,} rows  {fetched:>20}  "
+        f"{table.seconds:6.2f} s{zeros}"
+    )
+    facts = {
+        "table": table.name,
+        "rows": table.rows,
+        "rows_fetched": table.fetched,
+        "parts": table.parts,
+        "parts_written": table.parts_written,
+        "bytes_written": table.bytes_written,
+        "zero_dates": table.zero_dates,
+        "ms": round(table.seconds * 1000),
+    }
+    _log.info(line, extra={"action": "sync", **facts})
+    add_error_breadcrumb(f"{table.name} mirrored", "updater", facts)
+
+
+def _table_run(table: TableReport) -> TableRun:
+    return TableRun(
+        rows_fetched=table.fetched,
+        rows_added=table.changes.added,
+        rows_changed=table.changes.changed,
+        rows_removed=table.changes.removed,
+        parts_rewritten=table.parts_written,
+    )
