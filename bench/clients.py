@@ -1,0 +1,106 @@
+"""Clients in a process of their own: each asks again as soon as it was answered.
+
+    python -m bench.clients '<Load as JSON>'
+
+Prints one Latencies as JSON. It only ever asks this machine's loopback, and stops
+after the given time or number of requests.
+"""
+
+import http.client
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil
+
+from pydantic import BaseModel
+
+from bench.data import PROJECT
+
+HOST = "127.0.0.1"
+TIMEOUT_SECONDS = 300
+FEWEST_REQUESTS = 3
+
+
+class Load(BaseModel):
+    """What is asked, by how many, for how long."""
+
+    port: int
+    path: str
+    headers: dict[str, str] = {}
+    status: int = 200
+    clients: int = 1
+    seconds: float = 3
+    most_requests: int = 500
+    """By each client."""
+    pause_seconds: float = 0
+    """After each answer."""
+
+
+class Latencies(BaseModel):
+    """Seconds from sending a request until all of its answer was there."""
+
+    seconds: list[float]
+
+    def percentile(self, percent: float) -> float:
+        """The smallest that *percent* of all do not exceed."""
+        rank = ceil(len(self.seconds) * percent / 100)
+        return sorted(self.seconds)[max(rank, 1) - 1]
+
+
+class Running:
+    """Clients that were set going."""
+
+    def __init__(self, load: Load) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.clients", load.model_dump_json()],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def done(self) -> bool:
+        return self._process.poll() is not None
+
+    def latencies(self) -> Latencies:
+        """Wait for the end. Raises CalledProcessError when a request failed."""
+        output, _ = self._process.communicate()
+        if self._process.returncode:
+            raise subprocess.CalledProcessError(
+                self._process.returncode, self._process.args
+            )
+        return Latencies.model_validate_json(output)
+
+
+def run(load: Load) -> Latencies:
+    """Every latency of *load*. Raises OSError or RuntimeError when a request fails."""
+    with ThreadPoolExecutor(load.clients) as pool:
+        clients = [pool.submit(list, _client(load)) for _ in range(load.clients)]
+        return Latencies(seconds=[one for client in clients for one in client.result()])
+
+
+def _client(load: Load) -> Iterator[float]:
+    connection = http.client.HTTPConnection(HOST, load.port, timeout=TIMEOUT_SECONDS)
+    until = time.perf_counter() + load.seconds
+    for number in range(load.most_requests):
+        if number >= FEWEST_REQUESTS and time.perf_counter() > until:
+            break
+        yield _ask(connection, load)
+        time.sleep(load.pause_seconds)
+    connection.close()
+
+
+def _ask(connection: http.client.HTTPConnection, load: Load) -> float:
+    began = time.perf_counter()
+    connection.request("GET", load.path, headers=load.headers)
+    response = connection.getresponse()
+    response.read()
+    took = time.perf_counter() - began
+    if response.status != load.status:
+        raise RuntimeError(f"GET {load.path} answered {response.status}")
+    return took
+
+
+if __name__ == "__main__":
+    print(run(Load.model_validate_json(sys.argv[1])).model_dump_json())

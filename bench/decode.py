@@ -1,0 +1,91 @@
+"""Only decoding: each needed column of a question once, and nothing done with it."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from bench.questions import ALL, Asked, Row
+from readmodel import snapshot
+
+_SESSIONS = {
+    "fpp_page_views": {"user_id", "viewed_at"},
+    "fpp_estimations": {"user_id", "estimated_at"},
+}
+
+NEEDED: Mapping[str, Mapping[str, set[str]]] = {
+    "traffic": _SESSIONS,
+    "votes": {
+        "fpp_votes": {
+            "avg_estimation",
+            "min_estimation",
+            "max_estimation",
+            "amount_of_estimations",
+            "amount_of_spectators",
+            "duration",
+            "voted_at",
+        },
+        "fpp_estimations": {"estimation"},
+    },
+    "behaviour": {
+        "fpp_page_views": {"route", "source"},
+        "fpp_events": {"event"},
+        "fpp_votes": {"room_id"},
+        "fpp_rooms": {"id", "name"},
+    },
+    "location_and_user_agent": {
+        "fpp_users": {"device", "os", "browser", "country", "region", "city"}
+    },
+    "historical": {
+        "fpp_users": {"created_at"},
+        "fpp_page_views": {"viewed_at"},
+        "fpp_rooms": {"first_used_at"},
+        "fpp_estimations": {"estimated_at"},
+        "fpp_votes": {"voted_at"},
+    },
+    "reoccurring": {"fpp_estimations": {"user_id", "room_id", "estimated_at"}},
+    "room_stats": {
+        "fpp_votes": {
+            "room_id",
+            "avg_estimation",
+            "min_estimation",
+            "max_estimation",
+            "amount_of_estimations",
+            "amount_of_spectators",
+            "duration",
+        }
+    },
+    "daily": {
+        "fpp_votes": {"room_id", "amount_of_estimations", "voted_at"},
+        "fpp_page_views": {"user_id", "viewed_at"},
+    },
+}
+"""Question -> table -> the columns without which it cannot be answered."""
+
+
+def needed(question: str) -> dict[str, set[str]]:
+    """The columns of *question*; ALL needs those of every section."""
+    if question != ALL:
+        return dict(NEEDED[question])
+    columns: dict[str, set[str]] = {}
+    for name in NEEDED.keys() - {"room_stats", "daily"}:
+        for table, some in NEEDED[name].items():
+            columns[table] = columns.get(table, set()) | some
+    return columns
+
+
+class Decode:
+    """Reads whole columns into memory; its answers are empty."""
+
+    def __init__(self, asked: Asked, engine: pl.Engine | None = None) -> None:
+        self._snapshot = snapshot.current(asked.data_dir)
+        self._engine = engine
+
+    def ask(self, question: str) -> Row:
+        pl.collect_all(
+            [
+                self._snapshot.scan(table).select(sorted(columns))
+                for table, columns in needed(question).items()
+            ],
+            engine=self._engine or "auto",
+        )
+        return {}

@@ -1,0 +1,58 @@
+"""What is measured on: so that figures can be compared, or not."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+THREADS = min(2, os.cpu_count() or 1)
+"""How many every engine gets, wherever the benchmark runs."""
+
+LOADED = 1.0
+"""A load average from which on figures are marked: others use the processor, too."""
+
+
+def environment() -> dict[str, str]:
+    """The environment of every measured process."""
+    return {**os.environ, "POLARS_MAX_THREADS": str(THREADS)}
+
+
+def description() -> str:
+    """Processor, memory, system and versions, as a line."""
+    packages = ("polars", "duckdb", "fastapi", "uvicorn")
+    gigabytes = psutil.virtual_memory().total / 2**30
+    return (
+        f"{_processor()}, {os.cpu_count()} cores of which {THREADS} are used, "
+        f"{gigabytes:.0f} GB of memory, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, "
+        + ", ".join(f"{package} {version(package)}" for package in packages)
+    )
+
+
+def load() -> float:
+    """How many processes have wanted a processor in the last minute, on average."""
+    return os.getloadavg()[0]
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that process *pid* has held so far; now, where only that is known.
+
+    Not ru_maxrss: it begins with what the parent held when it started the process.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # only Linux has it
+        return psutil.Process(pid).memory_info().rss
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # only Linux has it
+        lines = []
+    named = (line.split(":", 1)[1] for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown processor").strip()

@@ -1,0 +1,49 @@
+"""What this project answers with."""
+
+import polars as pl
+
+from bench.questions import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
+from calculations.analytics import Tables, analytics
+from calculations.daily import daily
+from calculations.room_stats import room_stats
+from readmodel import snapshot
+
+
+class Ours:
+    """The plans of `calculations`, collected as the API collects them.
+
+    With *engine* they are collected by that one instead of the API's choice.
+    """
+
+    def __init__(self, asked: Asked, engine: pl.Engine | None = None) -> None:
+        self._snapshot = snapshot.current(asked.data_dir)
+        self._room_id = asked.room_id
+        self._engine = engine
+
+    def ask(self, question: str) -> Row:
+        plan = self._plan(question, self._tables())
+        row = plan.collect(engine=self._engine or "auto").row(0, named=True)
+        section: Row = row[question] if question in SECTIONS - FLAT else row
+        return section
+
+    def _plan(self, question: str, tables: Tables) -> pl.LazyFrame:
+        match question:
+            case "room_stats":
+                return room_stats(tables.votes, self._room_id, PERIOD)
+            case "daily":
+                return daily(tables.votes, tables.page_views, PERIOD)
+            case _ if question == ALL:
+                return analytics(tables, PERIOD)
+            case _:
+                return analytics(tables, PERIOD, {question})
+
+    def _tables(self) -> Tables:
+        """Scans like a request's: made for it, and opened by it."""
+        return Tables(
+            page_views=self._snapshot.scan("fpp_page_views"),
+            estimations=self._snapshot.scan("fpp_estimations"),
+            votes=self._snapshot.scan("fpp_votes"),
+            users=self._snapshot.scan("fpp_users"),
+            events=self._snapshot.scan("fpp_events"),
+            rooms=self._snapshot.scan("fpp_rooms"),
+        )

@@ -1,0 +1,15 @@
+"""The API as it is, on a day on which the sample has something to say."""
+
+from datetime import datetime
+
+from bench.data import NOW
+from main import create_app
+from routers import dependencies
+
+
+async def _now() -> datetime:
+    return NOW
+
+
+app = create_app()
+app.dependency_overrides[dependencies.now] = _now

@@ -1,0 +1,124 @@
+"""One engine in a process of its own, so that its memory and its time are its own.
+
+    python -m bench.worker ENGINE DATA_DIR ROOM_ID answers
+    python -m bench.worker ENGINE DATA_DIR ROOM_ID time QUESTION SECONDS
+
+The first prints every answer, the second one Timing, as JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import polars as pl
+from pydantic import BaseModel
+
+from bench.data import PROJECT
+from bench.decode import Decode
+from bench.machine import THREADS, environment, peak_bytes
+from bench.ours import Ours
+from bench.plain import Plain
+from bench.questions import SHAPES, Asked, Engine, told
+
+FEWEST_RUNS = 3
+MOST_RUNS = 25
+
+
+def _duck(asked: Asked) -> Engine:
+    from bench.duck import Duck  # only here, so that only its process holds it
+
+    return Duck(asked, THREADS)
+
+
+ENGINES: Final[dict[str, Callable[[Asked], Engine]]] = {
+    "ours": Ours,
+    "in-memory": lambda asked: Ours(asked, pl.InMemoryEngine()),
+    "streaming": lambda asked: Ours(asked, pl.StreamingEngine()),
+    "DuckDB": _duck,
+    "plain Polars": Plain,
+    "decode": Decode,
+}
+
+
+class Timing(BaseModel):
+    """Seconds of each run after a first one that warms up; memory over all of them."""
+
+    wall: list[float]
+    cpu: list[float]
+    peak_bytes: int
+
+    @property
+    def runs(self) -> int:
+        return len(self.wall)
+
+    @property
+    def best(self) -> float:
+        return min(self.wall)
+
+    @property
+    def median(self) -> float:
+        return median(self.wall)
+
+    @property
+    def median_cpu(self) -> float:
+        return median(self.cpu)
+
+
+def answers(engine: str, asked: Asked) -> dict[str, str]:
+    """Every answer of *engine*, by question, as JSON texts."""
+    texts: dict[str, str] = json.loads(_run(engine, asked, "answers"))
+    return texts
+
+
+def timing(engine: str, asked: Asked, question: str, seconds: float) -> Timing:
+    """How long *engine* takes for *question*, measured for about *seconds*."""
+    text = _run(engine, asked, "time", question, str(seconds))
+    return Timing.model_validate_json(text)
+
+
+def _run(engine: str, asked: Asked, *task: str) -> str:
+    """What a process of its own prints. Raises CalledProcessError when it fails."""
+    given = [engine, str(asked.data_dir), str(asked.room_id), *task]
+    return subprocess.run(
+        [sys.executable, "-m", "bench.worker", *given],
+        cwd=PROJECT,
+        env=environment(),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
+def measure(ask: Callable[[], object], seconds: float) -> Timing:
+    """Call *ask* once to warm up, then again and again for about *seconds*."""
+    ask()
+    wall: list[float] = []
+    cpu: list[float] = []
+    while len(wall) < FEWEST_RUNS or (len(wall) < MOST_RUNS and sum(wall) < seconds):
+        began, worked = time.perf_counter(), time.process_time()
+        ask()
+        wall.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - worked)
+    return Timing(wall=wall, cpu=cpu, peak_bytes=peak_bytes(os.getpid()))
+
+
+def main(engine: str, data_dir: str, room_id: str, *task: str) -> None:
+    asked = Asked(Path(data_dir), int(room_id))
+    answering = ENGINES[engine](asked)
+    match task:
+        case ("answers",):
+            texts = {name: told(name, answering.ask(name)) for name in SHAPES}
+            print(json.dumps(texts))
+        case ("time", question, seconds):
+            timed = measure(lambda: answering.ask(question), float(seconds))
+            print(timed.model_dump_json())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
