@@ -49,6 +49,7 @@ class Demo:
         return {
             "SOURCE_URL": f"sqlite:///{self.database}",
             "DATA_DIR": str(self.data_dir),
+            "LOG_FORMAT": "text",
         }
 
 
