@@ -53,4 +53,6 @@ def single_figures[R: BaseModel](
 
 
 def _per_cent(now: float, before: float) -> float | None:
-    return round((now - before) / before * 100, 2) if before else None
+    if not before:
+        return None
+    return round((now - before) / before * 100, 2) + 0.0  # no minus zero

@@ -25,13 +25,14 @@ from routers.dependencies import (
     RequireToken,
     tables,
 )
+from routers.parameters import EachOnce
 from routers.question import AnalyticsQuery, RangeQuery, echo, require_range
 from util.http_client import send_daily
 
 COMPARED_SECTIONS = ("traffic", "votes")
 """The sections that are single figures."""
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken])
+router = APIRouter(tags=["statistics"], dependencies=[RequireToken, EachOnce])
 
 
 class AnalyticsAnswer(BaseModel):
@@ -154,4 +155,6 @@ def get_daily_analytics(
     service = None if asked.given else settings.email_service
     if service:
         return conditional.always(compute)
+    if period.asked:
+        return conditional.by_day(period, compute)
     return conditional.by_minute(period, compute)

@@ -25,8 +25,12 @@ class Problem(BaseModel):
     """One part of a request that is not valid."""
 
     type: str
-    loc: list[str | int] = Field(examples=[["query", "limt"]])
-    msg: str
+    loc: list[str | int] = Field(
+        description="Where it was sent, and the parameter's name.",
+        examples=[["query", "limt"]],
+    )
+    msg: str = Field(description="What is allowed.")
+    input: Any = Field(None, description="The value as it was sent.")
 
 
 class Invalid(BaseModel):

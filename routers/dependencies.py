@@ -53,7 +53,7 @@ def tables(snapshot: Snapshot) -> Tables:
 
 def _dated(events: pl.LazyFrame) -> pl.LazyFrame:
     """Events whose source does not say when they happened are in no range of days."""
-    if "event_at" in events.collect_schema():
+    if isinstance(events.collect_schema().get("event_at"), pl.Datetime):
         return events
     return events.with_columns(event_at=pl.lit(None, pl.Datetime("us", "UTC")))
 

@@ -2,18 +2,17 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
-from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from calculations.analytics import SECTIONS
 from calculations.period import Interval, Period, Stretch
 from calculations.results import Question
 from config import Settings, zone_named
-from routers.parameters import Parameters
+from routers.parameters import Parameters, wrong
 
 LONGEST_YEARS = 10
 
@@ -22,10 +21,14 @@ type Span = Literal["today", "7d", "30d", "90d", "month", "year", "all"]
 _DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
 
 
-def _iso_date(given: Any) -> Any:
-    if isinstance(given, str) and not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
-        raise ValueError("use an ISO date, such as 2024-06-03")
-    return given
+def _iso_date(given: str) -> date:
+    # fromisoformat() would also take 20240603 and 2024-W23-1.
+    try:
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+            return date.fromisoformat(given)
+    except ValueError:  # there is no such day
+        pass
+    raise ValueError("use a day of the calendar as YYYY-MM-DD, such as 2024-06-03")
 
 
 def _sections(given: str) -> str:
@@ -43,8 +46,8 @@ type Zone = Annotated[
 ]
 
 
-class Range(Parameters, arbitrary_types_allowed=True):
-    """Which days, on whose clock, and compared with what."""
+class Days(Parameters, arbitrary_types_allowed=True):
+    """Which days, and on whose clock."""
 
     from_: Day | None = Field(
         None,
@@ -68,13 +71,6 @@ class Range(Parameters, arbitrary_types_allowed=True):
         None,
         description="IANA time zone of days, weekdays and today. Without it, TIMEZONE.",
     )
-    compare: Literal["previous"] | None = Field(
-        None,
-        description=(
-            "Adds the same figures of the stretch of equal length just before, and the "
-            "change in per cent."
-        ),
-    )
 
     @property
     def given(self) -> bool:
@@ -88,31 +84,50 @@ class Range(Parameters, arbitrary_types_allowed=True):
 
     def _stretch(self, everything: Period) -> Stretch | None:
         if self.period is not None:
-            for name in ("from", "to"):
-                if {"from": self.from_, "to": self.to}[name] is not None:
-                    raise _wrong(name, self, f"cannot go with period={self.period}")
+            self._require_no_dates()
             return _named(self.period, everything)
         if self.from_ is None and self.to is None:
             return None
         first = self.from_ or everything.start
         last = self.to or max(everything.today, first)
-        if first < everything.start:
-            raise _wrong("from", self, f"use {everything.start} (START_DATE) or later")
-        if last < first:
-            raise _wrong("to", self, f"use {first} or later, the first day")
-        longest = min(_years_after(first), _years_after(everything.today))
-        if last >= longest:
-            raise _wrong(
-                "to" if self.to else "from",
-                self,
-                f"a range is at most {LONGEST_YEARS} years long and ends at most as far "
-                "in the future",
-            )
+        self._require_bounds(first, last, everything)
         return Stretch(first, last)
 
+    def _require_no_dates(self) -> None:
+        for name, day in (("from", self.from_), ("to", self.to)):
+            if day is not None:
+                raise wrong(name, str(day), f"leave it out, or period={self.period}")
 
-class SeriesRange(Range):
-    """A range, and how finely its series are drawn."""
+    def _require_bounds(self, first: date, last: date, everything: Period) -> None:
+        if first < everything.start:
+            allowed = f"use {everything.start} (START_DATE) or later"
+            raise wrong("from", str(self.from_), allowed)
+        if last < first:
+            raise wrong("to", str(self.to), f"use {first}, the first day, or later")
+        longest = min(_years_after(first), _years_after(everything.today))
+        if last >= longest:
+            name, day = ("to", self.to) if self.to else ("from", self.from_)
+            allowed = (
+                f"a range is at most {LONGEST_YEARS} years long, and ends at most that "
+                "far in the future"
+            )
+            raise wrong(name, str(day), allowed)
+
+
+class Range(Days):
+    """Which days, on whose clock, and compared with what."""
+
+    compare: Literal["previous"] | None = Field(
+        None,
+        description=(
+            "Adds the same figures of the stretch of equal length just before, and the "
+            "change in per cent."
+        ),
+    )
+
+
+class Series(Days):
+    """Which days, and how finely series are drawn."""
 
     interval: Interval = Field(
         Interval.DAY,
@@ -139,12 +154,12 @@ class SeriesRange(Range):
         )
 
 
-class AnalyticsRange(SeriesRange):
-    """A range, and which sections are wanted."""
+class AnalyticsRange(Range, Series):
+    """Which days, how finely, compared with what, and which sections are wanted."""
 
     sections: Annotated[str, AfterValidator(_sections)] = Field(
         ",".join(SECTIONS),
-        description="The sections to compute, separated by commas.",
+        description=f"The sections to compute, separated by commas: {', '.join(SECTIONS)}.",
         examples=["traffic,votes"],
     )
 
@@ -169,7 +184,7 @@ def echo(asked: Range, period: Period) -> Question:
 def require_range(asked: Range, period: Period) -> None:
     """Refuse a comparison without a range: nothing lies before everything."""
     if asked.compare and period.asked is None:
-        raise _wrong("compare", asked, "needs from, to or period")
+        raise wrong("compare", asked.compare, "use it with from, to or period")
 
 
 def _named(span: Span, everything: Period) -> Stretch:
@@ -195,14 +210,7 @@ def _years_after(day: date) -> date:
         return date(min(day.year + LONGEST_YEARS, 9999), 3, 1)
 
 
-def _wrong(name: str, asked: Range, why: str) -> RequestValidationError:
-    given = {"from": asked.from_, "to": asked.to, "compare": asked.compare}[name]
-    shown = None if given is None else str(given)
-    return RequestValidationError(
-        [{"type": "value_error", "loc": ("query", name), "msg": why, "input": shown}]
-    )
-
-
+DaysQuery = Annotated[Days, Query()]
 RangeQuery = Annotated[Range, Query()]
-SeriesQuery = Annotated[SeriesRange, Query()]
+SeriesQuery = Annotated[Series, Query()]
 AnalyticsQuery = Annotated[AnalyticsRange, Query()]

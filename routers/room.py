@@ -12,11 +12,12 @@ from calculations.results import Question, RoomStats
 from calculations.room_stats import room_stats
 from routers.answers import COMMON, Answering, Detail, encode
 from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, RequireToken
+from routers.parameters import EachOnce
 from routers.question import RangeQuery, echo, require_range
 
 LARGEST_ID = 2**31 - 1
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken])
+router = APIRouter(tags=["statistics"], dependencies=[RequireToken, EachOnce])
 
 
 class RoomAnswer(RoomStats):

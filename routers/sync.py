@@ -10,11 +10,11 @@ from readmodel import runs
 from readmodel.runs import Run
 from routers.answers import CACHE_CONTROL, PROTECTED, encode
 from routers.dependencies import CurrentSettings, RequireToken
-from routers.parameters import Parameters
+from routers.parameters import EachOnce, Parameters
 
 MOST_RUNS = 1_000
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken])
+router = APIRouter(tags=["sync"], dependencies=[RequireToken, EachOnce])
 
 
 class SyncRunsParameters(Parameters):
