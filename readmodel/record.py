@@ -1,5 +1,6 @@
 """Writing the run log: one more run, and those older than 90 days gone."""
 
+import io
 import os
 from pathlib import Path
 
@@ -28,9 +29,12 @@ def record(data_dir: Path, run: Run) -> None:
 
 def _replace(file: Path, log: pl.DataFrame) -> None:
     aside = file.with_name(f".{file.name}.part")
+    # In memory first: a disk that refuses Polars is not told apart from a bug.
+    content = io.BytesIO()
+    log.write_parquet(content, compression="zstd")
     try:
         with aside.open("wb") as stream:
-            log.write_parquet(stream, compression="zstd")
+            stream.write(content.getbuffer())
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(aside, file)

@@ -72,11 +72,18 @@ def _take(lock: int, data_dir: Path) -> None:
 def _disk(data_dir: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, pl.exceptions.ComputeError) as error:
         raise StorageError(
-            f"DATA_DIR {data_dir} cannot be used: {error.strerror or error}; "
+            f"DATA_DIR {data_dir} cannot be used: {_reason(error)}; "
             "it must be a folder that this user can write to, with free space"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The system's words; Polars puts its own in front of them."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).rpartition("IO error: ")[2]
 
 
 class Stage:

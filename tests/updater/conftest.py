@@ -1,0 +1,46 @@
+"""A small database in a file, and servers in the place of the monitors."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from demo.database import write_database
+from demo.sample import sample
+from tests.util.servers import Server, serving
+
+SCALE = 0.005
+
+
+@pytest.fixture(scope="session")
+def database_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some hundred rows in each table, as an SQLite file that no test changes."""
+    path = tmp_path_factory.mktemp("source") / "sample.db"
+    write_database(path, sample(datetime(2026, 11, 20, tzinfo=UTC), SCALE))
+    return path
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def settings(database_file: Path, data_dir: Path) -> dict[str, str]:
+    """The least that the updater needs."""
+    return {"SOURCE_URL": f"sqlite:///{database_file}", "DATA_DIR": str(data_dir)}
+
+
+@pytest.fixture
+def kuma() -> Iterator[Server]:
+    """A server in UptimeKuma's place."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def sentry() -> Iterator[Server]:
+    """A server in Sentry's place."""
+    with serving() as running:
+        yield running
