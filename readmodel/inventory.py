@@ -88,8 +88,9 @@ def _held(part: Part, file: Path, cut: Cut) -> Held | None:
             return None
         footer = pl.read_parquet_metadata(file)
         said = json.loads(footer[NOTE])
-    except (OSError, KeyError, ValueError, pl.exceptions.PolarsError):
+        if said["cut"] != _cut_mark(cut):
+            return None
+        blocks = tuple(Block(*block) for block in said["blocks"])
+    except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
         return None
-    if said["cut"] != _cut_mark(cut):
-        return None
-    return Held(part, file, tuple(Block(*block) for block in said["blocks"]))
+    return Held(part, file, blocks)

@@ -14,7 +14,7 @@ import mysql.connector
 from mysql.connector import errorcode
 
 from readmodel.mysql_types import Catalogued, column, identifier
-from readmodel.packed import Batch, Column, Truncated, is_whole
+from readmodel.packed import END, SEPARATOR, Batch, Column, Truncated, is_whole
 from readmodel.source import SECONDS_TO_1970, Axis, Block, Cut, unpacked
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -26,7 +26,7 @@ READ_SECONDS = 300
 ROWS_PER_QUERY = 40_000
 
 _SESSION = (
-    "SET SESSION time_zone = '+00:00', sql_mode = '', group_concat_max_len = 4294967295"
+    "SET SESSION time_zone = '+00:00', sql_mode = '', group_concat_max_len = 1073741824"
 )
 # Under READ COMMITTED a consistent snapshot silently is none, so this comes first.
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -144,9 +144,13 @@ class MysqlView:
 
     def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
         """The rows of an answer as bytes, one at a time as they come."""
-        with _explained(self._source), self._connection.cursor(raw=True) as cursor:
+        with _explained(self._source):
+            # Closed only when read to its end: otherwise closing it complains of what
+            # is unread, in place of the error that ended the reading.
+            cursor = self._connection.cursor(raw=True)
             cursor.execute(statement)
             yield from cursor
+            cursor.close()
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with _explained(self._source), self._connection.cursor() as cursor:
@@ -166,8 +170,9 @@ def _column(table: Table, row: Catalogued) -> Column:
 
 
 def _row(columns: Sequence[Column]) -> str:
-    """SQL for one packed row; the tab and the line feed are the characters."""
-    return f"CONCAT({",'\t',".join(column.sql for column in columns)},'\n')"
+    """SQL for one packed row; separators stand in it as themselves, not escaped."""
+    fields = f",'{SEPARATOR}',".join(column.sql for column in columns)
+    return f"CONCAT({fields},'{END}')"
 
 
 def _number(cut: Cut) -> str:
@@ -236,14 +241,14 @@ class _Fetch:
         rows = sum(block.rows for block in blocks)
         share = f"MOD(CRC32({self._row}),{shares})"
         statement = self._statement(blocks, share, grouped=True)
-        batches, came = [], 0
+        batches, came, whole = [], 0, True
         for _, count, text in self._view.stream(statement):
-            if not is_whole(text):
-                break
-            batches.append(self._unpacked(text, int(count)))
             came += int(count)
-        else:
-            self._check(came, blocks)
+            whole = whole and is_whole(text)
+            if whole:
+                batches.append(self._unpacked(text, int(count)))
+        self._check(came, blocks)
+        if whole:
             yield from batches
             return
         if shares > 8 * rows:

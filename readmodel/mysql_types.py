@@ -11,7 +11,7 @@ import polars as pl
 from readmodel import declared, packed
 from readmodel.declared import Declared
 from readmodel.manifest import INSTANT
-from readmodel.packed import Column
+from readmodel.packed import QUOTE, Column
 
 _NO_INSTANT = -(2**63)
 _TEXTS = {
@@ -59,7 +59,7 @@ def _typed(row: Catalogued, sql: str, kind: Declared) -> Column | None:
         return Column(name, dtype, sql, dtype)
     if kind.base == "decimal":
         dtype = declared.decimal(kind)
-        text = packed.quoted(sql) if dtype == pl.String else sql
+        text = _quoted(sql) if dtype == pl.String else sql
         return Column(name, dtype, text, dtype)
     if kind.base in ("float", "double"):
         dtype = pl.Float32() if kind.base == "float" else pl.Float64()
@@ -69,11 +69,15 @@ def _typed(row: Catalogued, sql: str, kind: Declared) -> Column | None:
         dtype = declared.bits(kind) if kind.base == "bit" else pl.Int16()
         return Column(name, dtype, f"({sql}+0)", dtype)
     if kind.base in _TEXTS | _NAMES:
-        return Column(name, pl.String(), packed.quoted(_utf8(row, sql)), pl.String())
+        return Column(name, pl.String(), _quoted(_utf8(row, sql)), pl.String())
     if kind.base in _BINARIES:
-        text = f"""CONCAT('"',HEX({sql}),'"')"""
+        text = f"CONCAT('{QUOTE}',HEX({sql}),'{QUOTE}')"
         return Column(name, pl.Binary(), text, pl.String(), packed.binary_from_hex)
     return _temporal(name, sql, kind)
+
+
+def _quoted(sql: str) -> str:
+    return f"CONCAT('{QUOTE}',REPLACE({sql},'{QUOTE}','{QUOTE}{QUOTE}'),'{QUOTE}')"
 
 
 def _utf8(row: Catalogued, sql: str) -> str:

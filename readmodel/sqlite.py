@@ -16,7 +16,7 @@ import polars as pl
 from readmodel import declared, packed
 from readmodel.declared import Declared
 from readmodel.manifest import INSTANT
-from readmodel.packed import Batch, Column
+from readmodel.packed import END, QUOTE, SEPARATOR, Batch, Column
 from readmodel.source import SECONDS_TO_1970, Axis, Block, Cut, unpacked
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -129,8 +129,8 @@ def _identifier(name: str) -> str:
 
 
 def _row(columns: Sequence[Column]) -> str:
-    tab, end = "||'\t'||", "||'\n'"
-    return f"{tab.join(column.sql for column in columns)}{end}"
+    fields = f"||'{SEPARATOR}'||".join(column.sql for column in columns)
+    return f"{fields}||'{END}'"
 
 
 def _number(cut: Cut) -> str:
@@ -191,7 +191,7 @@ def _temporal(name: str, sql: str, kind: Declared) -> Column | None:
 
 
 def _quoted(sql: str) -> str:
-    return f"""'"' || replace({sql}, '"', '""') || '"'"""
+    return f"'{QUOTE}'||replace({sql},'{QUOTE}','{QUOTE}{QUOTE}')||'{QUOTE}'"
 
 
 def _date(field: pl.Expr) -> pl.Expr:

@@ -82,7 +82,7 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 TEXTS = (
     None, "", " ", "null", "NULL", "\\N", '"', '""', "'", "\\", "\\\\", '\\"', "\t",
     "\n", "\r", "\r\n", "a\tb", 'say "hi"', "back\\slash", "line\nbreak", "end\r",
-    "naïve", "日本語", "👩‍💻", "😀", "\x00nul", "%s", "#", ",", ";", " pad ", "0", "-1",
+    "naïve", "日本語", "👩‍💻", "😀", "\x00nul", "\x01", "\x01\x01\x1f", "%s", "#", ",", ";", " pad ", "0", "-1",
 )  # fmt: skip
 
 
