@@ -6,7 +6,7 @@ Nothing here shares a line with `calculations`; a row is a dict, a table a list 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 type Row = dict[str, Any]
@@ -25,27 +25,64 @@ WEEKDAYS = [
 
 
 class Oracle:
-    """Answers about one database, as of *now*, with days cut in *zone*."""
+    """Answers about one database, as of *now*, with days cut in *zone*.
+
+    With *stretch*, the first and the last day asked for, about these only. *interval*
+    and *weekends* say how series are listed.
+    """
 
     def __init__(
-        self, database: Database, start: date, now: datetime, zone: tzinfo
+        self,
+        database: Database,
+        start: date,
+        now: datetime,
+        zone: tzinfo,
+        stretch: tuple[date, date] | None = None,
+        interval: str = "day",
+        weekends: bool = False,
     ) -> None:
-        self.page_views = database["page_views"]
-        self.estimations = database["estimations"]
-        self.votes = database["votes"]
-        self.users = database["users"]
-        self.events = database["events"]
-        self.rooms = database["rooms"]
         self.now, self.zone, self.start = now, zone, start
+        self.stretch, self.interval, self.weekends = stretch, interval, weekends
         self.opens = datetime.combine(start, time(), zone)
-        self.days = [
-            day
-            for day in (
-                start + timedelta(n)
-                for n in range((now.astimezone(zone).date() - start).days + 1)
-            )
-            if day.weekday() < 5
-        ]
+        self.page_views = self.asked(database["page_views"], "viewed_at")
+        self.estimations = self.asked(database["estimations"], "estimated_at")
+        self.votes = self.asked(database["votes"], "voted_at")
+        self.users = self.asked(database["users"], "created_at")
+        self.events = self.asked(database["events"], "event_at")
+        self.all_rooms = database["rooms"]
+        self.rooms = self.asked(database["rooms"], "first_used_at")
+        self.all_estimations = database["estimations"]
+        self.days = self.listed()
+
+    def asked(self, rows: Rows, at: str) -> Rows:
+        """The rows of the days asked for."""
+        if self.stretch is None:
+            return rows
+        first, last = self.stretch
+        return [row for row in rows if first <= self.day(row[at]) <= last]
+
+    def listed(self) -> list[date]:
+        """The days of the series."""
+        today = self.now.astimezone(self.zone).date()
+        first, last = self.stretch or (self.start, today)
+        count = (min(last, today) - first).days + 1
+        every = [first + timedelta(n) for n in range(count)]
+        return [day for day in every if self.lists(day)]
+
+    def lists(self, day: date) -> bool:
+        return self.weekends or day.weekday() < 5
+
+    def buckets(self) -> dict[date, list[date]]:
+        """The days of the series per interval, known by its first day."""
+        found: dict[date, list[date]] = {}
+        for day in self.days:
+            begins = {
+                "day": day,
+                "week": day - timedelta(day.weekday()),
+                "month": day.replace(day=1),
+            }[self.interval]
+            found.setdefault(begins, []).append(day)
+        return found
 
     def day(self, at: datetime) -> date:
         return at.astimezone(self.zone).date()
@@ -65,7 +102,7 @@ class Oracle:
         estimators = {
             row["user_id"]
             for row in self.estimations
-            if row["estimated_at"] > self.opens
+            if self.stretch or row["estimated_at"] > self.opens
         }
         bounced = 1 - len(estimators) / len(users) if users else 0
         return {
@@ -83,7 +120,7 @@ class Oracle:
             (self.estimations, "estimated_at"),
         ):
             for row in rows:
-                if row[column] > self.opens:
+                if self.stretch or row[column] > self.opens:
                     moments.setdefault(row["user_id"], []).append(row[column])
         lengths = []
         for seen in moments.values():
@@ -120,7 +157,7 @@ class Oracle:
         }
 
     def behaviour(self) -> dict[str, Any]:
-        names = {room["id"]: room["name"] for room in self.rooms}
+        names = {room["id"]: room["name"] for room in self.all_rooms}
         routes = Counter(view["route"] for view in self.page_views)
         sources = Counter(
             category(view["source"])
@@ -150,34 +187,55 @@ class Oracle:
             )
         }
         listed: list[dict[str, Any]] = []
-        for n, day in enumerate(self.days):
-            row: dict[str, Any] = {"date": day}
+        for begins, days in self.buckets().items():
+            row: dict[str, Any] = {"date": begins}
             for name, counts in per_day.items():
-                window = self.days[n - 29 : n + 1] if n >= 29 else []
-                row[name] = counts[day]
-                row[f"acc_{name}"] = sum(counts[d] for d in self.days[: n + 1])
+                row[name] = sum(counts[day] for day in days)
+                earlier = [before[name] for before in listed]
+                window = [*earlier, row[name]][-30:]
+                row[f"acc_{name}"] = sum(earlier) + row[name]
                 row[f"ma_{name}"] = (
-                    round(sum(counts[d] for d in window) / 30, 2) if window else None
+                    round(sum(window) / 30, 2) if len(window) == 30 else None
                 )
             listed.append(row)
         return listed
 
     def reoccurring(self) -> list[dict[str, Any]]:
-        listed = []
-        seen: dict[str, dict[Any, list[date]]] = {"user_id": {}, "room_id": {}}
+        per_day: dict[date, dict[str, Any]] = {}
+        keys = (("user_id", "users"), ("room_id", "rooms"))
+        seen: dict[str, dict[Any, list[date]]] = {key: {} for key, _ in keys}
+        earlier = {key: self.seen_before(key) for key, _ in keys}
         for day in self.days:
-            row: dict[str, Any] = {"date": day}
+            row: dict[str, Any] = {}
             today = [r for r in self.estimations if self.day(r["estimated_at"]) == day]
-            for key, plural in (("user_id", "users"), ("room_id", "rooms")):
+            for key, plural in keys:
                 for who in {r[key] for r in today}:
                     seen[key].setdefault(who, []).append(day)
-                back = [days for days in seen[key].values() if len(days) >= 2]
+                back = [
+                    days
+                    for who, days in seen[key].items()
+                    if len(days) >= 2 or who in earlier[key]
+                ]
                 row[f"reoccurring_{plural}"] = len(back)
                 row[f"adjusted_reoccurring_{plural}"] = sum(
                     (day - days[-1]).days <= 30 for days in back
                 )
-            listed.append(row)
-        return listed
+            per_day[day] = row
+        return [
+            {"date": begins, **per_day[days[-1]]}
+            for begins, days in self.buckets().items()
+        ]
+
+    def seen_before(self, key: str) -> set[Any]:
+        """Who estimated on a listed day from the start until before the stretch."""
+        if self.stretch is None:
+            return set()
+        return {
+            row[key]
+            for row in self.all_estimations
+            for day in [self.day(row["estimated_at"])]
+            if self.start <= day < self.stretch[0] and self.lists(day)
+        }
 
     def location(self) -> dict[str, Any]:
         def counted(key: Callable[[Row], Any]) -> Counter[Any]:
@@ -219,10 +277,19 @@ class Oracle:
             "spectators_per_vote": round(average("amount_of_spectators"), 2),
         }
 
-    def daily(self) -> dict[str, Any]:
-        since = self.now - timedelta(hours=24)
-        votes = [vote for vote in self.votes if vote["voted_at"] > since]
-        views = [view for view in self.page_views if view["viewed_at"] > since]
+    def daily(self, day_before: bool = False) -> dict[str, Any]:
+        until = self.now - timedelta(days=1) if day_before else datetime.max
+        since = self.now - timedelta(days=2 if day_before else 1)
+
+        def recent(rows: Rows, at: str) -> Rows:
+            return [
+                row
+                for row in rows
+                if self.stretch or since < row[at] <= until.replace(tzinfo=UTC)
+            ]
+
+        votes = recent(self.votes, "voted_at")
+        views = recent(self.page_views, "viewed_at")
         return {
             "votes": len(votes),
             "estimations": sum(vote["amount_of_estimations"] for vote in votes),
@@ -230,6 +297,24 @@ class Oracle:
             "unique_users": len({view["user_id"] for view in views}),
             "page_views": len(views),
         }
+
+
+def stretch_before(stretch: tuple[date, date]) -> tuple[date, date]:
+    """As many days, just before."""
+    first, last = stretch
+    days = (last - first).days + 1
+    return first - timedelta(days), last - timedelta(days)
+
+
+def change(now: Row, before: Row) -> dict[str, float | None]:
+    """In per cent of the figure before, for single figures."""
+    return {
+        name: round((now[name] - before[name]) / before[name] * 100, 2)
+        if before[name]
+        else None
+        for name in now
+        if not isinstance(now[name], dict)
+    }
 
 
 def mean(values: Iterable[Any]) -> float:

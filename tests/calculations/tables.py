@@ -136,50 +136,60 @@ def _rows(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[Rows]:
     return st.lists(st.fixed_dictionaries(columns), max_size=25)
 
 
-databases: st.SearchStrategy[Database] = st.fixed_dictionaries(
-    {
-        "page_views": _rows(
-            user_id=_user_ids,
-            route=st.sampled_from(["HOME", "ROOM", "ROADMAP"]),
-            source=st.none() | _sources,
-            viewed_at=moments,
-        ),
-        "estimations": _rows(
-            user_id=_user_ids,
-            room_id=_room_ids,
-            estimation=st.none() | st.integers(0, 21),
-            estimated_at=moments,
-        ),
-        "votes": _rows(
-            room_id=_room_ids,
-            avg_estimation=st.decimals(0, 21, places=2),
-            min_estimation=st.integers(0, 21),
-            max_estimation=st.integers(0, 21),
-            amount_of_estimations=st.integers(0, 30),
-            amount_of_spectators=st.integers(0, 5),
-            duration=st.integers(0, 32767),
-            voted_at=moments,
-        ),
-        "users": _rows(
-            device=st.none() | _texts,
-            os=st.none() | _texts,
-            browser=st.none() | _texts,
-            country=st.none() | st.sampled_from(["DE", "US", "Unknown"]),
-            region=st.none() | _texts,
-            city=st.none() | _texts,
-            created_at=moments,
-        ),
-        "events": _rows(
-            event=st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"]), event_at=moments
-        ),
-        "rooms": st.lists(
-            st.fixed_dictionaries(
-                {"id": _room_ids, "name": st.none() | _texts, "first_used_at": moments}
+def databases_at(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Database]:
+    """Small databases in which things happen at *moments*."""
+    return st.fixed_dictionaries(
+        {
+            "page_views": _rows(
+                user_id=_user_ids,
+                route=st.sampled_from(["HOME", "ROOM", "ROADMAP"]),
+                source=st.none() | _sources,
+                viewed_at=moments,
             ),
-            unique_by=lambda room: room["id"],
-        ),
-    }
-)
+            "estimations": _rows(
+                user_id=_user_ids,
+                room_id=_room_ids,
+                estimation=st.none() | st.integers(0, 21),
+                estimated_at=moments,
+            ),
+            "votes": _rows(
+                room_id=_room_ids,
+                avg_estimation=st.decimals(0, 21, places=2),
+                min_estimation=st.integers(0, 21),
+                max_estimation=st.integers(0, 21),
+                amount_of_estimations=st.integers(0, 30),
+                amount_of_spectators=st.integers(0, 5),
+                duration=st.integers(0, 32767),
+                voted_at=moments,
+            ),
+            "users": _rows(
+                device=st.none() | _texts,
+                os=st.none() | _texts,
+                browser=st.none() | _texts,
+                country=st.none() | st.sampled_from(["DE", "US", "Unknown"]),
+                region=st.none() | _texts,
+                city=st.none() | _texts,
+                created_at=moments,
+            ),
+            "events": _rows(
+                event=st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"]),
+                event_at=moments,
+            ),
+            "rooms": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "id": _room_ids,
+                        "name": st.none() | _texts,
+                        "first_used_at": moments,
+                    }
+                ),
+                unique_by=lambda room: room["id"],
+            ),
+        }
+    )
+
+
+databases = databases_at(moments)
 
 zones = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"]

@@ -1,18 +1,22 @@
-"""Plans and response models agree, and plans stay pure."""
+"""Plans and response models agree, stay pure, and read only what is asked for."""
 
+import re
 from datetime import date, datetime
+from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from calculations.analytics import analytics
+from calculations.analytics import Tables, analytics
 from calculations.daily import daily
+from calculations.period import Period, Stretch
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
-from tests.calculations.tables import EMPTY, period, tables
+from tests.calculations.tables import EMPTY, NOW, START, frame, period, tables
 
 given = tables(EMPTY)
 PLANS: list[tuple[type[BaseModel], pl.LazyFrame]] = [
@@ -37,6 +41,90 @@ def test_a_plan_holds_no_python_function(
 ) -> None:
     """So that any engine can run it."""
     assert "python" not in plan.explain(optimized=False).lower()
+
+
+CLOCKS = {
+    "page_views": "viewed_at",
+    "estimations": "estimated_at",
+    "votes": "voted_at",
+    "users": "created_at",
+    "events": "event_at",
+    "rooms": "first_used_at",
+}
+
+READS = {
+    "traffic": {"page_views", "estimations"},
+    "votes": {"votes", "estimations"},
+    "behaviour": {"page_views", "events", "votes", "rooms"},
+    "reoccurring": {"estimations"},
+    "historical": {"users", "page_views", "rooms", "estimations", "votes"},
+    "location_and_user_agent": {"users"},
+}
+
+WEEK = Period(
+    START, NOW, ZoneInfo("Europe/Berlin"), Stretch(date(2024, 7, 1), date(2024, 7, 7))
+)
+"""Berlin's midnights are 22:00 UTC."""
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Tables:
+    """Every table as a Parquet file, as a snapshot has it."""
+    for name in EMPTY:
+        frame(name, []).sink_parquet(tmp_path / f"{name}.parquet")
+    return Tables(
+        **{name: pl.scan_parquet(tmp_path / f"{name}.parquet") for name in EMPTY}
+    )
+
+
+def scans(plan: pl.LazyFrame) -> list[tuple[str, str]]:
+    """Table and selection of every Parquet scan in the optimized plan."""
+    found = re.findall(
+        r"Parquet SCAN \[\S*?(\w+)\.parquet\]\n[^\n]*\n(?:\s*SELECTION: ([^\n]*))?",
+        plan.explain(),
+    )
+    assert len(found) == plan.explain().count("Parquet SCAN")
+    return found
+
+
+@pytest.mark.parametrize("section", READS)
+def test_the_range_reaches_every_scan_of_a_section(
+    stored: Tables, section: str
+) -> None:
+    """Only its tables are scanned, each for its own timestamp from edge to edge.
+
+    Names of rooms and what happened before, to know who returns, have other edges.
+    """
+    found = scans(analytics(stored, WEEK, [section]))
+    assert {table for table, _ in found} == READS[section]
+    edges = "is_between([2024-06-30 22:00:00 UTC, 2024-07-07 22:00:00 UTC])"
+    history = "is_between([2024-06-02 22:00:00 UTC, 2024-06-30 22:00:00 UTC])"
+    for table, selection in found:
+        if (section, table) == ("behaviour", "rooms"):
+            continue
+        allowed = [f'col("{CLOCKS[table]}").{edges}']
+        if section == "reoccurring":
+            allowed.append(f'col("{CLOCKS[table]}").{history}')
+        assert any(each in selection for each in allowed), f"{table}: {selection}"
+
+
+def test_a_range_of_one_room_and_of_the_daily_figures_reaches_the_scans(
+    stored: Tables,
+) -> None:
+    """Votes and page views outside are not read."""
+    plans = {
+        "room": room_stats(stored.votes, 1, WEEK),
+        "daily": daily(stored.votes, stored.page_views, WEEK),
+    }
+    for name, plan in plans.items():
+        for table, selection in scans(plan):
+            assert f'col("{CLOCKS[table]}").is_between' in selection, name
+
+
+def test_without_a_range_no_scan_looks_at_a_timestamp(stored: Tables) -> None:
+    """Everything is everything: rows without a time count, too."""
+    for table, selection in scans(analytics(stored, period())):
+        assert CLOCKS[table] not in selection
 
 
 def fits(model: type[BaseModel], columns: dict[str, Any]) -> None:
