@@ -122,8 +122,9 @@ class Runner:
         try:
             record(self._settings.data_dir, run)
         except StorageError as error:
-            # A full disk has failed the run already; a missing line is no failure.
-            _log.warning(str(error), extra={"action": "record"})
+            # A missing line is no failure; and a full disk has failed the run already.
+            if run.success:
+                _log.warning(str(error), extra={"action": "record"})
         push = self._heartbeat.up if run.success else self._heartbeat.down
         push(run.message, run.took)
 

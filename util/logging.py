@@ -25,7 +25,14 @@ PINO_LEVELS = {
 }
 TRACE = 10
 # These say at INFO what we say ourselves, or show addresses that hold tokens.
-QUIET = ("uvicorn.access", "httpx", "httpcore", "httpx2", "httpcore2")
+QUIET = (
+    "uvicorn.access",
+    "httpx",
+    "httpcore",
+    "httpx2",
+    "httpcore2",
+    "mysql.connector",
+)
 ADOPTED = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -89,6 +96,11 @@ def configure(
         adopted.propagate = True
         adopted.setLevel(logging.WARNING if name in QUIET else logging.NOTSET)
     logging.captureWarnings(True)
+
+
+def is_served() -> bool:
+    """Whether uvicorn has set up its logs, as it does before it loads an application."""
+    return bool(logging.getLogger("uvicorn").handlers)
 
 
 def mark_logged(error: BaseException) -> bool:
