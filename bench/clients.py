@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from math import ceil
 
 from pydantic import BaseModel
@@ -81,14 +82,15 @@ def run(load: Load) -> Latencies:
 
 
 def _client(load: Load) -> Iterator[float]:
-    connection = http.client.HTTPConnection(HOST, load.port, timeout=TIMEOUT_SECONDS)
     until = time.perf_counter() + load.seconds
-    for number in range(load.most_requests):
-        if number >= FEWEST_REQUESTS and time.perf_counter() > until:
-            break
-        yield _ask(connection, load)
-        time.sleep(load.pause_seconds)
-    connection.close()
+    with closing(
+        http.client.HTTPConnection(HOST, load.port, timeout=TIMEOUT_SECONDS)
+    ) as kept:
+        for number in range(load.most_requests):
+            if number >= FEWEST_REQUESTS and time.perf_counter() > until:
+                break
+            yield _ask(kept, load)
+            time.sleep(load.pause_seconds)
 
 
 def _ask(connection: http.client.HTTPConnection, load: Load) -> float:

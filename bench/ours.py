@@ -1,5 +1,7 @@
 """What this project answers with."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from bench.questions import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
@@ -12,11 +14,17 @@ from readmodel import snapshot
 class Ours:
     """The plans of `calculations`, collected as the API collects them.
 
-    With *engine* they are collected by that one instead of the API's choice.
+    With *engine* they are collected by that one instead of the API's choice, with
+    *scan* they read what it opens.
     """
 
-    def __init__(self, asked: Asked, engine: pl.Engine | None = None) -> None:
-        self._snapshot = snapshot.current(asked.data_dir)
+    def __init__(
+        self,
+        asked: Asked,
+        engine: pl.Engine | None = None,
+        scan: Callable[[str], pl.LazyFrame] | None = None,
+    ) -> None:
+        self._scan = scan or snapshot.current(asked.data_dir).scan
         self._room_id = asked.room_id
         self._engine = engine
 
@@ -40,10 +48,10 @@ class Ours:
     def _tables(self) -> Tables:
         """Scans like a request's: made for it, and opened by it."""
         return Tables(
-            page_views=self._snapshot.scan("fpp_page_views"),
-            estimations=self._snapshot.scan("fpp_estimations"),
-            votes=self._snapshot.scan("fpp_votes"),
-            users=self._snapshot.scan("fpp_users"),
-            events=self._snapshot.scan("fpp_events"),
-            rooms=self._snapshot.scan("fpp_rooms"),
+            page_views=self._scan("fpp_page_views"),
+            estimations=self._scan("fpp_estimations"),
+            votes=self._scan("fpp_votes"),
+            users=self._scan("fpp_users"),
+            events=self._scan("fpp_events"),
+            rooms=self._scan("fpp_rooms"),
         )

@@ -5,7 +5,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -148,11 +148,11 @@ def _load(
 
 
 def _etag(server: Server) -> str:
-    connection = http.client.HTTPConnection(HOST, server.port)
-    connection.request("GET", "/", headers=server.headers)
-    etag = connection.getresponse().headers["ETag"]
-    connection.close()
-    return etag
+    with closing(http.client.HTTPConnection(HOST, server.port)) as connection:
+        connection.request("GET", "/", headers=server.headers)
+        response = connection.getresponse()
+        response.read()
+        return response.headers["ETag"]
 
 
 @contextmanager
@@ -182,15 +182,13 @@ def _ready(program: Program, port: int, began: float) -> float:
     """Seconds since *began* at which /health answers."""
     while (waited := time.perf_counter() - began) < READY_WITHIN_SECONDS:
         program.check()
-        connection = http.client.HTTPConnection(HOST, port)
-        try:
-            connection.request("GET", "/health")
-            if connection.getresponse().status == 200:
-                return time.perf_counter() - began
-        except ConnectionError:  # it does not listen yet
-            time.sleep(0.005)
-        finally:
-            connection.close()
+        with closing(http.client.HTTPConnection(HOST, port)) as connection:
+            try:
+                connection.request("GET", "/health")
+                if connection.getresponse().status == 200:
+                    return time.perf_counter() - began
+            except ConnectionError:  # it does not listen yet
+                time.sleep(0.005)
     raise TimeoutError(f"the API was not ready after {waited:.0f} seconds")
 
 
