@@ -1,0 +1,124 @@
+"""What Sentry and the run log learn of the updater's runs; the real program."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readmodel import runs
+from tests.programs import run_updater
+from tests.util.servers import Server, closed_port, envelope_items
+
+PASSWORD = "dbPassw0rd"
+
+
+@pytest.fixture
+def reporting(settings: dict[str, str], sentry: Server) -> dict[str, str]:
+    """The settings of an updater in production."""
+    dsn = f"http://dsnKey42@127.0.0.1:{sentry.port}/7"
+    return settings | {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
+
+
+def without_database(settings: dict[str, str]) -> dict[str, str]:
+    """The same, with a database server that is not there."""
+    given = {name: value for name, value in settings.items() if name != "SOURCE_URL"}
+    return given | {
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": str(closed_port()),
+        "DB_USERNAME": "fpp",
+        "DB_PASSWORD": PASSWORD,
+    }
+
+
+def items(sentry: Server, kind: str) -> list[dict[str, Any]]:
+    found = [item for request in sentry.requests for item in envelope_items(request)]
+    return [load for head, load in found if head["type"] == kind]
+
+
+def test_a_good_run_checks_in_twice_and_reports_no_error(
+    reporting: dict[str, str], sentry: Server
+) -> None:
+    """Opened and closed under one id, with schedule, margin and maximum runtime."""
+    assert run_updater(reporting | {"SYNC_INTERVAL_SECONDS": "300"}).returncode == 0
+    opened, closed = items(sentry, "check_in")
+    assert (opened["status"], closed["status"]) == ("in_progress", "ok")
+    assert opened["check_in_id"] == closed["check_in_id"]
+    assert opened["monitor_slug"] == "fpp-analytics-sync"
+    assert opened["monitor_config"] == {
+        "schedule": {"type": "interval", "value": 5, "unit": "minute"},
+        "checkin_margin": 5,
+        "max_runtime": 60,
+        "timezone": "UTC",
+    }
+    assert items(sentry, "event") == []
+
+
+def test_a_failed_run_is_one_error_and_a_check_in_that_says_so(
+    reporting: dict[str, str], sentry: Server
+) -> None:
+    """With level and tags, sent before the process ends, and without the password."""
+    done = run_updater(without_database(reporting))
+    assert done.returncode == 1
+    statuses = [check["status"] for check in items(sentry, "check_in")]
+    assert statuses == ["in_progress", "error"]
+    (event,) = items(sentry, "event")
+    assert event["level"] == "error"
+    tags = event["tags"]
+    assert tags["service"] == "fpp-analytics-updater"
+    assert (tags["component"], tags["action"]) == ("updater", "sync")
+    for text in (json.dumps(event), done.stdout, done.stderr):
+        assert PASSWORD not in text
+        assert "dsnKey42" not in text
+    errors = list(map(json.loads, done.stderr.splitlines()))
+    assert [line["level"] for line in errors] == [50]
+
+
+def test_in_development_nothing_is_sent(
+    reporting: dict[str, str], sentry: Server
+) -> None:
+    """Neither errors nor check-ins."""
+    del reporting["SENTRY_ENVIRONMENT"]
+    assert run_updater(without_database(reporting)).returncode == 1
+    assert sentry.requests == []
+
+
+def test_a_dead_sentry_does_not_fail_a_run(settings: dict[str, str]) -> None:
+    """It is flushed for some seconds at most."""
+    dsn = f"http://k@127.0.0.1:{closed_port()}/7"
+    given = settings | {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
+    assert run_updater(given).returncode == 0
+
+
+def test_every_run_is_in_the_run_log_and_in_status(
+    settings: dict[str, str], data_dir: Path
+) -> None:
+    """Good and failed ones, with what they did."""
+    assert run_updater(settings).returncode == 0
+    assert run_updater(settings).returncode == 0
+    assert run_updater(without_database(settings)).returncode == 1
+    failed, again, first = runs.recent(data_dir, 10)
+    assert (failed.success, failed.tables) == (False, {})
+    assert "No database answers" in failed.message
+    assert again.rows_fetched == 0
+    votes = first.tables["fpp_votes"]
+    assert votes.rows_fetched == votes.rows_added > 0
+    assert votes.parts_rewritten == 1
+    told = run_updater(settings, "status").stdout.splitlines()
+    assert [line.split()[3] for line in told[-3:]] == ["FAILED", "ok", "ok"]
+
+
+def test_status_checks_whether_the_read_model_is_fresh(
+    settings: dict[str, str],
+) -> None:
+    """As the container's health check asks: missing, fresh, stale."""
+    missing = run_updater(settings, "status", "--check")
+    assert missing.returncode == 1
+    assert "There is no read model yet." in missing.stdout
+    assert run_updater(settings, "status").returncode == 0
+    assert run_updater(settings).returncode == 0
+    assert run_updater(settings, "status", "--check").returncode == 0
+    time.sleep(3)
+    often = settings | {"SYNC_INTERVAL_SECONDS": "1"}
+    assert run_updater(often, "status", "--check").returncode == 1
