@@ -35,9 +35,24 @@ def reoccurring(
     days = period.every_day()
     for who, whose in ((users, "users"), (by_room, "rooms")):
         days = days.join(comings_and_goings(who, whose), on="date", how="left")
-    running = pl.exclude("date").fill_null(0).cum_sum()
-    listed = days.sort("date").with_columns(running).filter(period.is_listed("date"))
+    listed = (
+        days.sort("date")
+        .with_columns(pl.exclude("date").fill_null(0))
+        .select("date", *running("users"), *running("rooms"))
+        .filter(period.is_listed("date"))
+    )
     return series("reoccurring", period.bucketed(listed, pl.exclude("date").last()))
+
+
+def running(whose: str) -> list[pl.Expr]:
+    """Running numbers of *whose* comings and goings, a row each calendar day."""
+    gone = pl.col(f"last_seen_{whose}").shift(LAPSE.days + 1, fill_value=0)
+    return [
+        pl.col(f"known_{whose}").cum_sum().alias(f"reoccurring_{whose}"),
+        (pl.col(f"came_{whose}") - gone)
+        .cum_sum()
+        .alias(f"adjusted_reoccurring_{whose}"),
+    ]
 
 
 def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
@@ -97,12 +112,13 @@ def with_history(
 
 
 def comings_and_goings(days: pl.LazyFrame, whose: str) -> pl.LazyFrame:
-    """How the number that is known to return, and is still active, changes by ``date``.
+    """How many became known as returning, came, and were last seen, by ``date``.
 
-    *days* are ``who`` and ``date``, sorted, each once, and ``returns``: whether their
-    first day is a return already. Else they become known on their second. They are
-    active from then, or from their next day after a lapse, until ``LAPSE`` is over
-    without them. Counting is then a running sum.
+    Columns: ``date``, then ``known_``, ``came_`` and ``last_seen_`` (Int64) with
+    *whose* appended. *days* are ``who`` and ``date``, sorted, each once, and
+    ``returns``: whether their first day is a return already. Else they become known
+    on their second. They are active from then, or from their next day after a lapse,
+    until ``LAPSE`` is over after they were last seen before one.
     """
     who, date, returns = pl.col("who"), pl.col("date"), pl.col("returns")
     first = changes("who")
@@ -111,24 +127,10 @@ def comings_and_goings(days: pl.LazyFrame, whose: str) -> pl.LazyFrame:
     second = ~first & (who != who.shift(2)).fill_null(True)
     known = (first & returns) | (second & ~returns)
     lapsed = (date - before > LAPSE).fill_null(False)
-    seen = days.select(
-        "date",
-        known=known,
-        comes=known | lapsed,
-        goes=(~first | returns) & (after - date > LAPSE).fill_null(True),
-    ).filter(pl.col("comes") | pl.col("goes"))
-    one = pl.lit(1, dtype=pl.Int64)
-    came = seen.filter("comes").select(
-        "date", known=pl.col("known").cast(pl.Int64), active=one
-    )
-    went = seen.filter("goes").select(
-        date=date + LAPSE + ONE_DAY, known=one * 0, active=-one
-    )
+    leaves = (~first | returns) & (after - date > LAPSE).fill_null(True)
+    found = {"known": known, "came": known | lapsed, "last_seen": leaves}
     return (
-        pl.concat([came, went])
+        days.select("date", **{f"{name}_{whose}": flag for name, flag in found.items()})
         .group_by("date")
-        .agg(
-            pl.col("known").sum().alias(f"reoccurring_{whose}"),
-            pl.col("active").sum().alias(f"adjusted_reoccurring_{whose}"),
-        )
+        .agg(pl.all().sum().cast(pl.Int64))
     )
