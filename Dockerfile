@@ -14,6 +14,7 @@ COPY main.py update_readmodel.py config.py LICENSE ./
 COPY calculations calculations
 COPY readmodel readmodel
 COPY routers routers
+COPY static static
 COPY updater updater
 COPY util util
 RUN .venv/bin/python -m compileall -q main.py update_readmodel.py config.py calculations readmodel routers updater util

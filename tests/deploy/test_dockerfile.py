@@ -1,0 +1,308 @@
+"""The Dockerfile's own steps, run without an engine, and the programs that result.
+
+Each stage becomes a folder: COPY copies only what .dockerignore lets through and git
+knows, RUN runs in it, and what the last stages would start is started from the result
+as a user without rights. What needs root in an image (adding the user) is not run.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from demo.database import write_database
+from demo.sample import sample
+from tests.util.servers import closed_port
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "image-t0ken"
+NOBODY = 65534
+
+
+@dataclass
+class Stage:
+    """One FROM: its name, what it begins with, its instructions in order."""
+
+    name: str
+    base: str
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def told(self, instruction: str) -> list[str]:
+        return [rest for name, rest in self.steps if name == instruction]
+
+
+def _stages() -> dict[str, Stage]:
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    stages: dict[str, Stage] = {}
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        instruction, _, rest = line.strip().partition(" ")
+        if instruction == "FROM":
+            base, *name = re.split(r"\s+AS\s+", rest.strip())
+            stage = Stage(name[0] if name else "", base)
+            stages[stage.name] = stage
+        else:
+            stage.steps.append((instruction, rest.strip()))
+    return stages
+
+
+STAGES = _stages()
+
+
+def _lets_through(path: str) -> bool:
+    """Whether .dockerignore, which begins by shutting everything out, allows *path*."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = [line[1:] for line in lines if line.startswith("!")]
+    return any(path == name or path.startswith(f"{name}/") for name in allowed)
+
+
+def _context() -> list[str]:
+    """The files of a fresh clone (with what is new in this tree) that are sent."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    return [path for path in listed if _lets_through(path) and (ROOT / path).exists()]
+
+
+def _uv() -> str:
+    for path in (shutil.which("uv"), ROOT / ".tools" / "bin" / "uv"):
+        works = (
+            path
+            and not subprocess.run(
+                [str(path), "--version"], cwd="/", capture_output=True
+            ).returncode
+        )
+        if works:
+            return str(path)
+    pytest.fail("uv is missing: run make setup")
+
+
+def _copy(given: list[str], stage: Path) -> None:
+    *sources, target = given
+    sent = _context()
+    for source in sources:
+        files = [f for f in sent if f == source or f.startswith(f"{source}/")]
+        assert files, f"COPY {source} finds nothing"
+        for file in files:
+            inside = Path(file).relative_to(source) if file != source else Path()
+            place = stage / target
+            if file == source and (target.endswith("/") or len(sources) > 1):
+                place = place / Path(file).name
+            elif file != source:
+                place = place / inside
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, place)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What /app holds in the images, built in an empty folder by the build stage."""
+    app = tmp_path_factory.mktemp("image") / "app"
+    app.mkdir()
+    # As in the image but for the two tools that come from elsewhere.
+    given = {"PATH": "/usr/bin:/bin", "HOME": str(app.parent / "home")}
+    given |= {"UV_PYTHON": os.path.realpath(sys.executable)}
+    given |= {name: os.environ[name] for name in _PASSED if name in os.environ}
+    for instruction, rest in STAGES["build"].steps:
+        match instruction, shlex.split(rest):
+            case "ENV", settings:
+                given |= dict(setting.split("=", 1) for setting in settings)
+            case "WORKDIR", [folder]:
+                assert folder == "/app"
+            case "COPY", [origin, *_] if origin.startswith("--from="):
+                assert rest == "--from=uv /uv /usr/local/bin/uv"
+            case "COPY", paths:
+                _copy(paths, app)
+            case "RUN", _:
+                command = re.sub(r"^uv ", f"{shlex.quote(_uv())} ", rest)
+                subprocess.run(
+                    ["sh", "-c", command], cwd=app, env=given, check=True, timeout=300
+                )
+            case _:
+                pytest.fail(f"no way to run {instruction} {rest}")
+    return app
+
+
+# How this machine reaches the package registry, and where it keeps what it has.
+_PASSED = (
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "PIP_INDEX_URL",
+    "SSL_CERT_FILE",
+    "UV_CACHE_DIR",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_OFFLINE",
+)
+
+
+def _program(target: str, app: Path, instruction: str = "CMD") -> list[str]:
+    """What the target starts, with /app where it was built."""
+    (told,) = STAGES[target].told(instruction)
+    listed = told[told.index("[") :]
+    python = str(app / ".venv" / "bin" / "python")
+    return [python if part == "python" else part for part in json.loads(listed)]
+
+
+def _without_rights() -> list[str]:
+    """Run as nobody, who may read whatever tests leave in root's folders.
+
+    Who is not root has no more rights than their own; folders are then write-protected.
+    """
+    if os.geteuid():
+        return []
+    only = "-all,+dac_read_search"
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] + [
+        f"--inh-caps={only}",
+        "--ambient-caps=+dac_read_search",
+        f"--bounding-set={only}",
+        "--no-new-privs",
+    ]
+
+
+def _environ(app: Path, **more: str) -> dict[str, str]:
+    settings = dict(s.split("=", 1) for s in shlex.split(STAGES["base"].told("ENV")[0]))
+    settings["PATH"] = (
+        settings["PATH"].replace("/app", str(app)).replace("$PATH", "/bin")
+    )
+    return settings | more
+
+
+@contextmanager
+def _started(command: list[str], app: Path, **settings: str) -> Iterator[int]:
+    """The process's id while it runs; it must leave by itself on SIGTERM."""
+    process = subprocess.Popen(
+        [*_without_rights(), *command], cwd=app, env=_environ(app, **settings)
+    )
+    try:
+        yield process.pid
+        assert process.poll() is None, "it ended by itself"
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _check(target: str, app: Path, port: int = 0, **settings: str) -> int:
+    """The exit code of the target's health check."""
+    command = [
+        part.replace("127.0.0.1:5100", f"127.0.0.1:{port}")
+        for part in _program(target, app, "HEALTHCHECK")
+    ]
+    return subprocess.run(
+        [*_without_rights(), *command],
+        cwd=app,
+        env=_environ(app, **settings),
+        capture_output=True,
+        timeout=30,
+    ).returncode
+
+
+def _give(folder: Path, *, writable: bool) -> None:
+    """Make *folder* the property of who runs the programs, or of somebody else."""
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_symlink():
+            continue
+        if not os.geteuid():
+            os.chown(path, *((NOBODY, NOBODY) if writable else (0, 0)))
+        mode = 0o755 if path.is_dir() else 0o644
+        path.chmod(mode if writable else mode & ~0o222)
+
+
+def _until(done: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < until, what
+        time.sleep(0.2)
+
+
+def test_the_result_holds_the_programs_and_nothing_to_build_with(image: Path) -> None:
+    """No tests, no demonstration, no development packages, no uv."""
+    names = {path.name for path in image.iterdir()}
+    assert {"main.py", "update_readmodel.py", "config.py", ".venv"} <= names
+    assert not names & {"tests", "demo", "bench", ".git", ".env", "data"}
+    packages = next((image / ".venv" / "lib").glob("*/site-packages"))
+    assert (packages / "polars").is_dir()
+    for name in ("pytest", "mypy", "ruff", "schemathesis", "uv", "pip"):
+        assert not (packages / name).exists(), name
+
+
+def test_the_programs_work_from_the_result_without_rights(
+    image: Path, tmp_path: Path
+) -> None:
+    """The updater writes DATA_DIR; the API serves it though it is read-only to it."""
+    data = tmp_path / "data"
+    data.mkdir()
+    source = tmp_path / "source.db"
+    write_database(source, sample(datetime.now(UTC), 0.005))
+    _give(data, writable=True)
+    given = {"DATA_DIR": str(data), "SOURCE_URL": f"sqlite:///{source}"}
+    assert _check("updater", image, 0, **given) == 1
+    with _started(_program("updater", image), image, **given):
+        _until(lambda: _check("updater", image, 0, **given) == 0, "it is never healthy")
+    _give(data, writable=False)
+    before = sorted(path.name for path in data.rglob("*"))
+    port = closed_port()
+    command = _program("api", image)
+    command[command.index("5100")] = str(port)
+    command[command.index("0.0.0.0")] = "127.0.0.1"
+    settings = {"DATA_DIR": str(data), "ANALYTICS_SECRET_TOKEN": TOKEN}
+    assert _check("api", image, port) != 0
+    with _started(command, image, **settings) as pid:
+        _until(lambda: _check("api", image, port) == 0, "it is never healthy")
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert re.search(r"^CapEff:\s+0+4?$", status, re.MULTILINE), status
+        url = f"http://127.0.0.1:{port}"
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert answer.status_code == 200
+        assert answer.json()["data"]["votes"]["total_votes"] > 0
+        page = httpx.get(f"{url}/dashboard", follow_redirects=True)
+        assert page.status_code == 200
+    assert sorted(path.name for path in data.rglob("*")) == before
+    _give(data, writable=True)
+
+
+def test_both_targets_run_as_a_user_of_their_own_and_tell_their_health() -> None:
+    """Not as root; with the data's folder made for that user."""
+    base = STAGES["base"]
+    assert base.told("USER") == ["fpp"]
+    (made,) = base.told("RUN")
+    assert "useradd --system --uid 10001" in made
+    assert "--owner=fpp --group=fpp --mode=0750 /data" in made
+    assert not re.search(r"apt|apk|pip|curl|gcc", made)
+    for target in ("api", "updater"):
+        assert STAGES[target].base == "base"
+        assert STAGES[target].told("HEALTHCHECK")
+        assert STAGES[target].told("USER") == []
+
+
+def test_whoever_names_no_target_gets_the_api() -> None:
+    """The last stage counts."""
+    assert list(STAGES.values())[-1].base == "api"
+
+
+def test_the_sample_target_finds_what_it_copies() -> None:
+    """It is built only to try things out, so nobody else would notice."""
+    for given in STAGES["sample"].told("COPY"):
+        *sources, _ = shlex.split(given)
+        assert all(any(f.startswith(s) for f in _context()) for s in sources), given
