@@ -1,0 +1,167 @@
+"""The cost of a sync: first, without changes, and with 1,000 new rows a table.
+
+Beside it, in the same run against the same server, what else one could do.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import polars as pl
+import psutil
+
+from bench import promises
+from bench.data import NOW, PROJECT
+from bench.machine import environment
+from bench.promises import Promise, at_most
+from bench.report import markdown
+from bench.sync_worker import Cost
+from demo.sample import sample
+from tests import schema
+from tests.mariadb import Login, Server, private_server
+
+DATABASE: Final = "bench"
+NEW_ROWS: Final = 1_000
+MEGA_ROWS: Final = 1_000_000
+OURS: Final = "this project"
+DIGESTS: Final = "digest queries alone"
+
+# Per event, who is measured: a way without memory does the same work each time.
+EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "first sync": (OURS, "connectorx", "plain cursors", "id > max(id)"),
+    "no change": (DIGESTS, OURS, "id > max(id)"),
+    "1,000 new rows a table": (DIGESTS, OURS, "connectorx", "id > max(id)"),
+}
+
+type Measured = dict[tuple[str, str], tuple[Cost, float]]
+"""Per event and way: the client's cost, and the server's seconds of processor."""
+
+
+def run(scale: float) -> Iterator[str]:
+    """Markdown texts as they are measured, at scale 1 and at *scale*."""
+    measured = {}
+    for one in sorted({1.0, scale}):
+        yield f"Sync at scale {one:g}:"
+        measured[one] = _measure(one)
+        yield _table(measured[one])
+    yield promises.table(_promises(measured))
+
+
+def _measure(scale: float) -> Measured:
+    tables = sample(NOW, scale)
+    costs: Measured = {}
+    with private_server("--local-infile=1") as server, TemporaryDirectory() as folder:
+        _load(server.root, tables, Path(folder))
+        more = {name: _further(frame) for name, frame in tables.items()}
+        del tables
+        for event, ways in EVENTS.items():
+            if event == "1,000 new rows a table":
+                _load(server.root, more, Path(folder), create=False)
+            for way in ways:
+                if way == "connectorx" and find_spec("connectorx") is None:
+                    continue
+                costs[event, way] = _cost(way, Path(folder), server)
+    return costs
+
+
+def _further(frame: pl.DataFrame) -> pl.DataFrame:
+    """NEW_ROWS later rows like the last ones."""
+    last = frame.tail(NEW_ROWS)
+    key = pl.col("id")
+    if frame.schema["id"] == pl.String:
+        return last.with_columns(id=pl.lit("n") + key.str.slice(1))
+    return last.with_columns(key + last.height)
+
+
+def _cost(way: str, folder: Path, server: Server) -> tuple[Cost, float]:
+    place = folder / way.replace(" ", "-").replace("queries-alone", "")
+    place.mkdir(exist_ok=True)
+    login = server.root
+    given = [login.host, str(login.port), login.user, login.password, DATABASE]
+    process = psutil.Process(server.process.pid)
+    before = process.cpu_times()
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.sync_worker", way, str(place), *given],
+        cwd=PROJECT,
+        env=environment(),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    after = process.cpu_times()
+    seconds = after.user + after.system - before.user - before.system
+    return Cost.model_validate_json(done.stdout), seconds
+
+
+def _load(
+    login: Login,
+    tables: Mapping[str, pl.DataFrame],
+    folder: Path,
+    create: bool = True,
+) -> None:
+    if create:
+        login.run(f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
+    connection = login.connect(DATABASE, allow_local_infile=True)
+    with closing(connection), closing(connection.cursor()) as cursor:
+        cursor.execute("SET time_zone = '+00:00'")
+        for name, frame in tables.items():
+            if create:
+                cursor.execute(schema.ddl(name))
+            _load_table(cursor, name, frame, folder / "load.tsv")
+
+
+def _load_table(cursor: Any, name: str, frame: pl.DataFrame, file: Path) -> None:
+    frame.with_columns(pl.col(pl.Boolean).cast(pl.Int8)).write_csv(
+        file,
+        include_header=False,
+        separator="\t",
+        null_value="\\N",
+        quote_style="never",
+        datetime_format="%Y-%m-%d %H:%M:%S",
+    )
+    cursor.execute(
+        f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE {name} CHARACTER SET utf8mb4 "
+        f"FIELDS TERMINATED BY '\\t' ({', '.join(frame.columns)})"
+    )
+    file.unlink()
+
+
+def _table(measured: Measured) -> str:
+    head = ["", "wall s", "client CPU s", "server CPU s", "peak MB", "rows read", "MB written"]  # fmt: skip
+    rows = [
+        [
+            f"{event}: {way}",
+            f"{cost.wall:.2f}",
+            f"{cost.cpu:.2f}",
+            f"{server:.2f}",
+            f"{cost.peak_bytes / 2**20:,.0f}",
+            f"{cost.rows:,}",
+            f"{cost.written / 2**20:,.1f}",
+        ]
+        for (event, way), (cost, server) in measured.items()
+    ]
+    return markdown(head, rows)
+
+
+def _promises(measured: Mapping[float, Measured]) -> Iterator[Promise]:
+    """What the sync must keep to at the largest scale, and how it may grow."""
+    large = measured[max(measured)]
+    first, _ = large["first sync", OURS]
+    new, _ = large["1,000 new rows a table", OURS]
+    digests, _ = large["1,000 new rows a table", DIGESTS]
+    small, _ = measured[min(measured)]["1,000 new rows a table", OURS]
+    mega = 2**20
+    if first.rows > MEGA_ROWS:  # with fewer, it is the interpreter that is measured
+        per_million = first.cpu / (first.rows / MEGA_ROWS)
+        yield at_most("first sync: client CPU a million rows", per_million, 1.5, " s")
+    yield at_most("first sync: peak memory", first.peak_bytes / mega, 350, " MB")
+    yield at_most("1,000 new rows: written", new.written / mega, 10, " MB")
+    yield at_most("1,000 new rows: peak memory", new.peak_bytes / mega, 200, " MB")
+    yield at_most("1,000 new rows: wall", new.wall, 1.5 * digests.wall + 1, " s")
+    if len(measured) > 1:
+        yield at_most("1,000 new rows: client CPU as times that at scale 1", new.cpu / small.cpu, 1.5, "")  # fmt: skip

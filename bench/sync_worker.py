@@ -1,0 +1,156 @@
+"""One way of copying the database, in a process of its own, measured.
+
+    python -m bench.sync_worker WAY FOLDER HOST PORT USER PASSWORD DATABASE
+
+prints one Cost as JSON.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import mysql.connector
+import polars as pl
+from pydantic import BaseModel
+
+from bench.machine import peak_bytes
+from readmodel.mysql import MysqlSource
+from readmodel.source import cut_of
+from readmodel.sync import sync
+from readmodel.tables import TABLES
+
+CHUNK_ROWS = 100_000
+
+
+class Cost(BaseModel):
+    """What a copy took; `rows` is what was read from the database.
+
+    Seconds of processor and the peak of memory are the whole process's, its start
+    included; `written` counts what it handed to write(2).
+    """
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    peak_bytes: int = 0
+    rows: int = 0
+    written: int = 0
+
+
+def ours(source: MysqlSource, folder: Path) -> int:
+    """The project's own sync."""
+    tables = list(TABLES.values())
+    return sync(source, folder, tables, lambda: datetime.now(UTC)).fetched
+
+
+def digests(source: MysqlSource, _: Path) -> int:
+    """Only the digest queries, to know what a sync cannot do without."""
+    with source.view() as view:
+        for table in TABLES.values():
+            columns = view.columns(table)
+            view.blocks(table, columns, cut_of(table, columns))
+    return 0
+
+
+def connectorx(source: MysqlSource, folder: Path) -> int:
+    """Every row by connectorx, a table at a time."""
+    import connectorx as cx  # only here: it is in a group of its own
+
+    login = f"{source.user}:{source.password}@{source.host}:{source.port}"
+    url = f"mysql://{login}/{source.database}"
+    rows = 0
+    for name in TABLES:
+        frame = cx.read_sql(url, f"SELECT * FROM {name}", return_type="polars")
+        frame.write_parquet(folder / f"{name}.parquet")
+        rows += frame.height
+    return rows
+
+
+def cursors(source: MysqlSource, folder: Path) -> int:
+    """Every row by mysql-connector-python's own cursors."""
+    rows = 0
+    with closing(_connect(source)) as connection:
+        for name in TABLES:
+            chunks = list(_chunks(connection, f"SELECT * FROM {name}", None))
+            frame = pl.concat(chunks)
+            frame.write_parquet(folder / f"{name}.parquet")
+            rows += frame.height
+    return rows
+
+
+def last_id(source: MysqlSource, folder: Path) -> int:
+    """What is above the highest key so far, added to the whole file."""
+    rows = 0
+    with closing(_connect(source)) as connection:
+        for name, table in TABLES.items():
+            file = folder / f"{name}.parquet"
+            before = pl.read_parquet(file) if file.exists() else None
+            above, schema = "", None
+            if before is not None:
+                above = f" WHERE {table.key} > '{before[table.key].max()!s}'"
+                schema = before.schema
+            new = list(_chunks(connection, f"SELECT * FROM {name}{above}", schema))
+            frame = pl.concat([*([] if before is None else [before]), *new])
+            frame.write_parquet(file)
+            rows += sum(chunk.height for chunk in new)
+    return rows
+
+
+WAYS: Final[dict[str, Callable[[MysqlSource, Path], int]]] = {
+    "this project": ours,
+    "digest queries alone": digests,
+    "connectorx": connectorx,
+    "plain cursors": cursors,
+    "id > max(id)": last_id,
+}
+
+
+def _connect(source: MysqlSource) -> Any:
+    return mysql.connector.connect(
+        host=source.host,
+        port=source.port,
+        user=source.user,
+        password=source.password,
+        database=source.database,
+        use_pure=True,
+        time_zone="+00:00",
+    )
+
+
+def _chunks(
+    connection: Any, statement: str, schema: pl.Schema | None
+) -> Iterator[pl.DataFrame]:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(statement)
+        names = list(cursor.column_names)
+        while rows := cursor.fetchmany(CHUNK_ROWS):
+            frame = pl.DataFrame(
+                rows, schema=schema or names, orient="row", infer_schema_length=None
+            )
+            schema = schema or frame.schema
+            yield frame.cast(dict(schema))  # type: ignore[arg-type]
+
+
+def main(way: str, folder: str, *login: str) -> None:
+    host, port, user, password, database = login
+    source = MysqlSource(host, int(port), user, password, database)
+    began = time.perf_counter()
+    rows = WAYS[way](source, Path(folder))
+    wall = time.perf_counter() - began
+    cpu = time.process_time()
+    peak = peak_bytes(os.getpid())
+    cost = Cost(wall=wall, cpu=cpu, peak_bytes=peak, rows=rows, written=_written())
+    print(cost.model_dump_json())
+
+
+def _written() -> int:
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["wchar"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
