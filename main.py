@@ -13,7 +13,7 @@ from starlette_compress import CompressMiddleware
 import config
 from config import Settings
 from readmodel import figures
-from routers import analytics, health, metrics, room, sync
+from routers import analytics, dashboard, health, metrics, room, sync
 from routers.guard import Guard
 from routers.observe import Observe
 from util import logging, sentry_wrapper
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_figures(app))
-    for module in (analytics, room, health, sync, metrics):
+    for module in (analytics, room, health, sync, metrics, dashboard):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _no_read_model)
     app.add_exception_handler(DeliveryError, _not_delivered)

@@ -212,8 +212,9 @@ Free Planning Poker in numbers, from a sample of {rows:,} rows:
 
 {answers.table(served.analytics, served.daily)}
 
-The token:  {served.token}
-The docs:   {url}/docs (paste the token under Authorize)
+The dashboard: {url}/dashboard
+The token:     {served.token}
+The docs:      {url}/docs (paste the token under Authorize)
 
 Ask it yourself, for example:
   curl -s {url}/health

@@ -49,6 +49,10 @@ class SyncRuns(BaseModel):
     """The newest runs, the newest first."""
 
     runs: list[SyncRun]
+    interval_seconds: int = Field(
+        description="SYNC_INTERVAL_SECONDS: the pause between the starts of two runs.",
+        examples=[600],
+    )
 
 
 @router.get("/sync/runs", response_model=SyncRuns, responses=PROTECTED)
@@ -58,8 +62,12 @@ def get_sync_runs(
 ) -> Response:
     """The updater's newest runs, the newest first; they are kept for 90 days."""
     newest = runs.recent(settings.data_dir, asked.limit)
+    answer = SyncRuns(
+        runs=[_told(run) for run in newest],
+        interval_seconds=settings.sync_interval_seconds,
+    )
     return Response(
-        encode(SyncRuns(runs=[_told(run) for run in newest])),
+        encode(answer),
         media_type="application/json",
         headers={"Cache-Control": CACHE_CONTROL},
     )

@@ -25,7 +25,7 @@ ROUTES = {
     f"{method.upper()} {path}"
     for path, methods in app.openapi()["paths"].items()
     for method in methods
-} | {"GET /docs", "GET /openapi.json"}
+} | {"GET /dashboard", "GET /docs", "GET /openapi.json"}
 
 
 def commands() -> list[str]:

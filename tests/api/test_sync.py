@@ -61,7 +61,7 @@ def test_limit_says_how_many(runs: Path, client: TestClient) -> None:
 
 def test_before_the_first_run_there_are_none(client: TestClient) -> None:
     """An empty list, not an error."""
-    assert client.get("/sync/runs").json() == {"runs": []}
+    assert client.get("/sync/runs").json() == {"runs": [], "interval_seconds": 600}
 
 
 def test_the_runs_want_the_token(client: TestClient) -> None:

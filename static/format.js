@@ -1,0 +1,86 @@
+/** Numbers, dates and names as the reader's locale writes them. */
+
+const locales = navigator.languages?.length ? [...navigator.languages] : undefined;
+
+const whole = new Intl.NumberFormat(locales, { maximumFractionDigits: 0 });
+const decimal = new Intl.NumberFormat(locales, { maximumFractionDigits: 2 });
+const compact = new Intl.NumberFormat(locales, { notation: "compact", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(locales, { style: "percent", maximumFractionDigits: 1 });
+const signed = new Intl.NumberFormat(locales, {
+  style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero",
+});
+
+export const count = (value) => whole.format(value);
+export const number = (value) => decimal.format(value);
+export const short = (value) => compact.format(value);
+export const share = (value) => percent.format(value);
+/** A change given in per cent, with its sign. */
+export const change = (perCent) => signed.format(perCent / 100);
+
+const inUtc = (options) => new Intl.DateTimeFormat(locales, { timeZone: "UTC", ...options });
+const full = inUtc({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
+const dayMonth = inUtc({ day: "numeric", month: "short" });
+const monthYear = inUtc({ month: "short", year: "numeric" });
+const dated = inUtc({ day: "numeric", month: "short", year: "numeric" });
+
+/** Days arrive as ISO dates; they are dates and no instants, so UTC is only a vehicle. */
+export const dayToSeconds = (iso) => Date.parse(`${iso}T00:00:00Z`) / 1000;
+export const secondsToDay = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
+export const day = (seconds) => full.format(seconds * 1000);
+export const dayShort = (seconds) => dayMonth.format(seconds * 1000);
+export const month = (seconds) => monthYear.format(seconds * 1000);
+export const date = (iso) => dated.format(dayToSeconds(iso) * 1000);
+
+const weekdayName = inUtc({ weekday: "long" });
+export const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const A_MONDAY = Date.UTC(2024, 5, 3);
+
+/** The reader's word for an English weekday; what is none stays as it is. */
+export function weekday(name) {
+  const index = WEEKDAYS.indexOf(name);
+  return index < 0 ? name : weekdayName.format(A_MONDAY + index * 86_400_000);
+}
+
+const moment = new Intl.DateTimeFormat(locales, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(locales, { timeStyle: "short" });
+export const instant = (at) => moment.format(at);
+export const time = (at) => clock.format(at);
+
+/** Minutes with decimals as "7 min 19 s". */
+export function minutes(value) {
+  return seconds(value * 60);
+}
+
+export function seconds(value) {
+  const rounded = Math.round(value);
+  const parts = [];
+  if (rounded >= 3600) parts.push(`${count(Math.floor(rounded / 3600))} h`);
+  if (rounded >= 60) parts.push(`${Math.floor((rounded % 3600) / 60)} min`);
+  if (rounded < 3600) parts.push(`${rounded % 60} s`);
+  return parts.join(" ");
+}
+
+/** A stretch of time in words, coarse: "3 minutes". */
+export function stretch(milliseconds) {
+  const all = Math.max(0, Math.round(milliseconds / 1000));
+  const [amount, unit] =
+    all < 60 ? [all, "second"]
+    : all < 5_400 ? [Math.round(all / 60), "minute"]
+    : all < 172_800 ? [Math.round(all / 3600), "hour"]
+    : [Math.round(all / 86_400), "day"];
+  return `${count(amount)} ${unit}${amount === 1 ? "" : "s"}`;
+}
+
+const regions = new Intl.DisplayNames(locales, { type: "region", fallback: "code" });
+
+/** The name of an ISO country code; what is none stays as it is. */
+export function country(code) {
+  return code !== null && /^[A-Z]{2}$/.test(code) ? regions.of(code) : (code ?? "Unknown");
+}
+
+/** Words for the database's names: "ENTERED_NEW_ROOM" becomes "Entered new room". */
+export function words(name) {
+  if (!/^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/.test(name)) return name;
+  const lower = name.replaceAll("_", " ").toLowerCase();
+  return lower.charAt(0).toUpperCase() + lower.slice(1);
+}
