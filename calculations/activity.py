@@ -24,19 +24,19 @@ def activity(page_views: pl.LazyFrame, estimations: pl.LazyFrame) -> pl.LazyFram
     rows = pl.concat(
         [_packed(page_views, "viewed_at", 0), _packed(estimations, "estimated_at", 1)]
     )
-    here = pl.col("packed")
+    here, moment = pl.col("packed"), pl.col("moment")
     newcomer = (here ^ here.shift(1)) >= _power(TIME_BITS + 1)
-    when_and_what = (here & (_power(TIME_BITS + 1) - _power(0))).cast(pl.Int64)
+    low_half = here.cast(pl.UInt64, wrap_numerical=True)
     return (
         rows.sort("packed")
         .select(
             visitor=newcomer.fill_null(True).cum_sum().cast(pl.UInt32),
-            moment=when_and_what,
+            moment=low_half & (2 ** (TIME_BITS + 1) - 1),
         )
         .select(
             "visitor",
-            at=(pl.col("moment") // 2).cast(pl.Datetime("us", "UTC")),
-            estimated=pl.col("moment") % 2 == 1,
+            at=(moment // 2).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
+            estimated=(moment & 1) == 1,
         )
     )
 

@@ -30,6 +30,8 @@ class Tables:
     rooms: pl.LazyFrame
 
 
+STREAMING_ROWS = 1_000_000
+
 SERIES = {"reoccurring", "historical"}
 """Sections that are one list of rows already."""
 
@@ -75,10 +77,17 @@ def analytics(
     )
 
 
+def engine_for(rows: int) -> pl.Engine:
+    """The engine that answers fastest over tables of so many *rows* together.
+
+    Both need the same time at some 1.3 million rows, see docs/performance.md.
+    """
+    return pl.StreamingEngine() if rows > STREAMING_ROWS else pl.InMemoryEngine()
+
+
 def answer[R: BaseModel](
     shape: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
 ) -> R:
-    """Collect *plan*, once, and read its only row as *shape*."""
-    return shape.model_validate(
-        plan.collect(engine=engine or "auto").row(0, named=True)
-    )
+    """Collect *plan*, once, and read its only row as *shape*; in memory by default."""
+    rows = plan.collect(engine=engine or pl.InMemoryEngine())
+    return shape.model_validate(rows.row(0, named=True))

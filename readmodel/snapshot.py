@@ -62,6 +62,12 @@ class Snapshot:
             hive_partitioning=False,
         )
 
+    @property
+    def rows(self) -> int:
+        """Rows of all tables together; 0 where that is not written down."""
+        tables = self.manifest.tables.values() if self.manifest else ()
+        return sum(stored.rows for stored in tables)
+
     def files(self, table: str) -> list[str]:
         """The Parquet files of *table*, in the order of its key."""
         place = f"{self.path}/{folder(table)}"

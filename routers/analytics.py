@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from calculations.analytics import analytics, answer
+from calculations.analytics import analytics, answer, engine_for
 from calculations.comparison import (
     Change,
     Compared,
@@ -93,13 +93,14 @@ def get_analytics(
 
     def compute() -> bytes:
         given, wanted = tables(snapshot), asked.wanted
+        engine = engine_for(snapshot.rows)
         plan = analytics(given, period, wanted)
         more: dict[str, Any] = {}
         if asked.given:
             more["query"] = echo(asked, period)
         if asked.compare:
             before = analytics(given, period.before(), wanted)
-            both = answer(Compared[Analytics], compared(plan, before))
+            both = answer(Compared[Analytics], compared(plan, before), engine)
             data, more["previous"] = both.now, both.before
             more["change"] = {
                 name: change(getattr(both.now, name), getattr(both.before, name))
@@ -107,7 +108,7 @@ def get_analytics(
                 if name in wanted
             }
         else:
-            data = answer(Analytics, plan)
+            data = answer(Analytics, plan, engine)
         return encode(
             AnalyticsAnswer.model_construct(
                 data=data, data_updated_at=snapshot.taken_at, **more

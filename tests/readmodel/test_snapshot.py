@@ -389,3 +389,9 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         writing(place),
     ):
         raise AssertionError("a file was taken for a folder")
+
+
+def test_rows_are_those_of_all_tables_together(tmp_path: Path) -> None:
+    """Six tables of one row, one of them with two parts more."""
+    snapshot = publish(tmp_path, frames={"fpp_votes": [numbers(1), numbers(2, 3)]})
+    assert snapshot.rows == 5 + 3
