@@ -26,10 +26,11 @@ def _installed(tmp_path: Path) -> list[str]:
     python = home / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/true")
-    for unit in UNITS.iterdir():
+    units = [*SERVICES, *UNITS.glob("*.timer")]
+    for unit in units:
         text = unit.read_text().replace("/opt/fpp-analytics", str(home))
         (tmp_path / unit.name).write_text(text)
-    return [str(tmp_path / unit.name) for unit in UNITS.iterdir()]
+    return [str(tmp_path / unit.name) for unit in units]
 
 
 def test_there_are_units_for_both_programs() -> None:

@@ -1,0 +1,130 @@
+"""deploy/install, below another root: what it puts where, and what it leaves alone."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that the clone was installed below."""
+    root = tmp_path_factory.mktemp("root")
+    clone = root / "opt" / "fpp-analytics"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    for file in (Path(name) for name in listed if (ROOT / name).is_file()):
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, clone / file)
+    install(root)
+    return root
+
+
+def install(root: Path, clone: str = "opt/fpp-analytics") -> str:
+    """Run it as on a host; what it says."""
+    paths = [str(ROOT / ".tools" / "bin"), os.environ["PATH"]]
+    done = subprocess.run(
+        [str(root / clone / "deploy" / "install")],
+        env={
+            "PATH": os.pathsep.join(paths),
+            "HOME": str(root / "home"),
+            "DESTDIR": str(root),
+            "UV_PYTHON": os.path.realpath(sys.executable),
+        },
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+
+def token(root: Path) -> str:
+    settings = (root / "etc" / "fpp-analytics" / "api.env").read_text()
+    (line,) = [x for x in settings.splitlines() if x.startswith("ANALYTICS")]
+    return line.partition("=")[2]
+
+
+def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
+    """And the packages in .venv, without those for development."""
+    units = root / "etc" / "systemd" / "system"
+    assert {path.name for path in units.iterdir()} == {
+        "fpp-analytics-api.service",
+        "fpp-analytics-updater.service",
+        "fpp-analytics-updater-loop.service",
+        "fpp-analytics-updater.timer",
+    }
+    assert os.access(root / "usr/local/sbin/fpp-analytics", os.X_OK)
+    packages = next((root / "opt/fpp-analytics/.venv/lib").glob("*/site-packages"))
+    assert (packages / "polars").is_dir()
+    assert not (packages / "pytest").exists()
+
+
+def test_secrets_are_readable_to_their_owner_only(root: Path) -> None:
+    """systemd reads them as root."""
+    for name in ("api.env", "updater.env"):
+        mode = (root / "etc" / "fpp-analytics" / name).stat().st_mode
+        assert stat.S_IMODE(mode) == 0o600, name
+
+
+def test_each_installation_has_a_token_of_its_own(root: Path) -> None:
+    """Made from the system's own random numbers."""
+    assert len(token(root)) == 48
+    assert set(token(root)) <= set("0123456789abcdef")
+
+
+def test_installing_again_keeps_the_settings(root: Path) -> None:
+    """An upgrade is the same command."""
+    settings = root / "etc" / "fpp-analytics" / "updater.env"
+    settings.write_text("DB_HOST=kept\n")
+    before = token(root)
+    assert "Done" in install(root)
+    assert token(root) == before
+    assert settings.read_text() == "DB_HOST=kept\n"
+
+
+def test_a_clone_elsewhere_is_refused(tmp_path: Path) -> None:
+    """The units name /opt/fpp-analytics."""
+    place = tmp_path / "home" / "deploy"
+    place.mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "install", place)
+    said = install(tmp_path, clone="home")
+    assert "the clone must be in /opt/fpp-analytics" in said
+
+
+@pytest.mark.parametrize("name", ["api.env", "updater.env"])
+def test_the_settings_files_name_only_settings(name: str) -> None:
+    """A misspelt variable would be ignored silently."""
+    text = (ROOT / "deploy" / "systemd" / name).read_text()
+    lines = [line.lstrip("#") for line in text.splitlines() if "=" in line]
+    names = {line.partition("=")[0].lower() for line in lines}
+    assert names
+    assert names <= set(Settings.model_fields)
+
+
+def test_every_alert_is_explained_and_every_link_of_the_handbook_leads_somewhere() -> (
+    None
+):
+    """Whoever is woken by an alert finds it under its name."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    alerts = [line.split()[2] for line in rules.splitlines() if "- alert:" in line]
+    assert alerts
+    assert [alert for alert in alerts if f"\n### {alert}\n" not in text] == []
+    links = [part.partition(")")[0] for part in text.split("](")[1:]]
+    local = [link for link in links if "://" not in link]
+    assert local
+    assert [link for link in local if not (ROOT / "docs" / link).exists()] == []
