@@ -3,7 +3,7 @@
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import series
+from calculations.shapes import series, tally
 
 MOVING_AVERAGE_ROWS = 30
 """How many rows of the series, of whatever interval, a moving average covers."""
@@ -44,14 +44,6 @@ def historical(
 
 
 def per_day(rows: pl.LazyFrame, at: str, name: str, period: Period) -> pl.LazyFrame:
-    """Rows per calendar day of *at*: columns ``date`` and *name* (Int64).
-
-    Rows stand nearly in the order of time, so runs of one day are counted first;
-    there are few of them.
-    """
-    runs = rows.select(run=period.day_of(at).rle()).unnest("run")
-    return (
-        runs.drop_nulls("value")
-        .group_by(date="value")
-        .agg(pl.col("len").sum().cast(pl.Int64).alias(name))
-    )
+    """Rows per calendar day of *at*: columns ``date`` and *name* (Int64)."""
+    days = tally(rows.select(date=period.day_of(at)), "date").drop_nulls("key")
+    return days.select(date="key", **{name: pl.col("count").cast(pl.Int64)})
