@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
@@ -75,7 +76,8 @@ def _figures(app: FastAPI) -> Sources:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.whole_answers = CapacityLimiter(1)
     # It only reads, so an answer that takes too long may be cut off.
     leave_within(PATIENCE, last=sentry_wrapper.flush)
     yield

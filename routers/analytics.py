@@ -77,7 +77,7 @@ class DailyAnswer(Daily):
 
 
 @router.get("/", response_model=AnalyticsAnswer, responses=COMMON)
-def get_analytics(
+async def get_analytics(
     asked: AnalyticsQuery,
     conditional: Answering,
     snapshot: CurrentSnapshot,
@@ -115,7 +115,7 @@ def get_analytics(
             )
         )
 
-    return conditional.by_day(period, compute)
+    return await conditional.by_day(period, compute, whole=True)
 
 
 @router.get(
@@ -124,7 +124,7 @@ def get_analytics(
     responses=COMMON
     | {502: {"model": Detail, "description": "The e-mail service did not take it."}},
 )
-def get_daily_analytics(
+async def get_daily_analytics(
     asked: RangeQuery,
     conditional: Answering,
     snapshot: CurrentSnapshot,
@@ -155,7 +155,7 @@ def get_daily_analytics(
 
     service = None if asked.given else settings.email_service
     if service:
-        return conditional.always(compute)
+        return await conditional.always(compute)
     if period.asked:
-        return conditional.by_day(period, compute)
-    return conditional.by_minute(period, compute)
+        return await conditional.by_day(period, compute)
+    return await conditional.by_minute(period, compute)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
@@ -56,18 +57,26 @@ COMMON = PROTECTED | {
 }
 """What every answer from the read model may be instead."""
 
+type Compute = Callable[[], bytes]
+
 
 class Conditional:
     """One request's answer, known by its ETag before anything is computed.
 
     The tag is made of the snapshot, the period as resolved, the request and this
     program's version. It is weak, since compression may change the bytes on their way.
+
+    What has to be computed is computed on a thread, so that others are answered
+    meanwhile. Whole answers wait for each other, and not on threads: each takes all
+    cores and the memory of its tables, so two at once gain nothing, and eight would
+    keep the interpreter from whoever asks for /health.
     """
 
     def __init__(
         self, request: Request, snapshot: CurrentSnapshot, settings: CurrentSettings
     ) -> None:
         self._request = request
+        self._whole: CapacityLimiter = request.app.state.whole_answers
         self._known = (
             VERSION,
             snapshot.id,
@@ -77,26 +86,34 @@ class Conditional:
             request.url.query,
         )
 
-    def by_day(self, period: Period, compute: Callable[[], bytes]) -> Response:
-        """Answer what changes with the snapshot and at the period's midnight only."""
-        return self._answer(period.today.isoformat(), compute)
+    async def by_day(
+        self, period: Period, compute: Compute, *, whole: bool = False
+    ) -> Response:
+        """Answer what changes with the snapshot and at the period's midnight only.
 
-    def by_minute(self, period: Period, compute: Callable[[], bytes]) -> Response:
+        *whole* is for what reads most of the tables.
+        """
+        return await self._answer(period.today.isoformat(), compute, whole)
+
+    async def by_minute(self, period: Period, compute: Compute) -> Response:
         """Answer what changes as time passes; at most a minute is overlooked."""
         minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
-        return self._answer(minute, compute)
+        return await self._answer(minute, compute, whole=False)
 
-    def always(self, compute: Callable[[], bytes]) -> Response:
+    async def always(self, compute: Compute) -> Response:
         """Answer with each call, whatever the client has: calling has an effect."""
-        return _response(compute(), {"Cache-Control": "no-store"})
+        return _response(
+            await to_thread.run_sync(compute), {"Cache-Control": "no-store"}
+        )
 
-    def _answer(self, moment: str, compute: Callable[[], bytes]) -> Response:
+    async def _answer(self, moment: str, compute: Compute, whole: bool) -> Response:
         made_of = "\n".join((*self._known, moment))
         etag = f'W/"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}"'
         headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
         if self._has(etag):
             return Response(status_code=304, headers=headers)
-        return _response(compute(), headers)
+        limiter = self._whole if whole else None
+        return _response(await to_thread.run_sync(compute, limiter=limiter), headers)
 
     def _has(self, etag: str) -> bool:
         """Whether the client's If-None-Match names *etag*; weak comparison, RFC 9110."""

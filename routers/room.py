@@ -43,7 +43,7 @@ class RoomAnswer(RoomStats):
     responses=COMMON
     | {400: {"model": Detail, "description": "No room can have this id."}},
 )
-def get_room_stats(
+async def get_room_stats(
     room_id: Annotated[
         int,
         # Only told, since beyond these bounds the answer is 400 and not 422.
@@ -72,4 +72,4 @@ def get_room_stats(
             figures |= {"data_updated_at": snapshot.taken_at}
         return encode(RoomAnswer.model_construct(**figures))
 
-    return conditional.by_day(period, compute)
+    return await conditional.by_day(period, compute)
