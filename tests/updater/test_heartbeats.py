@@ -67,6 +67,7 @@ def test_a_database_that_is_down_pushes_down_with_the_reason(
     port = closed_port()
     del told["SOURCE_URL"]
     login = {"DB_HOST": "127.0.0.1", "DB_PORT": str(port), "DB_USERNAME": "fpp"}
+    login["SYNC_INTERVAL_SECONDS"] = "1"  # what is tried again is tried for so long
     done = run_updater(told | login | {"DB_PASSWORD": "s3cret-pw"})
     assert done.returncode == 1
     parameters = pushed(kuma)

@@ -29,6 +29,8 @@ def without_database(settings: dict[str, str]) -> dict[str, str]:
         "DB_PORT": str(closed_port()),
         "DB_USERNAME": "fpp",
         "DB_PASSWORD": PASSWORD,
+        # What is tried again is tried for a part of the interval.
+        "SYNC_INTERVAL_SECONDS": "1",
     }
 
 
@@ -71,8 +73,8 @@ def test_a_failed_run_is_one_error_and_a_check_in_that_says_so(
     for text in (json.dumps(event), done.stdout, done.stderr):
         assert PASSWORD not in text
         assert "dsnKey42" not in text
-    errors = list(map(json.loads, done.stderr.splitlines()))
-    assert [line["level"] for line in errors] == [50]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert len([line for line in lines if line["level"] >= 50]) == 1
 
 
 def test_in_development_nothing_is_sent(
