@@ -111,7 +111,12 @@ def _prepare(app: FastAPI) -> None:
     app.state.settings = settings
     hide(settings.secrets)
     logging.configure(SERVICE, settings.log_level, settings.log_format)
-    sentry_wrapper.init(settings.dsn, settings.sentry_environment, service=SERVICE)
+    sentry_wrapper.init(
+        settings.dsn,
+        settings.sentry_environment,
+        service=SERVICE,
+        release=config.VERSION,
+    )
 
 
 def _early_logs() -> None:

@@ -34,6 +34,9 @@ PAGE_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+CALLER_LEFT: Final = 499
+"""The status of a request whose caller did not wait for an answer, as nginx has it."""
+
 _log = get_log("api")
 
 type OnError = Callable[[Request, Exception], Response]
@@ -88,7 +91,7 @@ class _Seen:
         self.id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
         self._scope = scope
         self._began = time.perf_counter()
-        self._status = 0  # until an answer begins; it may never, when the caller left
+        self._status = CALLER_LEFT  # until an answer begins
 
     def watching(self, send: Send) -> Send:
         """*send*, noting the status and adding headers on the way."""
