@@ -5,15 +5,13 @@ more, the answers are measured at scale 1 as well, so that growth shows.
 """
 
 import argparse
-import importlib
-import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
-from bench import answers, growth, machine, promises, report, serving
+from bench import answers, growth, machine, promises, report, serving, sync
 from bench.errors import BenchError
 from util.errors import FppError
 
@@ -107,9 +105,7 @@ def _growth(scale: float, write: bool) -> Iterator[str]:
 
 
 def _sync(scale: float, _: bool) -> Iterator[str]:
-    if importlib.util.find_spec("bench.sync"):
-        texts: Iterator[str] = importlib.import_module("bench.sync").run(scale)
-        yield from texts
+    yield from sync.run(scale)
 
 
 type Part = Callable[[float, bool], Iterator[str]]

@@ -13,7 +13,7 @@ import polars as pl
 from demo.sample import sample
 from readmodel import snapshot
 from readmodel.packed import Batch, Column
-from readmodel.source import Block, Cut
+from readmodel.source import EVERYTHING, Block, Cut, Extent, Span
 from readmodel.sync import sync
 from readmodel.tables import TABLES, Table
 
@@ -80,11 +80,19 @@ class Frames:
             for name, dtype in self.tables[table.name].schema.items()
         ]
 
+    def extent(self, table: Table) -> Extent | None:
+        keys = self.tables[table.name][table.key]
+        low, high = keys.min(), keys.max()
+        if not (isinstance(low, int) and isinstance(high, int)):
+            return None
+        return Extent(low, high, keys.len())
+
     def blocks(
         self,
         table: Table,
         columns: Sequence[Column],  # noqa: ARG002 - part of the protocol
         cut: Cut,
+        span: Span = EVERYTHING,  # noqa: ARG002 - part of the protocol
     ) -> Sequence[Block]:
         """Digests are left 0: this source is synced once."""
         counts = self.tables[table.name].group_by(block=cut.number()).len()

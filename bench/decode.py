@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from bench.questions import ALL, Asked, Row
+from calculations.analytics import engine_for
 from readmodel import snapshot
 
 _SESSIONS = {
@@ -74,11 +75,14 @@ def needed(question: str) -> dict[str, set[str]]:
 
 
 class Decode:
-    """Reads whole columns into memory; its answers are empty."""
+    """Reads whole columns into memory, by the engine that the API would choose.
 
-    def __init__(self, asked: Asked, engine: pl.Engine | None = None) -> None:
+    Its answers are empty.
+    """
+
+    def __init__(self, asked: Asked) -> None:
         self._snapshot = snapshot.current(asked.data_dir)
-        self._engine = engine
+        self._engine = engine_for(self._snapshot.rows)
 
     def ask(self, question: str) -> Row:
         pl.collect_all(
@@ -86,6 +90,6 @@ class Decode:
                 self._snapshot.scan(table).select(sorted(columns))
                 for table, columns in needed(question).items()
             ],
-            engine=self._engine or "auto",
+            engine=self._engine,
         )
         return {}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from bench.questions import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
-from calculations.analytics import Tables, analytics
+from calculations.analytics import Tables, analytics, engine_for
 from calculations.daily import daily
 from calculations.room_stats import room_stats
 from readmodel import snapshot
@@ -24,15 +24,22 @@ class Ours:
         engine: pl.Engine | None = None,
         scan: Callable[[str], pl.LazyFrame] | None = None,
     ) -> None:
-        self._scan = scan or snapshot.current(asked.data_dir).scan
+        current = snapshot.current(asked.data_dir)
+        self._scan = scan or current.scan
         self._room_id = asked.room_id
         self._engine = engine
+        self._choice = engine_for(current.rows)
 
     def ask(self, question: str) -> Row:
         plan = self._plan(question, self._tables())
-        row = plan.collect(engine=self._engine or "auto").row(0, named=True)
+        row = plan.collect(engine=self._engine_of(question)).row(0, named=True)
         section: Row = row[question] if question in SECTIONS - FLAT else row
         return section
+
+    def _engine_of(self, question: str) -> pl.Engine:
+        """As the routers choose: for few rows, which the filter leaves, in memory."""
+        large = question == ALL or question in SECTIONS
+        return self._engine or (self._choice if large else pl.InMemoryEngine())
 
     def _plan(self, question: str, tables: Tables) -> pl.LazyFrame:
         match question:
