@@ -85,7 +85,10 @@ class Settings(BaseSettings):
     db_username: str | None = None
     db_password: SecretStr | None = None
     db_name: str = "free-planning-poker"
+    db_ssl_ca: Path | None = None
     source_url: SecretStr | None = None
+    sync_tables: str | None = None
+    digest_budget_seconds: float = Field(default=30, ge=0)
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)

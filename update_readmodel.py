@@ -3,6 +3,7 @@
 python update_readmodel.py            one sync; exit code 0, or 1 with the reason
 python update_readmodel.py --every    one sync every SYNC_INTERVAL_SECONDS
 python update_readmodel.py status     what the read model holds and how the runs went
+python update_readmodel.py verify     compare the read model with the database now
 python update_readmodel.py doctor     check all that a sync needs
 """
 
@@ -16,11 +17,13 @@ from types import FrameType
 
 import config
 from config import Settings
-from readmodel.connect import source_of
+from readmodel.connect import source_of, tables_of
+from readmodel.tables import Table
+from readmodel.verify import verify
 from updater import doctor, status
 from updater.runner import Runner
 from util import logging, sentry_wrapper
-from util.errors import FppError, Stopped
+from util.errors import FppError, SettingsError, Stopped
 from util.redaction import clean, hide
 
 SERVICE = "fpp-analytics-updater"
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         match options.command:
             case "status":
                 return _status(settings, options)
+            case "verify":
+                return _verify(settings, options)
             case "doctor":
                 return _doctor(settings)
             case _:
@@ -57,9 +62,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=["status", "doctor"],
+        choices=["status", "verify", "doctor"],
         help="status: what is there and how the runs went; "
+        "verify: compare every part with the database now, exit with 1 if any differs; "
         "doctor: check all that a sync needs; without it: sync",
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="fetch every row anew, whatever is there"
+    )
+    parser.add_argument(
+        "--tables",
+        type=_names,
+        metavar="A,B",
+        help="sync or verify only these tables; the others stay as they are",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="with status or verify: print JSON"
     )
     parser.add_argument(
         "--every",
@@ -91,6 +109,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _stop_on_signals() -> None:
     """Leave at the next safe point: whatever is staged is removed on the way out."""
 
@@ -111,7 +133,13 @@ def _update(settings: Settings, options: argparse.Namespace) -> int:
         service=SERVICE,
         release=config.VERSION,
     )
-    runner = Runner(settings, source_of(settings))
+    only = [table.name for table in _tables(settings, options)]
+    runner = Runner(
+        settings,
+        source_of(settings),
+        full=options.full,
+        only=only if options.tables else None,
+    )
     if options.every is None:
         return 0 if runner.run() else 1
     seconds = options.every or settings.sync_interval_seconds
@@ -138,10 +166,36 @@ def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
         yield seconds - (clock() - start) % seconds
 
 
+def _tables(settings: Settings, options: argparse.Namespace) -> list[Table]:
+    """The tables that are meant: all, or those of --tables."""
+    tables = {table.name: table for table in tables_of(settings)}
+    if unknown := set(options.tables or ()) - set(tables):
+        raise SettingsError(
+            f"--tables names {', '.join(sorted(unknown))}, which is not mirrored: "
+            f"there are {', '.join(sorted(tables))}; SYNC_TABLES adds further ones"
+        )
+    return [tables[name] for name in options.tables or tables]
+
+
+def _verify(settings: Settings, options: argparse.Namespace) -> int:
+    tables = _tables(settings, options)
+    verdicts = verify(source_of(settings), settings.data_dir, tables)
+    form = status.verdict_json if options.json else status.verdict_lines
+    same = True
+    for verdict in verdicts:
+        same = same and not verdict.differences
+        for line in form(verdict):
+            _say(line)
+    return 0 if same else 1
+
+
 def _status(settings: Settings, options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    for line in status.lines(settings, now, options.last):
-        _say(line)
+    if options.json:
+        _say(status.as_json(settings, now, options.last))
+    else:
+        for line in status.lines(settings, now, options.last):
+            _say(line)
     return 0 if status.is_fresh(settings, now) or not options.check else 1
 
 

@@ -1,12 +1,14 @@
-"""From settings to the source that they name."""
+"""From settings to the source that they name, and to the tables to mirror."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from config import Settings
-from readmodel.mysql import MysqlSource
+from readmodel.mysql import READ_SECONDS, MysqlSource
 from readmodel.source import Source
 from readmodel.sqlite import SqliteSource
+from readmodel.tables import TABLES, Table
 from util.errors import SettingsError
 
 _FORMS = (
@@ -21,7 +23,43 @@ def source_of(settings: Settings) -> Source:
     Raises SettingsError that names what is missing or malformed, never a secret.
     """
     if settings.source_url is not None:
-        return _from_url(settings.source_url.get_secret_value())
+        found = _from_url(settings.source_url.get_secret_value())
+    else:
+        found = _from_parts(settings)
+    if not isinstance(found, MysqlSource):
+        return found
+    # A frozen server must not hold a run beyond the start of the next.
+    seconds = min(READ_SECONDS, max(1, settings.sync_interval_seconds // 2))
+    return replace(found, ssl_ca=_authority(settings), read_seconds=seconds)
+
+
+def tables_of(settings: Settings) -> list[Table]:
+    """The tables to mirror: the statistics' own and those of SYNC_TABLES.
+
+    Raises SettingsError when SYNC_TABLES is malformed.
+    """
+    further = [_table(item) for item in (settings.sync_tables or "").split(",") if item]
+    return list({table.name: table for table in [*further, *TABLES.values()]}.values())
+
+
+def _table(item: str) -> Table:
+    name, _, key = (word.strip() for word in item.partition(":"))
+    if not name or not key or "/" in name or name.startswith("."):
+        raise SettingsError(
+            "SYNC_TABLES is malformed: name each table with its sync column, "
+            "as in orders:id,customers:created_at"
+        )
+    return Table(name, key)
+
+
+def _authority(settings: Settings) -> str | None:
+    file = settings.db_ssl_ca
+    if file is not None and not file.is_file():
+        raise SettingsError(f"DB_SSL_CA names {file}, which is no file")
+    return str(file) if file else None
+
+
+def _from_parts(settings: Settings) -> MysqlSource:
     given = {
         "DB_HOST": settings.db_host,
         "DB_USERNAME": settings.db_username,

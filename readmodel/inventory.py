@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import polars as pl
 from readmodel import snapshot
 from readmodel.manifest import Part, Stored
 from readmodel.source import Block, Cut
-from readmodel.stage import NOTE
+from readmodel.stage import NOTE, checksum
 from util.errors import ReadModelMissing
 
 # Raised whenever rows are packed or digested otherwise: old digests mean nothing then.
@@ -26,6 +26,13 @@ class Held:
     part: Part
     file: Path
     blocks: tuple[Block, ...]
+
+    def is_damaged(self) -> bool:
+        """Whether the file is another than was written; reads all of it."""
+        try:
+            return checksum(self.file) != self.part.crc32
+        except OSError:
+            return True
 
     def read(self, cut: Cut, numbers: frozenset[int | None]) -> pl.DataFrame:
         """The rows of the blocks called *numbers*."""
@@ -48,17 +55,34 @@ class Inventory:
 def note(cut: Cut, blocks: Sequence[Block]) -> str:
     """What a part's footer says about its rows."""
     rows = [[block.number, block.rows, block.digest] for block in blocks]
-    return json.dumps({"cut": _cut_mark(cut), "blocks": rows}, separators=(",", ":"))
+    said = {"cut": [FORMAT, *cut.mark], "blocks": rows}
+    return json.dumps(said, separators=(",", ":"))
 
 
-def _cut_mark(cut: Cut) -> list[object]:
-    return [FORMAT, cut.key, cut.axis.name, cut.width]
+def width(data_dir: Path, table: str) -> int | None:
+    """By how many ids the parts at hand are cut, if any are."""
+    stored = _stored(data_dir, table)
+    if stored is None:
+        return None
+    record, place = stored
+    for part in record.parts:
+        said = _said(place / part.file)
+        if said is not None:
+            return said.width
+    return None
 
 
-def take(data_dir: Path, table: str, columns: dict[str, str], cut: Cut) -> Inventory:
+def take(
+    data_dir: Path,
+    table: str,
+    columns: Mapping[str, str],
+    cut: Cut,
+    examined: Callable[[int], bool] = lambda _: False,
+) -> Inventory:
     """The parts of *table* that have just these columns and are cut just so.
 
-    What is missing, damaged or of another shape is left out, so it is fetched.
+    What is missing, damaged or of another shape is left out, so it is fetched. Of the
+    parts whose index is *examined*, every byte is compared with the checksum.
     """
     stored = _stored(data_dir, table)
     if stored is None:
@@ -67,9 +91,18 @@ def take(data_dir: Path, table: str, columns: dict[str, str], cut: Cut) -> Inven
     if list(record.columns.items()) != list(columns.items()):
         return Inventory()
     held = [_held(part, place / part.file, cut) for part in record.parts]
-    kept = tuple(part for part in held if part is not None)
+    kept = tuple(
+        part
+        for index, part in enumerate(held)
+        if part is not None and not (examined(index) and part.is_damaged())
+    )
     whole = len(kept) == len(held)
     return Inventory(kept, record.changed_at if whole else None)
+
+
+def carried(data_dir: Path, table: str) -> tuple[Stored, Path] | None:
+    """*table* as the last snapshot holds it, and its folder; None where it does not."""
+    return _stored(data_dir, table)
 
 
 def _stored(data_dir: Path, table: str) -> tuple[Stored, Path] | None:
@@ -86,11 +119,31 @@ def _held(part: Part, file: Path, cut: Cut) -> Held | None:
     try:
         if os.stat(file).st_size != part.bytes:
             return None
-        footer = pl.read_parquet_metadata(file)
-        said = json.loads(footer[NOTE])
-        if said["cut"] != _cut_mark(cut):
-            return None
+    except OSError:
+        return None
+    said = _said(file)
+    if said is None or said.cut != [FORMAT, *cut.mark]:
+        return None
+    return Held(part, file, said.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A part's note."""
+
+    cut: Sequence[int | str]
+    blocks: tuple[Block, ...]
+
+    @property
+    def width(self) -> int:
+        return int(self.cut[-1])
+
+
+def _said(file: Path) -> _Said | None:
+    """The note of *file*; None where it cannot be read or says something else."""
+    try:
+        said = json.loads(pl.read_parquet_metadata(file)[NOTE])
         blocks = tuple(Block(*block) for block in said["blocks"])
+        return _Said(list(said["cut"]), blocks)
     except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
         return None
-    return Held(part, file, blocks)

@@ -15,7 +15,18 @@ from mysql.connector import errorcode
 
 from readmodel.mysql_types import Catalogued, column, identifier
 from readmodel.packed import END, SEPARATOR, Batch, Column, Truncated, is_whole
-from readmodel.source import SECONDS_TO_1970, Axis, Block, Cut, unpacked
+from readmodel.source import (
+    EVERYTHING,
+    SECONDS_TO_1970,
+    Axis,
+    Block,
+    Cut,
+    Extent,
+    PassingFault,
+    Span,
+    Unreachable,
+    unpacked,
+)
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -42,6 +53,8 @@ class MysqlSource:
     user: str
     password: str = field(repr=False)
     database: str
+    ssl_ca: str | None = None
+    read_seconds: int = READ_SECONDS
 
     @property
     def name(self) -> str:
@@ -57,6 +70,16 @@ class MysqlSource:
         finally:
             _close(connection)
 
+    def _encryption(self) -> dict[str, Any]:
+        """TLS where the server offers it; with a CA only TLS, and only with that CA."""
+        if self.ssl_ca is None:
+            return {}
+        return {
+            "ssl_ca": self.ssl_ca,
+            "ssl_verify_cert": True,
+            "ssl_verify_identity": True,
+        }
+
     def _connect(self) -> Any:
         connection = mysql.connector.connect(
             host=self.host,
@@ -69,8 +92,9 @@ class MysqlSource:
             charset="utf8mb4",
             collation="utf8mb4_bin",
             connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            write_timeout=READ_SECONDS,
+            read_timeout=self.read_seconds,
+            write_timeout=self.read_seconds,
+            **self._encryption(),
         )
         try:
             with connection.cursor() as cursor:
@@ -110,15 +134,31 @@ class MysqlView:
             _column(table, Catalogued(r[0], r[1], r[2], r[3] == "YES")) for r in found
         ]
 
+    def extent(self, table: Table) -> Extent | None:
+        key, name = identifier(table.key), identifier(table.name)
+        ((low, high),) = self._query(f"SELECT MIN({key}), MAX({key}) FROM {name}")
+        if low is None:
+            return None
+        estimate = self._query(
+            "SELECT table_rows FROM information_schema.tables "
+            "WHERE table_schema = %s AND table_name = %s",
+            (self._source.database, table.name),
+        )
+        return Extent(int(low), int(high), int(estimate[0][0] or 0))
+
     def blocks(
-        self, table: Table, columns: Sequence[Column], cut: Cut
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        cut: Cut,
+        span: Span = EVERYTHING,
     ) -> Sequence[Block]:
         # The second CRC is over the first one's digits: unlike CRC alone, it is not
         # linear, so values swapped between two rows cannot cancel out in the sum.
         found = self._query(
             f"SELECT {_number(cut)} AS block, COUNT(*), "
             f"SUM(CRC32(CRC32({_row(columns)}))) "
-            f"FROM {identifier(table.name)} GROUP BY block"
+            f"FROM {identifier(table.name)} WHERE {_spanned(cut, span)} GROUP BY block"
         )
         numbered = [Block(_signed(n, columns, cut), c, int(d)) for n, c, d in found]
         return sorted(numbered, key=lambda b: (b.number is not None, b.number or 0))
@@ -270,7 +310,7 @@ class _Fetch:
     def _check(self, count: Any, blocks: Sequence[Block]) -> None:
         wanted = sum(block.rows for block in blocks)
         if int(count) != wanted:
-            raise SourceError(
+            raise PassingFault(
                 f"{self._table.name}: {int(count)} rows came where {wanted} were "
                 "counted; its storage engine must know transactions (InnoDB)"
             )
@@ -293,6 +333,18 @@ def _within(cut: Cut, blocks: Sequence[Block]) -> str:
         return inside
     nowhere = f"{block_of} IS NULL"
     return f"({inside}) OR {nowhere}" if inside else nowhere
+
+
+def _spanned(cut: Cut, span: Span) -> str:
+    """SQL that is true for the rows of *span*."""
+    key = identifier(cut.key)
+    bounds = []
+    if span.first is not None:
+        bounds.append(f"{key} >= {_first(cut, span.first)}")
+    if span.last is not None:
+        bounds.append(f"{key} <= {_last(cut, span.last)}")
+    inside = " AND ".join(bounds) or "TRUE"
+    return inside if span.first is not None else f"({inside}) OR {key} IS NULL"
 
 
 def _first(cut: Cut, number: int) -> str:
@@ -338,9 +390,35 @@ def _explained(source: MysqlSource) -> Iterator[None]:
     try:
         yield
     except mysql.connector.Error as error:
-        raise SourceError(_explanation(source, error)) from error
+        raise _kind(error)(_explanation(source, error)) from error
     except OSError as error:
-        raise SourceError(f"The connection to {source.name} broke: {error}") from error
+        raise PassingFault(f"The connection to {source.name} broke: {error}") from error
+
+
+def _kind(error: mysql.connector.Error) -> type[SourceError]:
+    if error.errno in _UNREACHABLE:
+        return Unreachable
+    return PassingFault if error.errno in _PASSING else SourceError
+
+
+_UNREACHABLE = {errorcode.CR_CONNECTION_ERROR, errorcode.CR_CONN_HOST_ERROR}
+# What another try may find gone: the server shutting down, a connection lost or killed, a lock, a table that was altered since the transaction began.
+_PASSING = {
+    -1,  # the driver's own: an answer that breaks off
+    errorcode.CR_SERVER_GONE_ERROR,
+    errorcode.CR_SERVER_LOST,
+    errorcode.CR_SERVER_LOST_EXTENDED,
+    errorcode.ER_CON_COUNT_ERROR,
+    errorcode.ER_SERVER_SHUTDOWN,
+    errorcode.ER_BAD_FIELD_ERROR,
+    errorcode.ER_NO_SUCH_TABLE,
+    errorcode.ER_LOCK_WAIT_TIMEOUT,
+    errorcode.ER_LOCK_DEADLOCK,
+    errorcode.ER_QUERY_INTERRUPTED,
+    errorcode.ER_TABLE_DEF_CHANGED,
+    errorcode.ER_QUERY_TIMEOUT,  # also the driver's number for a read that timed out
+    1927,  # MariaDB: the connection was killed
+}
 
 
 def _explanation(source: MysqlSource, error: mysql.connector.Error) -> str:
@@ -359,4 +437,5 @@ def _explanation(source: MysqlSource, error: mysql.connector.Error) -> str:
                 "check DB_NAME and the user's SELECT right"
             )
         case _:
-            return f"{source.name} failed: {error.msg or error}".strip()
+            reason = " ".join(str(error.msg or error).split())
+            return f"{source.name} failed: {reason}"

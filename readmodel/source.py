@@ -36,6 +36,11 @@ class Cut:
     axis: Axis
     width: int
 
+    @property
+    def mark(self) -> list[str | int]:
+        """What tells this cut from any other, for JSON."""
+        return [self.key, self.axis.name, self.width]
+
     def number(self) -> pl.Expr:
         """The block of each row of a mirrored frame."""
         key = pl.col(self.key)
@@ -54,19 +59,74 @@ class Block:
     digest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbouring blocks, from `first` to `last`; None leaves that end open.
+
+    Where `first` is open, the rows without a key belong to it.
+    """
+
+    first: int | None = None
+    last: int | None = None
+
+    def covers(self, block: "Block") -> bool:
+        """Whether *block* is one of these."""
+        if block.number is None:
+            return self.first is None
+        above = self.first is None or block.number >= self.first
+        return above and (self.last is None or block.number <= self.last)
+
+
+EVERYTHING = Span()
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The lowest and the highest key of a table, and about how many rows it has."""
+
+    low: int
+    high: int
+    rows: int
+
+
+class PassingFault(SourceError):
+    """A fault that may be gone at the next try: a lost connection, a deadlock."""
+
+
+class Unreachable(PassingFault):
+    """No server answers: passing only where one has answered a moment before."""
+
+
 # One new row costs a fetch of its block, so blocks are small; digests of many blocks
 # are still little to send.
 BLOCK_IDS = 16_384
 BLOCK_SECONDS = 86_400
 
 
-def cut_of(table: Table, columns: Sequence[Column]) -> Cut:
-    """How to cut *table*. Raises SourceError when its key cannot serve."""
+def width_for(extent: Extent, held: int | None) -> int:
+    """How many ids make a block, so that the blocks of sparse ids are not too many.
+
+    The width that a table has been cut by, *held*, stays while it serves at all, for
+    another one means to fetch every row.
+    """
+    width = BLOCK_IDS
+    while (extent.high - extent.low) // width > 4 * extent.rows // BLOCK_IDS + 256:
+        width *= 2
+    if held and held <= 64 * width and width <= 16 * held:
+        return held
+    return width
+
+
+def cut_of(table: Table, columns: Sequence[Column], width: int = BLOCK_IDS) -> Cut:
+    """How to cut *table*, a block being *width* ids, or a day.
+
+    Raises SourceError when its key cannot serve.
+    """
     key = next((column for column in columns if column.name == table.key), None)
     if key is None:
         raise SourceError(f"{table.name} has no column {table.key}, its sync column")
     if key.dtype.is_integer():
-        return Cut(table.key, Axis.NUMBER, BLOCK_IDS)
+        return Cut(table.key, Axis.NUMBER, width)
     if key.dtype in (pl.Date(), INSTANT):
         return Cut(table.key, Axis.TIME, BLOCK_SECONDS)
     raise SourceError(
@@ -97,10 +157,18 @@ class View(Protocol):
         """
         ...
 
+    def extent(self, table: Table) -> Extent | None:
+        """How far the integer keys of *table* reach; None when there are none."""
+        ...
+
     def blocks(
-        self, table: Table, columns: Sequence[Column], cut: Cut
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        cut: Cut,
+        span: Span = EVERYTHING,
     ) -> Sequence[Block]:
-        """All blocks of *table* that hold rows, by number; None comes first."""
+        """All blocks of *span* that hold rows, by number; None comes first."""
         ...
 
     def rows(

@@ -17,7 +17,17 @@ from readmodel import declared, packed
 from readmodel.declared import Declared
 from readmodel.manifest import INSTANT
 from readmodel.packed import END, QUOTE, SEPARATOR, Batch, Column
-from readmodel.source import SECONDS_TO_1970, Axis, Block, Cut, unpacked
+from readmodel.source import (
+    EVERYTHING,
+    SECONDS_TO_1970,
+    Axis,
+    Block,
+    Cut,
+    Extent,
+    PassingFault,
+    Span,
+    unpacked,
+)
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -78,12 +88,28 @@ class SqliteView:
         # hidden = 1 marks the inner columns of virtual tables.
         return [_column(table, str(r[1]), str(r[2])) for r in found if r[6] != 1]
 
+    def extent(self, table: Table) -> Extent | None:
+        key, name = _identifier(table.key), _identifier(table.name)
+        ((low, high, rows),) = self._query(
+            f"SELECT MIN({key}), MAX({key}), COUNT(*) FROM {name}"
+        )
+        return None if low is None else Extent(int(low), int(high), int(rows))
+
     def blocks(
-        self, table: Table, columns: Sequence[Column], cut: Cut
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        cut: Cut,
+        span: Span = EVERYTHING,
     ) -> Sequence[Block]:
+        number = _number(cut)
+        first = "TRUE" if span.first is None else f"{number} >= {span.first}"
+        last = "TRUE" if span.last is None else f"{number} <= {span.last}"
+        nowhere = f"OR {number} IS NULL" if span.first is None else ""
         found = self._query(
-            f"SELECT {_number(cut)} AS block, COUNT(*), SUM(crc32({_row(columns)})) "
-            f"FROM {_identifier(table.name)} GROUP BY block ORDER BY block"
+            f"SELECT {number} AS block, COUNT(*), SUM(crc32({_row(columns)})) "
+            f"FROM {_identifier(table.name)} WHERE ({first} AND {last}) {nowhere} "
+            "GROUP BY block ORDER BY block"
         )
         return [Block(*row) for row in found]
 
@@ -208,5 +234,7 @@ def _instant(field: pl.Expr) -> pl.Expr:
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
+    except sqlite3.OperationalError as error:
+        raise PassingFault(f"{name} cannot be read: {error}") from error
     except sqlite3.Error as error:
         raise SourceError(f"{name} cannot be read: {error}") from error

@@ -5,42 +5,47 @@ the last one; it costs what changed.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+import zlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import polars as pl
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_exponential_jitter,
+)
 
-from readmodel import inventory
-from readmodel.changes import Changes, between
+from readmodel import inventory, snapshot
 from readmodel.inventory import Inventory
-from readmodel.manifest import Part, Stored, dtype_name
+from readmodel.manifest import Stored
 from readmodel.packed import Column
-from readmodel.plan import Keep, Write, plan
-from readmodel.source import Block, Cut, Source, View, cut_of
+from readmodel.rotation import EVERY_RUN_ROWS, Budget
+from readmodel.source import (
+    Axis,
+    Cut,
+    PassingFault,
+    Source,
+    Unreachable,
+    View,
+    cut_of,
+    width_for,
+)
 from readmodel.stage import Stage, writing
 from readmodel.tables import Table
-from util.errors import SourceError
+from readmodel.work import Job, TableReport, Work
+from util.errors import ReadModelMissing, SourceError
 
+__all__ = ["Options", "Report", "TableReport", "job_of", "sync"]
 
-@dataclass(frozen=True, slots=True)
-class TableReport:
-    """What one sync did to one table.
-
-    `fetched` counts the rows that came from the database, `zero_dates` the dates
-    among them that no calendar holds and that became NULL.
-    """
-
-    name: str
-    rows: int
-    fetched: int
-    parts: int
-    parts_written: int
-    bytes_written: int
-    zero_dates: int
-    seconds: float
-    changes: Changes = Changes()
+ATTEMPTS = 6
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 20
+# How much of what is kept is compared with its checksum on each run, on average.
+EXAMINED_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,20 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """A table, as the database declares it at this instant, and how it is cut."""
+class Options:
+    """How to sync.
 
-    table: Table
-    columns: Sequence[Column]
-    cut: Cut
+    `full` fetches every row anew. `only` names the tables to sync; the others stay as
+    they are. Comparing cold parts of large tables may take `digest_seconds` a run.
+    Passing faults are tried again, as long as a try begins within `patience`;
+    `heard` is told of each.
+    """
 
-    @property
-    def stored_columns(self) -> dict[str, str]:
-        return {column.name: dtype_name(column.dtype) for column in self.columns}
+    full: bool = False
+    only: Collection[str] | None = None
+    digest_seconds: float = 30.0
+    patience: timedelta = timedelta(minutes=8)
+    heard: Callable[[str], None] = field(default=lambda _: None)
 
 
 def sync(
@@ -80,32 +89,123 @@ def sync(
     tables: Sequence[Table],
     now: Callable[[], datetime],
     told: Callable[[TableReport], None] = lambda _: None,
-    full: bool = False,
+    options: Options = Options(),
 ) -> Report:
     """Mirror *tables* of *source* into *data_dir*; *told* hears of each when done.
 
-    With *full* every row is fetched anew. Raises SyncRunning, SourceError or
-    StorageError; the last snapshot then stays as it was.
+    Raises SyncRunning, SourceError or StorageError; the last snapshot then stays as
+    it was.
     """
-    begun = time.monotonic()
-    with writing(data_dir), source.view() as view:
-        taken_at = now()
-        jobs = [job_of(view, table) for table in tables]
-        with Stage(data_dir, taken_at) as stage:
-            done: dict[str, Stored] = {}
-            reports = []
+    began = time.monotonic()
+
+    def tell(state: RetryCallState) -> None:
+        fault = state.outcome.exception() if state.outcome else None
+        pause = state.next_action.sleep if state.next_action else 0
+        options.heard(f"{fault}; trying again in {pause:.1f} s")
+
+    with writing(data_dir):
+        for attempt in Retrying(
+            retry=_may_pass,
+            wait=wait_exponential_jitter(
+                multiplier=FIRST_PAUSE_SECONDS,
+                max=LONGEST_PAUSE_SECONDS,
+                jitter=FIRST_PAUSE_SECONDS,
+            ),
+            stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(options.patience),
+            before_sleep=tell,
+            reraise=True,
+        ):
+            with attempt:
+                run = _Run(source, data_dir, tables, options)
+                stage, reports = run.attempt(now(), told)
+    seconds = time.monotonic() - began
+    return Report(stage.id, stage.taken_at, tuple(reports), seconds)
+
+
+def _may_pass(state: RetryCallState) -> bool:
+    """Whether another try may help; where nobody ever answered, a person is quicker."""
+    fault = state.outcome.exception() if state.outcome else None
+    if isinstance(fault, Unreachable):
+        return state.attempt_number > 1
+    return isinstance(fault, PassingFault)
+
+
+class _Run:
+    """One attempt: all tables at one instant, or nothing."""
+
+    def __init__(
+        self, source: Source, data_dir: Path, tables: Sequence[Table], options: Options
+    ) -> None:
+        self._source = source
+        self._data_dir = data_dir
+        self._options = options
+        only = options.only
+        self._tables = [t for t in tables if only is None or t.name in only]
+        self._others = [t for t in tables if only is not None and t.name not in only]
+
+    def attempt(
+        self, taken_at: datetime, told: Callable[[TableReport], None]
+    ) -> tuple[Stage, list[TableReport]]:
+        data_dir = self._data_dir
+        rows, size = _held_size(data_dir)
+        budget = Budget(self._options.digest_seconds) if rows > EVERY_RUN_ROWS else None
+        reports = []
+        with self._source.view() as view, Stage(data_dir, taken_at) as stage:
+            jobs = [self._job(view, table) for table in self._tables]
+            done = self._carry(stage)
             for job in jobs:
-                table_begun = time.monotonic()
-                work = _Work(view, stage, job, _at_hand(data_dir, job, full))
+                work = Work(
+                    view, stage, job, self._at_hand(job, stage.id, size), budget
+                )
                 done[job.table.name] = work.run()
-                reports.append(work.report(time.monotonic() - table_begun))
+                reports.append(work.report())
                 told(reports[-1])
             stage.publish(done)
-    return Report(stage.id, stage.taken_at, tuple(reports), time.monotonic() - begun)
+        return stage, reports
+
+    def _job(self, view: View, table: Table) -> Job:
+        return job_of(view, table, inventory.width(self._data_dir, table.name))
+
+    def _at_hand(self, job: Job, snapshot_id: str, size: int) -> Inventory:
+        if self._options.full:
+            return Inventory()
+        shares = -(-size // EXAMINED_BYTES) or 1
+
+        def examined(index: int) -> bool:
+            drawn = zlib.crc32(f"{snapshot_id} {job.table.name} {index}".encode())
+            return drawn % shares == 0
+
+        return inventory.take(
+            self._data_dir, job.table.name, job.stored_columns, job.cut, examined
+        )
+
+    def _carry(self, stage: Stage) -> dict[str, Stored]:
+        """The tables that are not to be synced, as they are."""
+        done = {}
+        for table in self._others:
+            if found := inventory.carried(self._data_dir, table.name):
+                stored, place = found
+                for part in stored.parts:
+                    stage.keep(table.name, part, place / part.file)
+                done[table.name] = stored
+        return done
 
 
-def job_of(view: View, table: Table) -> _Job:
-    """The table's shape now. Raises SourceError for what the statistics would miss."""
+def _held_size(data_dir: Path) -> tuple[int, int]:
+    """Rows and bytes of the last snapshot."""
+    try:
+        manifest = snapshot.latest(data_dir).manifest
+    except ReadModelMissing:
+        return 0, 0
+    tables = manifest.tables.values() if manifest else ()
+    return sum(table.rows for table in tables), sum(table.bytes for table in tables)
+
+
+def job_of(view: View, table: Table, width: int | None = None) -> Job:
+    """The table's shape now; *width* is how it was cut before, if it was.
+
+    Raises SourceError for what the statistics would miss.
+    """
     columns = view.columns(table)
     dtypes = {column.name: column.dtype for column in columns}
     for name, kind in table.needs.items():
@@ -115,112 +215,12 @@ def job_of(view: View, table: Table) -> _Job:
             raise SourceError(
                 f"{table.name}.{name} holds {dtypes[name]}, but must be {kind.value}"
             )
-    return _Job(table, columns, cut_of(table, columns))
+    return Job(table, columns, _cut(view, table, columns, width))
 
 
-def _at_hand(data_dir: Path, job: _Job, full: bool) -> Inventory:
-    if full:
-        return Inventory()
-    return inventory.take(data_dir, job.table.name, job.stored_columns, job.cut)
-
-
-class _Work:
-    """Bringing one table up to the instant of the view."""
-
-    def __init__(self, view: View, stage: Stage, job: _Job, held: Inventory) -> None:
-        self._view = view
-        self._stage = stage
-        self._job = job
-        self._held = held
-        self._parts: list[Part] = []
-        self._written: list[Part] = []
-        self._fetched = 0
-        self._zero_dates = 0
-        self._changes = Changes()
-
-    def run(self) -> Stored:
-        """The table as the next snapshot holds it, staged."""
-        job = self._job
-        now = self._view.blocks(job.table, job.columns, job.cut)
-        self._changes += Changes(removed=self._rows_of_gone_blocks(now))
-        for step in plan([part.blocks for part in self._held.parts], now):
-            match step:
-                case Keep(index):
-                    self._keep(index)
-                case Write():
-                    self._write(step)
-        changed_at = self._held.changed_at
-        if changed_at is None or self._changed():
-            changed_at = self._stage.taken_at
-        return Stored(job.stored_columns, tuple(self._parts), changed_at)
-
-    def _changed(self) -> bool:
-        """Whether the content is another; parts joined without a fetch are not."""
-        rows = sum(part.rows for part in self._parts)
-        before = sum(held.part.rows for held in self._held.parts)
-        return self._fetched > 0 or rows != before
-
-    def _keep(self, index: int) -> None:
-        held = self._held.parts[index]
-        part = self._stage.keep(self._job.table.name, held.part, held.file)
-        # Its digests were just found equal to the source's.
-        self._parts.append(replace(part, checked_at=self._stage.taken_at))
-
-    def _write(self, step: Write) -> None:
-        empty = pl.DataFrame(
-            schema={column.name: column.dtype for column in self._job.columns}
-        )
-        fetched = pl.concat([empty, *self._new_rows(step.fetch)])
-        replaced = pl.concat([empty, *self._old_rows(self._replaced(step.fetch))])
-        self._changes += between(replaced, fetched)
-        frame = pl.concat([*self._old_rows(step.old), fetched])
-        cut = self._job.cut
-        part = self._stage.write(
-            self._job.table.name,
-            frame.sort(cut.key, maintain_order=True),
-            inventory.note(cut, step.blocks),
-        )
-        self._parts.append(part)
-        self._written.append(part)
-
-    def _old_rows(
-        self, old: Mapping[int, frozenset[int | None]]
-    ) -> Iterator[pl.DataFrame]:
-        for index, numbers in old.items():
-            yield self._held.parts[index].read(self._job.cut, numbers)
-
-    def _replaced(self, fetch: Sequence[Block]) -> Mapping[int, frozenset[int | None]]:
-        """The blocks that *fetch* brings anew, as they are at hand."""
-        numbers = {block.number for block in fetch}
-        return {
-            index: frozenset(block.number for block in held.blocks) & numbers
-            for index, held in enumerate(self._held.parts)
-            if any(block.number in numbers for block in held.blocks)
-        }
-
-    def _rows_of_gone_blocks(self, now: Sequence[Block]) -> int:
-        numbers = {block.number for block in now}
-        held = [block for part in self._held.parts for block in part.blocks]
-        return sum(block.rows for block in held if block.number not in numbers)
-
-    def _new_rows(self, blocks: Sequence[Block]) -> Iterator[pl.DataFrame]:
-        job = self._job
-        if not blocks:
-            return
-        for batch in self._view.rows(job.table, job.columns, job.cut, blocks):
-            self._fetched += batch.frame.height
-            self._zero_dates += batch.zero_dates
-            yield batch.frame
-
-    def report(self, seconds: float) -> TableReport:
-        return TableReport(
-            name=self._job.table.name,
-            rows=sum(part.rows for part in self._parts),
-            fetched=self._fetched,
-            parts=len(self._parts),
-            parts_written=len(self._written),
-            bytes_written=sum(part.bytes for part in self._written),
-            zero_dates=self._zero_dates,
-            seconds=seconds,
-            changes=self._changes,
-        )
+def _cut(view: View, table: Table, columns: Sequence[Column], width: int | None) -> Cut:
+    cut = cut_of(table, columns)
+    extent = view.extent(table) if cut.axis is Axis.NUMBER else None
+    if extent is None:
+        return cut
+    return cut_of(table, columns, width_for(extent, width))

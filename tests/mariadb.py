@@ -131,6 +131,8 @@ class Server:
                     f"--port={self.root.port}",
                     f"--socket={self.place / 's.sock'}",
                     f"--pid-file={self.place / 'pid'}",
+                    # A server that starts clears its tmpdir, so it is not shared.
+                    f"--tmpdir={self.place}",
                     "--skip-name-resolve",
                     "--innodb-flush-log-at-trx-commit=0",
                     "--innodb-buffer-pool-size=256M",

@@ -1,16 +1,16 @@
 """A sync and everything around it: logged, recorded, measured, and told to monitors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from config import Settings
 from readmodel import figures, runs
+from readmodel.connect import tables_of
 from readmodel.record import record
 from readmodel.runs import Run, TableRun
 from readmodel.source import Source
-from readmodel.sync import Report, TableReport, sync
-from readmodel.tables import TABLES
+from readmodel.sync import Options, Report, TableReport, sync
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
 from util.logging import get_log
@@ -30,6 +30,9 @@ MONITOR: Final = "fpp-analytics-sync"
 MAX_RUNTIME: Final = timedelta(hours=1)
 """No sync takes that long; one that does hangs."""
 
+PATIENCE: Final = 0.8
+"""A run tries again only within this share of the interval, so that runs never meet."""
+
 _log = get_log("updater")
 
 
@@ -41,9 +44,25 @@ class Runner:
     """Runs one sync after the other and tells how each went, each exactly once."""
 
     def __init__(
-        self, settings: Settings, source: Source, now: Callable[[], datetime] = _now
+        self,
+        settings: Settings,
+        source: Source,
+        now: Callable[[], datetime] = _now,
+        full: bool = False,
+        only: Collection[str] | None = None,
     ) -> None:
-        """Raises SettingsError when UPTIMEKUMA_PUSH_URL is malformed."""
+        """With *full* every row is fetched anew; *only* names the tables to sync.
+
+        Raises SettingsError when UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
+        """
+        self._tables = tables_of(settings)
+        self._options = Options(
+            full=full,
+            only=only,
+            digest_seconds=settings.digest_budget_seconds,
+            patience=timedelta(seconds=settings.sync_interval_seconds) * PATIENCE,
+            heard=lambda fault: _log.warning(fault, extra={"action": "sync"}),
+        )
         self._settings = settings
         self._source = source
         self._now = now
@@ -76,9 +95,10 @@ class Runner:
             report = sync(
                 self._source,
                 self._settings.data_dir,
-                list(TABLES.values()),
+                self._tables,
                 now=self._now,
                 told=_tell_table,
+                options=self._options,
             )
         except Stopped:
             raise

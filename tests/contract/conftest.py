@@ -14,7 +14,7 @@ import pytest
 from readmodel.mysql import MysqlSource
 from readmodel.source import Source
 from readmodel.sqlite import SqliteSource
-from readmodel.sync import Report, sync
+from readmodel.sync import Options, Report, sync
 from readmodel.tables import TABLES, Table
 from tests import schema
 from tests.mariadb import Database
@@ -49,11 +49,14 @@ class Original:
     def fill(self, seed: int = 1, count: int = 300, first: int = 1) -> dict[str, Any]:
         return schema.fill(self.connection, seed, count, first)
 
-    def sync(self, *tables: Table, full: bool = False) -> Report:
-        """Mirror *tables*, or all six."""
-        wanted = tables or tuple(TABLES.values())
+    def sync(self, *tables: Table, **options: Any) -> Report:
+        """Mirror *tables*, or all six; *options* are those of `sync`."""
         return sync(
-            self.source, self.data_dir, wanted, lambda: datetime.now(UTC), full=full
+            self.source,
+            self.data_dir,
+            tables or tuple(TABLES.values()),
+            lambda: datetime.now(UTC),
+            options=Options(**options),
         )
 
     def mirrored(self, table: str) -> pl.DataFrame:

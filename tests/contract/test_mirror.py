@@ -159,7 +159,10 @@ def test_a_full_sync_fetches_every_row(original: Original) -> None:
 def test_negative_zero_and_huge_keys_fall_into_their_own_blocks(
     original: Original,
 ) -> None:
-    """Blocks are cut downwards, so -1 and 1 are not counted together."""
+    """Blocks are cut downwards, so -1 and 1 are not counted together.
+
+    They are wide where keys are sparse, so that their number stays small.
+    """
     original.run("CREATE TABLE orders (id BIGINT PRIMARY KEY, note VARCHAR(20))")
     keys = [-(2**63), -16_385, -16_384, -1, 0, 1, 16_383, 16_384, 2**63 - 1]
     for key in keys:
@@ -168,7 +171,7 @@ def test_negative_zero_and_huge_keys_fall_into_their_own_blocks(
     assert original.mirrored("orders")["id"].to_list() == keys
     original.run("UPDATE orders SET note = 'changed' WHERE id < 0 AND id > -9")
     report = original.sync(ORDERS)
-    assert report.fetched == 2
+    assert report.fetched == 3
     changed = original.mirrored("orders").filter(note="changed")["id"].to_list()
     assert changed == [-1]
 
