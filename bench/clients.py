@@ -61,9 +61,6 @@ class Running:
             text=True,
         )
 
-    def done(self) -> bool:
-        return self._process.poll() is not None
-
     def latencies(self) -> Latencies:
         """Wait for the end. Raises CalledProcessError when a request failed."""
         output, _ = self._process.communicate()
