@@ -94,6 +94,8 @@ function signOut(why) {
 
 function shows({ signedIn }) {
   byId("sign-in").hidden = signedIn;
+  // It is not there before what stands above it.
+  byId("bottom").hidden = false;
   for (const id of ["view", "freshness", "sign-out", "sections"]) byId(id).hidden = !signedIn;
 }
 

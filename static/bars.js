@@ -4,7 +4,12 @@ import { el, svg } from "./dom.js";
 import { csvButton } from "./files.js";
 import * as format from "./format.js";
 
-const SHORT = 10;
+const narrow = matchMedia("(max-width: 560px)");
+
+/** How many rows stand there before somebody asks for all; a phone has less room. */
+const few = () => (narrow.matches ? 5 : 10);
+/** So few more are not worth a button. */
+const NEARLY = 2;
 
 /**
  * A card with a sortable table. `natural` keeps the order given (days of the week,
@@ -12,7 +17,7 @@ const SHORT = 10;
  * how many rows to keep room for before the data is there.
  */
 export class Bars {
-  constructor(root, { title, hint, names, counts, natural = false, reserve = SHORT, csv }) {
+  constructor(root, { title, hint, names, counts, natural = false, reserve = 10, csv }) {
     this.title = title;
     this.natural = natural;
     this.sort = natural ? { by: "name", up: true } : { by: "count", up: false };
@@ -51,6 +56,7 @@ export class Bars {
       ),
     );
     this.#tellSort();
+    narrow.addEventListener("change", () => this.#draw());
   }
 
   clear() {
@@ -102,11 +108,12 @@ export class Bars {
 
   #draw() {
     const sorted = this.#sorted();
-    const shown = this.all ? sorted : sorted.slice(0, SHORT);
+    const whole = sorted.length <= few() + NEARLY || this.natural;
+    const shown = this.all || whole ? sorted : sorted.slice(0, few());
     this.body.replaceChildren(...shown.map((row) => this.#row(row)));
     this.empty.hidden = sorted.length > 0;
-    this.more.hidden = sorted.length <= SHORT;
-    this.more.textContent = this.all ? `Show the first ${SHORT}` : `Show all ${format.count(sorted.length)}`;
+    this.more.hidden = whole;
+    this.more.textContent = this.all ? `Show the first ${few()}` : `Show all ${format.count(sorted.length)}`;
     this.more.setAttribute("aria-expanded", String(this.all));
   }
 

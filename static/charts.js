@@ -16,7 +16,7 @@ const LOOKS = {
   counts: { colour: "accent", fill: "accent-soft", width: 1 },
   sum: { colour: "accent", fill: "accent-faint", width: 2 },
   average: { colour: "second", width: 2 },
-  before: { colour: "muted", width: 1.25, dash: [4, 4] },
+  before: { colour: "edge", width: 1.25, dash: [4, 4] },
 };
 
 /** Charts that share days, cursor and zoom. */
@@ -144,8 +144,8 @@ class Chart {
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time: true }, y: { range: (_, min, max) => [0, topOf(Math.max(max ?? 0, 0))] } },
       axes: [
-        { ...axis, size: 30, space: 70, grid: { show: false }, values: dayLabels },
-        { ...axis, size: 52, space: 40, grid: { stroke: paint.line, width: 1 }, incrs: WHOLE_STEPS,
+        { ...axis, size: 26, space: 70, grid: { show: false }, values: dayLabels },
+        { ...axis, size: 44, space: 40, grid: { stroke: paint.line, width: 1 }, incrs: WHOLE_STEPS,
           values: (_, splits) => splits.map(format.short) },
       ],
       cursor: {

@@ -46,7 +46,7 @@ const clock = new Intl.DateTimeFormat(locales, { timeStyle: "short" });
 export const instant = (at) => moment.format(at);
 export const time = (at) => clock.format(at);
 
-/** Minutes with decimals as "7 min 19 s". */
+/** Minutes with decimals as "7m 19s". */
 export function minutes(value) {
   return seconds(value * 60);
 }
@@ -54,9 +54,9 @@ export function minutes(value) {
 export function seconds(value) {
   const rounded = Math.round(value);
   const parts = [];
-  if (rounded >= 3600) parts.push(`${count(Math.floor(rounded / 3600))} h`);
-  if (rounded >= 60) parts.push(`${Math.floor((rounded % 3600) / 60)} min`);
-  if (rounded < 3600) parts.push(`${rounded % 60} s`);
+  if (rounded >= 3600) parts.push(`${count(Math.floor(rounded / 3600))}h`);
+  if (rounded >= 60) parts.push(`${Math.floor((rounded % 3600) / 60)}m`);
+  if (rounded < 3600) parts.push(`${rounded % 60}s`);
   return parts.join(" ");
 }
 

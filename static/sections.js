@@ -134,9 +134,9 @@ export class Sections {
       const lines = view.series === "accumulated"
         ? [{ label: "Accumulated", look: "sum", values: column(rows, `acc_${name}`) }]
         : [{ label: title, look: "counts", values: column(rows, name) }];
-      if (before) lines.push({ label: "Before", look: "before", values: beside(rows, before, view.series === "accumulated" ? `acc_${name}` : name) });
+      if (before) lines.push({ label: "Previous", look: "before", values: beside(rows, before, view.series === "accumulated" ? `acc_${name}` : name) });
       if (view.series === "daily") lines.push({ label: averageLabel(rows, query.interval), look: "average", values: column(rows, `ma_${name}`) });
-      const total = rows.length ? `${format.count(rows.at(-1)[`acc_${name}`])} in total` : "";
+      const total = rows.length ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}` : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
     this.activityTable.update(rows);
@@ -150,7 +150,7 @@ export class Sections {
         { label: "All so far", look: "sum", values: column(rows, `reoccurring_${name}`) },
         { label: "Active", look: "average", values: column(rows, `adjusted_reoccurring_${name}`) },
       ];
-      if (previous) lines.push({ label: "All, before", look: "before", values: beside(rows, previous.reoccurring, `reoccurring_${name}`) });
+      if (previous) lines.push({ label: "All, previous", look: "before", values: beside(rows, previous.reoccurring, `reoccurring_${name}`) });
       const total = rows.length ? `${format.count(rows.at(-1)[`reoccurring_${name}`])} so far` : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
@@ -177,16 +177,16 @@ export class Sections {
       make("vote-bars", "Weekdays", "weekday", ({ votes }) => whole(weekdays(votes.weekday_counts)),
         { names: "Weekday", counts: "Votes", natural: true, reserve: 7 }),
       make("vote-bars", "Estimation values", "estimation", ({ votes }) => whole(values(votes.estimation_counts)),
-        { names: "Value", counts: "Estimations", natural: true }),
+        { names: "Value", counts: "Times", natural: true, reserve: 9 }),
       make("visit-bars", "Pages", "route", ({ behaviour }) => whole(tally(behaviour.routes, format.words)), { names: "Page", reserve: 6, ...views }),
-      make("visit-bars", "Sources", "source", ({ behaviour }) => whole(tally(behaviour.sources)), { names: "Source", reserve: 6, ...views }),
-      make("visit-bars", "Events", "event", ({ behaviour }) => whole(tally(behaviour.events, format.words)), { names: "Event", counts: "Events", reserve: 6 }),
+      make("visit-bars", "Sources", "source", ({ behaviour }) => whole(tally(behaviour.sources)), { names: "Source", reserve: 9, ...views }),
+      make("visit-bars", "Events", "event", ({ behaviour }) => whole(tally(behaviour.events, format.words)), { names: "Event", counts: "Events", reserve: 8 }),
       make("audience-bars", "Countries", "country", ({ location_and_user_agent: at }) => [tally(at.country, format.country), everyone(at)], { names: "Country", ...users }),
       make("audience-bars", "Regions", "region", ({ location_and_user_agent: at }) => [places(at.country_region, "region"), everyone(at)], { names: "Region", ...users }),
       make("audience-bars", "Cities", "city", ({ location_and_user_agent: at }) => [places(at.country_city, "city"), everyone(at)], { names: "City", ...users }),
-      make("audience-bars", "Devices", "device", ({ location_and_user_agent: at }) => whole(tally(at.device)), { names: "Device", reserve: 6, ...users }),
-      make("audience-bars", "Systems", "os", ({ location_and_user_agent: at }) => whole(tally(at.os)), { names: "System", reserve: 6, ...users }),
-      make("audience-bars", "Browsers", "browser", ({ location_and_user_agent: at }) => whole(tally(at.browser)), { names: "Browser", reserve: 6, ...users }),
+      make("audience-bars", "Devices", "device", ({ location_and_user_agent: at }) => whole(tally(at.device)), { names: "Device", reserve: 4, ...users }),
+      make("audience-bars", "Systems", "os", ({ location_and_user_agent: at }) => whole(tally(at.os)), { names: "System", reserve: 7, ...users }),
+      make("audience-bars", "Browsers", "browser", ({ location_and_user_agent: at }) => whole(tally(at.browser)), { names: "Browser", reserve: 10, ...users }),
       make("room-cards", "Top rooms", "room", ({ behaviour, votes }) => [tally(behaviour.rooms), votes.total_votes], { names: "Room", counts: "Votes" }),
     ];
   }

@@ -38,7 +38,7 @@ export function colours() {
   document.body.append(probe);
   const style = getComputedStyle(probe);
   const found = {};
-  for (const name of ["accent", "accent-soft", "accent-faint", "second", "muted", "faint", "line", "surface"]) {
+  for (const name of ["accent", "accent-soft", "accent-faint", "second", "muted", "edge", "faint", "line"]) {
     probe.style.color = `var(--${name})`;
     found[name] = style.color;
   }
