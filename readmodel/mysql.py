@@ -12,6 +12,7 @@ from typing import Any
 
 import mysql.connector
 from mysql.connector import errorcode
+from mysql.connector.connection import MySQLConnection
 
 from readmodel.mysql_types import Catalogued, column, identifier
 from readmodel.packed import END, SEPARATOR, Batch, Column, Truncated, is_whole
@@ -68,7 +69,7 @@ class MysqlSource:
         try:
             yield MysqlView(self, connection)
         finally:
-            _close(connection)
+            connection.close()
 
     def _encryption(self) -> dict[str, Any]:
         """TLS where the server offers it; with a CA only TLS, and only with that CA."""
@@ -81,34 +82,33 @@ class MysqlSource:
         }
 
     def _connect(self) -> Any:
-        connection = mysql.connector.connect(
-            host=self.host,
-            port=self.port,
-            user=self.user,
-            password=self.password,
-            database=self.database,
-            use_pure=True,
-            autocommit=True,
-            charset="utf8mb4",
-            collation="utf8mb4_bin",
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=self.read_seconds,
-            write_timeout=self.read_seconds,
-            **self._encryption(),
-        )
+        connection = MySQLConnection()
         try:
+            connection.connect(**self._login())
             with connection.cursor() as cursor:
                 for statement in (_SESSION, _ISOLATION, _BEGIN):
                     cursor.execute(statement)
         except BaseException:
-            _close(connection)
+            # Also where it was refused, or its socket stays open.
+            connection.close()
             raise
         return connection
 
-
-def _close(connection: Any) -> None:
-    """Leave at once: what is still on its way is of no use."""
-    connection.shutdown()
+    def _login(self) -> dict[str, Any]:
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "database": self.database,
+            "autocommit": True,
+            "charset": "utf8mb4",
+            "collation": "utf8mb4_bin",
+            "connection_timeout": CONNECT_SECONDS,
+            "read_timeout": self.read_seconds,
+            "write_timeout": self.read_seconds,
+            **self._encryption(),
+        }
 
 
 class MysqlView:

@@ -6,6 +6,7 @@ what they left is removed by the next one who takes the lock.
 """
 
 import fcntl
+import io
 import os
 import shutil
 import zlib
@@ -72,18 +73,11 @@ def _take(lock: int, data_dir: Path) -> None:
 def _disk(data_dir: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, pl.exceptions.ComputeError) as error:
+    except OSError as error:
         raise StorageError(
-            f"DATA_DIR {data_dir} cannot be used: {_reason(error)}; "
+            f"DATA_DIR {data_dir} cannot be used: {error.strerror or error}; "
             "it must be a folder that this user can write to, with free space"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The system's words; Polars puts its own in front of them."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).rpartition("IO error: ")[2]
 
 
 class Stage:
@@ -113,17 +107,20 @@ class Stage:
 
     def write(self, table: str, frame: pl.DataFrame, note: str) -> Part:
         """Write *frame* as the next part of *table*, carrying *note* in its footer."""
-        with _disk(self._data_dir):
+        # In memory first: a full disk is then an error of ours, with its reason, and
+        # the checksum is that of what was meant to be written.
+        content = io.BytesIO()
+        frame.write_parquet(
+            content,
+            compression=COMPRESSION,
+            compression_level=COMPRESSION_LEVEL,
+            row_group_size=ROW_GROUP_ROWS,
+            metadata={NOTE: note},
+        )
+        with _disk(self._data_dir), content.getbuffer() as view:
             path = self._next(table)
-            frame.write_parquet(
-                path,
-                compression=COMPRESSION,
-                compression_level=COMPRESSION_LEVEL,
-                row_group_size=ROW_GROUP_ROWS,
-                metadata={NOTE: note},
-            )
-            _fsync(path)
-            size, crc32 = path.stat().st_size, checksum(path)
+            _write(path, view)
+            size, crc32 = view.nbytes, zlib.crc32(view)
         return Part(path.name, frame.height, size, crc32, self.taken_at)
 
     def keep(self, table: str, part: Part, file: Path) -> Part:
@@ -155,8 +152,7 @@ class Stage:
         return manifest
 
     def _seal(self, manifest: Manifest) -> None:
-        (self.path / MANIFEST).write_bytes(manifest.to_json())
-        _fsync(self.path / MANIFEST)
+        _write(self.path / MANIFEST, manifest.to_json())
         for table in manifest.tables:
             _fsync(self.path / folder(table))
         _fsync(self.path)
@@ -169,6 +165,13 @@ def checksum(file: Path) -> int:
         while chunk := stream.read(_CHUNK_BYTES):
             crc32 = zlib.crc32(chunk, crc32)
     return crc32
+
+
+def _write(path: Path, content: bytes | memoryview) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _fsync(path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import mysql.connector
 import pytest
-from mysql.connector.abstracts import MySQLConnectionAbstract
+from mysql.connector.connection import MySQLConnection
 
 START_SECONDS = 60
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
@@ -43,16 +43,21 @@ class Login:
             "user": self.user,
             "password": self.password,
             "database": database,
-            "use_pure": True,
             "autocommit": True,
             "charset": "utf8mb4",
             "collation": "utf8mb4_bin",
         }
-        return mysql.connector.connect(**(options | more))
+        connection = MySQLConnection()
+        try:
+            connection.connect(**(options | more))
+        except mysql.connector.Error:
+            connection.close()  # or its socket stays open
+            raise
+        return connection
 
     def run(self, *statements: str, database: str | None = None) -> None:
         """Execute statements, one after the other."""
-        connection: MySQLConnectionAbstract = self.connect(database)
+        connection = self.connect(database)
         try:
             with connection.cursor() as cursor:
                 for statement in statements:

@@ -1,5 +1,6 @@
 """The updater as it is run: its lines, its exit codes, and how it stops."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -8,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -257,3 +260,63 @@ def test_an_interval_must_be_a_time(lite: dict[str, str], seconds: str) -> None:
     done = update(lite, f"--every={seconds}")
     assert done.returncode == 2
     assert "--every" in done.stderr
+
+
+def test_verify_exits_with_1_and_names_what_differs(
+    lite: dict[str, str], tmp_path: Path
+) -> None:
+    """And with 0 where all is equal; it needs no lock and changes nothing."""
+    assert update(lite).returncode == 0
+    done = update(lite, "verify")
+    assert done.returncode == 0
+    assert done.stdout.count("equals the database") == 6
+    with closing(sqlite3.connect(tmp_path / "source.db")) as connection:
+        connection.execute("UPDATE fpp_votes SET duration = duration + 1 WHERE id = 1")
+        connection.commit()
+    done = update(lite, "verify")
+    assert done.returncode == 1
+    assert "fpp_votes/part-00000.parquet: holds 50 rows" in done.stdout
+    done = update(lite, "verify", "--json", "--tables", "fpp_votes")
+    (verdict,) = map(json.loads, done.stdout.splitlines())
+    assert verdict["table"] == "fpp_votes"
+    assert verdict["differences"][0]["part"] == "part-00000.parquet"
+
+
+def test_status_tells_of_every_table(lite: dict[str, str]) -> None:
+    """As a table for people, or as JSON for programs."""
+    assert update(lite).returncode == 0
+    done = update(lite, "status")
+    assert "fpp_votes" in done.stdout
+    told = json.loads(update(lite, "status", "--json").stdout)
+    assert list(told["tables"]) == list(TABLES)
+    votes = told["tables"]["fpp_votes"]
+    assert (votes["rows"], votes["parts"]) == (50, 1)
+    assert votes["bytes"] > 0
+    for instant in ("newest_row", "changed_at", "verified_at"):
+        assert datetime.fromisoformat(votes[instant]).utcoffset() == timedelta(0)
+
+
+def test_full_fetches_all_and_tables_only_some(lite: dict[str, str]) -> None:
+    """What is not named stays; what is not mirrored is named."""
+    assert update(lite).returncode == 0
+    assert "0 fetched" in messages(update(lite).stderr)[-1]
+    assert "300 fetched" in messages(update(lite, "--full").stderr)[-1]
+    done = update(lite, "--full", "--tables", "fpp_votes,fpp_rooms")
+    assert "100 fetched" in messages(done.stderr)[-1]
+    done = update(lite, "--tables", "fpp_votes,orders")
+    assert done.returncode == 1
+    assert "--tables names orders, which is not mirrored" in done.stderr
+
+
+def test_further_tables_are_mirrored(lite: dict[str, str], tmp_path: Path) -> None:
+    """SYNC_TABLES names them, each with its sync column."""
+    with closing(sqlite3.connect(tmp_path / "source.db")) as connection:
+        connection.execute("CREATE TABLE orders (id INT, total DECIMAL(10,2))")
+        connection.execute("INSERT INTO orders VALUES (1, 2.5)")
+        connection.commit()
+    assert update({**lite, "SYNC_TABLES": "orders:id"}).returncode == 0
+    orders = pl.read_parquet(tmp_path / "data" / "orders.parquet")
+    assert orders.rows() == [(1, Decimal("2.50"))]
+    done = update({**lite, "SYNC_TABLES": "orders"})
+    assert done.returncode == 1
+    assert "SYNC_TABLES is malformed" in done.stderr

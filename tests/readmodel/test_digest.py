@@ -102,7 +102,3 @@ def test_no_swap_among_many_goes_unseen(database: Database) -> None:
     after = digests(source)
     assert len(before) == len(after) == 50_000
     assert [old for old, new in zip(before, after, strict=True) if old == new] == []
-    with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT COUNT(*) FROM plain JOIN ({plain}) p USING (n, s)")
-        ((missed,),) = cursor.fetchall()
-    assert missed > 0, "the plain sum was meant to miss some"

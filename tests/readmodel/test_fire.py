@@ -239,6 +239,9 @@ def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
     settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
     with Writers(database, 4):
         both = [updater(settings, "--every", "0.01") for _ in range(2)]
+        while len(list(tmp_path.glob("snapshots/2*"))) < 5:
+            assert [process.poll() for process in both] == [None, None]
+            time.sleep(0.05)
         time.sleep(SECONDS)
         for process in both:
             process.send_signal(signal.SIGTERM)

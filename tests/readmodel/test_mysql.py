@@ -1,5 +1,6 @@
 """What only MySQL and MariaDB have: their types, sessions, limits and refusals."""
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from readmodel.source import cut_of
 from readmodel.sync import Report, sync
 from readmodel.tables import TABLES, Table
 from tests import schema
-from tests.mariadb import Database, Login, private_server
+from tests.mariadb import Database, Login, fresh_database, private_server
 from util.errors import SourceError
 
 THINGS = Table("things", key="id")
@@ -343,3 +344,106 @@ def test_a_table_without_transactions_cannot_be_told_wrong() -> None:
             login.run("INSERT INTO m.things VALUES (2)")
             with pytest.raises(SourceError, match="2 rows came where 1 were counted"):
                 list(view.rows(THINGS, columns, cut, blocks))
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        "ADD COLUMN more int DEFAULT 7",
+        "ADD COLUMN more datetime FIRST",
+        "DROP COLUMN v",
+        "MODIFY v varchar(5) FIRST",
+        "MODIFY n bigint",
+        "MODIFY d decimal(12,6)",
+        "MODIFY d decimal(4,1)",
+        "MODIFY e enum('a','b','c')",
+        "MODIFY e varchar(9)",
+        "CHANGE v w varchar(9)",
+        "CHANGE v n2 varchar(9), CHANGE n v int, CHANGE n2 n varchar(9)",
+        "MODIFY n smallint unsigned NOT NULL",
+        "CONVERT TO CHARACTER SET latin1",
+        "DROP PRIMARY KEY, ADD PRIMARY KEY (n, id)",
+    ],
+)
+def test_an_altered_table_flows_through(
+    database: Database, tmp_path: Path, alter: str
+) -> None:
+    """Columns added, dropped, moved, renamed, widened and narrowed, by the catalogue."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, n int, v varchar(9), "
+        "d decimal(4,2), e enum('a','b'))",
+        "INSERT INTO things VALUES (1, 5, 'é', 1.25, 'a'), (2, 0, '', -99.99, 'b')",
+    )
+    mirror(database, tmp_path)
+    database.run(f"ALTER TABLE things {alter}")
+    mirror(database, tmp_path)
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM things")
+        rows, names = cursor.fetchall(), list(cursor.column_names)
+    assert things(tmp_path).columns == names
+    assert things(tmp_path).rows() == rows
+
+
+def test_a_renamed_member_of_an_enum_is_seen(
+    database: Database, tmp_path: Path
+) -> None:
+    """The rows did not change, but what they say did."""
+    database.run(
+        "CREATE TABLE things (id int, e enum('a','b'))",
+        "INSERT INTO things VALUES (1, 'a'), (2, 'b')",
+    )
+    mirror(database, tmp_path)
+    database.run("ALTER TABLE things MODIFY e enum('a','b','z')")
+    assert mirror(database, tmp_path).fetched == 0
+    database.run("UPDATE things SET e = 'z' WHERE e = 'b'")
+    mirror(database, tmp_path)
+    assert things(tmp_path)["e"].to_list() == ["a", "z"]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, a certificate of it for 127.0.0.1, and another authority."""
+    place = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments: str) -> None:
+        command = ["openssl", *arguments]
+        subprocess.run(command, cwd=place, check=True, capture_output=True)
+
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")  # fmt: skip
+    (place / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:127.0.0.1")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", "server.key", "-out", "server.csr")  # fmt: skip
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-set_serial", "1", "-extfile", "names", "-out", "server.pem")  # fmt: skip
+    return place
+
+
+def test_tls_is_used_where_it_is_offered_and_demanded_with_an_authority(
+    certificates: Path, tmp_path: Path
+) -> None:
+    """A server that demands it is reached; one that another authority signed is not."""
+    with (
+        private_server(
+            "--require-secure-transport=ON",
+            f"--ssl-ca={certificates / 'ca.pem'}",
+            f"--ssl-cert={certificates / 'server.pem'}",
+            f"--ssl-key={certificates / 'server.key'}",
+        ) as server,
+        fresh_database(server.root) as secured,
+    ):
+        secured.run("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+        mine = source(secured)
+        trusted = replace(mine, ssl_ca=str(certificates / "ca.pem"))
+        for each in (mine, trusted):
+            sync(each, tmp_path, [THINGS], lambda: datetime.now(UTC))
+        with pytest.raises(SourceError, match="certificate"):
+            stranger = replace(mine, ssl_ca=str(certificates / "other.pem"))
+            sync(stranger, tmp_path, [THINGS], lambda: datetime.now(UTC))
+
+
+def test_a_server_without_tls_is_refused_where_an_authority_is_given(
+    database: Database, certificates: Path, tmp_path: Path
+) -> None:
+    """Nothing is sent in the clear that was meant to be safe."""
+    trusted = replace(source(database), ssl_ca=str(certificates / "ca.pem"))
+    with pytest.raises(SourceError, match="SSL|TLS"):
+        sync(trusted, tmp_path, [THINGS], lambda: datetime.now(UTC))
