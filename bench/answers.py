@@ -58,14 +58,15 @@ def _difference(right: str, other: str) -> str:
 def measure(scale: float) -> Measured:
     """Check, then time, every engine at *scale*."""
     asked_for = asked(made(scale))
+    report.progress(f"comparing the answers at scale {scale:g}")
     check((name for name in COMPARED if name != "decode"), asked_for)
-    timings = {
-        question: {
-            name: timing(name, asked_for, question, SECONDS) for name in COMPARED
-        }
-        for question in SHAPES
-    }
+    timings = {question: _timed(question, asked_for, scale) for question in SHAPES}
     return Measured(scale, *size(asked_for.data_dir), timings)
+
+
+def _timed(question: str, asked_for: Asked, scale: float) -> dict[str, Timing]:
+    report.progress(f"timing {question} at scale {scale:g}")
+    return {name: timing(name, asked_for, question, SECONDS) for name in COMPARED}
 
 
 def tables(measured: Measured) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,9 @@ KEPT = PROJECT / ".bench"
 # A Friday evening, so that the last 24 hours hold something.
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 
+# What is older belongs to no other run of the benchmark.
+LONGEST_RUN = timedelta(hours=2)
+
 # What decides on the rows or on how they are written.
 _MAKERS = (
     *(f"demo/{name}.py" for name in ("sample", "calendar", "dice", "vocabulary")),
@@ -39,7 +43,8 @@ def made(scale: float, kept: Path = KEPT) -> Path:
     place = kept / f"scale-{scale:g}-{_mark()}"
     if not (place / snapshot.CURRENT).exists():
         for old in kept.glob(f"scale-{scale:g}-*"):
-            shutil.rmtree(old)
+            if time.time() - old.stat().st_mtime > LONGEST_RUN.total_seconds():
+                shutil.rmtree(old)
         write(sample(NOW, scale), place)
     return place
 

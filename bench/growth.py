@@ -41,6 +41,7 @@ def measure(largest: float) -> list[Point]:
 
 
 def _point(scale: float) -> Point:
+    report.progress(f"timing all of GET / at scale {scale:g}")
     asked_for = asked(made(scale))
     rows, _ = size(asked_for.data_dir)
     timings = {name: timing(name, asked_for, ALL, SECONDS) for name in ENGINES}

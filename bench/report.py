@@ -1,6 +1,7 @@
 """Tables as Markdown, on the screen and between markers in docs/performance.md."""
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(cells, widths, strict=True)
     padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
     return f"| {' | '.join(padded)} |"
+
+
+def progress(doing: str) -> None:
+    """Say on the screen what takes so long; it is no part of the tables."""
+    print(f"  … {doing}", file=sys.stderr, flush=True)
 
 
 def milliseconds(seconds: float) -> str:

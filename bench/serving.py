@@ -81,6 +81,7 @@ BUSY_HEALTH = f"`GET /health` while {MANY} clients ask `GET /`"
 
 def measure(scale: float) -> Served:
     """Start the API on the sample at *scale*, and ask it everything."""
+    report.progress(f"asking the API at scale {scale:g}")
     asked_for = asked(made(scale))
     starts = []
     for _ in range(STARTS - 1):
