@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -12,11 +12,11 @@ from typing import Final
 
 from config import Settings
 from readmodel import snapshot
-from readmodel.connect import source_of
+from readmodel.connect import source_of, tables_of
 from readmodel.mysql import MysqlView
 from readmodel.source import View
 from readmodel.sync import job_of
-from readmodel.tables import TABLES
+from readmodel.tables import Table
 from util.errors import FppError, SettingsError, SourceError
 from util.heartbeat import Heartbeat
 from util.reach import unreachable
@@ -77,27 +77,27 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 def _database(settings: Settings) -> Iterator[Check]:
     try:
-        source = source_of(settings)
+        source, tables = source_of(settings), tables_of(settings)
         with source.view() as view:
             yield good("database", f"{source.name} answers")
-            yield from _view(view)
+            yield from _view(view, tables)
     except FppError as error:
         yield stops("database", str(error))
 
 
-def _view(view: View) -> Iterator[Check]:
-    wrong = [reason for name in TABLES if (reason := _lacks(view, name))]
+def _view(view: View, tables: Sequence[Table]) -> Iterator[Check]:
+    wrong = [reason for table in tables if (reason := _lacks(view, table))]
     yield from (stops("tables", reason) for reason in wrong)
     if not wrong:
-        yield good("tables", f"all {len(TABLES)} are there, with the columns needed")
+        yield good("tables", f"all {len(tables)} are there, with the columns needed")
     if isinstance(view, MysqlView):
         yield _rights(view)
         yield _clock(view)
 
 
-def _lacks(view: View, table: str) -> str | None:
+def _lacks(view: View, table: Table) -> str | None:
     try:
-        job_of(view, TABLES[table])
+        job_of(view, table)
     except SourceError as error:
         return str(error)
     return None

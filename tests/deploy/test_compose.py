@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from config import Settings
+
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -76,6 +78,19 @@ def test_the_api_is_apart_from_the_database() -> None:
     assert not set(api["networks"]) & set(updater["networks"])
     assert not [name for name in api["environment"] if name.startswith("DB_")]
     assert "ANALYTICS_SECRET_TOKEN" not in updater["environment"]
+
+
+def test_every_setting_reaches_the_program_that_reads_it() -> None:
+    """A setting that compose.yaml does not pass on would be ignored silently."""
+    passed = {
+        name.lower()
+        for service in ("api", "updater")
+        for name in SERVICES[service]["environment"]
+    }
+    # Fixed by the image, another name of the same, not meant for containers, or left
+    # as it is: logs in containers are JSON lines.
+    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn", "source_url", "log_format"}
+    assert set(Settings.model_fields) - passed == elsewhere
 
 
 def test_nothing_is_open_to_the_world() -> None:
