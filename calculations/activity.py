@@ -51,14 +51,6 @@ def changes(column: str) -> pl.Expr:
     return pl.col(column).ne_missing(pl.col(column).shift(1))
 
 
-def identity(column: str) -> pl.Expr:
-    """A hash of a text column (Int128), a multiple of ``IDENTITY_STEP``; null for null."""
-    text = pl.col(column)
-    high = (text.hash(1) // 2).cast(pl.Int128) * pl.lit(2**64, dtype=pl.Int128)
-    low = text.hash(2) // IDENTITY_STEP * IDENTITY_STEP
-    return pl.when(text.is_not_null()).then(high + low.cast(pl.Int128))
-
-
 def _packed(rows: pl.LazyFrame, at: str, kind: int) -> pl.LazyFrame:
     """One column ``packed``: 75 bits of identity, 52 of time, one of *kind*.
 

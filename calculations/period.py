@@ -85,6 +85,16 @@ class Period:
             raise ValueError("nothing lies before everything")
         return replace(self, asked=self.asked.before)
 
+    def with_history(self) -> "Period":
+        """The same question of all days since *start* until the stretch ends."""
+        return replace(self, asked=Stretch(min(self.start, self.first), self.last))
+
+    @property
+    def bounds(self) -> tuple[datetime, datetime]:
+        """The first instant of the first day asked for, and that after the last day."""
+        last = self.asked.last if self.asked else self.last
+        return self.midnight(self.first), self.midnight(last + ONE_DAY)
+
     def midnight(self, day: date) -> datetime:
         """The first instant of *day* in the zone, as UTC.
 
@@ -97,9 +107,7 @@ class Period:
         """Those of *rows* whose timestamp *at* is in the stretch asked for; else all."""
         if self.asked is None:
             return rows
-        begins = self.midnight(self.asked.first)
-        ends = self.midnight(self.asked.last + ONE_DAY)
-        return rows.filter(pl.col(at).is_between(begins, ends, closed="left"))
+        return rows.filter(pl.col(at).is_between(*self.bounds, closed="left"))
 
     def day_of(self, column: str) -> pl.Expr:
         """Calendar day (Date) of a UTC timestamp (microseconds), in the zone.

@@ -143,6 +143,18 @@ def test_with_weekends_a_sunday_is_history_too() -> None:
     assert got == {"2024-07-10": (1, 1)}
 
 
+def test_estimations_without_a_user_or_a_room_return_nowhere() -> None:
+    """A missing name is not seen twice, neither before the range nor in it."""
+    moments = ("2024-06-03 10:00", "2024-06-05 10:00", "2024-06-06 10:00")
+    rows: Rows = [{"estimated_at": at(moment)} for moment in moments]
+    got = asked("2024-06-05", "2024-06-06", {"estimations": rows}).reoccurring
+    assert got
+    assert [(day.reoccurring_users, day.reoccurring_rooms) for day in got] == [
+        (0, 0),
+        (0, 0),
+    ]
+
+
 def test_days_before_start_date_are_no_history() -> None:
     """Seen on the Friday before it, and then in the range: once."""
     rows = estimated("ada", "2024-05-31 10:00", "2024-06-05 10:00")
