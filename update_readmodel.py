@@ -8,12 +8,10 @@ python update_readmodel.py doctor     check all that a sync needs
 """
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from types import FrameType
 
 import config
 from config import Settings
@@ -25,6 +23,7 @@ from updater.runner import Runner
 from util import logging, sentry_wrapper
 from util.errors import FppError, SettingsError, Stopped
 from util.redaction import clean, hide
+from util.stopping import StopRequest
 
 SERVICE = "fpp-analytics-updater"
 
@@ -32,7 +31,8 @@ SERVICE = "fpp-analytics-updater"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the updater; the exit code is 1 when the last sync or check failed."""
     options = _options(arguments)
-    _stop_on_signals()
+    stop = StopRequest()
+    stop.listen()
     try:
         settings = config.load()
         hide(settings.secrets)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "doctor":
                 return _doctor(settings)
             case _:
-                return _update(settings, options)
+                return _update(settings, options, stop)
     except Stopped as stopped:
         _say(str(stopped))
         return 0
@@ -113,19 +113,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _stop_on_signals() -> None:
-    """Leave at the next safe point: whatever is staged is removed on the way out."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(f"Stopped by {signal.Signals(number).name}")
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, stop)
-
-
-def _update(settings: Settings, options: argparse.Namespace) -> int:
+def _update(settings: Settings, options: argparse.Namespace, stop: StopRequest) -> int:
     logging.configure(SERVICE, settings.log_level, settings.log_format)
     sentry_wrapper.init(
         settings.dsn,
@@ -139,18 +127,20 @@ def _update(settings: Settings, options: argparse.Namespace) -> int:
         source_of(settings),
         full=options.full,
         only=only if options.tables else None,
+        stop=stop,
     )
     if options.every is None:
         return 0 if runner.run() else 1
     seconds = options.every or settings.sync_interval_seconds
     with runner.metrics.serving(settings.metrics_host, settings.metrics_port):
-        _repeat(runner.run, seconds)
+        _repeat(runner.run, seconds, stop)
     return 0
 
 
-def _repeat(run: Callable[[], object], seconds: float) -> None:
+def _repeat(run: Callable[[], object], seconds: float, stop: StopRequest) -> None:
     """Run now and then at each multiple of *seconds* since; ends by a signal."""
     for pause in _pauses(seconds, time.monotonic):
+        stop.check()
         time.sleep(pause)
         run()
 

@@ -23,6 +23,7 @@ from util.sentry_wrapper import (
     check_in,
     separate_breadcrumbs,
 )
+from util.stopping import StopRequest
 
 MONITOR: Final = "fpp-analytics-sync"
 """The name of the cron monitor in Sentry, which the first check-in creates there."""
@@ -50,8 +51,11 @@ class Runner:
         now: Callable[[], datetime] = _now,
         full: bool = False,
         only: Collection[str] | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
         """With *full* every row is fetched anew; *only* names the tables to sync.
+
+        An error after *stop* was asked for is taken for its consequence.
 
         Raises SettingsError when UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
         """
@@ -66,6 +70,7 @@ class Runner:
         self._settings = settings
         self._source = source
         self._now = now
+        self._stop = stop or StopRequest()
         url = settings.uptimekuma_push_url
         self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
         self._runs = figures.ran(settings.data_dir)
@@ -100,15 +105,15 @@ class Runner:
                 told=_tell_table,
                 options=self._options,
             )
-        except Stopped:
-            raise
         except SyncRunning as error:
             _log.error(str(error), extra={"action": "sync"})
             return None
         except FppError as error:
+            self._stop.check()
             return self._failed(began, error, str(error), Severity.HIGH)
         except Exception as error:
             # The edge of the updater: whatever went wrong, the next run is tried.
+            self._stop.check()
             reason = f"Unexpected error ({type(error).__name__}); see the log"
             return self._failed(began, error, reason, Severity.CRITICAL)
         return self._succeeded(began, report)

@@ -29,8 +29,12 @@ class SyncRunning(SyncError):
     """Another updater holds the lock of this DATA_DIR."""
 
 
-class Stopped(FppError):
-    """The run was asked to stop (SIGTERM, Ctrl-C) before it published."""
+class Stopped(BaseException):
+    """The run was asked to stop (SIGTERM, Ctrl-C) before it published.
+
+    Like KeyboardInterrupt it is no Exception, so that nothing on its way, a log handler
+    or a driver, takes it for a failure of its own and goes on.
+    """
 
 
 class DeliveryError(FppError):

@@ -7,6 +7,35 @@ from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
 
+from util.errors import Stopped
+
+
+class StopRequest:
+    """A signal that asked to stop: raised where it struck, and kept.
+
+    What is raised in the midst of a database's callback is turned into that database's
+    error; whoever catches errors asks `check` before believing one.
+    """
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT; later ones are ignored, so that leaving is undisturbed."""
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._stop)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        self._reason = f"Stopped by {signal.Signals(number).name}"
+        self.check()
+
+    def check(self) -> None:
+        """Raises Stopped once a signal has come."""
+        if self._reason is not None:
+            raise Stopped(self._reason)
+
 
 def leave_within(patience: timedelta, last: Callable[[], None]) -> None:
     """End this process *patience* after SIGTERM, should it still be there; first *last*.
