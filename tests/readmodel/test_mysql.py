@@ -359,7 +359,7 @@ def test_a_table_without_transactions_cannot_be_told_wrong() -> None:
         "MODIFY e enum('a','b','c')",
         "MODIFY e varchar(9)",
         "CHANGE v w varchar(9)",
-        "CHANGE v n2 varchar(9), CHANGE n v int, CHANGE n2 n varchar(9)",
+        "CHANGE v n varchar(9), CHANGE n v int",
         "MODIFY n smallint unsigned NOT NULL",
         "CONVERT TO CHARACTER SET latin1",
         "DROP PRIMARY KEY, ADD PRIMARY KEY (n, id)",
@@ -378,7 +378,7 @@ def test_an_altered_table_flows_through(
     database.run(f"ALTER TABLE things {alter}")
     mirror(database, tmp_path)
     with closing(database.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM things")
+        cursor.execute("SELECT * FROM things ORDER BY id")
         rows, names = cursor.fetchall(), list(cursor.column_names)
     assert things(tmp_path).columns == names
     assert things(tmp_path).rows() == rows

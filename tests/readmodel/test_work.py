@@ -115,19 +115,33 @@ class Mirror:
         return pl.read_parquet(self.data_dir / "things.parquet").rows() == rows
 
 
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    path = tmp_path / "source.db"
-    with closing(connect(path)) as connection:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source and its mirror, for each test to copy."""
+    place = tmp_path_factory.mktemp("template")
+    with closing(connect(place / "source.db")) as connection:
         connection.execute("CREATE TABLE things (id INT PRIMARY KEY, n INT)")
         connection.execute("CREATE TABLE others (id INT, n INT)")
         connection.executemany(
             "INSERT INTO things VALUES (?, ?)", ((n, n % 7) for n in range(100_000))
         )
         connection.commit()
-        made = Mirror(connection, Watched(SqliteSource(path)), tmp_path / "data")
-        made.sync()
+        _mirror(connection, place).sync()
+    return place
+
+
+@pytest.fixture
+def mirror(template: Path, tmp_path: Path) -> Iterator[Mirror]:
+    place = shutil.copytree(template, tmp_path / "copy", symlinks=True)
+    with closing(connect(place / "source.db")) as connection:
+        made = _mirror(connection, place)
+        made.now += timedelta(minutes=10)
         yield made
+
+
+def _mirror(connection: Connection, place: Path) -> Mirror:
+    source = Watched(SqliteSource(place / "source.db"))
+    return Mirror(connection, source, place / "data")
 
 
 def _cut_short(file: Path) -> None:
