@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import httpx
 
@@ -42,18 +43,21 @@ def run_updater(
 def repeating_updater(settings: Mapping[str, str], seconds: float) -> Iterator[None]:
     """The updater, syncing every *seconds* until the block ends."""
     command = [sys.executable, str(ROOT / "update_readmodel.py")]
-    process = subprocess.Popen(
-        [*command, "--every", str(seconds)],
-        env=environ(settings),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-        assert process.poll() is None, "the updater ended by itself"
-    finally:
-        process.terminate()
-        assert process.wait(STOP_SECONDS) == 0
+    with TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [*command, "--every", str(seconds)],
+            env=environ(settings),
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            yield
+            assert process.poll() is None, "the updater ended by itself"
+        finally:
+            process.terminate()
+            ended = process.wait(STOP_SECONDS)
+            said.seek(0)
+            assert ended == 0, said.read()[-2000:]
 
 
 @contextmanager
