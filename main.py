@@ -14,7 +14,7 @@ from starlette_compress import CompressMiddleware
 import config
 from config import Settings
 from readmodel import figures
-from routers import analytics, dashboard, health, metrics, room, sync
+from routers import analytics, csv, dashboard, health, metrics, room, sync
 from routers.guard import Guard
 from routers.observe import Observe
 from util import logging, sentry_wrapper
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_figures(app))
-    for module in (analytics, room, health, sync, metrics, dashboard):
+    for module in (analytics, room, csv, health, sync, metrics, dashboard):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _no_read_model)
     app.add_exception_handler(DeliveryError, _not_delivered)

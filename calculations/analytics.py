@@ -89,5 +89,9 @@ def answer[R: BaseModel](
     shape: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
 ) -> R:
     """Collect *plan*, once, and read its only row as *shape*; in memory by default."""
-    rows = plan.collect(engine=engine or pl.InMemoryEngine())
-    return shape.model_validate(rows.row(0, named=True))
+    return shape.model_validate(rows(plan, engine).row(0, named=True))
+
+
+def rows(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
+    """Collect *plan*: the only place that does; in memory by default."""
+    return plan.collect(engine=engine or pl.InMemoryEngine())

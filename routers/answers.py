@@ -1,12 +1,13 @@
 """How an answer travels: validated bytes with an ETag, or 304 without computing."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from calculations.period import Period
@@ -14,6 +15,7 @@ from config import VERSION
 from routers.dependencies import CurrentSettings, CurrentSnapshot
 
 CACHE_CONTROL = "private, no-cache"
+CSV = "text/csv; charset=utf-8; header=present"
 
 
 class Detail(BaseModel):
@@ -93,27 +95,47 @@ class Conditional:
 
         *whole* is for what reads most of the tables.
         """
-        return await self._answer(period.today.isoformat(), compute, whole)
+        return await self._answer(_day(period), compute, _json, whole)
+
+    async def csv_by_day(
+        self,
+        period: Period,
+        name: str,
+        compute: Callable[[], Iterator[bytes]],
+        *,
+        whole: bool = False,
+    ) -> Response:
+        """Answer `by_day` with a CSV file called *name*, in the chunks it comes in."""
+
+        def respond(chunks: Iterator[bytes], headers: dict[str, str]) -> Response:
+            headers |= {"Content-Disposition": f'attachment; filename="{name}"'}
+            return StreamingResponse(chunks, media_type=CSV, headers=headers)
+
+        return await self._answer(_day(period), compute, respond, whole)
 
     async def by_minute(self, period: Period, compute: Compute) -> Response:
         """Answer what changes as time passes; at most a minute is overlooked."""
         minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
-        return await self._answer(minute, compute, whole=False)
+        return await self._answer(minute, compute, _json, whole=False)
 
     async def always(self, compute: Compute) -> Response:
         """Answer with each call, whatever the client has: calling has an effect."""
-        return _response(
-            await to_thread.run_sync(compute), {"Cache-Control": "no-store"}
-        )
+        return _json(await to_thread.run_sync(compute), {"Cache-Control": "no-store"})
 
-    async def _answer(self, moment: str, compute: Compute, whole: bool) -> Response:
+    async def _answer[T](
+        self,
+        moment: str,
+        compute: Callable[[], T],
+        respond: Callable[[T, dict[str, str]], Response],
+        whole: bool,
+    ) -> Response:
         made_of = "\n".join((*self._known, moment))
         etag = f'W/"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}"'
         headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
         if self._has(etag):
             return Response(status_code=304, headers=headers)
         limiter = self._whole if whole else None
-        return _response(await to_thread.run_sync(compute, limiter=limiter), headers)
+        return respond(await to_thread.run_sync(compute, limiter=limiter), headers)
 
     def _has(self, etag: str) -> bool:
         """Whether the client's If-None-Match names *etag*; weak comparison, RFC 9110."""
@@ -130,5 +152,9 @@ def encode(answer: BaseModel) -> bytes:
     return answer.__pydantic_serializer__.to_json(answer, exclude_unset=True)
 
 
-def _response(body: bytes, headers: dict[str, str]) -> Response:
+def _day(period: Period) -> str:
+    return period.today.isoformat()
+
+
+def _json(body: bytes, headers: dict[str, str]) -> Response:
     return Response(body, media_type="application/json", headers=headers)

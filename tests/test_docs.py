@@ -7,16 +7,30 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import SecretStr
 
 import config
+from calculations.results import (
+    Analytics,
+    Behaviour,
+    Daily,
+    Day,
+    LocationAndUserAgent,
+    Result,
+    Return,
+    RoomStats,
+    Traffic,
+    Votes,
+)
 from config import Settings
 from main import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+STATISTICS = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
 ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -115,7 +129,9 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
         case ["make", *arguments]:
             run("make", "--dry-run", *arguments)
         case ["curl", *arguments]:
-            assert called(arguments[-1]) in {route.split()[1] for route in ROUTES}
+            path = called(arguments[-1])
+            assert path in {route.split()[1] for route in ROUTES}
+            assert parameters(arguments[-1]) <= known(path)
         case [".venv/bin/python", "-m", "uvicorn", "main:app", "--port", port]:
             assert int(port) == 5100
         case [".venv/bin/python", script, *options]:
@@ -129,11 +145,53 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
 
 def called(url: str) -> str:
     """The route that a URL of the README calls."""
-    path = url.removeprefix("http://127.0.0.1:5100")
-    return re.sub(r"/\d+/", "/{room_id}/", path)
+    path = urlsplit(url).path
+    path = re.sub(r"/\d+/", "/{room_id}/", path)
+    return re.sub(r"/breakdown/[a-z]+\.", "/breakdown/{dimension}.", path)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def parameters(url: str) -> set[str]:
+    """The query parameters of a URL."""
+    return {name for name, _ in parse_qsl(urlsplit(url).query, strict_parsing=True)}
+
+
+def known(path: str) -> set[str]:
+    """The query parameters of a route."""
+    listed = app.openapi()["paths"][path]["get"].get("parameters", [])
+    return {each["name"] for each in listed if each["in"] == "query"}
+
+
+@pytest.mark.parametrize("page", [README, STATISTICS])
+def test_the_parameters_are_listed_exactly(page: str) -> None:
+    """Those of the whole answer, which has all."""
+    (table,) = re.findall(r"^\| parameter \|.*?\n\n", page, re.DOTALL | re.MULTILINE)
+    listed = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert set(listed) == known("/")
+
+
+@pytest.mark.parametrize(
+    "section", [*Analytics.model_fields, "A room", "The last 24 hours"]
+)
+def test_every_figure_is_defined(section: str) -> None:
+    """Each field of each section has a line in docs/statistics.md."""
+    models: dict[str, type[Result]] = {
+        "traffic": Traffic,
+        "votes": Votes,
+        "behaviour": Behaviour,
+        "reoccurring": Return,
+        "historical": Day,
+        "location_and_user_agent": LocationAndUserAgent,
+        "A room": RoomStats,
+        "The last 24 hours": Daily,
+    }
+    text = STATISTICS.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    for figure in models[section].model_fields:
+        kind, _, base = figure.partition("_")
+        summed = kind in ("acc", "ma") and f"`{kind}_new_users` and so on" in text
+        assert f"`{base if summed else figure}`" in text, figure
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/statistics.md"])
 def test_every_link_to_a_file_leads_there(page: str) -> None:
     """Links inside the project are not broken."""
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -1,0 +1,63 @@
+"""Breakdowns: all rows of one dimension, where sections show the largest."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import polars as pl
+
+from calculations.analytics import Tables
+from calculations.behaviour import busy_rooms, sources
+from calculations.location import places
+from calculations.period import Period
+from calculations.shapes import largest, named, tally
+from calculations.votes import values, weekdays
+
+
+class Dimension(StrEnum):
+    """What can be counted by; each is the name of its column."""
+
+    ROUTE = "route"
+    SOURCE = "source"
+    EVENT = "event"
+    ROOM = "room"
+    COUNTRY = "country"
+    REGION = "region"
+    CITY = "city"
+    DEVICE = "device"
+    OS = "os"
+    BROWSER = "browser"
+    WEEKDAY = "weekday"
+    ESTIMATION = "estimation"
+
+
+def breakdown(tables: Tables, dimension: Dimension, period: Period) -> pl.LazyFrame:
+    """A row per value of *dimension*, in the order of the sections: its name, ``count``.
+
+    Regions and cities stand beside their ``country``, with nulls as they are; else
+    missing names are Unknown. Routes are sorted by name, weekdays from Monday,
+    estimations by value, all others by count.
+    """
+    views = period.of(tables.page_views, "viewed_at")
+    votes = period.of(tables.votes, "voted_at")
+    users = period.of(tables.users, "created_at")
+    plans: dict[Dimension, Callable[[], pl.LazyFrame]] = {
+        Dimension.ROUTE: lambda: named(tally(views, "route")).sort("key"),
+        Dimension.SOURCE: lambda: largest(sources(tally(views, "source"))),
+        Dimension.EVENT: lambda: largest(
+            named(tally(period.of(tables.events, "event_at"), "event"))
+        ),
+        Dimension.ROOM: lambda: largest(busy_rooms(votes, tables.rooms)),
+        Dimension.REGION: lambda: _places(users, "region"),
+        Dimension.CITY: lambda: _places(users, "city"),
+        Dimension.WEEKDAY: lambda: weekdays(votes, period),
+        Dimension.ESTIMATION: lambda: values(
+            period.of(tables.estimations, "estimated_at")
+        ),
+    }
+    rows = plans.get(dimension, lambda: largest(named(tally(users, dimension))))()
+    return rows.rename({"key": dimension.value}, strict=False)
+
+
+def _places(users: pl.LazyFrame, place: str) -> pl.LazyFrame:
+    texts = pl.col("country", place).cast(pl.String)
+    return largest(places(users.with_columns(texts), place), "country", place)
