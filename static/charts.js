@@ -6,7 +6,8 @@ import { colours, onTheme } from "./theme.js";
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 
 const HEIGHT = 210;
-const MOST_BARS = 100;
+/** More rows than these are drawn as lines. */
+export const MOST_BARS = 100;
 const MONTH_SECONDS = 28 * 86_400;
 const FEWEST_ZOOMED = 3;
 const FONT = '12px -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';

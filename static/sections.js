@@ -1,7 +1,7 @@
 /** The sections of the page: which of the API's figures stands where. */
 
 import { Bars } from "./bars.js";
-import { ChartGroup } from "./charts.js";
+import { ChartGroup, MOST_BARS } from "./charts.js";
 import { byId, el, setText } from "./dom.js";
 import { Figures } from "./figures.js";
 import { csvButton } from "./files.js";
@@ -132,10 +132,8 @@ export class Sections {
     const before = previous?.historical;
     for (const { name, title, chart } of this.activity) {
       const lines = view.series === "accumulated"
-        ? [{ label: "Accumulated", look: "sum", values: column(rows, `acc_${name}`) }]
-        : [{ label: title, look: "counts", values: column(rows, name) }];
-      if (before) lines.push({ label: "Previous", look: "before", values: beside(rows, before, view.series === "accumulated" ? `acc_${name}` : name) });
-      if (view.series === "daily") lines.push({ label: averageLabel(rows, query.interval), look: "average", values: column(rows, `ma_${name}`) });
+        ? accumulated(rows, before, name)
+        : counted(rows, before, { name, title, average: averageLabel(rows, query.interval) });
       const total = rows.length ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}` : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
@@ -212,6 +210,20 @@ const column = (rows, name) => rows.map((row) => row[name]);
 
 /** The stretch before, row by row beside this one; longer or shorter by a day or two. */
 const beside = (rows, before, name) => rows.map((_, index) => before[index]?.[name] ?? null);
+
+function accumulated(rows, before, name) {
+  const lines = [{ label: "Accumulated", look: "sum", values: column(rows, `acc_${name}`) }];
+  if (before) lines.push({ label: "Previous", look: "before", values: beside(rows, before, `acc_${name}`) });
+  return lines;
+}
+
+/** Two ragged lines over each other tell nothing: of many rows, only the averages are compared. */
+function counted(rows, before, { name, title, average }) {
+  const lines = [{ label: title, look: "counts", values: column(rows, name) }];
+  if (before && rows.length <= MOST_BARS) lines.push({ label: "Previous", look: "before", values: beside(rows, before, name) });
+  else if (before) lines.push({ label: "Previous average", look: "before", values: beside(rows, before, `ma_${name}`) });
+  return [...lines, { label: average, look: "average", values: column(rows, `ma_${name}`) }];
+}
 
 function averageLabel(rows, interval) {
   const [one, many] = UNITS[interval];

@@ -147,6 +147,13 @@ def test_the_docs_are_where_they_are_said_to_be(shared: Running) -> None:
     assert "swagger" in httpx.get(address[1]).text
 
 
+def test_the_dashboard_is_where_it_is_said_to_be(shared: Running) -> None:
+    """The printed address shows the page."""
+    address = re.search(r"^The dashboard: +(\S+)", shared.text, re.M)
+    assert address
+    assert "<title>FPP Analytics</title>" in httpx.get(address[1]).text
+
+
 def test_a_second_run_reuses_the_first_and_takes_the_next_port(
     shared: Running, used: Path
 ) -> None:

@@ -1,0 +1,305 @@
+"""The page shows the numbers that the API answers with."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Visitor, settled, visiting
+from tests.browser.world import HOSTILE, Server, World, counts
+
+RANGE = {"period": "90d", "compare": "previous"}
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    """These tests only read, so they share one."""
+    with visiting(browser) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def page(visitor: Visitor, server: Server) -> Page:
+    """The dashboard, signed in, with all numbers."""
+    return visitor.signs_in(visitor.comes(), server)
+
+
+@pytest.fixture(scope="module")
+def ever(visitor: Visitor, server: Server) -> Page:
+    """The same of all days."""
+    return visitor.signs_in(visitor.comes(), server, "?range=all")
+
+
+@pytest.fixture(scope="module")
+def answer(server: Server) -> Any:
+    """What the API says about the range that the page begins with."""
+    return server.ask("/", **RANGE).json()
+
+
+def tile(page: Page, root: str, label: str) -> str:
+    """The number beside *label*."""
+    tiles = page.locator(f"{root} .tile")
+    return (
+        tiles.filter(has=page.get_by_text(label, exact=True))
+        .locator(".value")
+        .inner_text()
+    )
+
+
+def bars(page: Page, title: str) -> list[list[str]]:
+    """Name and count of every row of a breakdown, as shown."""
+    card = page.locator(f'[data-bars="{title}"]')
+    more = card.get_by_role("button", name="Show all")
+    if more.is_visible():
+        more.click()
+    return [
+        [row.locator(".name").inner_text(), row.locator("td").first.inner_text()]
+        for row in card.locator("tbody tr").all()
+    ]
+
+
+def largest(tally: dict[str, int]) -> list[list[str]]:
+    """What a breakdown of *tally* shows, names aside: its counts, largest first."""
+    return [[count] for count in counts(sorted(tally.values(), reverse=True))]
+
+
+def test_headlines_are_those_of_the_api(page: Page, answer: Any) -> None:
+    """Each number in the reader's locale, durations in minutes and seconds."""
+    traffic, votes = answer["data"]["traffic"], answer["data"]["votes"]
+    assert tile(page, "#tiles", "Visitors") == f"{traffic['unique_users']:,}"
+    assert tile(page, "#tiles", "Page views") == f"{traffic['page_views']:,}"
+    assert tile(page, "#tiles", "Bounce rate") == f"{traffic['bounce_rate'] * 100:g}%"
+    seconds = round(traffic["average_duration"] * 60)
+    assert tile(page, "#tiles", "Session length") == (
+        f"{seconds // 60}m {seconds % 60}s"
+    )
+    assert tile(page, "#tiles", "Votes") == f"{votes['total_votes']:,}"
+    assert tile(page, "#tiles", "Estimations") == f"{votes['total_estimations']:,}"
+
+
+def test_changes_are_told_with_direction_and_what_was_before(
+    page: Page, answer: Any
+) -> None:
+    """Also in words, for who does not see arrows and colours."""
+    change = answer["change"]["traffic"]["page_views"]
+    before = answer["previous"]["traffic"]["page_views"]
+    said = page.locator("#tiles .tile").nth(1).locator(".note").text_content() or ""
+    assert ("up" if change > 0 else "down") in said
+    assert re.search(r"[+-]?\d+(\.\d)?%", said)
+    assert f"from {before:,}" in said
+
+
+def test_figures_of_votes_are_those_of_the_api(page: Page, answer: Any) -> None:
+    """Means with two decimals at most."""
+    votes = answer["data"]["votes"]
+    for label, name in (
+        ("Estimations per vote", "avg_estimations_per_vote"),
+        ("Spectators per vote", "avg_spectators_per_vote"),
+        ("Mean estimation", "avg_estimation"),
+        ("Lowest estimation", "avg_min_estimation"),
+        ("Highest estimation", "avg_max_estimation"),
+    ):
+        assert float(tile(page, "#vote-figures", label)) == votes[name]
+
+
+def test_the_last_24_hours_are_those_of_the_api(page: Page) -> None:
+    """As the page was answered, since this range moves; nothing is e-mailed for it."""
+    with page.expect_response("**/daily-analytics?**") as answered:
+        page.reload()
+    settled(page)
+    daily = answered.value.json()
+    for label, name in (
+        ("Visitors", "unique_users"),
+        ("Page views", "page_views"),
+        ("Rooms that voted", "rooms"),
+        ("Votes", "votes"),
+        ("Estimations", "estimations"),
+    ):
+        assert tile(page, "#daily", label) == f"{daily[name]:,}"
+
+
+@pytest.mark.parametrize(
+    ("title", "section", "name"),
+    [
+        ("Sources", "behaviour", "sources"),
+        ("Pages", "behaviour", "routes"),
+        ("Events", "behaviour", "events"),
+        ("Top rooms", "behaviour", "rooms"),
+        ("Devices", "location_and_user_agent", "device"),
+        ("Systems", "location_and_user_agent", "os"),
+        ("Browsers", "location_and_user_agent", "browser"),
+        ("Countries", "location_and_user_agent", "country"),
+    ],
+)
+def test_breakdowns_are_those_of_the_api(
+    page: Page, answer: Any, title: str, section: str, name: str
+) -> None:
+    """All rows, the largest first."""
+    shown = bars(page, title)
+    assert len(shown) > 1
+    assert [[count] for _, count in shown] == largest(answer["data"][section][name])
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "kind"),
+    [("Regions", "country_region", "region"), ("Cities", "country_city", "city")],
+)
+def test_places_are_those_of_the_api(
+    page: Page, answer: Any, title: str, name: str, kind: str
+) -> None:
+    """Each with its country."""
+    rows = answer["data"]["location_and_user_agent"][name]
+    shown = bars(page, title)
+    assert [count for _, count in shown] == counts([row["count"] for row in rows])
+    assert {row[kind] or "Unknown" for row in rows} == {
+        place.split("\n")[0] for place, _ in _named(page, title)
+    }
+
+
+def _named(page: Page, title: str) -> list[tuple[str, str]]:
+    """Place and country of each row."""
+    rows = page.locator(f'[data-bars="{title}"] tbody .name').all()
+    return [
+        (
+            row.evaluate("name => name.firstChild.textContent"),
+            row.locator(".note").inner_text(),
+        )
+        for row in rows
+    ]
+
+
+def test_weekdays_and_values_keep_their_order(page: Page, answer: Any) -> None:
+    """Monday first, the lowest card first."""
+    votes = answer["data"]["votes"]
+    days = [[day, f"{count:,}"] for day, count in votes["weekday_counts"].items()]
+    assert bars(page, "Weekdays") == days
+    values = {
+        float(value): count for value, count in votes["estimation_counts"].items()
+    }
+    assert bars(page, "Estimation values") == [
+        [f"{value:g}", f"{values[value]:,}"] for value in sorted(values)
+    ]
+
+
+def test_countries_have_names(page: Page) -> None:
+    """In the reader's language."""
+    assert {"Germany", "Brazil"} <= {name for name, _ in bars(page, "Countries")}
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Page views", "page_views"),
+        ("New users", "new_users"),
+        ("Estimations", "estimations"),
+        ("Votes", "votes"),
+        ("New rooms", "rooms"),
+    ],
+)
+def test_series_are_those_of_the_api(
+    page: Page, answer: Any, title: str, name: str
+) -> None:
+    """The last day is told to screen readers, with its moving average."""
+    rows = answer["data"]["historical"]
+    slider = page.get_by_role("slider", name=title, exact=True)
+    told = slider.get_attribute("aria-valuetext") or ""
+    assert f"{title} {rows[-1][name]:,}" in told
+    assert f"30-day average {rows[-1][f'ma_{name}']:,g}" in told
+    assert slider.get_attribute("aria-valuemax") == str(len(rows) - 1)
+
+
+def test_every_row_of_the_series_is_in_the_table_behind(
+    page: Page, answer: Any
+) -> None:
+    """Counts, sums and averages, the newest row first."""
+    page.get_by_text("Activity as a table").click()
+    rows = page.locator("#activity-table tbody tr")
+    historical = answer["data"]["historical"]
+    expect(rows).to_have_count(len(historical))
+    newest = rows.first.locator("td").all_inner_texts()
+    last = historical[-1]
+    for index, name in enumerate(
+        ("page_views", "new_users", "estimations", "votes", "rooms")
+    ):
+        assert newest[3 * index] == f"{last[name]:,}"
+        assert newest[3 * index + 1] == f"{last[f'acc_{name}']:,}"
+        assert float(newest[3 * index + 2]) == last[f"ma_{name}"]
+
+
+def test_returning_users_and_rooms_are_those_of_the_api(
+    page: Page, answer: Any
+) -> None:
+    """All so far, and those seen lately."""
+    last = answer["data"]["reoccurring"][-1]
+    for what in ("users", "rooms"):
+        slider = page.get_by_role("slider", name=f"Returning {what}")
+        told = slider.get_attribute("aria-valuetext") or ""
+        assert f"All so far {last[f'reoccurring_{what}']:,}," in told
+        assert f"Active {last[f'adjusted_reoccurring_{what}']:,}" in told
+
+
+def test_a_room_is_looked_up_by_its_id(
+    ever: Page, server: Server, world: World
+) -> None:
+    """Its statistics are those of the API in the same range, and it is in the address."""
+    page, room = ever, world.busiest_room()
+    page.get_by_label("Room id").fill(str(room))
+    page.get_by_role("button", name="Look up").click()
+    expect(page.get_by_text(f"Room {room} in the range shown above.")).to_be_visible()
+    stats = server.ask(f"/room/{room}/stats").json()
+    assert tile(page, "#room-figures", "Votes") == f"{stats['votes']:,}"
+    assert tile(page, "#room-figures", "Estimations") == f"{stats['estimations']:,}"
+    assert page.url.endswith(f"?range=all&room={room}")
+
+
+def test_an_id_that_no_room_can_have_is_told(visitor: Visitor, page: Page) -> None:
+    """Both what is no number, and what the API refuses."""
+    for given, said in (("seven", "Type a room's id"), ("0", "There can be no room 0")):
+        page.get_by_label("Room id").fill(given)
+        page.get_by_role("button", name="Look up").click()
+        expect(page.locator("#room-problem")).to_contain_text(said)
+    visitor.expects_complaint("400")
+
+
+def test_the_last_runs_are_told(page: Page, server: Server) -> None:
+    """When, how long, how many rows, and the next one."""
+    run = server.ask("/sync/runs").json()["runs"][0]
+    cells = page.locator("#runs tbody tr").first.locator("td").all_inner_texts()
+    assert cells[0] == "Succeeded"
+    fetched = sum(table["rows_fetched"] for table in run["tables"])
+    assert cells[2] == f"{fetched:,}"
+    expect(page.locator("#freshness")).to_contain_text(
+        re.compile(r"Data from \d+ \w+ ago, next sync in \d+ minutes")
+    )
+
+
+def test_hostile_names_are_shown_as_text(ever: Page) -> None:
+    """In rooms, pages, events, places and browsers; sources have categories."""
+    for title in (
+        "Top rooms",
+        "Pages",
+        "Events",
+        "Devices",
+        "Systems",
+        "Browsers",
+        "Countries",
+    ):
+        assert HOSTILE in {name for name, _ in bars(ever, title)}, title
+    for title in ("Regions", "Cities"):
+        bars(ever, title)
+        assert HOSTILE in {place for place, _ in _named(ever, title)}, title
+        assert HOSTILE in {country for _, country in _named(ever, title)}, title
+    assert ever.evaluate("window.hacked") is None
+    assert ever.locator("img[src=x]").count() == 0
+
+
+def test_numbers_and_names_are_in_the_readers_language(
+    visitor: Visitor, server: Server, answer: Any
+) -> None:
+    """A German reads 1.234 and Deutschland."""
+    page = visitor.signs_in(visitor.comes(locale="de-DE"), server)
+    views = answer["data"]["traffic"]["page_views"]
+    assert tile(page, "#tiles", "Page views") == f"{views:,}".replace(",", ".")
+    assert "Deutschland" in {name for name, _ in bars(page, "Countries")}
