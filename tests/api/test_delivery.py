@@ -57,3 +57,14 @@ def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> No
     with client_of(settings) as client:
         assert client.get("/daily-analytics").status_code == 200
     assert server.requests == []
+
+
+@pytest.mark.parametrize("query", ["period=7d", "tz=UTC", "compare=previous"])
+def test_a_call_with_parameters_posts_nothing(
+    read_model: Path, server: Server, query: str
+) -> None:
+    """Who asks for another stretch looks at it, and sends no second e-mail of the day."""
+    with client_of(delivering(read_model, server)) as client:
+        assert client.get(f"/daily-analytics?{query}").status_code == 200
+        assert client.get("/daily-analytics?perid=7d").status_code == 422
+    assert not server.requests
