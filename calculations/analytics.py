@@ -48,8 +48,10 @@ def analytics(
     that it is computed once, since the optimizer does not find it by itself.
     """
     page_views, estimations = tables.page_views, tables.estimations
+    # Who comes back is told by estimations alone; only traffic needs the page views.
+    views = page_views if "traffic" in sections else page_views.clear()
     visits = activity(
-        period.of(page_views, "viewed_at"), period.of(estimations, "estimated_at")
+        period.of(views, "viewed_at"), period.of(estimations, "estimated_at")
     ).cache()
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
         "traffic": lambda: traffic(page_views, visits, period),

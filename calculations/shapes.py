@@ -62,7 +62,7 @@ def mean(column: str) -> pl.Expr:
     integer is an Int64 and any decimal a Decimal(38).
     """
     values = pl.col(column) * pl.lit(1, dtype=pl.Int64)
-    return ratio(values.sum().cast(pl.Float64), values.count())
+    return ratio(values.sum().cast(pl.Float64), pl.col(column).count())
 
 
 def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:

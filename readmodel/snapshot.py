@@ -68,6 +68,16 @@ class Snapshot:
         tables = self.manifest.tables.values() if self.manifest else ()
         return sum(stored.rows for stored in tables)
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all tables' files; what is missing has none."""
+        tables = TABLES if self.manifest is None else self.manifest.tables
+        return sum(_size(file) for table in tables for file in self.files(table))
+
+    def present(self) -> Mapping[str, bool]:
+        """Per file name of TABLES, in order: whether the table is there."""
+        return {folder(name): self.has(name) for name in TABLES}
+
     def files(self, table: str) -> list[str]:
         """The Parquet files of *table*, in the order of its key."""
         place = f"{self.path}/{folder(table)}"
@@ -122,17 +132,15 @@ def present(data_dir: Path) -> Mapping[str, bool]:
         snapshot = latest(data_dir)
     except (ReadModelMissing, OSError):
         return {folder(name): False for name in TABLES}
-    return {folder(name): snapshot.has(name) for name in TABLES}
+    return snapshot.present()
 
 
 def size_bytes(data_dir: Path) -> int:
     """Bytes of the current snapshot's tables; 0 where nothing is there. Never raises."""
     try:
-        snapshot = latest(data_dir)
+        return latest(data_dir).size_bytes
     except (ReadModelMissing, OSError):
         return 0
-    tables = TABLES if snapshot.manifest is None else snapshot.manifest.tables
-    return sum(_size(file) for table in tables for file in snapshot.files(table))
 
 
 def _size(file: str) -> int:

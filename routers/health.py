@@ -6,7 +6,9 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
+from config import Settings
 from readmodel import snapshot
+from readmodel.snapshot import Snapshot
 from routers.answers import ANY
 from routers.dependencies import CurrentSettings, Now
 from routers.parameters import NoParameters
@@ -69,13 +71,14 @@ class Health(BaseModel):
 )
 def get_health(settings: CurrentSettings, now: Now, response: Response) -> Health:
     """Public. 503 while a table is missing; degraded (200) when data is stale."""
-    files = dict(snapshot.present(settings.data_dir))
+    held = _held(settings)
+    files = dict(held.present() if held else snapshot.present(settings.data_dir))
     complete = all(files.values())
-    freshness = _freshness(settings, now) if complete else _unknown()
+    freshness = _freshness(held, settings, now) if held and complete else _unknown()
     if not complete:
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
-    size = snapshot.size_bytes(settings.data_dir) / MEGABYTE
+    size = held.size_bytes / MEGABYTE if held else 0
     present: Status = "ok" if complete else "unavailable"
     return Health(
         status=freshness.status,
@@ -87,16 +90,20 @@ def get_health(settings: CurrentSettings, now: Now, response: Response) -> Healt
     )
 
 
-def _freshness(settings: CurrentSettings, now: datetime) -> Freshness:
+def _held(settings: Settings) -> Snapshot | None:
+    """The snapshot, complete or not; read once, since /health is asked often."""
     try:
-        taken_at = snapshot.current(settings.data_dir).taken_at
-    except ReadModelMissing:  # it went away since the files were looked at
-        return _unknown()
-    age = now - taken_at
+        return snapshot.latest(settings.data_dir)
+    except (ReadModelMissing, OSError):
+        return None
+
+
+def _freshness(held: Snapshot, settings: Settings, now: datetime) -> Freshness:
+    age = now - held.taken_at
     late = age > timedelta(seconds=settings.sync_interval_seconds) * LATE_INTERVALS
     return Freshness(
         status="degraded" if late else "ok",
-        data_updated_at=taken_at,
+        data_updated_at=held.taken_at,
         age_seconds=round(age.total_seconds(), 1),
     )
 
