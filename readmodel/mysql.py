@@ -6,26 +6,22 @@ Nothing but SELECT rights is needed.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
-import mysql.connector
-from mysql.connector import errorcode
 from mysql.connector.connection import MySQLConnection
 
+from readmodel import mysql_sql as sql
+from readmodel.mysql_errors import explained
 from readmodel.mysql_types import Catalogued, column, identifier
-from readmodel.packed import END, SEPARATOR, Batch, Column, Truncated, is_whole
+from readmodel.packed import Batch, Column, Truncated, is_whole
 from readmodel.source import (
     EVERYTHING,
-    SECONDS_TO_1970,
     Axis,
     Block,
     Cut,
     Extent,
     PassingFault,
     Span,
-    Unreachable,
     unpacked,
 )
 from readmodel.tables import Table
@@ -36,6 +32,8 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 300
 
 ROWS_PER_QUERY = 40_000
+# Ids per row up to which an estimate of the rows is believed.
+DENSE = 4
 
 _SESSION = (
     "SET SESSION time_zone = '+00:00', sql_mode = '', group_concat_max_len = 1073741824"
@@ -64,7 +62,7 @@ class MysqlSource:
     @contextmanager
     def view(self) -> Iterator["MysqlView"]:
         """One consistent instant. Raises SourceError that says what to do."""
-        with _explained(self):
+        with explained(self):
             connection = self._connect()
         try:
             yield MysqlView(self, connection)
@@ -130,21 +128,26 @@ class MysqlView:
                 f"Table {table.name} is missing in {self._source.name}, "
                 "or this user may not SELECT from it"
             )
-        return [
-            _column(table, Catalogued(r[0], r[1], r[2], r[3] == "YES")) for r in found
-        ]
+        return [_column(table, _catalogued(row)) for row in found]
 
     def extent(self, table: Table) -> Extent | None:
         key, name = identifier(table.key), identifier(table.name)
         ((low, high),) = self._query(f"SELECT MIN({key}), MAX({key}) FROM {name}")
         if low is None:
             return None
-        estimate = self._query(
+        return Extent(int(low), int(high), self._rows(table, int(high) - int(low)))
+
+    def _rows(self, table: Table, spread: int) -> int:
+        """About how many rows there are; counted where the estimate looks stale."""
+        ((estimate,),) = self._query(
             "SELECT table_rows FROM information_schema.tables "
             "WHERE table_schema = %s AND table_name = %s",
             (self._source.database, table.name),
         )
-        return Extent(int(low), int(high), int(estimate[0][0] or 0))
+        if estimate is not None and spread < DENSE * int(estimate):
+            return int(estimate)
+        ((count,),) = self._query(f"SELECT COUNT(*) FROM {identifier(table.name)}")
+        return int(count)
 
     def blocks(
         self,
@@ -156,9 +159,9 @@ class MysqlView:
         # The second CRC is over the first one's digits: unlike CRC alone, it is not
         # linear, so values swapped between two rows cannot cancel out in the sum.
         found = self._query(
-            f"SELECT {_number(cut)} AS block, COUNT(*), "
-            f"SUM(CRC32(CRC32({_row(columns)}))) "
-            f"FROM {identifier(table.name)} WHERE {_spanned(cut, span)} GROUP BY block"
+            f"SELECT {sql.number(cut)} AS block, COUNT(*), "
+            f"SUM(CRC32(CRC32({sql.row(columns)}))) "
+            f"FROM {identifier(table.name)} WHERE {sql.spanned(cut, span)} GROUP BY block"
         )
         numbered = [Block(_signed(n, columns, cut), c, int(d)) for n, c, d in found]
         return sorted(numbered, key=lambda b: (b.number is not None, b.number or 0))
@@ -184,7 +187,7 @@ class MysqlView:
 
     def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
         """The rows of an answer as bytes, one at a time as they come."""
-        with _explained(self._source):
+        with explained(self._source):
             # Closed only when read to its end: otherwise closing it complains of what
             # is unread, in place of the error that ended the reading.
             cursor = self._connection.cursor(raw=True)
@@ -193,10 +196,19 @@ class MysqlView:
             cursor.close()
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with _explained(self._source), self._connection.cursor() as cursor:
+        with explained(self._source), self._connection.cursor() as cursor:
             cursor.execute(statement, tuple(values))
             rows: list[Any] = cursor.fetchall()
             return rows
+
+
+def _catalogued(row: Sequence[Any]) -> Catalogued:
+    # Some servers declare these columns as binary, so they arrive as bytes.
+    name, kind, charset, nullable = (
+        value.decode() if isinstance(value, bytes | bytearray) else value
+        for value in row
+    )
+    return Catalogued(name, kind, charset, nullable == "YES")
 
 
 def _column(table: Table, row: Catalogued) -> Column:
@@ -207,20 +219,6 @@ def _column(table: Table, row: Catalogued) -> Column:
             "which the read model cannot hold"
         )
     return made
-
-
-def _row(columns: Sequence[Column]) -> str:
-    """SQL for one packed row; separators stand in it as themselves, not escaped."""
-    fields = f",'{SEPARATOR}',".join(column.sql for column in columns)
-    return f"CONCAT({fields},'{END}')"
-
-
-def _number(cut: Cut) -> str:
-    key = identifier(cut.key)
-    if cut.axis is Axis.TIME:
-        return f"TO_SECONDS({key}) DIV {cut.width}"
-    # A shift rounds down; DIV would put -1 and 1 into the same block.
-    return f"{key} >> {cut.width.bit_length() - 1}"
 
 
 def _signed(number: int | None, columns: Sequence[Column], cut: Cut) -> int | None:
@@ -243,7 +241,7 @@ class _Fetch:
         self._table = table
         self._columns = columns
         self._cut = cut
-        self._row = _row(columns)
+        self._row = sql.row(columns)
 
     def together(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """In one text, or in more where one does not fit."""
@@ -258,9 +256,10 @@ class _Fetch:
         """In one scan, a text per block; texts are gathered to a batch."""
         wanted = {block.number: block for block in blocks}
         gathered, rows, missed = [], 0, []
-        statement = self._statement(blocks, _number(self._cut), grouped=True)
+        statement = self._statement(blocks, sql.number(self._cut), grouped=True)
         for group, count, text in self._view.stream(statement) if blocks else ():
-            block = wanted.pop(None if group is None else int(group))
+            number = None if group is None else int(group)
+            block = wanted.pop(number, Block(number, 0, 0))
             self._check(count, [block])
             if not is_whole(text):
                 missed.append(block)
@@ -303,7 +302,7 @@ class _Fetch:
     ) -> str:
         return (
             f"SELECT {group} AS part, COUNT(*), GROUP_CONCAT({self._row} SEPARATOR '') "
-            f"FROM {identifier(self._table.name)} WHERE {_within(self._cut, blocks)}"
+            f"FROM {identifier(self._table.name)} WHERE {sql.within(self._cut, blocks)}"
             + (" GROUP BY part" if grouped else "")
         )
 
@@ -319,57 +318,6 @@ class _Fetch:
         return unpacked(self._table, bytes(text or b""), self._columns, rows)
 
 
-def _within(cut: Cut, blocks: Sequence[Block]) -> str:
-    """SQL that is true for the rows of *blocks* and no others."""
-    key = identifier(cut.key)
-    block_of = f"TO_SECONDS({key})" if cut.axis is Axis.TIME else key
-    numbers = [block.number for block in blocks if block.number is not None]
-    ranges = [
-        f"{key} BETWEEN {_first(cut, low)} AND {_last(cut, high)}"
-        for low, high in _spans(numbers)
-    ]
-    inside = f"({' OR '.join(ranges)}) AND {block_of} IS NOT NULL" if ranges else ""
-    if len(numbers) == len(blocks):
-        return inside
-    nowhere = f"{block_of} IS NULL"
-    return f"({inside}) OR {nowhere}" if inside else nowhere
-
-
-def _spanned(cut: Cut, span: Span) -> str:
-    """SQL that is true for the rows of *span*."""
-    key = identifier(cut.key)
-    bounds = []
-    if span.first is not None:
-        bounds.append(f"{key} >= {_first(cut, span.first)}")
-    if span.last is not None:
-        bounds.append(f"{key} <= {_last(cut, span.last)}")
-    inside = " AND ".join(bounds) or "TRUE"
-    return inside if span.first is not None else f"({inside}) OR {key} IS NULL"
-
-
-def _first(cut: Cut, number: int) -> str:
-    if cut.axis is Axis.NUMBER:
-        return str(number * cut.width)
-    return f"'{_moment(number * cut.width)}'"
-
-
-def _last(cut: Cut, number: int) -> str:
-    if cut.axis is Axis.NUMBER:
-        return str((number + 1) * cut.width - 1)
-    return f"'{_moment((number + 1) * cut.width - 1)}.999999'"
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime(1970, 1, 1) + timedelta(seconds=seconds - SECONDS_TO_1970)
-
-
-def _spans(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each unbroken run of ascending *numbers*."""
-    for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
-        members = [number for _, number in run]
-        yield members[0], members[-1]
-
-
 def _runs(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
     """*blocks* in order, in runs of at most ROWS_PER_QUERY rows."""
     run: list[Block] = []
@@ -382,60 +330,3 @@ def _runs(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
         rows += block.rows
     if run:
         yield run
-
-
-@contextmanager
-def _explained(source: MysqlSource) -> Iterator[None]:
-    """Turn the driver's errors into one line that says what to do."""
-    try:
-        yield
-    except mysql.connector.Error as error:
-        raise _kind(error)(_explanation(source, error)) from error
-    except OSError as error:
-        raise PassingFault(f"The connection to {source.name} broke: {error}") from error
-
-
-def _kind(error: mysql.connector.Error) -> type[SourceError]:
-    if error.errno in _UNREACHABLE:
-        return Unreachable
-    return PassingFault if error.errno in _PASSING else SourceError
-
-
-_UNREACHABLE = {errorcode.CR_CONNECTION_ERROR, errorcode.CR_CONN_HOST_ERROR}
-# What another try may find gone: the server shutting down, a connection lost or killed, a lock, a table that was altered since the transaction began.
-_PASSING = {
-    -1,  # the driver's own: an answer that breaks off
-    errorcode.CR_SERVER_GONE_ERROR,
-    errorcode.CR_SERVER_LOST,
-    errorcode.CR_SERVER_LOST_EXTENDED,
-    errorcode.ER_CON_COUNT_ERROR,
-    errorcode.ER_SERVER_SHUTDOWN,
-    errorcode.ER_BAD_FIELD_ERROR,
-    errorcode.ER_NO_SUCH_TABLE,
-    errorcode.ER_LOCK_WAIT_TIMEOUT,
-    errorcode.ER_LOCK_DEADLOCK,
-    errorcode.ER_QUERY_INTERRUPTED,
-    errorcode.ER_TABLE_DEF_CHANGED,
-    errorcode.ER_QUERY_TIMEOUT,  # also the driver's number for a read that timed out
-    1927,  # MariaDB: the connection was killed
-}
-
-
-def _explanation(source: MysqlSource, error: mysql.connector.Error) -> str:
-    where = f"{source.host}:{source.port}"
-    match error.errno:
-        case errorcode.CR_CONN_HOST_ERROR | errorcode.CR_UNKNOWN_HOST:
-            return f"No database answers at {where}: check DB_HOST, DB_PORT and the network"
-        case errorcode.ER_ACCESS_DENIED_ERROR:
-            return (
-                f"{where} denied access to {source.user}: "
-                "check DB_USERNAME and DB_PASSWORD"
-            )
-        case errorcode.ER_BAD_DB_ERROR | errorcode.ER_DBACCESS_DENIED_ERROR:
-            return (
-                f"{where} has no database {source.database} for {source.user}: "
-                "check DB_NAME and the user's SELECT right"
-            )
-        case _:
-            reason = " ".join(str(error.msg or error).split())
-            return f"{source.name} failed: {reason}"

@@ -103,24 +103,29 @@ def _cut(group: Sequence[Block]) -> Iterator[Sequence[Block]]:
         yield group
         return
     piece: list[Block] = []
+    rows = 0
     for block in group:
-        if piece and _rows(piece) + block.rows > PART_ROWS:
+        if piece and rows + block.rows > PART_ROWS:
             yield piece
-            piece = []
+            piece, rows = [], 0
         piece.append(block)
+        rows += block.rows
     yield piece
 
 
 def _merged(groups: Sequence[Sequence[Block]]) -> list[Sequence[Block]]:
     """Join neighbours as far as the sizes allow; joined again, nothing changes."""
-    done: list[Sequence[Block]] = []
+    done: list[tuple[int, list[Block]]] = []
     behind = sum(map(_rows, groups))
     for group in groups:
-        behind -= _rows(group)
-        while done and _may_join(_rows(done[-1]) + _rows(group), behind):
-            group = [*done.pop(), *group]
-        done.append(group)
-    return done
+        rows, blocks = _rows(group), list(group)
+        behind -= rows
+        while done and _may_join(done[-1][0] + rows, behind):
+            rows_before, joined = done.pop()
+            joined += blocks
+            rows, blocks = rows + rows_before, joined
+        done.append((rows, blocks))
+    return [blocks for _, blocks in done]
 
 
 def _may_join(rows: int, behind: int) -> bool:

@@ -127,7 +127,8 @@ class SqliteView:
             if rows >= ROWS_PER_BATCH:
                 yield unpacked(table, b"".join(texts), columns, rows)
                 texts, rows = [], 0
-        yield unpacked(table, b"".join(texts), columns, rows)
+        if rows:
+            yield unpacked(table, b"".join(texts), columns, rows)
 
     def _texts(
         self,

@@ -38,6 +38,7 @@ NOTE = "fpp-analytics"
 
 _STAGED = ".staged-"
 _NEW_LINK = ".link-"
+_HALF_WRITTEN = ".*.part"  # the run log, see `record`
 _CHUNK_BYTES = 1 << 20
 
 
@@ -205,8 +206,9 @@ def _link_tables(data_dir: Path, tables: Mapping[str, Stored]) -> None:
 
 def _clear_leftovers(data_dir: Path) -> None:
     """Remove what a killed run built but did not publish."""
-    for link in data_dir.glob(f"{_NEW_LINK}*"):
-        link.unlink()
+    for pattern in (f"{_NEW_LINK}*", _HALF_WRITTEN):
+        for path in data_dir.glob(pattern):
+            path.unlink()
     snapshots = data_dir / SNAPSHOTS
     for staged in snapshots.glob(f"{_STAGED}*"):
         shutil.rmtree(staged)

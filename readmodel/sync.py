@@ -36,7 +36,7 @@ from readmodel.source import (
 )
 from readmodel.stage import Stage, writing
 from readmodel.tables import Table
-from readmodel.work import Job, TableReport, Work
+from readmodel.work import Job, Progress, TableReport, Work
 from util.errors import ReadModelMissing, SourceError
 
 __all__ = ["Options", "Report", "TableReport", "job_of", "sync"]
@@ -73,7 +73,7 @@ class Options:
     `full` fetches every row anew. `only` names the tables to sync; the others stay as
     they are. Comparing cold parts of large tables may take `digest_seconds` a run.
     Passing faults are tried again, as long as a try begins within `patience`;
-    `heard` is told of each.
+    `heard` is told of each, and `progress` of the rows as they come.
     """
 
     full: bool = False
@@ -81,6 +81,7 @@ class Options:
     digest_seconds: float = 30.0
     patience: timedelta = timedelta(minutes=8)
     heard: Callable[[str], None] = field(default=lambda _: None)
+    progress: Progress = field(default=lambda *_: None)
 
 
 def sync(

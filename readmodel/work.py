@@ -1,7 +1,7 @@
 """Bringing one table up to the instant of a view: compare, decide, fetch, write."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,6 +17,9 @@ from readmodel.rotation import Budget
 from readmodel.source import Axis, Block, Cut, View
 from readmodel.stage import Stage
 from readmodel.tables import Table
+
+type Progress = Callable[[str, int, int], object]
+"""Is told of a table how many rows were fetched, of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,11 @@ class Work:
         job: Job,
         held: Inventory,
         budget: Budget | None = None,
+        progress: Progress = lambda *_: None,
     ) -> None:
         """With a *budget* cold parts are compared only as far as it reaches."""
+        self._progress = progress
+        self._wanted = 0
         self._began = time.monotonic()
         self._view = view
         self._stage = stage
@@ -81,6 +87,8 @@ class Work:
     def run(self) -> Stored:
         """The table as the next snapshot holds it, staged."""
         steps, now = self._decide()
+        writes = [step for step in steps if isinstance(step, Write)]
+        self._wanted = sum(block.rows for step in writes for block in step.fetch)
         self._changes += Changes(removed=self._rows_of_gone_blocks(now))
         for step in steps:
             match step:
@@ -156,11 +164,10 @@ class Work:
         fetched = pl.concat([empty, *self._new_rows(step.fetch)])
         replaced = pl.concat([empty, *self._old_rows(self._replaced(step.fetch))])
         self._changes += between(replaced, fetched)
-        frame = pl.concat([*self._old_rows(step.old), fetched])
         cut = self._job.cut
         part = self._stage.write(
             self._job.table.name,
-            frame.sort(cut.key, maintain_order=True),
+            _in_order(pl.concat([*self._old_rows(step.old), fetched]), cut.key),
             inventory.note(cut, step.blocks),
         )
         part = replace(part, checked_at=self._checked_at(step.old))
@@ -203,7 +210,8 @@ class Work:
         for batch in self._view.rows(job.table, job.columns, job.cut, blocks):
             self._fetched += batch.frame.height
             self._zero_dates += batch.zero_dates
-            yield batch.frame
+            self._progress(job.table.name, self._fetched, self._wanted)
+            yield _in_order(batch.frame, job.cut.key)
 
     def report(self) -> TableReport:
         return TableReport(
@@ -218,3 +226,10 @@ class Work:
             changes=self._changes,
             checked_at=min(part.checked_at for part in self._parts),
         )
+
+
+def _in_order(frame: pl.DataFrame, key: str) -> pl.DataFrame:
+    """*frame* sorted by *key*; as it is, without a copy, where it is sorted already."""
+    if frame.get_column(key).is_sorted():
+        return frame
+    return frame.sort(key, maintain_order=True)

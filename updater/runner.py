@@ -1,5 +1,6 @@
 """A sync and everything around it: logged, recorded, measured, and told to monitors."""
 
+import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -34,6 +35,9 @@ MAX_RUNTIME: Final = timedelta(hours=1)
 PATIENCE: Final = 0.8
 """A run tries again only within this share of the interval, so that runs never meet."""
 
+SAID_EVERY_SECONDS: Final = 5
+"""How often a long fetch says how far it is."""
+
 _log = get_log("updater")
 
 
@@ -65,6 +69,7 @@ class Runner:
             only=only,
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds) * PATIENCE,
+            progress=_Progress(),
             heard=lambda fault: _log.warning(fault, extra={"action": "sync"}),
         )
         self._settings = settings
@@ -172,6 +177,21 @@ class Runner:
 
     def _seconds_since(self, began: datetime) -> float:
         return (self._now() - began).total_seconds()
+
+
+class _Progress:
+    """Says now and then how far a long fetch has come."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, table: str, fetched: int, wanted: int) -> None:
+        if fetched == wanted or time.monotonic() - self._said < SAID_EVERY_SECONDS:
+            return
+        self._said = time.monotonic()
+        share = f"{fetched / wanted:.0%} of {wanted:,} rows fetched"
+        facts = {"table": table, "rows_fetched": fetched, "rows_to_fetch": wanted}
+        _log.info("%s: %s", table, share, extra={"action": "sync", **facts})
 
 
 def _tell_table(table: TableReport) -> None:

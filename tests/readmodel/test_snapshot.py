@@ -339,10 +339,11 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
         (place / "fpp_votes.parquet").mkdir(parents=True)
         (place / "fpp_votes.parquet" / "part-00000.parquet").write_bytes(b"PAR1")
     (tmp_path / ".link-current").symlink_to("snapshots/x")
+    (tmp_path / ".sync_runs.parquet.part").write_bytes(b"PAR1")
     with writing(tmp_path):
         pass
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == [before.id]
-    assert not (tmp_path / ".link-current").is_symlink()
+    assert not list(tmp_path.glob(".*"))
     assert current(tmp_path) == before
 
 

@@ -369,3 +369,16 @@ def test_a_lasting_fault_is_not_tried_again(mirror: Mirror) -> None:
     with pytest.raises(PassingFault, match="fault 0"):
         mirror.sync(patience=timedelta(seconds=0.1))
     assert len(mirror.source.faults) == 2
+
+
+def test_progress_counts_up_to_what_is_fetched(mirror: Mirror) -> None:
+    """Of the rows that differ, not of all."""
+    told: list[tuple[str, int, int]] = []
+    mirror.run("UPDATE things SET n = 50 WHERE id = 5")
+    mirror.sync(progress=lambda *each: told.append(each))
+    assert told == [("things", 16_384, 16_384)]
+    told.clear()
+    mirror.sync(full=True, progress=lambda *each: told.append(each))
+    assert [wanted for _, _, wanted in told] == [100_000] * len(told)
+    assert told[-1] == ("things", 100_000, 100_000)
+    assert len(told) > 1
