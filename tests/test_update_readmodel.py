@@ -78,6 +78,13 @@ def wait_for(process: "subprocess.Popen[str]", words: str) -> None:
     raise AssertionError(f"the updater ended without saying {words!r}")
 
 
+def wait_until_staged(process: "subprocess.Popen[str]", data_dir: Path) -> None:
+    """Wait until the updater has begun to build a snapshot."""
+    while not list(data_dir.glob("snapshots/.staged-*")):
+        assert process.poll() is None, "the updater ended by itself"
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def lite(tmp_path: Path) -> dict[str, str]:
     """Settings that name a small SQLite source and an empty DATA_DIR."""
@@ -195,7 +202,7 @@ def test_a_stopped_sync_leaves_nothing_behind(
     with database.connect() as locker, locker.cursor() as cursor:
         cursor.execute("LOCK TABLES fpp_votes WRITE")
         with running(settings) as process:
-            wait_for(process, "fpp_users")
+            wait_until_staged(process, tmp_path / "data")
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
             wait_for(process, "Stopped by SIGTERM")
@@ -217,7 +224,7 @@ def test_a_killed_sync_is_cleared_by_the_next(
     with database.connect() as locker, locker.cursor() as cursor:
         cursor.execute("LOCK TABLES fpp_votes WRITE")
         with running(settings) as process:
-            wait_for(process, "fpp_users")
+            wait_until_staged(process, tmp_path / "data")
             process.kill()
             process.wait()
     assert [path.name[:8] for path in snapshots.iterdir()] == [".staged-"]
@@ -238,7 +245,7 @@ def test_a_second_updater_says_so_and_leaves(
     with database.connect() as locker, locker.cursor() as cursor:
         cursor.execute("LOCK TABLES fpp_votes WRITE")
         with running(settings) as process:
-            wait_for(process, "fpp_users")
+            wait_until_staged(process, tmp_path / "data")
             second = update(settings)
             assert second.returncode == 1
             assert "Another updater is at work" in second.stderr
