@@ -137,14 +137,20 @@ class SqliteView:
         cut: Cut,
         blocks: Sequence[Block],
     ) -> Iterator[tuple[Block, bytes]]:
+        # One scan for all: the key has no index that its block could use.
+        number = _number(cut)
+        wanted = {block.number: block for block in blocks}
+        known = ",".join(str(block) for block in wanted if block is not None)
         statement = (
-            f"SELECT CAST(GROUP_CONCAT({_row(columns)}, '') AS BLOB) "
-            f"FROM {_identifier(table.name)} WHERE {_number(cut)} IS ?"
+            f"SELECT {number} AS block, "
+            f"CAST(GROUP_CONCAT({_row(columns)}, '') AS BLOB) "
+            f"FROM {_identifier(table.name)} "
+            f"WHERE {number} IN ({known}){' OR block IS NULL' if None in wanted else ''} "
+            "GROUP BY block ORDER BY block"
         )
         with _explained(self._name):
-            for block in blocks:
-                answer = self._connection.execute(statement, (block.number,))
-                yield block, answer.fetchone()[0]
+            for found, text in self._connection.execute(statement):
+                yield wanted[found], text
 
     def _query(self, statement: str) -> list[tuple[Any, ...]]:
         with _explained(self._name):
