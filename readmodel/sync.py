@@ -155,9 +155,8 @@ class _Run:
             jobs = [self._job(view, table) for table in self._tables]
             done = self._carry(stage)
             for job in jobs:
-                work = Work(
-                    view, stage, job, self._at_hand(job, stage.id, size), budget
-                )
+                held = self._at_hand(job, stage.id, size)
+                work = Work(view, stage, job, held, budget, self._options.progress)
                 done[job.table.name] = work.run()
                 reports.append(work.report())
                 told(reports[-1])
