@@ -152,7 +152,7 @@ async function load() {
   if (state.running !== running) return;
   byId("view").removeAttribute("aria-busy");
   state.running = null;
-  if (session.token()) state.timer = setTimeout(tick, next);
+  if (session.token() && next !== null) state.timer = setTimeout(tick, next);
 }
 
 /** A page that nobody sees asks nothing; it asks when it is seen again. */
@@ -211,7 +211,7 @@ async function askRoom(id) {
 
 /* What may go wrong. */
 
-/** Do it; show what went wrong, if anything did. Milliseconds until the next try. */
+/** Do it; show what went wrong, if anything did. Milliseconds until the next try, if any. */
 async function guarded(work) {
   try {
     await work();
@@ -226,6 +226,7 @@ async function guarded(work) {
 
 function recovered() {
   state.failures = 0;
+  byId("view").classList.remove("blank");
   freshness.setReachable(true);
   banner(null);
 }
@@ -237,17 +238,24 @@ function failed(error) {
   }
   if (error.kind === "invalid") {
     recovered();
+    blank();
     controls.setProblem(error.message);
-    return REFRESH_MS;
+    return null;  // To ask the same again would be no use.
   }
   // Something may have changed meanwhile that the statistics' tag does not tell.
   state.asideAt = 0;
   state.failures += 1;
   const grown = Math.min(REFRESH_MS, FIRST_RETRY_MS * 2 ** (state.failures - 1));
   const wait = error.retryAfter ? error.retryAfter * 1000 : grown;
+  blank();
   freshness.setReachable(error.kind === "unavailable");
   banner(`${problem(error)} The next try is in ${format.stretch(wait)}.`, error.kind === "unavailable" ? "info" : "error");
   return wait;
+}
+
+/** Nothing is on its way, so nothing moves as if it were. */
+function blank() {
+  byId("view").classList.toggle("blank", state.answer === null);
 }
 
 function problem(error) {

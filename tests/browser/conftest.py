@@ -62,13 +62,19 @@ def server(world: World) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture
-def own_server(world: World) -> Iterator[Server]:
-    """An API to stop and start."""
+@pytest.fixture(scope="package")
+def restless_server(world: World) -> Iterator[Server]:
+    """One that some tests stop and start."""
     server = Server(world.data_dir)
-    server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def own_server(restless_server: Server) -> Server:
+    """An API to stop and start, up and with its usual settings."""
+    restless_server.ensure()
+    return restless_server
 
 
 @pytest.fixture

@@ -1,14 +1,34 @@
 """What is looked at: range, options, zoom, order; and the address that holds it."""
 
 import re
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Visitor, settled
+from tests.browser.conftest import Visitor, settled, visiting
 from tests.browser.world import Server
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    """One for all of these tests: signing in is tested elsewhere."""
+    with visiting(browser) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def signed_in(visitor: Visitor, server: Server) -> Page:
+    return visitor.signs_in(visitor.comes(), server)
+
+
+@pytest.fixture
+def page(signed_in: Page, server: Server) -> Page:
+    """The dashboard as it begins, with all numbers."""
+    signed_in.goto(server.page)
+    return settled(signed_in)
 
 
 def views(page: Page) -> str:
@@ -73,6 +93,9 @@ def test_what_the_api_refuses_is_told(visitor: Visitor, server: Server) -> None:
     page.get_by_label("Access token").fill("correct-horse-battery-staple")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#range-problem")).to_contain_text("2024-06-03")
+    assert (
+        page.evaluate("document.getAnimations().length") == 0
+    )  # nothing is waited for
     visitor.expects_complaint("422")
 
 

@@ -81,6 +81,7 @@ class Server:
         self._data_dir = data_dir
         self._port = closed_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._settings: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{self._port}"
 
     @property
@@ -90,6 +91,7 @@ class Server:
 
     def start(self, **settings: str) -> None:
         """With *settings* besides the least there is; returns once it answers."""
+        self._settings = settings
         needed = {"DATA_DIR": str(self._data_dir), "ANALYTICS_SECRET_TOKEN": TOKEN}
         command = ["-m", "uvicorn", "main:app", "--port", str(self._port)]
         self._process = subprocess.Popen(
@@ -100,6 +102,12 @@ class Server:
             stderr=subprocess.DEVNULL,
         )
         self._await()
+
+    def ensure(self) -> None:
+        """Start it, unless it is up without settings of its own."""
+        if self._process is None or self._settings:
+            self.stop()
+            self.start()
 
     def _await(self) -> None:
         deadline = time.monotonic() + START_SECONDS
