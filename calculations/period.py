@@ -79,15 +79,20 @@ class Period:
         """The last day that a series can list: never later than today."""
         return min(self.asked.last, self.today) if self.asked else self.today
 
+    @property
+    def share(self) -> float:
+        """How much of all days until today is asked for, from 0 to 1."""
+        if self.asked is None:
+            return 1
+        asked = (self.last - self.first + ONE_DAY).days
+        there = (self.today - self.start + ONE_DAY).days
+        return min(max(asked, 0) / max(there, 1), 1)
+
     def before(self) -> "Period":
         """The same question of the stretch just before. Raises ValueError without one."""
         if self.asked is None:
             raise ValueError("nothing lies before everything")
         return replace(self, asked=self.asked.before)
-
-    def with_history(self) -> "Period":
-        """The same question of all days since *start* until the stretch ends."""
-        return replace(self, asked=Stretch(min(self.start, self.first), self.last))
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:

@@ -85,59 +85,57 @@ def days_of(estimations: pl.LazyFrame, who: pl.Expr, period: Period) -> pl.LazyF
     )
 
 
-def of_those_in_range(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """All estimations until a range ends of users or rooms that are seen in it.
-
-    Columns: ``user`` (a hash of the name, UInt64), ``room``, ``estimated_at``, and
-    whether the row is ``of_user`` or ``of_room``. A semi join would find the same, but
-    looking up hashes is several times faster, and names need not be kept. A name of
-    a range with 25,000 users falls together with one of a million once in 10⁹ ranges.
-    """
-    begins, ends = period.bounds
-    user, room, at = pl.col("user"), pl.col("room"), pl.col("estimated_at")
-    name, within = pl.col("user_id"), at.is_between(begins, ends, closed="left")
-    if period.last < period.today:  # else a filter would only copy nearly all rows
-        estimations = estimations.filter(at < ends)
-    return (
-        estimations.select(
-            at, room="room_id", user=pl.when(name.is_not_null()).then(name.hash())
-        )
-        .with_columns(
-            of_user=user.is_in(user.filter(within).implode()),
-            of_room=room.is_in(room.filter(within).implode()),
-        )
-        .filter(pl.col("of_user") | pl.col("of_room"))
-        .cache()
-    )
-
-
 def days_with_history(
     estimations: pl.LazyFrame, period: Period
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """`days_of` users and of rooms in a range, with ``returns``.
 
-    That is whether they had been seen on a listed day before; the first two days of
-    each say it, since no more is asked of them.
+    That is whether they had been seen on a listed day before; it travels in ``who``.
     """
-    first = period.first
-    who, date, everything = pl.col("who"), pl.col("date"), period.with_history()
-    theirs = of_those_in_range(estimations, period)
-
-    def was_before(rows: int) -> pl.Expr:
-        return (who == who.shift(rows)) & (date.shift(rows) < first)
+    rows = with_history(estimations, period)
+    who = pl.col("who")
 
     def in_range(key: str, identity: pl.Expr) -> pl.LazyFrame:
-        # As a LazyFrame's filter, it would reach below the cache and divide it.
-        of_key = pl.col(key, "estimated_at").filter(f"of_{key}")
-        return (
-            days_of(theirs.select(of_key), identity * IDENTITY_STEP, everything)
-            .with_columns(returns=(was_before(1) | was_before(2)).fill_null(False))
-            .filter(date >= first)
+        marked = identity * 2 + pl.col(f"{key}_returns").cast(pl.Int64)
+        return days_of(rows, marked * IDENTITY_STEP, period).with_columns(
+            returns=who // IDENTITY_STEP % 2 == 1
         )
 
     return (
         in_range("user", (pl.col("user") // 2).cast(pl.Int128)),
         in_range("room", pl.col("room").cast(pl.Int64)),
+    )
+
+
+def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
+    """The estimations of a range, and who in them had been seen on a listed day before.
+
+    Columns: ``user`` (a hash of the name, UInt64), ``room``, ``estimated_at``, and
+    ``user_returns`` and ``room_returns``. A join would find the same, but looking up
+    hashes is several times faster, and names need not be kept. A name of a range with
+    25,000 users falls together with one of a million once in 10⁹ ranges.
+    """
+    begins, ends = period.bounds
+    name, at = pl.col("user_id"), pl.col("estimated_at")
+    within = at.is_between(begins, ends, closed="left")
+    before = (at >= period.opens) & (at < begins) & period.is_listed("date")
+    if period.last < period.today:  # else a filter would only copy nearly all rows
+        estimations = estimations.filter(at < ends)
+
+    def among(key: str, those: pl.Expr) -> pl.Expr:
+        return pl.col(key).is_in(pl.col(key).filter(those).implode())
+
+    return (
+        estimations.select(
+            at, room="room_id", user=pl.when(name.is_not_null()).then(name.hash())
+        )
+        .filter(among("user", within) | among("room", within))
+        .with_columns(date=period.day_of("estimated_at"))
+        .with_columns(
+            user_returns=among("user", before), room_returns=among("room", before)
+        )
+        .filter(within)
+        .cache()
     )
 
 

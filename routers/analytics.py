@@ -93,7 +93,7 @@ async def get_analytics(
 
     def compute() -> bytes:
         given, wanted = tables(snapshot), asked.wanted
-        engine = engine_for(snapshot.rows)
+        engine = engine_for(snapshot.rows, period.share)
         plan = analytics(given, period, wanted)
         more: dict[str, Any] = {}
         if asked.given:

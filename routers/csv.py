@@ -92,7 +92,7 @@ async def get_breakdown_csv(
 
     def compute() -> Iterator[bytes]:
         plan = breakdown(tables(snapshot), dimension, period)
-        return chunks(rows(plan, engine_for(snapshot.rows)))
+        return chunks(rows(plan, engine_for(snapshot.rows, period.share)))
 
     return await conditional.csv_by_day(period, _name(dimension, period), compute)
 
@@ -106,7 +106,7 @@ async def _series(
 ) -> Response:
     def compute() -> Iterator[bytes]:
         plan = analytics(tables(snapshot), period, [name])
-        found = answer(Analytics, plan, engine_for(snapshot.rows))
+        found = answer(Analytics, plan, engine_for(snapshot.rows, period.share))
         listed = [dict(each) for each in getattr(found, name)]
         columns = list(row.model_fields)
         return chunks(pl.DataFrame(listed, columns, infer_schema_length=None))

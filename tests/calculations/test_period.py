@@ -1,5 +1,6 @@
 """The period: which instants a stretch holds, and which days series list."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -74,6 +75,24 @@ def test_the_stretch_before_is_as_long_and_ends_the_day_before(
     """Also where that is earlier than START_DATE."""
     found = asked(*stretch).before()
     assert found.asked == tuple(map(date.fromisoformat, before))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "share"),
+    [
+        ("2024-06-03", "2024-06-09", 0.7),
+        ("2024-06-12", "2024-06-12", 0.1),
+        ("2024-06-11", "2024-06-30", 0.2),
+        ("2024-06-20", "2024-06-30", 0),
+    ],
+)
+def test_the_share_of_all_days_tells_how_much_there_is_to_read(
+    first: str, last: str, share: float
+) -> None:
+    """Ten days after START_DATE began; what is not there yet is not read."""
+    period = replace(asked(first, last), now=at("2024-06-12 12:00"))
+    assert period.share == share
+    assert replace(period, asked=None).share == 1
 
 
 def test_nothing_lies_before_everything() -> None:

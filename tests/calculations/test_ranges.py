@@ -23,7 +23,7 @@ ENGINES = [pl.InMemoryEngine(), pl.StreamingEngine()]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(asked=stretches_asked, sections=st.sets(st.sampled_from(SECTIONS), min_size=1))
 def test_a_stretch_and_the_one_before_equal_the_definitions(
     engine: pl.Engine, asked: Asked, sections: set[str]
@@ -53,7 +53,7 @@ def _told(analytics: Analytics) -> object:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(asked=questions_without_a_stretch)
 def test_everything_in_intervals_equals_the_definitions(
     engine: pl.Engine, asked: Asked
@@ -63,7 +63,7 @@ def test_everything_in_intervals_equals_the_definitions(
     assert got.model_dump() == asked.oracle(None).answer()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(asked=stretches_asked, room=st.sampled_from([1, 2, 99]))
 def test_rooms_and_sums_of_a_stretch_equal_the_definitions(
     asked: Asked, room: int
@@ -93,7 +93,7 @@ def test_rooms_and_sums_of_a_stretch_equal_the_definitions(
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(asked=questions_without_a_stretch)
 def test_the_last_24_hours_and_those_before_equal_the_definitions(asked: Asked) -> None:
     """Compared without a range."""
