@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
-from bench import answers, growth, machine, promises, report, serving, sync
+from bench import answers, growth, machine, promises, ranges, report, serving, sync
 from bench.errors import BenchError
 from util.errors import FppError
 
@@ -86,6 +86,15 @@ def _answers(scale: float, _: bool) -> Iterator[str]:
     yield promises.table(kept)
 
 
+def _ranges(scale: float, _: bool) -> Iterator[str]:
+    measured = []
+    for one in _scales(scale):
+        measured.append(ranges.measure(one))
+        yield from ranges.tables(measured[-1])
+    if kept := [promise for one in measured for promise in ranges.kept(one)]:
+        yield promises.table(kept)
+
+
 def _serving(scale: float, _: bool) -> Iterator[str]:
     measured = []
     for one in _scales(scale):
@@ -113,6 +122,7 @@ type Part = Callable[[float, bool], Iterator[str]]
 
 PARTS: Mapping[str, Part] = {
     "answers": _answers,
+    "ranges": _ranges,
     "serving": _serving,
     "growth": _growth,
     "sync": _sync,

@@ -7,6 +7,7 @@ import polars as pl
 from bench.questions import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
 from calculations.analytics import Tables, analytics, engine_for
 from calculations.daily import daily
+from calculations.period import Period
 from calculations.room_stats import room_stats
 from readmodel import snapshot
 
@@ -15,7 +16,7 @@ class Ours:
     """The plans of `calculations`, collected as the API collects them.
 
     With *engine* they are collected by that one instead of the API's choice, with
-    *scan* they read what it opens.
+    *scan* they read what it opens, with *period* they are about other days.
     """
 
     def __init__(
@@ -23,12 +24,14 @@ class Ours:
         asked: Asked,
         engine: pl.Engine | None = None,
         scan: Callable[[str], pl.LazyFrame] | None = None,
+        period: Period = PERIOD,
     ) -> None:
         current = snapshot.current(asked.data_dir)
         self._scan = scan or current.scan
         self._room_id = asked.room_id
         self._engine = engine
-        self._choice = engine_for(current.rows)
+        self._period = period
+        self._choice = engine_for(current.rows, period.share)
 
     def ask(self, question: str) -> Row:
         plan = self._plan(question, self._tables())
@@ -44,13 +47,13 @@ class Ours:
     def _plan(self, question: str, tables: Tables) -> pl.LazyFrame:
         match question:
             case "room_stats":
-                return room_stats(tables.votes, self._room_id, PERIOD)
+                return room_stats(tables.votes, self._room_id, self._period)
             case "daily":
-                return daily(tables.votes, tables.page_views, PERIOD)
+                return daily(tables.votes, tables.page_views, self._period)
             case _ if question == ALL:
-                return analytics(tables, PERIOD)
+                return analytics(tables, self._period)
             case _:
-                return analytics(tables, PERIOD, {question})
+                return analytics(tables, self._period, {question})
 
     def _tables(self) -> Tables:
         """Scans like a request's: made for it, and opened by it."""

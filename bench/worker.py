@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -24,7 +26,8 @@ from bench.decode import Decode
 from bench.machine import THREADS, environment, peak_bytes
 from bench.ours import Ours
 from bench.plain import Plain
-from bench.questions import SHAPES, Asked, Engine, told
+from bench.questions import PERIOD, SHAPES, Asked, Engine, told
+from calculations.period import Period, Stretch
 
 FEWEST_RUNS = 3
 MOST_RUNS = 25
@@ -36,6 +39,23 @@ def _duck(asked: Asked) -> Engine:
     return Duck(asked, THREADS)
 
 
+def _ending(day: date, days: int) -> Period:
+    first = day - timedelta(days=days - 1)
+    return replace(PERIOD, asked=Stretch(first, day))
+
+
+STRETCHES: Final = {
+    "last 7 days": _ending(PERIOD.today, 7),
+    "last 30 days": _ending(PERIOD.today, 30),
+    "7 days a year ago": _ending(PERIOD.today - timedelta(days=365), 7),
+}
+"""Days that ours is also asked for, by name."""
+
+
+def _about(period: Period) -> Callable[[Asked], Engine]:
+    return lambda asked: Ours(asked, period=period)
+
+
 ENGINES: Final[dict[str, Callable[[Asked], Engine]]] = {
     "ours": Ours,
     "in-memory": lambda asked: Ours(asked, pl.InMemoryEngine()),
@@ -43,6 +63,7 @@ ENGINES: Final[dict[str, Callable[[Asked], Engine]]] = {
     "DuckDB": _duck,
     "plain Polars": Plain,
     "decode": Decode,
+    **{name: _about(period) for name, period in STRETCHES.items()},
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as program
-from bench import answers, serving, worker
+from bench import answers, ranges, serving, worker
 from bench.clients import Latencies, Load, run
 from bench.errors import BenchError
 from bench.questions import Asked
@@ -21,6 +21,19 @@ def test_engines_are_asked_in_processes_of_their_own(small: Asked) -> None:
     assert timing.runs == worker.FEWEST_RUNS
     assert 0 < timing.best < 10
     assert timing.peak_bytes > 10 * 2**20
+
+
+def test_a_range_is_asked_for_as_the_rest_is(small: Asked) -> None:
+    """In a process of its own; at scale 100 it must cost a tenth of the whole."""
+    timings = {
+        name: worker.timing(name, small, "daily", seconds=0)
+        for name in ("ours", *worker.STRETCHES)
+    }
+    large = ranges.Ranges(100, timings)
+    assert len(list(ranges.tables(large))) == 2
+    (promise,) = ranges.kept(large)
+    assert promise.bound == "at most 0.1"
+    assert not list(ranges.kept(ranges.Ranges(1, timings)))
 
 
 def test_a_different_answer_fails_the_run(
