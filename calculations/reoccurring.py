@@ -127,10 +127,13 @@ def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
 
     return (
         estimations.select(
-            at, room="room_id", user=pl.when(name.is_not_null()).then(name.hash())
+            at, room="room_id", user=name.hash(), named=name.is_not_null()
         )
-        .filter(among("user", within) | among("room", within))
-        .with_columns(date=period.day_of("estimated_at"))
+        .filter(among("user", within & pl.col("named")) | among("room", within))
+        .with_columns(
+            date=period.day_of("estimated_at"),
+            user=pl.when("named").then("user"),  # a missing name has a hash, too
+        )
         .with_columns(
             user_returns=among("user", before), room_returns=among("room", before)
         )
