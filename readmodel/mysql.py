@@ -59,6 +59,10 @@ class MysqlSource:
     def name(self) -> str:
         return f"{self.database} on {self.host}:{self.port}"
 
+    @property
+    def connect_seconds(self) -> int:
+        return min(CONNECT_SECONDS, self.read_seconds)
+
     @contextmanager
     def view(self) -> Iterator["MysqlView"]:
         """One consistent instant. Raises SourceError that says what to do."""
@@ -102,7 +106,7 @@ class MysqlSource:
             "autocommit": True,
             "charset": "utf8mb4",
             "collation": "utf8mb4_bin",
-            "connection_timeout": CONNECT_SECONDS,
+            "connection_timeout": self.connect_seconds,
             "read_timeout": self.read_seconds,
             "write_timeout": self.read_seconds,
             **self._encryption(),

@@ -6,6 +6,11 @@ from typing import Protocol
 
 import mysql.connector
 from mysql.connector import errorcode
+from mysql.connector.errors import (
+    ConnectionTimeoutError,
+    ReadTimeoutError,
+    WriteTimeoutError,
+)
 
 from readmodel.source import PassingFault, Unreachable
 from util.errors import SourceError
@@ -28,6 +33,12 @@ class Server(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def connect_seconds(self) -> int: ...
+
+    @property
+    def read_seconds(self) -> int: ...
 
 
 @contextmanager
@@ -67,12 +78,23 @@ _PASSING = {
     1927,  # MariaDB: the connection was killed
 }
 
+_SILENCE = "check whether the server is frozen or overloaded, and the network"
+
 
 def _explanation(source: Server, error: mysql.connector.Error) -> str:
     where = f"{source.host}:{source.port}"
     match error.errno:
         case errorcode.CR_CONN_HOST_ERROR | errorcode.CR_UNKNOWN_HOST:
             return f"No database answers at {where}: check DB_HOST, DB_PORT and the network"
+        case errorcode.ER_QUERY_TIMEOUT if isinstance(error, ConnectionTimeoutError):
+            return (
+                f"{where} took the connection, but said nothing for "
+                f"{source.connect_seconds} s: {_SILENCE}"
+            )
+        case errorcode.ER_QUERY_TIMEOUT if isinstance(
+            error, ReadTimeoutError | WriteTimeoutError
+        ):
+            return f"{source.name} has not answered for {source.read_seconds} s: {_SILENCE}"
         case errorcode.ER_ACCESS_DENIED_ERROR:
             return (
                 f"{where} denied access to {source.user}: "

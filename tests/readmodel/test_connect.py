@@ -38,6 +38,7 @@ def test_a_frozen_server_is_given_up_within_the_interval(interval: str) -> None:
     source = source_of(load(PARTS | {"SYNC_INTERVAL_SECONDS": interval}))
     assert isinstance(source, MysqlSource)
     assert source.read_seconds == min(300, int(interval) // 2)
+    assert source.connect_seconds == min(10, int(interval) // 2)
 
 
 def test_further_tables_are_mirrored_beside_the_statistics_own() -> None:
