@@ -28,7 +28,7 @@ check: ## Check format, lint and types only
 	@$(PYTHON) -m mypy --no-error-summary .
 
 bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample
-	$(SETUP)
+	$(SETUP) --group bench-sync
 	@exec $(PYTHON) -m bench
 
 setup: ## Only set up: uv, Python and the packages

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import polars as pl
 import psutil
+from mysql.connector import HAVE_CEXT
 
 from bench import promises
 from bench.data import NOW, PROJECT
+from bench.errors import BenchError
 from bench.machine import environment
 from bench.promises import Promise, at_most
-from bench.report import markdown
+from bench.report import markdown, progress
 from bench.sync_worker import Cost
 from demo.sample import sample
 from tests import schema
@@ -31,11 +33,15 @@ MEGA_ROWS: Final = 1_000_000
 OURS: Final = "this project"
 DIGESTS: Final = "digest queries alone"
 
-# Per event, who is measured: a way without memory does the same work each time.
+CURSORS: Final = "plain cursors"
+LAST_ID: Final = "id > max(id)"
+
+# Per event, who is measured: a way without memory does the same work each time, and
+# without a file the last id is no more than plain cursors, so it goes on from theirs.
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "first sync": (OURS, "connectorx", "plain cursors", "id > max(id)"),
-    "no change": (DIGESTS, OURS, "id > max(id)"),
-    "1,000 new rows a table": (DIGESTS, OURS, "connectorx", "id > max(id)"),
+    "first sync": (OURS, "connectorx", CURSORS),
+    "no change": (DIGESTS, OURS, LAST_ID),
+    "1,000 new rows a table": (DIGESTS, OURS, "connectorx", LAST_ID),
 }
 
 type Measured = dict[tuple[str, str], tuple[Cost, float]]
@@ -43,7 +49,16 @@ type Measured = dict[tuple[str, str], tuple[Cost, float]]
 
 
 def run(scale: float) -> Iterator[str]:
-    """Markdown texts as they are measured, at scale 1 and at *scale*."""
+    """Markdown texts as they are measured, at scale 1 and at *scale*.
+
+    Raises BenchError without connectorx, for its rows would be missed.
+    """
+    if find_spec("connectorx") is None:
+        raise BenchError(
+            "connectorx is missing, which the sync is compared with: "
+            "run `make bench`, or uv sync --group bench-sync"
+        )
+    yield _cursors()
     measured = {}
     for one in sorted({1.0, scale}):
         yield f"Sync at scale {one:g}:"
@@ -52,7 +67,16 @@ def run(scale: float) -> Iterator[str]:
     yield promises.table(_promises(measured))
 
 
+def _cursors() -> str:
+    kind = "with its C extension" if HAVE_CEXT else "in pure Python"
+    return (
+        f"Plain cursors are those of mysql-connector-python, {kind}; "
+        f"{LAST_ID} is to go on from what they copied."
+    )
+
+
 def _measure(scale: float) -> Measured:
+    progress(f"loading the sample at scale {scale:g} into a database")
     tables = sample(NOW, scale)
     costs: Measured = {}
     with private_server("--local-infile=1") as server, TemporaryDirectory() as folder:
@@ -63,8 +87,7 @@ def _measure(scale: float) -> Measured:
             if event == "1,000 new rows a table":
                 _load(server.root, more, Path(folder), create=False)
             for way in ways:
-                if way == "connectorx" and find_spec("connectorx") is None:
-                    continue
+                progress(f"{event}: {way}")
                 costs[event, way] = _cost(way, Path(folder), server)
     return costs
 
@@ -79,7 +102,7 @@ def _further(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cost(way: str, folder: Path, server: Server) -> tuple[Cost, float]:
-    place = folder / way.replace(" ", "-").replace("queries-alone", "")
+    place = folder / (CURSORS if way == LAST_ID else way)
     place.mkdir(exist_ok=True)
     login = server.root
     given = [login.host, str(login.port), login.user, login.password, DATABASE]

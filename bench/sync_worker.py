@@ -116,7 +116,7 @@ def _connect(source: MysqlSource) -> Any:
         user=source.user,
         password=source.password,
         database=source.database,
-        use_pure=True,
+        use_pure=not mysql.connector.HAVE_CEXT,
         time_zone="+00:00",
     )
 

@@ -15,6 +15,9 @@ name = "empty"
 version = "1"
 requires-python = ">=3.12"
 
+[dependency-groups]
+rare = []
+
 [tool.uv]
 package = false
 """
@@ -27,6 +30,9 @@ requires-python = ">=3.12"
 name = "empty"
 version = "1"
 source = { virtual = "." }
+
+[package.dev-dependencies]
+rare = []
 """
 
 FAILING = "#!/bin/sh\necho 'pyenv: version is not selected' >&2\nexit 127\n"
@@ -51,12 +57,14 @@ class Project:
         program.write_text(script)
         program.chmod(0o755)
 
-    def set_up(self, **environ: str) -> subprocess.CompletedProcess[str]:
+    def set_up(
+        self, *arguments: str, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run it with *environ*, or with what this process has."""
         # The uv that this project brought itself stands behind those of the test.
         places = [str(self.first_on_path), str(ROOT / ".tools/bin"), os.environ["PATH"]]
         return subprocess.run(
-            [self.folder / "scripts" / "bootstrap"],
+            [self.folder / "scripts" / "bootstrap", *arguments],
             env=environ or os.environ | {"PATH": os.pathsep.join(places)},
             capture_output=True,
             text=True,
@@ -85,6 +93,24 @@ def test_a_second_set_up_has_nothing_to_do(project: Project) -> None:
     assert project.version() >= (3, 12)
     second = project.set_up()
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+
+
+def test_a_group_that_few_commands_need_is_set_up_for_them(project: Project) -> None:
+    """And stays when another command sets up without it."""
+    assert project.set_up("--group", "rare").returncode == 0
+    (packages,) = project.folder.glob(".venv/lib/python3*/site-packages")
+    rival = packages / "rival-1.0.dist-info"
+    rival.mkdir()
+    (rival / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n"
+    )
+    (rival / "RECORD").touch()
+    again = project.set_up()
+    assert (again.returncode, again.stderr) == (0, "")
+    assert rival.exists()
+    unknown = project.set_up("--group", "unknown")
+    assert unknown.returncode == 1
+    assert "`unknown` is not defined" in unknown.stderr
 
 
 def test_programs_that_do_not_run_are_passed_over(project: Project) -> None:
