@@ -17,6 +17,8 @@ class Declared:
     def parse(cls, text: str) -> "Declared":
         """Letters may be in any case; what an ENUM lists is left out."""
         base, _, rest = text.lower().partition("(")
+        # How it is stored, as in `blob /*M!100301 COMPRESSED*/`: not what it holds.
+        base = base.partition("/*")[0]
         inner, _, after = rest.rpartition(")")
         words = base.split()
         kept = [word for word in words if word not in _ATTRIBUTES]

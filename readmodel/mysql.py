@@ -11,7 +11,7 @@ from typing import Any
 from mysql.connector.connection import MySQLConnection
 
 from readmodel import mysql_sql as sql
-from readmodel.mysql_errors import explained
+from readmodel.mysql_errors import explained, is_no_table
 from readmodel.mysql_types import Catalogued, column, identifier
 from readmodel.packed import Batch, Column, Truncated, is_whole
 from readmodel.source import (
@@ -35,9 +35,15 @@ ROWS_PER_QUERY = 40_000
 # Ids per row up to which an estimate of the rows is believed.
 DENSE = 4
 
+# As long as a packet can be, less one: servers multiply it by the bytes of a character
+# within 32 bits, where 2 ** 30 would become 0.
+_TEXT_BYTES = 2**30 - 1
 _SESSION = (
-    "SET SESSION time_zone = '+00:00', sql_mode = '', group_concat_max_len = 1073741824"
+    "SET SESSION time_zone = '+00:00', sql_mode = '', "
+    f"group_concat_max_len = {_TEXT_BYTES}"
 )
+# GROUP BY takes a name for a column's before it takes it for an alias.
+_FIRST = 1
 # Under READ COMMITTED a consistent snapshot silently is none, so this comes first.
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _BEGIN = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -128,11 +134,25 @@ class MysqlView:
             (self._source.database, table.name),
         )
         if not found:
-            raise SourceError(
+            raise self._missing(table)
+        return [_column(table, _catalogued(row)) for row in found]
+
+    def _missing(self, table: Table) -> SourceError:
+        """Why the catalogue does not have it.
+
+        MariaDB's lacks a table for a moment while it is altered; to read from it waits
+        until that is over.
+        """
+        try:
+            self._query(f"SELECT 1 FROM {identifier(table.name)} LIMIT 0")
+        except SourceError as fault:
+            if not is_no_table(fault):
+                return fault
+            return SourceError(
                 f"Table {table.name} is missing in {self._source.name}, "
                 "or this user may not SELECT from it"
             )
-        return [_column(table, _catalogued(row)) for row in found]
+        return PassingFault(f"Table {table.name} was altered in {self._source.name}")
 
     def extent(self, table: Table) -> Extent | None:
         key, name = identifier(table.key), identifier(table.name)
@@ -163,9 +183,10 @@ class MysqlView:
         # The second CRC is over the first one's digits: unlike CRC alone, it is not
         # linear, so values swapped between two rows cannot cancel out in the sum.
         found = self._query(
-            f"SELECT {sql.number(cut)} AS block, COUNT(*), "
+            f"SELECT {sql.number(cut)}, COUNT(*), "
             f"SUM(CRC32(CRC32({sql.row(columns)}))) "
-            f"FROM {identifier(table.name)} WHERE {sql.spanned(cut, span)} GROUP BY block"
+            f"FROM {identifier(table.name)} WHERE {sql.spanned(cut, span)} "
+            f"GROUP BY {_FIRST}"
         )
         numbered = [Block(_signed(n, columns, cut), c, int(d)) for n, c, d in found]
         return sorted(numbered, key=lambda b: (b.number is not None, b.number or 0))
@@ -251,45 +272,64 @@ class _Fetch:
         """In one text, or in more where one does not fit."""
         ((_, count, text),) = self._view.stream(self._statement(blocks, "NULL"))
         self._check(count, blocks)
-        try:
-            yield self._unpacked(text, int(count))
-        except Truncated:
+        batch = self._whole(text, int(count))
+        if batch is None:
             yield from self.split(blocks, 2)
+        else:
+            yield batch
 
     def by_block(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """In one scan, a text per block; texts are gathered to a batch."""
         wanted = {block.number: block for block in blocks}
-        gathered, rows, missed = [], 0, []
+        gathered: list[tuple[Block, Any]] = []
+        missed: list[Block] = []
+        rows = 0
         statement = self._statement(blocks, sql.number(self._cut), grouped=True)
         for group, count, text in self._view.stream(statement) if blocks else ():
             number = None if group is None else int(group)
             block = wanted.pop(number, Block(number, 0, 0))
             self._check(count, [block])
-            if not is_whole(text):
-                missed.append(block)
-                continue
-            gathered.append(bytes(text))
+            gathered.append((block, text))
             rows += block.rows
             if rows >= ROWS_PER_QUERY:
-                yield self._unpacked(b"".join(gathered), rows)
+                yield from self._batches(gathered, missed)
                 gathered, rows = [], 0
         self._check(0, list(wanted.values()))
-        if rows:
-            yield self._unpacked(b"".join(gathered), rows)
+        yield from self._batches(gathered, missed)
         for block in missed:
             yield from self.split([block], 2)
+
+    def _batches(
+        self, gathered: Sequence[tuple[Block, Any]], missed: list[Block]
+    ) -> Iterator[Batch]:
+        """One batch of all; where a text was cut, the others, and its block is missed."""
+        if all(is_whole(text) for _, text in gathered):
+            texts = b"".join(text for _, text in gathered)
+            batch = self._whole(texts, sum(block.rows for block, _ in gathered))
+            if batch is not None:
+                yield batch
+                return
+        for block, text in gathered:
+            batch = self._whole(text, block.rows)
+            if batch is None:
+                missed.append(block)
+            else:
+                yield batch
 
     def split(self, blocks: Sequence[Block], shares: int) -> Iterator[Batch]:
         """In as many texts as it takes: a row's hash says in which it comes."""
         rows = sum(block.rows for block in blocks)
         share = f"MOD(CRC32({self._row}),{shares})"
         statement = self._statement(blocks, share, grouped=True)
-        batches, came, whole = [], 0, True
+        batches: list[Batch] = []
+        came, whole = 0, True
         for _, count, text in self._view.stream(statement):
             came += int(count)
-            whole = whole and is_whole(text)
-            if whole:
-                batches.append(self._unpacked(text, int(count)))
+            batch = self._whole(text, int(count)) if whole else None
+            if batch is None:
+                whole = False
+            else:
+                batches.append(batch)
         self._check(came, blocks)
         if whole:
             yield from batches
@@ -305,9 +345,9 @@ class _Fetch:
         self, blocks: Sequence[Block], group: str, grouped: bool = False
     ) -> str:
         return (
-            f"SELECT {group} AS part, COUNT(*), GROUP_CONCAT({self._row} SEPARATOR '') "
+            f"SELECT {group}, COUNT(*), GROUP_CONCAT({self._row} SEPARATOR '') "
             f"FROM {identifier(self._table.name)} WHERE {sql.within(self._cut, blocks)}"
-            + (" GROUP BY part" if grouped else "")
+            + (f" GROUP BY {_FIRST}" if grouped else "")
         )
 
     def _check(self, count: Any, blocks: Sequence[Block]) -> None:
@@ -318,8 +358,14 @@ class _Fetch:
                 "counted; its storage engine must know transactions (InnoDB)"
             )
 
-    def _unpacked(self, text: Any, rows: int) -> Batch:
-        return unpacked(self._table, bytes(text or b""), self._columns, rows)
+    def _whole(self, text: Any, rows: int) -> Batch | None:
+        """The *rows* rows of *text*; None where it was cut, within a row or between."""
+        if not is_whole(text):
+            return None
+        try:
+            return unpacked(self._table, bytes(text), self._columns, rows)
+        except Truncated:
+            return None
 
 
 def _runs(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:

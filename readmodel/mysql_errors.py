@@ -8,6 +8,7 @@ import mysql.connector
 from mysql.connector import errorcode
 from mysql.connector.errors import (
     ConnectionTimeoutError,
+    NotSupportedError,
     ReadTimeoutError,
     WriteTimeoutError,
 )
@@ -52,9 +53,20 @@ def explained(source: Server) -> Iterator[None]:
         raise PassingFault(f"The connection to {source.name} broke: {error}") from error
 
 
+def is_no_table(fault: SourceError) -> bool:
+    """Whether the server said that there is no such table for this user."""
+    error = fault.__cause__
+    return isinstance(error, mysql.connector.Error) and error.errno in (
+        errorcode.ER_NO_SUCH_TABLE,
+        errorcode.ER_TABLEACCESS_DENIED_ERROR,
+    )
+
+
 def _kind(error: mysql.connector.Error) -> type[SourceError]:
     if error.errno in _UNREACHABLE:
         return Unreachable
+    if isinstance(error, NotSupportedError):
+        return SourceError
     return PassingFault if error.errno in _PASSING else SourceError
 
 
@@ -83,6 +95,12 @@ _SILENCE = "check whether the server is frozen or overloaded, and the network"
 
 def _explanation(source: Server, error: mysql.connector.Error) -> str:
     where = f"{source.host}:{source.port}"
+    reason = " ".join(str(error.msg or error).split())
+    if isinstance(error, NotSupportedError):
+        return (
+            f"{where} cannot log {source.user} in: {reason}; "
+            "let them use caching_sha2_password, or mysql_native_password on MariaDB"
+        )
     match error.errno:
         case errorcode.CR_CONN_HOST_ERROR | errorcode.CR_UNKNOWN_HOST:
             return f"No database answers at {where}: check DB_HOST, DB_PORT and the network"
@@ -106,5 +124,4 @@ def _explanation(source: Server, error: mysql.connector.Error) -> str:
                 "check DB_NAME and the user's SELECT right"
             )
         case _:
-            reason = " ".join(str(error.msg or error).split())
             return f"{source.name} failed: {reason}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from readmodel.mysql_types import identifier
+from readmodel.mysql_types import complete, identifier
 from readmodel.packed import END, SEPARATOR, Column
 from readmodel.source import SECONDS_TO_1970, Axis, Block, Cut, Span
 
@@ -18,15 +18,19 @@ def row(columns: Sequence[Column]) -> str:
 def number(cut: Cut) -> str:
     key = identifier(cut.key)
     if cut.axis is Axis.TIME:
-        return f"TO_SECONDS({key}) DIV {cut.width}"
+        return f"{_seconds(key)} DIV {cut.width}"
     # A shift rounds down; DIV would put -1 and 1 into the same block.
     return f"{key} >> {cut.width.bit_length() - 1}"
+
+
+def _seconds(key: str) -> str:
+    return complete(key, f"TO_SECONDS({key})")
 
 
 def within(cut: Cut, blocks: Sequence[Block]) -> str:
     """SQL that is true for the rows of *blocks* and no others."""
     key = identifier(cut.key)
-    block_of = f"TO_SECONDS({key})" if cut.axis is Axis.TIME else key
+    block_of = _seconds(key) if cut.axis is Axis.TIME else key
     numbers = [block.number for block in blocks if block.number is not None]
     ranges = [
         f"{key} BETWEEN {_first(cut, low)} AND {_last(cut, high)}"

@@ -41,6 +41,15 @@ def identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def complete(date: str, sql: str) -> str:
+    """*sql*, but NULL where *date* lacks its month or its day.
+
+    MariaDB's functions say NULL by themselves. MySQL's do for the zero date only: they
+    take 2020-00-10 for the 10th of December 2019.
+    """
+    return f"IF(MONTH({date}) AND DAYOFMONTH({date}),{sql},NULL)"
+
+
 def column(row: Catalogued) -> Column | None:
     """How the column travels; None for a type that is not known."""
     made = _typed(row, identifier(row.name), Declared.parse(row.type))
@@ -107,7 +116,7 @@ def _temporal(name: str, sql: str, kind: Declared) -> Column | None:
             return Column(
                 name,
                 INSTANT,
-                f"IFNULL({micros},{_NO_INSTANT})",
+                f"IFNULL({complete(sql, micros)},{_NO_INSTANT})",
                 pl.Int64(),
                 packed.instant_from_micros,
                 zero=_NO_INSTANT,
@@ -116,7 +125,7 @@ def _temporal(name: str, sql: str, kind: Declared) -> Column | None:
             return Column(
                 name,
                 pl.Date(),
-                f"IFNULL(TO_DAYS({sql}),-1)",
+                f"IFNULL({complete(sql, f'TO_DAYS({sql})')},-1)",
                 pl.Int32(),
                 packed.date_from_days,
                 zero=-1,

@@ -67,3 +67,11 @@ def test_what_an_enum_lists_is_not_taken_for_words_or_numbers() -> None:
     """Even where it lists brackets and the word unsigned."""
     kind = Declared.parse("enum('a) unsigned','b(')")
     assert (kind.base, kind.unsigned) == ("enum", False)
+
+
+def test_how_it_is_stored_is_no_part_of_a_type() -> None:
+    """Servers say it in comments."""
+    for comment in ("/* mariadb-5.3 */", "/* 5.5 binary format */"):
+        assert Declared.parse(f"timestamp {comment}") == Declared("timestamp")
+        assert Declared.parse(f"time(2) {comment}") == Declared("time", (2,))
+    assert Declared.parse("blob /*M!100301 COMPRESSED*/") == Declared("blob")

@@ -13,9 +13,13 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mysql.connector.errors import NotSupportedError
 
-from readmodel.mysql import MysqlSource
-from readmodel.source import cut_of
+from readmodel import mysql_sql as sql
+from readmodel.mysql import MysqlSource, MysqlView
+from readmodel.mysql_errors import explained
+from readmodel.mysql_types import Catalogued, column
+from readmodel.source import Axis, Block, Cut, PassingFault, cut_of
 from readmodel.sync import Report, sync
 from readmodel.tables import TABLES, Table
 from tests import schema
@@ -97,6 +101,9 @@ TYPES: list[tuple[str, pl.DataType, dict[str, Any]]] = [
     ("point", pl.Binary(), {"point(1,2)": bytes.fromhex("000000000101000000000000000000f03f0000000000000040")}),
     ("uuid", pl.String(), {"'123e4567-e89b-12d3-a456-426655440000'": "123e4567-e89b-12d3-a456-426655440000"}),
     ("inet6", pl.String(), {"'::1'": "::1"}),
+    ("inet4", pl.String(), {"'192.0.2.1'": "192.0.2.1"}),
+    ("double unsigned", pl.Float64(), {"1.5": 1.5}),
+    ("decimal(5,2) unsigned zerofill", pl.Decimal(5, 2), {"3.25": Decimal("3.25")}),
 ]  # fmt: skip
 
 
@@ -214,6 +221,84 @@ def test_the_servers_sql_mode_does_not_matter(
     assert things(tmp_path).rows() == [(1, "a", "back\\slash \"q\" 's'")]
 
 
+@pytest.mark.parametrize("key", ["id", "at"])
+def test_columns_may_have_any_name(
+    database: Database, tmp_path: Path, key: str
+) -> None:
+    """Also one that SQL reserves, and one that a query of ours might give a result."""
+    names = ["select", "vector", "block", "part", "a`b", "c.d", 'e"f']
+    quoted = ["`" + name.replace("`", "``") + "`" for name in names]
+    database.run(
+        f"CREATE TABLE things (id int, at date, {' int, '.join(quoted)} int)",
+        "INSERT INTO things SELECT seq, '2026-01-01' + INTERVAL seq DAY, "
+        + ", ".join(f"seq % {number}" for number in range(2, 9))
+        + " FROM seq_1_to_300",
+    )
+    for _ in range(2):
+        report = mirror(database, tmp_path, [replace(THINGS, key=key)])
+        database.run("UPDATE things SET block = block + 1 WHERE id = 7")
+    assert report.fetched <= 300
+    mirrored = things(tmp_path).sort("id")
+    assert mirrored.columns == ["id", "at", *names]
+    assert mirrored["block"].to_list() == [
+        seq % 4 + (seq == 7) for seq in range(1, 301)
+    ]
+    assert mirrored["part"].to_list() == [seq % 5 for seq in range(1, 301)]
+
+
+def test_how_a_column_is_stored_does_not_matter(
+    database: Database, tmp_path: Path
+) -> None:
+    """The catalogue says it in a comment, such as blob /*M!100301 COMPRESSED*/."""
+    database.run(
+        "CREATE TABLE things (id int, a varchar(100) COMPRESSED, b blob COMPRESSED, "
+        "c text CHARACTER SET latin1 COMPRESSED)",
+        "INSERT INTO things VALUES (1, 'x', 'y', 'é')",
+    )
+    mirror(database, tmp_path)
+    assert things(tmp_path).rows() == [(1, "x", b"y", "é")]
+
+
+def test_temporal_columns_of_old_servers_are_mirrored(
+    database: Database, tmp_path: Path
+) -> None:
+    """They stay as they were stored until their table is rebuilt."""
+    with server_setting(database, "mysql56_temporal_format", "OFF"):
+        database.run(
+            "CREATE TABLE things (id int, a datetime, b datetime(3), c timestamp NULL, "
+            "d timestamp(3) NULL, e time, f time(2))",
+            "INSERT INTO things VALUES (1, '2026-01-02 03:04:05', "
+            "'2026-01-02 03:04:05.678', '2026-01-02 03:04:05', "
+            "'2026-01-02 03:04:05.678', '-01:02:03', '01:02:03.45')",
+        )
+    mirror(database, tmp_path)
+    whole = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    broken = whole.replace(microsecond=678_000)
+    hour = timedelta(hours=1, minutes=2, seconds=3)
+    assert things(tmp_path).rows() == [
+        (1, whole, broken, whole, broken, -hour, hour + timedelta(milliseconds=450))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["date", "datetime(6)"])
+def test_a_date_without_month_or_day_is_told_from_all_others(kind: str) -> None:
+    """By what MySQL's functions say of it, too, which take it for another date."""
+    made = column(Catalogued("v", kind, None, nullable=False))
+    assert made is not None
+    assert "IF(MONTH(`v`) AND DAYOFMONTH(`v`)," in made.sql
+    day = Cut("v", Axis.TIME, 86_400)
+    within = sql.within(day, [Block(740_000, 1, 0), Block(None, 1, 0)])
+    for text in (sql.number(day), within):
+        assert "IF(MONTH(`v`) AND DAYOFMONTH(`v`),TO_SECONDS(`v`),NULL)" in text
+
+
+def test_the_limit_of_a_text_is_within_32_bits(database: Database) -> None:
+    """Also when a server multiplies it by the four bytes of a character."""
+    with source(database).view() as view:
+        ((limit,),) = view.stream("SELECT @@group_concat_max_len")
+    assert 2**32 - 8 < int(limit) * 4 < 2**32
+
+
 ANY_TEXT = st.none() | st.text(st.characters(codec="utf-8"), max_size=12)
 
 
@@ -266,19 +351,41 @@ def test_an_answer_larger_than_a_packet_comes_in_shares(
             assert sorted(things(tmp_path / key)["id"]) == list(range(1, 61))
 
 
+@pytest.mark.parametrize("key", ["id", "at"])
+def test_an_answer_that_is_cut_where_a_row_ends_comes_in_shares(
+    database: Database, tmp_path: Path, key: str
+) -> None:
+    """It looks whole, but for the rows that it lacks."""
+    row = (
+        "seq, '2026-01-01', REPEAT('x', 1024 - LENGTH('1000\t1767225600000000\t12\n'))"
+    )
+    database.run("CREATE TABLE things (id int PRIMARY KEY, at datetime, v text)")
+    database.run(f"INSERT INTO things SELECT {row} FROM seq_1000_to_3999")
+    with server_setting(database, "max_allowed_packet", 1 << 20):
+        mirror(database, tmp_path, [replace(THINGS, key=key)])
+    assert sorted(things(tmp_path)["id"]) == list(range(1000, 4000))
+
+
+@pytest.mark.parametrize("key", ["id", "at"])
+@pytest.mark.parametrize(
+    ("kind", "size"), [("longtext", 1_500_000), ("longblob", 600_000)]
+)
 def test_a_row_larger_than_a_packet_is_named(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, key: str, kind: str, size: int
 ) -> None:
     """Nothing can send it, so the message says which setting stands in the way."""
-    database.run("CREATE TABLE things (id int PRIMARY KEY, v longtext)")
-    database.run("INSERT INTO things VALUES (1, REPEAT('x', 1500000)), (2, 'y')")
+    database.run(f"CREATE TABLE things (id int PRIMARY KEY, at date, v {kind})")
+    database.run(
+        f"INSERT INTO things VALUES (1, '2026-01-01', REPEAT('x', {size})), "
+        "(2, '2026-01-01', 'y')"
+    )
     with (
         server_setting(database, "max_allowed_packet", 1 << 20),
         pytest.raises(
             SourceError, match="things: a row is larger .* max_allowed_packet"
         ),
     ):
-        mirror(database, tmp_path)
+        mirror(database, tmp_path, [replace(THINGS, key=key)])
 
 
 def test_more_rows_of_one_day_than_a_query_takes_are_fetched(
@@ -312,6 +419,18 @@ def test_a_refusal_says_what_to_do(
     assert database.reader.password not in str(raised.value) + repr(wrong)
 
 
+def test_an_unknown_way_to_log_in_is_named() -> None:
+    """Once, without trying again: the driver knows no other way a moment later."""
+    asking = MysqlSource("db.example", 3306, "ed", "secret", "fpp")
+    fault = NotSupportedError("Authentication plugin 'client_ed25519' is not supported")
+    with (
+        pytest.raises(SourceError, match="ed in: .*ed25519.*caching_sha2_pas") as told,
+        explained(asking),
+    ):
+        raise fault
+    assert not isinstance(told.value, PassingFault)
+
+
 def test_a_table_that_may_not_be_read_is_named(
     database: Database, mariadb_login: Login, tmp_path: Path
 ) -> None:
@@ -325,6 +444,27 @@ def test_a_table_that_may_not_be_read_is_named(
     )
     with pytest.raises(SourceError, match="Table things is missing .* SELECT from it"):
         mirror(database, tmp_path)
+
+
+def test_a_table_that_the_catalogue_lacks_for_a_moment_is_asked_for_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MariaDB's does while a table is altered: the fault passes."""
+    database.run("CREATE TABLE things (id int)")
+    query = MysqlView._query
+
+    def altering(view: MysqlView, statement: str, values: Sequence[Any] = ()) -> Any:
+        return (
+            [] if "information_schema" in statement else query(view, statement, values)
+        )
+
+    monkeypatch.setattr(MysqlView, "_query", altering)
+    with source(database).view() as view:
+        with pytest.raises(PassingFault, match="Table things was altered in"):
+            view.columns(THINGS)
+        with pytest.raises(SourceError, match="Table other is missing in") as told:
+            view.columns(Table("other", key="id"))
+    assert not isinstance(told.value, PassingFault)
 
 
 def test_a_table_without_transactions_cannot_be_told_wrong() -> None:
