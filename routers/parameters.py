@@ -49,7 +49,7 @@ class Parameters(BaseModel, extra="forbid"):
         return f"unknown parameter, use {names}" if names else "there are no parameters"
 
 
-def _none(_: Annotated[Parameters, Query()]) -> None:
+async def _none(_: Annotated[Parameters, Query()]) -> None:
     """Answers 422, naming what was sent, where anything was."""
 
 
