@@ -3,7 +3,7 @@
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import series, tally
+from calculations.shapes import series
 
 MOVING_AVERAGE_ROWS = 30
 """How many rows of the series, of whatever interval, a moving average covers."""
@@ -44,6 +44,19 @@ def historical(
 
 
 def per_day(rows: pl.LazyFrame, at: str, name: str, period: Period) -> pl.LazyFrame:
-    """Rows per calendar day of *at*: columns ``date`` and *name* (Int64)."""
-    days = tally(rows.select(date=period.day_of(at)), "date").drop_nulls("key")
-    return days.select(date="key", **{name: pl.col("count").cast(pl.Int64)})
+    """Rows per calendar day of *at*: columns ``date`` and *name* (Int64).
+
+    Rows come nearly in the order of their days, so runs of equal days are measured
+    first, from end to end, and few are left to group. (Where the last day is null its
+    run has no end, and is not wanted.)
+    """
+    date, end = pl.col("date"), pl.col("end").cast(pl.Int64)
+    return (
+        rows.select(date=period.day_of(at))
+        .with_row_index("end")
+        .filter(date.ne_missing(date.shift(-1)))
+        .select("date", run=end - end.shift(1, fill_value=-1))
+        .drop_nulls("date")
+        .group_by("date")
+        .agg(pl.col("run").sum().alias(name))
+    )

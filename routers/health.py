@@ -69,9 +69,7 @@ class Health(BaseModel):
     "/health",
     responses=ANY | {503: {"model": Health, "description": "A table is missing."}},
 )
-async def get_health(
-    settings: CurrentSettings, now: Now, response: Response
-) -> Health:
+async def get_health(settings: CurrentSettings, now: Now, response: Response) -> Health:
     """Public. 503 while a table is missing; degraded (200) when data is stale."""
     # Not on a thread: it reads one small file, and would wait for a thread longer.
     held = _held(settings)
