@@ -30,7 +30,7 @@ LONGEST_RUN = timedelta(hours=2)
 # What decides on the rows or on how they are written.
 _MAKERS = (
     *(f"demo/{name}.py" for name in ("sample", "calendar", "dice", "vocabulary")),
-    *(f"readmodel/{name}.py" for name in ("plan", "source", "stage", "sync")),
+    *(f"readmodel/{name}.py" for name in ("plan", "source", "stage", "sync", "visits")),
     "bench/data.py",
 )
 

@@ -11,23 +11,29 @@ from calculations.period import Period
 from calculations.room_stats import room_stats
 from readmodel import snapshot
 
+type Scan = Callable[[str], pl.LazyFrame]
+"""Opens a table by its name."""
+
 
 class Ours:
     """The plans of `calculations`, collected as the API collects them.
 
     With *engine* they are collected by that one instead of the API's choice, with
-    *scan* they read what it opens, with *period* they are about other days.
+    *scan* and *visits* they read what those open, with *period* they are about other days.
     """
 
     def __init__(
         self,
         asked: Asked,
+        scan: Scan | None = None,
+        visits: Scan | None = None,
+        *,
         engine: pl.Engine | None = None,
-        scan: Callable[[str], pl.LazyFrame] | None = None,
         period: Period = PERIOD,
     ) -> None:
         current = snapshot.current(asked.data_dir)
         self._scan = scan or current.scan
+        self._visits = visits or current.visits
         self._room_id = asked.room_id
         self._engine = engine
         self._period = period
@@ -59,7 +65,9 @@ class Ours:
         """Scans like a request's: made for it, and opened by it."""
         return Tables(
             page_views=self._scan("fpp_page_views"),
+            viewed=self._visits("fpp_page_views"),
             estimations=self._scan("fpp_estimations"),
+            estimated=self._visits("fpp_estimations"),
             votes=self._scan("fpp_votes"),
             users=self._scan("fpp_users"),
             events=self._scan("fpp_events"),

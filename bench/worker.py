@@ -58,8 +58,8 @@ def _about(period: Period) -> Callable[[Asked], Engine]:
 
 ENGINES: Final[dict[str, Callable[[Asked], Engine]]] = {
     "ours": Ours,
-    "in-memory": lambda asked: Ours(asked, pl.InMemoryEngine()),
-    "streaming": lambda asked: Ours(asked, pl.StreamingEngine()),
+    "in-memory": lambda asked: Ours(asked, engine=pl.InMemoryEngine()),
+    "streaming": lambda asked: Ours(asked, engine=pl.StreamingEngine()),
     "DuckDB": _duck,
     "plain Polars": Plain,
     "decode": Decode,

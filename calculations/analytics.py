@@ -20,10 +20,17 @@ from calculations.votes import votes
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The six tables of one snapshot, as the source has them."""
+    """The six tables of one snapshot, as the source has them, and who visited when.
+
+    `viewed` and `estimated` are the rows of page views and estimations with ``visitor``
+    (UInt64, a hash of ``user_id``; null where that is) and ``viewed_at``, or
+    ``estimated_at`` and ``room_id``.
+    """
 
     page_views: pl.LazyFrame
+    viewed: pl.LazyFrame
     estimations: pl.LazyFrame
+    estimated: pl.LazyFrame
     votes: pl.LazyFrame
     users: pl.LazyFrame
     events: pl.LazyFrame
@@ -47,24 +54,24 @@ def analytics(
     The sorted activity is what two sections share; the explicit cache() makes sure
     that it is computed once, since the optimizer does not find it by itself.
     """
-    page_views, estimations = tables.page_views, tables.estimations
+    viewed, estimated = tables.viewed, tables.estimated
     # Who comes back is told by estimations alone; only traffic needs the page views.
-    views = page_views if "traffic" in sections else page_views.clear()
+    views = viewed if "traffic" in sections else viewed.clear()
     visits = activity(
-        period.of(views, "viewed_at"), period.of(estimations, "estimated_at")
+        period.of(views, "viewed_at"), period.of(estimated, "estimated_at")
     ).cache()
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
-        "traffic": lambda: traffic(page_views, visits, period),
-        "votes": lambda: votes(tables.votes, estimations, period),
+        "traffic": lambda: traffic(viewed, visits, period),
+        "votes": lambda: votes(tables.votes, tables.estimations, period),
         "behaviour": lambda: behaviour(
-            page_views, tables.events, tables.votes, tables.rooms, period
+            tables.page_views, tables.events, tables.votes, tables.rooms, period
         ),
-        "reoccurring": lambda: reoccurring(visits, estimations, period),
+        "reoccurring": lambda: reoccurring(visits, estimated, period),
         "historical": lambda: historical(
             users=tables.users,
-            page_views=page_views,
+            page_views=viewed,
             rooms=tables.rooms,
-            estimations=estimations,
+            estimations=estimated,
             votes=tables.votes,
             period=period,
         ),

@@ -102,40 +102,33 @@ def days_with_history(
         )
 
     return (
-        in_range("user", (pl.col("user") // 2).cast(pl.Int128)),
-        in_range("room", pl.col("room").cast(pl.Int64)),
+        in_range("user", (pl.col("visitor") // 2).cast(pl.Int128)),
+        in_range("room", pl.col("room_id").cast(pl.Int64)),
     )
 
 
 def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     """The estimations of a range, and who in them had been seen on a listed day before.
 
-    Columns: ``user`` (a hash of the name, UInt64), ``room``, ``estimated_at``, and
-    ``user_returns`` and ``room_returns``. A join would find the same, but looking up
-    hashes is several times faster, and names need not be kept. A name of a range with
-    25,000 users falls together with one of a million once in 10⁹ ranges.
+    Columns: ``visitor``, ``room_id``, ``estimated_at``, and ``user_returns`` and
+    ``room_returns``. A join would find the same, but looking up is several times faster.
     """
     begins, ends = period.bounds
-    name, at = pl.col("user_id"), pl.col("estimated_at")
+    at = pl.col("estimated_at")
     within = at.is_between(begins, ends, closed="left")
     before = (at >= period.opens) & (at < begins) & period.is_listed("date")
     if period.last < period.today:  # else a filter would only copy nearly all rows
         estimations = estimations.filter(at < ends)
 
     def among(key: str, those: pl.Expr) -> pl.Expr:
-        return pl.col(key).is_in(pl.col(key).filter(those).implode())
+        return pl.col(key).is_in(pl.col(key).filter(those).drop_nulls().implode())
 
     return (
-        estimations.select(
-            at, room="room_id", user=name.hash(), named=name.is_not_null()
-        )
-        .filter(among("user", within & pl.col("named")) | among("room", within))
+        estimations.filter(among("visitor", within) | among("room_id", within))
+        .with_columns(date=period.day_of("estimated_at"))
         .with_columns(
-            date=period.day_of("estimated_at"),
-            user=pl.when("named").then("user"),  # a missing name has a hash, too
-        )
-        .with_columns(
-            user_returns=among("user", before), room_returns=among("room", before)
+            user_returns=among("visitor", before),
+            room_returns=among("room_id", before),
         )
         .filter(within)
         .cache()

@@ -28,9 +28,13 @@ class Held:
     blocks: tuple[Block, ...]
 
     def is_damaged(self) -> bool:
-        """Whether the file is another than was written; reads all of it."""
+        """Whether a file is another than was written; reads all of it."""
+        copy = self.part.visits
         try:
-            return checksum(self.file) != self.part.crc32
+            return checksum(self.file) != self.part.crc32 or (
+                copy is not None
+                and checksum(snapshot.visits_of(self.file)) != copy.crc32
+            )
         except OSError:
             return True
 
@@ -116,8 +120,11 @@ def _stored(data_dir: Path, table: str) -> tuple[Stored, Path] | None:
 
 
 def _held(part: Part, file: Path, cut: Cut) -> Held | None:
+    copy = part.visits
     try:
         if os.stat(file).st_size != part.bytes:
+            return None
+        if copy and os.stat(snapshot.visits_of(file)).st_size != copy.bytes:
             return None
     except OSError:
         return None

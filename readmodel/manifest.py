@@ -49,6 +49,15 @@ def dtype_named(name: str) -> pl.DataType:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A part's second file, see `visits`; `hashing` tells by which hash it was made."""
+
+    bytes: int
+    crc32: int
+    hashing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One immutable Parquet file of a table.
 
@@ -60,6 +69,7 @@ class Part:
     bytes: int
     crc32: int
     checked_at: datetime
+    visits: Copy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
       current -> snapshots/20261121T231000.123456Z     replaced atomically, last
       snapshots/<id>/snapshot.json                     see `manifest`
       snapshots/<id>/fpp_votes.parquet/part-00000.parquet …
+      snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `visits`
       fpp_votes.parquet -> current/fpp_votes.parquet   so any tool can read it
 
 `current` is resolved once, and everything is scanned below the real path: whoever
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
+from readmodel import visits
 from readmodel.manifest import INSTANT, Manifest
 from readmodel.tables import TABLES
 from util.errors import ReadModelMissing
@@ -33,6 +35,11 @@ ID_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 def folder(table: str) -> str:
     """What a table's files are called, in a snapshot and in DATA_DIR."""
     return f"{table}.parquet"
+
+
+def visits_of(part: Path) -> Path:
+    """Where the visits of a *part* are."""
+    return part.parent.with_suffix(".visits") / part.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,22 @@ class Snapshot:
             glob=False,
             hive_partitioning=False,
         )
+
+    def visits(self, table: str) -> pl.LazyFrame:
+        """Who did something when, see `visits`; reads no data."""
+        files = self._visits_files(table)
+        if not files:
+            return visits.of(self.scan(table), table)
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+
+    def _visits_files(self, table: str) -> list[Path]:
+        """The files of the visits; none where they cannot be used together."""
+        parts = self.manifest.tables[table].parts if self.manifest else ()
+        copies = [part.visits for part in parts]
+        if any(copy is None or copy.hashing != visits.hashing() for copy in copies):
+            return []
+        files = [visits_of(self.path / folder(table) / part.file) for part in parts]
+        return files if all(map(os.path.isfile, files)) else []
 
     @property
     def rows(self) -> int:

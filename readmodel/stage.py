@@ -15,12 +15,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
-from readmodel.manifest import Manifest, Part, Stored
-from readmodel.snapshot import CURRENT, ID_FORMAT, MANIFEST, SNAPSHOTS, folder
+from readmodel import visits
+from readmodel.manifest import Copy, Manifest, Part, Stored
+from readmodel.snapshot import (
+    CURRENT,
+    ID_FORMAT,
+    MANIFEST,
+    SNAPSHOTS,
+    folder,
+    visits_of,
+)
 from util.errors import StorageError, SyncRunning
 
 LOCK = "update.lock"
@@ -108,34 +116,65 @@ class Stage:
 
     def write(self, table: str, frame: pl.DataFrame, note: str) -> Part:
         """Write *frame* as the next part of *table*, carrying *note* in its footer."""
-        # In memory first: a full disk is then an error of ours, with its reason, and
-        # the checksum is that of what was meant to be written.
-        content = io.BytesIO()
-        frame.write_parquet(
-            content,
+        path = self._next(table)
+        size, crc32 = self._put(
+            path,
+            frame,
             compression=COMPRESSION,
             compression_level=COMPRESSION_LEVEL,
-            row_group_size=ROW_GROUP_ROWS,
             metadata={NOTE: note},
         )
-        with _disk(self._data_dir), content.getbuffer() as view:
-            path = self._next(table)
-            _write(path, view)
-            size, crc32 = view.nbytes, zlib.crc32(view)
-        return Part(path.name, frame.height, size, crc32, self.taken_at)
+        copy = self._copy(table, frame.lazy(), path)
+        return Part(path.name, frame.height, size, crc32, self.taken_at, copy)
 
     def keep(self, table: str, part: Part, file: Path) -> Part:
         """Take over an unchanged *part*, now in *file*, as a hard link."""
+        path = self._next(table)
         with _disk(self._data_dir):
-            path = self._next(table)
             os.link(file, path)
-        return replace(part, file=path.name)
+        return replace(
+            part, file=path.name, visits=self._kept_copy(table, part, file, path)
+        )
+
+    def _kept_copy(self, table: str, part: Part, file: Path, path: Path) -> Copy | None:
+        """The visits of a part that is now in *path*; made where there are none to keep."""
+        copy, before = part.visits, visits_of(file)
+        if copy and copy.hashing == visits.hashing() and before.is_file():
+            with _disk(self._data_dir):
+                visits_of(path).parent.mkdir(exist_ok=True)
+                os.link(before, visits_of(path))
+            return copy
+        try:
+            return self._copy(table, pl.scan_parquet(path, glob=False), path)
+        except pl.exceptions.PolarsError:
+            return None  # the part is damaged, which whoever compares parts will find
+
+    def _copy(self, table: str, rows: pl.LazyFrame, path: Path) -> Copy | None:
+        """Write the visits of the part in *path*, if its table has any."""
+        if not visits.belong_to(table, rows.collect_schema()):
+            return None
+        made = visits.of(rows, table).collect()
+        with _disk(self._data_dir):
+            visits_of(path).parent.mkdir(exist_ok=True)
+        written = self._put(visits_of(path), made, compression=visits.COMPRESSION)
+        return Copy(*written, visits.hashing())
+
+    def _put(self, path: Path, frame: pl.DataFrame, **how: Any) -> tuple[int, int]:
+        """Write *frame* to *path*: how many bytes, and their CRC-32."""
+        # In memory first: a full disk is then an error of ours, with its reason, and
+        # the checksum is that of what was meant to be written.
+        content = io.BytesIO()
+        frame.write_parquet(content, row_group_size=ROW_GROUP_ROWS, **how)
+        with _disk(self._data_dir), content.getbuffer() as view:
+            _write(path, view)
+            return view.nbytes, zlib.crc32(view)
 
     def _next(self, table: str) -> Path:
         place = self.path / folder(table)
         number = self._parts.get(table, 0)
         self._parts[table] = number + 1
-        place.mkdir(exist_ok=True)
+        with _disk(self._data_dir):
+            place.mkdir(exist_ok=True)
         return place / f"part-{number:05}.parquet"
 
     def publish(self, tables: Mapping[str, Stored]) -> Manifest:
@@ -154,8 +193,9 @@ class Stage:
 
     def _seal(self, manifest: Manifest) -> None:
         _write(self.path / MANIFEST, manifest.to_json())
-        for table in manifest.tables:
-            _fsync(self.path / folder(table))
+        for place in self.path.iterdir():
+            if place.is_dir():
+                _fsync(place)
         _fsync(self.path)
 
 

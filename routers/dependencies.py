@@ -43,7 +43,9 @@ def tables(snapshot: Snapshot) -> Tables:
     """The statistics' tables of one snapshot; they live no longer than the request."""
     return Tables(
         page_views=snapshot.scan("fpp_page_views"),
+        viewed=snapshot.visits("fpp_page_views"),
         estimations=snapshot.scan("fpp_estimations"),
+        estimated=snapshot.visits("fpp_estimations"),
         votes=snapshot.scan("fpp_votes"),
         users=snapshot.scan("fpp_users"),
         events=_dated(snapshot.scan("fpp_events")),

@@ -11,7 +11,7 @@ from bench.duck import Duck
 from bench.ours import Ours
 from bench.plain import Plain
 from bench.questions import ALL, FEW_VOTES, SHAPES, Asked, told
-from readmodel import snapshot
+from readmodel import snapshot, visits
 
 
 @pytest.mark.parametrize("question", SHAPES)
@@ -35,7 +35,7 @@ def test_either_polars_engine_gives_our_answer(
 ) -> None:
     """Whichever the amount of data chooses."""
     ours = told(question, Ours(small).ask(question))
-    assert told(question, Ours(small, engine).ask(question)) == ours
+    assert told(question, Ours(small, engine=engine).ask(question)) == ours
 
 
 def test_decoding_reads_the_columns_that_the_answer_reads(small: Asked) -> None:
@@ -61,7 +61,7 @@ def test_decoding_reads_the_columns_that_the_answer_reads(small: Asked) -> None:
 
         return register_io_source(scan, schema=rows.schema)
 
-    Ours(small, scan=spied).ask(ALL)
+    Ours(small, spied, lambda table: visits.of(spied(table), table)).ask(ALL)
     assert read == needed(ALL)
 
 

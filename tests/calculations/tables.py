@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from calculations.analytics import Tables
 from calculations.period import Period
+from readmodel import visits
 from tests.calculations.oracle import Database, Row, Rows
 
 START = date(2024, 6, 3)
@@ -72,8 +73,19 @@ def frame(name: str, rows: Rows) -> pl.LazyFrame:
     )
 
 
+def seen(name: str, rows: Rows) -> pl.LazyFrame:
+    """The visits of *rows* of the table *name*."""
+    return visits.of(frame(name, rows), f"fpp_{name}")
+
+
 def tables(database: Database) -> Tables:
-    return Tables(**{name: frame(name, rows) for name, rows in database.items()})
+    """The tables of *database*, and their visits."""
+    frames = {name: frame(name, rows) for name, rows in database.items()}
+    return Tables(
+        **frames,
+        viewed=seen("page_views", database["page_views"]),
+        estimated=seen("estimations", database["estimations"]),
+    )
 
 
 def vote(**given: Any) -> Row:

@@ -16,7 +16,15 @@ from calculations.daily import daily
 from calculations.period import Period, Stretch
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
-from tests.calculations.tables import EMPTY, NOW, START, frame, period, tables
+from tests.calculations.tables import (
+    EMPTY,
+    NOW,
+    START,
+    frame,
+    period,
+    seen,
+    tables,
+)
 
 given = tables(EMPTY)
 PLANS: list[tuple[type[BaseModel], pl.LazyFrame]] = [
@@ -44,6 +52,8 @@ def test_a_plan_holds_no_python_function(
 
 
 CLOCKS = {
+    "viewed": "viewed_at",
+    "estimated": "estimated_at",
     "page_views": "viewed_at",
     "estimations": "estimated_at",
     "votes": "voted_at",
@@ -53,11 +63,11 @@ CLOCKS = {
 }
 
 READS = {
-    "traffic": {"page_views", "estimations"},
+    "traffic": {"viewed", "estimated"},
     "votes": {"votes", "estimations"},
     "behaviour": {"page_views", "events", "votes", "rooms"},
-    "reoccurring": {"estimations"},
-    "historical": {"users", "page_views", "rooms", "estimations", "votes"},
+    "reoccurring": {"estimated"},
+    "historical": {"users", "viewed", "rooms", "estimated", "votes"},
     "location_and_user_agent": {"users"},
 }
 
@@ -69,11 +79,15 @@ WEEK = Period(
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Tables:
-    """Every table as a Parquet file, as a snapshot has it."""
-    for name in EMPTY:
-        frame(name, []).sink_parquet(tmp_path / f"{name}.parquet")
+    """Every table as a Parquet file, and visits, as a snapshot has them."""
+    files = {name: frame(name, []) for name in EMPTY} | {
+        "viewed": seen("page_views", []),
+        "estimated": seen("estimations", []),
+    }
+    for name, rows in files.items():
+        rows.sink_parquet(tmp_path / f"{name}.parquet")
     return Tables(
-        **{name: pl.scan_parquet(tmp_path / f"{name}.parquet") for name in EMPTY}
+        **{name: pl.scan_parquet(tmp_path / f"{name}.parquet") for name in files}
     )
 
 

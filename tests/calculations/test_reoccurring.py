@@ -8,7 +8,7 @@ from calculations.period import Period
 from calculations.reoccurring import reoccurring
 from calculations.results import Result, Return
 from tests.calculations.oracle import Rows
-from tests.calculations.tables import at, frame, period
+from tests.calculations.tables import at, period, seen
 
 
 class Returns(Result):
@@ -16,8 +16,8 @@ class Returns(Result):
 
 
 def returns(estimations: Rows, when: Period | None = None) -> dict[str, Return]:
-    rows = frame("estimations", estimations)
-    visits = activity(frame("page_views", []), rows)
+    rows = seen("estimations", estimations)
+    visits = activity(seen("page_views", []), rows)
     found = answer(Returns, reoccurring(visits, rows, when or period())).reoccurring
     return {day.date.isoformat(): day for day in found}
 

@@ -9,14 +9,15 @@ from calculations.analytics import answer
 from calculations.period import Period
 from calculations.results import Traffic
 from calculations.traffic import traffic
+from tests.calculations import tables
 from tests.calculations.oracle import Rows
-from tests.calculations.tables import at, frame, period
+from tests.calculations.tables import at, period
 
 
 def figures(views: Rows, estimations: Rows, when: Period | None = None) -> Traffic:
-    page_views = frame("page_views", views)
-    visits = activity(page_views, frame("estimations", estimations))
-    return answer(Traffic, traffic(page_views, visits, when or period()))
+    viewed = tables.seen("page_views", views)
+    visits = activity(viewed, tables.seen("estimations", estimations))
+    return answer(Traffic, traffic(viewed, visits, when or period()))
 
 
 def seen(user: str, *moments: str) -> Rows:
