@@ -7,7 +7,6 @@ import polars as pl
 
 from calculations.analytics import Tables
 from calculations.behaviour import busy_rooms, sources
-from calculations.location import places
 from calculations.period import Period
 from calculations.shapes import largest, named, tally
 from calculations.votes import values, weekdays
@@ -60,4 +59,5 @@ def breakdown(tables: Tables, dimension: Dimension, period: Period) -> pl.LazyFr
 
 def _places(users: pl.LazyFrame, place: str) -> pl.LazyFrame:
     texts = pl.col("country", place).cast(pl.String)
-    return largest(places(users.with_columns(texts), place), "country", place)
+    counts = users.group_by(texts).agg(count=pl.len())
+    return largest(counts, "country", place)

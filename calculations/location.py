@@ -3,26 +3,33 @@
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
+from calculations.shapes import TOP, beside, largest, named, regrouped, series
 
 
 def location(users: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """One row shaped like LocationAndUserAgent; under a range, of users created in it."""
+    """One row shaped like LocationAndUserAgent; under a range, of users created in it.
+
+    All users are grouped twice; every breakdown adds up what is then left.
+    """
     users = period.of(users, "created_at")
-    regions = places(users, "region").cache()
+    agents = users.group_by("device", "os", "browser").agg(count=pl.len()).cache()
+    everywhere = users.group_by("country", "region", "city").agg(count=pl.len()).cache()
     return beside(
         *(
-            series(name, largest(named(tally(users, name))))
+            series(name, largest(named(regrouped(agents, name))))
             for name in ("device", "os", "browser")
         ),
-        series("country", largest(named(regrouped(regions, "country")), top=TOP)),
-        series("country_region", largest(regions, "country", "region", top=TOP)),
-        series(
-            "country_city", largest(places(users, "city"), "country", "city", top=TOP)
+        series("country", largest(named(regrouped(everywhere, "country")), top=TOP)),
+        *(
+            series(
+                f"country_{place}",
+                largest(places(everywhere, place), "country", place, top=TOP),
+            )
+            for place in ("region", "city")
         ),
     )
 
 
-def places(users: pl.LazyFrame, place: str) -> pl.LazyFrame:
-    """Users per country and *place*, nulls as they are: ``country``, *place*, ``count``."""
-    return users.group_by("country", place).agg(count=pl.len())
+def places(counts: pl.LazyFrame, place: str) -> pl.LazyFrame:
+    """Add up counts per country and *place*, nulls as they are: both, and ``count``."""
+    return counts.group_by("country", place).agg(pl.col("count").sum())
