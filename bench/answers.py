@@ -8,11 +8,11 @@ from bench.data import made, size
 from bench.errors import BenchError
 from bench.promises import Promise
 from bench.questions import ALL, SECTIONS, SHAPES, TITLES, Asked, asked
-from bench.worker import Timing, answers, timing
+from bench.worker import Timing, answers, timings
 
 COMPARED = ("ours", "DuckDB", "plain Polars", "decode")
 
-SECONDS = 3.0
+SECONDS = 4.5
 """For the repetitions of one question by one engine."""
 
 DECODE_FACTORS = {1.0: 6.0, 100.0: 4.0}
@@ -60,13 +60,13 @@ def measure(scale: float) -> Measured:
     asked_for = asked(made(scale))
     report.progress(f"comparing the answers at scale {scale:g}")
     check((name for name in COMPARED if name != "decode"), asked_for)
-    timings = {question: _timed(question, asked_for, scale) for question in SHAPES}
-    return Measured(scale, *size(asked_for.data_dir), timings)
+    timed = {question: _timed(question, asked_for, scale) for question in SHAPES}
+    return Measured(scale, *size(asked_for.data_dir), timed)
 
 
 def _timed(question: str, asked_for: Asked, scale: float) -> dict[str, Timing]:
     report.progress(f"timing {question} at scale {scale:g}")
-    return {name: timing(name, asked_for, question, SECONDS) for name in COMPARED}
+    return timings(COMPARED, asked_for, question, SECONDS)
 
 
 def tables(measured: Measured) -> Iterator[str]:
@@ -78,7 +78,7 @@ def tables(measured: Measured) -> Iterator[str]:
     runs = [timing.runs for by in measured.timings.values() for timing in by.values()]
     yield (
         "Milliseconds from the question to Python objects: the median (and the best) "
-        f"of {min(runs)} to {max(runs)} runs, after one that warms up."
+        f"of {min(runs)} to {max(runs)} runs; engines take turns, and warm up before each."
     )
     yield report.markdown(
         [

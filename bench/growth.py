@@ -9,7 +9,7 @@ from bench import chart, report
 from bench.chart import Line
 from bench.data import PROJECT, made, size
 from bench.questions import ALL, asked
-from bench.worker import Timing, timing
+from bench.worker import Timing, timings
 
 PICTURE = PROJECT / "docs" / "growth.svg"
 
@@ -44,8 +44,7 @@ def _point(scale: float) -> Point:
     report.progress(f"timing all of GET / at scale {scale:g}")
     asked_for = asked(made(scale))
     rows, _ = size(asked_for.data_dir)
-    timings = {name: timing(name, asked_for, ALL, SECONDS) for name in ENGINES}
-    return Point(scale, rows, timings)
+    return Point(scale, rows, timings(ENGINES, asked_for, ALL, SECONDS))
 
 
 def tables(points: Sequence[Point]) -> Iterator[str]:

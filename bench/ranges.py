@@ -7,7 +7,7 @@ from bench import promises, report
 from bench.data import made
 from bench.promises import Promise
 from bench.questions import ALL, asked
-from bench.worker import STRETCHES, Timing, timing
+from bench.worker import STRETCHES, Timing, timings
 
 SECONDS = 3.0
 
@@ -29,9 +29,7 @@ def measure(scale: float) -> Ranges:
     asked_for = asked(made(scale))
     report.progress(f"timing ranges at scale {scale:g}")
     names = ("ours", *STRETCHES)
-    return Ranges(
-        scale, {name: timing(name, asked_for, ALL, SECONDS) for name in names}
-    )
+    return Ranges(scale, timings(names, asked_for, ALL, SECONDS))
 
 
 def tables(measured: Ranges) -> Iterator[str]:

@@ -23,6 +23,24 @@ def test_engines_are_asked_in_processes_of_their_own(small: Asked) -> None:
     assert timing.peak_bytes > 10 * 2**20
 
 
+def test_engines_take_turns_but_slow_ones(
+    small: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is slow for a while is slow for each of them."""
+    asked = []
+
+    def timing(name: str, *_: object) -> worker.Timing:
+        asked.append(name)
+        took = worker.SLOW_SECONDS if name == "slow" else 1.0
+        return worker.Timing(wall=[took], cpu=[took / 2], peak_bytes=len(asked))
+
+    monkeypatch.setattr(worker, "timing", timing)
+    found = worker.timings(["one", "slow", "other"], small, "daily", seconds=3)
+    assert asked == ["one", "slow", "other", "one", "other", "one", "other"]
+    assert [found[name].runs for name in ("one", "slow", "other")] == [3, 1, 3]
+    assert (found["one"].peak_bytes, found["one"].median_cpu) == (6, 0.5)
+
+
 def test_a_range_is_asked_for_as_the_rest_is(small: Asked) -> None:
     """In a process of its own; at scale 100 it must cost a tenth of the whole."""
     timings = {
