@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from calculations.analytics import analytics, answer, engine_for, rows
 from calculations.breakdown import Dimension, breakdown
 from calculations.period import Period
-from calculations.results import Analytics, Day, Result, Return
+from calculations.results import Analytics, Day, Return
 from readmodel.snapshot import Snapshot
 from routers.answers import COMMON, Answering, Conditional
 from routers.dependencies import (
@@ -43,7 +43,7 @@ def _documented(header: str) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/historical.csv",
     response_class=StreamingResponse,
-    responses=_documented(",".join(Day.model_fields)),
+    responses=_documented(",".join(Day.__annotations__)),
 )
 async def get_historical_csv(
     asked: SeriesQuery,
@@ -60,7 +60,7 @@ async def get_historical_csv(
 @router.get(
     "/reoccurring.csv",
     response_class=StreamingResponse,
-    responses=_documented(",".join(Return.model_fields)),
+    responses=_documented(",".join(Return.__annotations__)),
 )
 async def get_reoccurring_csv(
     asked: SeriesQuery,
@@ -99,7 +99,7 @@ async def get_breakdown_csv(
 
 async def _series(
     name: Literal["historical", "reoccurring"],
-    row: type[Result],
+    row: type[Day | Return],
     period: Period,
     snapshot: Snapshot,
     conditional: Conditional,
@@ -107,8 +107,7 @@ async def _series(
     def compute() -> Iterator[bytes]:
         plan = analytics(tables(snapshot), period, [name])
         found = answer(Analytics, plan, engine_for(snapshot.rows, period.share))
-        listed = [dict(each) for each in getattr(found, name)]
-        columns = list(row.model_fields)
+        listed, columns = getattr(found, name), list(row.__annotations__)
         return chunks(pl.DataFrame(listed, columns, infer_schema_length=None))
 
     return await conditional.csv_by_day(

@@ -24,7 +24,7 @@ def days(when: Period | None = None, **rows: Rows) -> list[Day]:
 def test_every_working_day_up_to_today_has_a_row() -> None:
     """From Monday 3 June to Monday 10 June 2024 there are six."""
     got = days(period(now=at("2024-06-10 00:00")))
-    assert [day.date.isoformat() for day in got] == [
+    assert [day["date"].isoformat() for day in got] == [
         "2024-06-03",
         "2024-06-04",
         "2024-06-05",
@@ -41,7 +41,7 @@ def test_weekends_neither_count_nor_carry_over() -> None:
         for moment in ("2024-06-07 23:59:59", "2024-06-08 00:00", "2024-06-10 00:00")
     ]
     got = days(period(now=at("2024-06-10 12:00")), page_views=views)
-    assert [(day.page_views, day.acc_page_views) for day in got[-2:]] == [
+    assert [(day["page_views"], day["acc_page_views"]) for day in got[-2:]] == [
         (1, 1),
         (1, 2),
     ]
@@ -58,7 +58,13 @@ def test_each_count_has_its_own_timestamp() -> None:
         estimations=[{"estimated_at": moment}] * 4,
         votes=[{"voted_at": moment}] * 5,
     )[-1]
-    assert (got.new_users, got.page_views, got.rooms, got.estimations, got.votes) == (
+    assert (
+        got["new_users"],
+        got["page_views"],
+        got["rooms"],
+        got["estimations"],
+        got["votes"],
+    ) == (
         1,
         2,
         3,
@@ -70,7 +76,7 @@ def test_each_count_has_its_own_timestamp() -> None:
 def test_the_moving_average_starts_on_the_thirtieth_listed_day() -> None:
     """One vote on the first day: 1/30 on the 30th listed day, gone on the 31st."""
     got = days(period(), votes=[{"voted_at": at("2024-06-03 10:00")}])
-    averages = [day.ma_votes for day in got[28:31]]
+    averages = [day["ma_votes"] for day in got[28:31]]
     assert averages == [None, 0.03, 0.0]
 
 
@@ -86,7 +92,7 @@ def test_days_change_at_midnight_over_daylight_saving() -> None:
         period(date(2024, 10, 24), at("2024-10-29 00:00"), "Europe/Berlin"),
         page_views=[{"viewed_at": at(moment)} for moment in moments],
     )
-    assert {day.date.isoformat(): day.page_views for day in got} == {
+    assert {day["date"].isoformat(): day["page_views"] for day in got} == {
         "2024-10-24": 1,
         "2024-10-25": 1,
         "2024-10-28": 1,
@@ -97,8 +103,8 @@ def test_days_change_at_midnight_over_daylight_saving() -> None:
 def test_today_is_the_zones() -> None:
     """At 22:30 UTC it is already tomorrow in Berlin."""
     now = at("2024-06-04 22:30")
-    assert days(period(now=now))[-1].date == date(2024, 6, 4)
-    assert days(period(now=now, zone="Europe/Berlin"))[-1].date == date(2024, 6, 5)
+    assert days(period(now=now))[-1]["date"] == date(2024, 6, 4)
+    assert days(period(now=now, zone="Europe/Berlin"))[-1]["date"] == date(2024, 6, 5)
 
 
 def test_a_start_in_the_future_lists_no_days() -> None:

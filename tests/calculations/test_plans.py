@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -140,10 +140,18 @@ def test_without_a_range_no_scan_looks_at_a_timestamp(stored: Tables) -> None:
         assert CLOCKS[table] not in selection
 
 
-def fits(model: type[BaseModel], columns: dict[str, Any]) -> None:
-    assert set(columns) == set(model.model_fields)
-    for name, field in model.model_fields.items():
-        kind(field.annotation, columns[name], f"{model.__name__}.{name}")
+def fits(model: type, columns: dict[str, Any]) -> None:
+    fields = annotations(model)
+    assert set(columns) == set(fields)
+    for name, annotation in fields.items():
+        kind(annotation, columns[name], f"{model.__name__}.{name}")
+
+
+def annotations(model: type) -> dict[str, Any]:
+    """The fields of a model, or of a dict with declared keys."""
+    if not issubclass(model, BaseModel):
+        return get_type_hints(model)
+    return {name: field.annotation for name, field in model.model_fields.items()}
 
 
 def kind(annotation: Any, dtype: pl.DataType, where: str) -> None:
