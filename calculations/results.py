@@ -10,10 +10,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     WithJsonSchema,
     with_config,
 )
-from pydantic.json_schema import SkipJsonSchema
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic_core import CoreSchema
 
 from calculations.period import Interval
 
@@ -48,6 +50,20 @@ type ValueCounts = Annotated[
     BeforeValidator(_as_mapping),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "integer"}}),
 ]
+
+
+class SkipNull:
+    """Keeps null out of the JSON schema, as SkipJsonSchema[None] does, for what is long.
+
+    That one makes a union, and a union is serialized twice: once to see what it is.
+    """
+
+    @staticmethod
+    def __get_pydantic_json_schema__(
+        nullable: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        value: JsonSchemaValue = handler(nullable)["anyOf"][0]
+        return value
 
 
 EXACT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -217,8 +233,8 @@ class Analytics(Result):
     traffic: Traffic | SkipJsonSchema[None] = None
     votes: Votes | SkipJsonSchema[None] = None
     behaviour: Behaviour | SkipJsonSchema[None] = None
-    reoccurring: list[Return] | SkipJsonSchema[None] = None
-    historical: list[Day] | SkipJsonSchema[None] = None
+    reoccurring: Annotated[list[Return] | None, SkipNull] = None
+    historical: Annotated[list[Day] | None, SkipNull] = None
     location_and_user_agent: LocationAndUserAgent | SkipJsonSchema[None] = None
 
 
