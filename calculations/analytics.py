@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 from pydantic import BaseModel
@@ -99,9 +100,26 @@ def answer[R: BaseModel](
     shape: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
 ) -> R:
     """Collect *plan*, once, and read its only row as *shape*; in memory by default."""
-    return shape.model_validate(rows(plan, engine).row(0, named=True))
+    return shape.model_validate(_named(rows(plan, engine)))
 
 
 def rows(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
     """Collect *plan*: the only place that does; in memory by default."""
     return plan.collect(engine=engine or pl.InMemoryEngine())
+
+
+def _named(row: pl.DataFrame) -> dict[str, Any]:
+    """What row(0, named=True) gives, list by list.
+
+    In one call it would keep the interpreter until all is there.
+    """
+    return {column.name: _value(column) for column in row}
+
+
+def _value(column: pl.Series) -> Any:
+    if isinstance(column.dtype, pl.Struct):
+        return _named(column.struct.unnest())
+    value = column[0]
+    if isinstance(value, pl.Series):
+        return value.struct.unnest().rows(named=True)
+    return value
