@@ -138,6 +138,8 @@ class Stage:
 
     def _kept_copy(self, table: str, part: Part, file: Path, path: Path) -> Copy | None:
         """The visits of a part that is now in *path*; made where there are none to keep."""
+        if table not in visits.COLUMNS:
+            return None
         copy, before = part.visits, visits_of(file)
         if copy and copy.hashing == visits.hashing() and before.is_file():
             with _disk(self._data_dir):
