@@ -38,7 +38,7 @@ class Tables:
     rooms: pl.LazyFrame
 
 
-STREAMING_ROWS = 1_000_000
+STREAMING_ROWS = 2_000_000
 
 SERIES = {"reoccurring", "historical"}
 """Sections that are one list of rows already."""
@@ -90,7 +90,7 @@ def analytics(
 def engine_for(rows: int, share: float = 1) -> pl.Engine:
     """The engine that answers fastest over that *share* of so many *rows* together.
 
-    Both need the same time at some 1.3 million rows, see docs/performance.md.
+    Both need the same time at some 2.3 million rows, see docs/performance.md.
     """
     much = rows * share > STREAMING_ROWS
     return pl.StreamingEngine() if much else pl.InMemoryEngine()
