@@ -8,7 +8,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import chain
 
 from bench import answers, growth, machine, promises, ranges, report, serving, sync
@@ -76,10 +76,7 @@ def _scales(scale: float) -> list[float]:
 
 
 def _answers(scale: float, _: bool) -> Iterator[str]:
-    measured = []
-    for one in _scales(scale):
-        measured.append(answers.measure(one))
-        yield from answers.tables(measured[-1])
+    measured = yield from _at_scales(scale, answers.measure, answers.tables)
     kept = [promise for one in measured for promise in answers.kept(one)]
     for larger in measured[1:]:
         kept += answers.grown(measured[0], larger)
@@ -87,20 +84,27 @@ def _answers(scale: float, _: bool) -> Iterator[str]:
 
 
 def _ranges(scale: float, _: bool) -> Iterator[str]:
-    measured = []
-    for one in _scales(scale):
-        measured.append(ranges.measure(one))
-        yield from ranges.tables(measured[-1])
+    measured = yield from _at_scales(scale, ranges.measure, ranges.tables)
     if kept := [promise for one in measured for promise in ranges.kept(one)]:
         yield promises.table(kept)
 
 
 def _serving(scale: float, _: bool) -> Iterator[str]:
+    measured = yield from _at_scales(scale, serving.measure, serving.tables)
+    yield promises.table(promise for one in measured for promise in serving.kept(one))
+
+
+def _at_scales[M](
+    scale: float,
+    measure: Callable[[float], M],
+    tables: Callable[[M], Iterator[str]],
+) -> Generator[str, None, list[M]]:
+    """Yield the tables of each scale as it is measured; return what was measured."""
     measured = []
     for one in _scales(scale):
-        measured.append(serving.measure(one))
-        yield from serving.tables(measured[-1])
-    yield promises.table(promise for one in measured for promise in serving.kept(one))
+        measured.append(measure(one))
+        yield from tables(measured[-1])
+    return measured
 
 
 def _growth(scale: float, write: bool) -> Iterator[str]:

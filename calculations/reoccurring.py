@@ -111,7 +111,8 @@ def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     """The estimations of a range, and who in them had been seen on a listed day before.
 
     Columns: ``visitor``, ``room_id``, ``estimated_at``, ``user_returns``,
-    ``room_returns``, and what these are made of. A join would find the same, but looking up is several times faster.
+    ``room_returns``, and what these are made of. A join would find the same, but
+    looking up is several times faster.
     """
     begins, ends = period.bounds
     at = pl.col("estimated_at")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from readmodel import snapshot
-from readmodel.manifest import Part, Stored
+from readmodel.manifest import Copy, Part, Stored
 from readmodel.source import Block, Cut
 from readmodel.stage import NOTE, checksum
 from util.errors import ReadModelMissing
@@ -29,12 +29,9 @@ class Held:
 
     def is_damaged(self) -> bool:
         """Whether a file is another than was written; reads all of it."""
-        copy = self.part.visits
+        files = _files(self.part, self.file)
         try:
-            return checksum(self.file) != self.part.crc32 or (
-                copy is not None
-                and checksum(snapshot.visits_of(self.file)) != copy.crc32
-            )
+            return any(checksum(path) != record.crc32 for path, record in files)
         except OSError:
             return True
 
@@ -120,11 +117,9 @@ def _stored(data_dir: Path, table: str) -> tuple[Stored, Path] | None:
 
 
 def _held(part: Part, file: Path, cut: Cut) -> Held | None:
-    copy = part.visits
+    files = _files(part, file)
     try:
-        if os.stat(file).st_size != part.bytes:
-            return None
-        if copy and os.stat(snapshot.visits_of(file)).st_size != copy.bytes:
+        if any(os.stat(path).st_size != record.bytes for path, record in files):
             return None
     except OSError:
         return None
@@ -132,6 +127,13 @@ def _held(part: Part, file: Path, cut: Cut) -> Held | None:
     if said is None or said.cut != [FORMAT, *cut.mark]:
         return None
     return Held(part, file, said.blocks)
+
+
+def _files(part: Part, file: Path) -> Iterator[tuple[Path, Part | Copy]]:
+    """The part's *file*, and that of its visits if it has any, each with its record."""
+    yield file, part
+    if part.visits:
+        yield snapshot.visits_of(file), part.visits
 
 
 @dataclass(frozen=True, slots=True)

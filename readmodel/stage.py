@@ -142,9 +142,9 @@ class Stage:
             return None
         copy, before = part.visits, visits_of(file)
         if copy and copy.hashing == visits.hashing() and before.is_file():
+            place = self._visits(path)
             with _disk(self._data_dir):
-                visits_of(path).parent.mkdir(exist_ok=True)
-                os.link(before, visits_of(path))
+                os.link(before, place)
             return copy
         try:
             return self._copy(table, pl.scan_parquet(path, glob=False), path)
@@ -156,10 +156,15 @@ class Stage:
         if not visits.belong_to(table, rows.collect_schema()):
             return None
         made = visits.of(rows, table).collect()
-        with _disk(self._data_dir):
-            visits_of(path).parent.mkdir(exist_ok=True)
-        written = self._put(visits_of(path), made, compression=visits.COMPRESSION)
+        written = self._put(self._visits(path), made, compression=visits.COMPRESSION)
         return Copy(*written, visits.hashing())
+
+    def _visits(self, path: Path) -> Path:
+        """Where the visits of the part in *path* go; their folder is there then."""
+        place = visits_of(path)
+        with _disk(self._data_dir):
+            place.parent.mkdir(exist_ok=True)
+        return place
 
     def _put(self, path: Path, frame: pl.DataFrame, **how: Any) -> tuple[int, int]:
         """Write *frame* to *path*: how many bytes, and their CRC-32."""

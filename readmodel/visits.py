@@ -12,8 +12,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-VISITOR: Final = "visitor"
-
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "fpp_estimations": ("estimated_at", "room_id"),
     "fpp_page_views": ("viewed_at",),
@@ -26,8 +24,8 @@ COMPRESSION: Final[Literal["uncompressed"]] = "uncompressed"
 def of(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
     """What the copy of *rows* of *table* holds."""
     user = pl.col("user_id").cast(pl.String)
-    visitor = pl.when(user.is_not_null()).then(user.hash()).alias(VISITOR)
-    return rows.select(visitor, *COLUMNS[table])
+    visitor = pl.when(user.is_not_null()).then(user.hash())
+    return rows.select(visitor.alias("visitor"), *COLUMNS[table])
 
 
 def belong_to(table: str, columns: Collection[str]) -> bool:
