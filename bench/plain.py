@@ -143,7 +143,7 @@ def historical(frames: Frames) -> Row:
         .with_columns(counts_only.fill_null(0).cast(pl.Int64))
         .with_columns(
             counts_only.cum_sum().name.prefix("acc_"),
-            counts_only.rolling_mean(30).name.prefix("ma_"),
+            counts_only.rolling_mean(30).round(2).name.prefix("ma_"),
         )
     )
     return {"historical": rows.to_dicts()}

@@ -59,8 +59,11 @@ def _packed(rows: pl.LazyFrame, at: str, kind: int) -> pl.LazyFrame:
     databases.
     """
     moment = pl.col(at).to_physical().fill_null(0).clip(0, 2**TIME_BITS - 1)
-    low = moment.cast(pl.UInt64) * 2 + kind
-    high = pl.col("visitor").cast(pl.UInt128) * _VISITOR_STEP
+    high, low = (
+        # Neither is negative, so nothing can wrap, and nothing has to be checked.
+        number.cast(pl.UInt128, wrap_numerical=True)
+        for number in (pl.col("visitor"), moment * 2 + kind)
+    )
     return rows.filter(pl.col("visitor").is_not_null()).select(
-        packed=high + low.cast(pl.UInt128)
+        packed=high * _VISITOR_STEP + low
     )

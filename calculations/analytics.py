@@ -1,7 +1,7 @@
 """Every section side by side: the whole answer is one row."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -37,6 +37,32 @@ class Tables:
     events: pl.LazyFrame
     rooms: pl.LazyFrame
 
+    def within(self, period: Period) -> "Tables":
+        """The rows of the *period*.
+
+        Where that is all of them, the explicit cache() makes sure that each file is
+        read once. The optimizer does not find it by itself where one reader wants
+        other columns or fewer rows; and it would no longer let a range choose what is
+        read, below a cache with one reader.
+        """
+        if period.asked is None:
+            return replace(
+                self,
+                viewed=self.viewed.cache(),
+                estimated=self.estimated.cache(),
+                users=self.users.cache(),
+            )
+        return Tables(
+            page_views=period.of(self.page_views, "viewed_at"),
+            viewed=period.of(self.viewed, "viewed_at"),
+            estimations=period.of(self.estimations, "estimated_at"),
+            estimated=period.of(self.estimated, "estimated_at"),
+            votes=period.of(self.votes, "voted_at"),
+            users=period.of(self.users, "created_at"),
+            events=period.of(self.events, "event_at"),
+            rooms=period.of(self.rooms, "first_used_at"),
+        )
+
 
 STREAMING_ROWS = 2_000_000
 
@@ -55,28 +81,27 @@ def analytics(
     The sorted activity is what two sections share; the explicit cache() makes sure
     that it is computed once, since the optimizer does not find it by itself.
     """
-    viewed, estimated = tables.viewed, tables.estimated
+    within = tables.within(period)
     # Who comes back is told by estimations alone; only traffic needs the page views.
-    views = viewed if "traffic" in sections else viewed.clear()
-    visits = activity(
-        period.of(views, "viewed_at"), period.of(estimated, "estimated_at")
-    ).cache()
+    views = within.viewed if "traffic" in sections else within.viewed.clear()
+    visits = activity(views, within.estimated).cache()
+    history = tables.estimated if period.asked else within.estimated
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
-        "traffic": lambda: traffic(viewed, visits, period),
-        "votes": lambda: votes(tables.votes, tables.estimations, period),
+        "traffic": lambda: traffic(within.viewed, visits, period),
+        "votes": lambda: votes(within.votes, within.estimations, period),
         "behaviour": lambda: behaviour(
-            tables.page_views, tables.events, tables.votes, tables.rooms, period
+            within.page_views, within.events, within.votes, tables.rooms
         ),
-        "reoccurring": lambda: reoccurring(visits, estimated, period),
+        "reoccurring": lambda: reoccurring(visits, history, period),
         "historical": lambda: historical(
-            users=tables.users,
-            page_views=viewed,
-            rooms=tables.rooms,
-            estimations=estimated,
-            votes=tables.votes,
+            users=within.users,
+            page_views=within.viewed,
+            rooms=within.rooms,
+            estimations=within.estimated,
+            votes=within.votes,
             period=period,
         ),
-        "location_and_user_agent": lambda: location(tables.users, period),
+        "location_and_user_agent": lambda: location(within.users),
     }
     return beside(
         *(

@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from calculations.period import Period
 from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
 
 SOURCES = {
@@ -25,15 +24,11 @@ def behaviour(
     events: pl.LazyFrame,
     votes: pl.LazyFrame,
     rooms: pl.LazyFrame,
-    period: Period,
 ) -> pl.LazyFrame:
     """One row shaped like Behaviour; page views are grouped once for both of theirs."""
-    page_views = period.of(page_views, "viewed_at")
-    events = period.of(events, "event_at")
-    votes = period.of(votes, "voted_at")
     views = page_views.group_by("route", "source").agg(count=pl.len()).cache()
     return beside(
-        series("routes", named(regrouped(views, "route")).sort("key")),
+        series("routes", named(views, "route").sort("key")),
         series("events", largest(named(tally(events, "event")))),
         series("sources", largest(sources(regrouped(views, "source")))),
         series("rooms", largest(busy_rooms(votes, rooms), top=TOP)),

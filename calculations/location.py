@@ -2,24 +2,22 @@
 
 import polars as pl
 
-from calculations.period import Period
-from calculations.shapes import TOP, beside, largest, named, regrouped, series
+from calculations.shapes import TOP, beside, largest, named, series
 
 
-def location(users: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """One row shaped like LocationAndUserAgent; under a range, of users created in it.
+def location(users: pl.LazyFrame) -> pl.LazyFrame:
+    """One row shaped like LocationAndUserAgent.
 
     All users are grouped twice; every breakdown adds up what is then left.
     """
-    users = period.of(users, "created_at")
     agents = users.group_by("device", "os", "browser").agg(count=pl.len()).cache()
     everywhere = users.group_by("country", "region", "city").agg(count=pl.len()).cache()
     return beside(
         *(
-            series(name, largest(named(regrouped(agents, name))))
+            series(name, largest(named(agents, name)))
             for name in ("device", "os", "browser")
         ),
-        series("country", largest(named(regrouped(everywhere, "country")), top=TOP)),
+        series("country", largest(named(everywhere, "country"), top=TOP)),
         *(
             series(
                 f"country_{place}",

@@ -57,7 +57,7 @@ def running(whose: str) -> list[pl.Expr]:
 def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     """The listed days on which each user estimated: ``who``, ``date``, sorted, once."""
     return (
-        activity.filter("estimated")
+        activity.filter(pl.col("estimated"))
         .select(who="visitor", date=period.day_of("at"))
         .filter(changes("who") | changes("date"))
         .filter(period.lists("date"))

@@ -187,11 +187,11 @@ class Day(TypedDict):
     acc_rooms: int
     acc_estimations: int
     acc_votes: int
-    ma_new_users: Rounded | None
-    ma_page_views: Rounded | None
-    ma_rooms: Rounded | None
-    ma_estimations: Rounded | None
-    ma_votes: Rounded | None
+    ma_new_users: float | None
+    ma_page_views: float | None
+    ma_rooms: float | None
+    ma_estimations: float | None
+    ma_votes: float | None
 
 
 class Region(Result):

@@ -29,16 +29,14 @@ def tally(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     return rows.group_by(key=pl.col(key)).agg(count=pl.len())
 
 
-def regrouped(counts: pl.LazyFrame, key: str) -> pl.LazyFrame:
+def regrouped(counts: pl.LazyFrame, key: str | pl.Expr) -> pl.LazyFrame:
     """Add up a tally of finer groups per *key*: columns ``key`` and ``count``."""
-    return counts.group_by(key=pl.col(key)).agg(pl.col("count").sum())
+    return counts.group_by(key=key).agg(pl.col("count").sum())
 
 
-def named(counts: pl.LazyFrame) -> pl.LazyFrame:
-    """Give a tally's missing keys the name ``UNKNOWN``, and add up what is now alike."""
-    return counts.group_by(pl.col("key").cast(pl.String).fill_null(UNKNOWN)).agg(
-        pl.col("count").sum()
-    )
+def named(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
+    """`regrouped`, with the name ``UNKNOWN`` (String) in the place of missing keys."""
+    return regrouped(counts, pl.col(key).cast(pl.String).fill_null(UNKNOWN))
 
 
 def largest(counts: pl.LazyFrame, *keys: str, top: int | None = None) -> pl.LazyFrame:

@@ -17,14 +17,13 @@ def traffic(
 ) -> pl.LazyFrame:
     """One row shaped like Traffic; *activity* is that of page views and estimations.
 
-    Under a range both hold only what is in it, and a session that its edge cuts
-    counts with the part inside. Else bounces and sessions begin after START_DATE.
+    Under a range a session that its edge cuts counts with the part inside. Else bounces and sessions begin after START_DATE.
     """
     since = activity if period.asked else activity.filter(pl.col("at") > period.opens)
     counts = beside(
         visitors(activity.filter(~pl.col("estimated")), "unique_users"),
-        period.of(page_views, "viewed_at").select(page_views=pl.len().cast(pl.Int64)),
-        visitors(since.filter("estimated"), "estimators"),
+        page_views.select(page_views=pl.len().cast(pl.Int64)),
+        visitors(since.filter(pl.col("estimated")), "estimators"),
     ).select(
         "unique_users",
         "page_views",

@@ -14,8 +14,6 @@ def votes(
     votes: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
 ) -> pl.LazyFrame:
     """One row shaped like Votes. Durations are minutes; the source stores seconds."""
-    votes = period.of(votes, "voted_at")
-    estimations = period.of(estimations, "estimated_at")
     totals = votes.select(
         total_votes=pl.len().cast(pl.Int64),
         total_estimations=total("amount_of_estimations"),

@@ -56,11 +56,11 @@ SELECT list(
         acc_rooms: acc_rooms,
         acc_estimations: acc_estimations,
         acc_votes: acc_votes,
-        ma_new_users: last_new_users / full_window,
-        ma_page_views: last_page_views / full_window,
-        ma_rooms: last_rooms / full_window,
-        ma_estimations: last_estimations / full_window,
-        ma_votes: last_votes / full_window
+        ma_new_users: round(last_new_users / full_window, 2),
+        ma_page_views: round(last_page_views / full_window, 2),
+        ma_rooms: round(last_rooms / full_window, 2),
+        ma_estimations: round(last_estimations / full_window, 2),
+        ma_votes: round(last_votes / full_window, 2)
     } ORDER BY date
 ) AS historical
 FROM running

@@ -6,7 +6,7 @@ from calculations.analytics import answer
 from calculations.behaviour import behaviour
 from calculations.results import Behaviour
 from tests.calculations.oracle import Rows
-from tests.calculations.tables import frame, period, vote
+from tests.calculations.tables import frame, vote
 
 
 def figures(
@@ -22,7 +22,6 @@ def figures(
             frame("events", events or []),
             frame("votes", votes or []),
             frame("rooms", rooms or []),
-            period(),
         ),
     )
 

@@ -2,8 +2,12 @@
 
 from datetime import date, timedelta
 
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
 from calculations.analytics import answer
-from calculations.historical import historical
+from calculations.historical import MOVING_AVERAGE_ROWS, historical
 from calculations.period import Period
 from calculations.results import Day, Result
 from tests.calculations.oracle import Rows
@@ -78,6 +82,13 @@ def test_the_moving_average_starts_on_the_thirtieth_listed_day() -> None:
     got = days(period(), votes=[{"voted_at": at("2024-06-03 10:00")}])
     averages = [day["ma_votes"] for day in got[28:31]]
     assert averages == [None, 0.03, 0.0]
+
+
+@given(st.integers(0, 10**12))
+def test_a_thirtieth_is_rounded_by_polars_as_by_python(total: int) -> None:
+    """No thirtieth is near a tie, so moving averages need no Rounded."""
+    average = pl.select(pl.lit(total) / MOVING_AVERAGE_ROWS).to_series()
+    assert average.round(2).to_list() == [round(total / MOVING_AVERAGE_ROWS, 2)]
 
 
 def test_days_change_at_midnight_over_daylight_saving() -> None:

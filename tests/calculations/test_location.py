@@ -4,11 +4,11 @@ from calculations.analytics import answer
 from calculations.location import location
 from calculations.results import City, LocationAndUserAgent, Region
 from tests.calculations.oracle import Rows
-from tests.calculations.tables import frame, period
+from tests.calculations.tables import frame
 
 
 def figures(users: Rows) -> LocationAndUserAgent:
-    return answer(LocationAndUserAgent, location(frame("users", users), period()))
+    return answer(LocationAndUserAgent, location(frame("users", users)))
 
 
 def test_missing_names_are_unknown_in_objects_and_null_in_lists() -> None:
