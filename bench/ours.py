@@ -38,9 +38,10 @@ class Ours:
         self._engine = engine
         self._period = period
         self._choice = engine_for(current.rows, period.share)
+        self._tables = self._opened()
 
     def ask(self, question: str) -> Row:
-        plan = self._plan(question, self._tables())
+        plan = self._plan(question, self._tables)
         row = plan.collect(engine=self._engine_of(question)).row(0, named=True)
         section: Row = row[question] if question in SECTIONS - FLAT else row
         return section
@@ -61,8 +62,8 @@ class Ours:
             case _:
                 return analytics(tables, self._period, {question})
 
-    def _tables(self) -> Tables:
-        """Scans like a request's: made for it, and opened by it."""
+    def _opened(self) -> Tables:
+        """Kept, as the API keeps them for one snapshot; opened by each question."""
         return Tables(
             page_views=self._scan("fpp_page_views"),
             viewed=self._visits("fpp_page_views"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ from calculations.traffic import traffic
 from calculations.votes import votes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tables:
     """The six tables of one snapshot, as the source has them, and who visited when.
 
@@ -65,6 +66,7 @@ class Tables:
 
 
 STREAMING_ROWS = 2_000_000
+KEPT_PLANS = 16
 
 SERIES = {"reoccurring", "historical"}
 """Sections that are one list of rows already."""
@@ -78,7 +80,16 @@ def analytics(
 ) -> pl.LazyFrame:
     """One row shaped like Analytics, with only the *sections* asked for.
 
-    The sorted activity is what two sections share; the explicit cache() makes sure
+    The plan is kept for whoever asks the same of the same *tables* on the same day:
+    to make it takes as long as to decode a small sample. Nothing that was read is in
+    it. See docs/decisions/kept-plans.md.
+    """
+    return _plan(tables, period.at_midnight(), frozenset(sections))
+
+
+@lru_cache(maxsize=KEPT_PLANS)
+def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFrame:
+    """The sorted activity is what two sections share; the explicit cache() makes sure
     that it is computed once, since the optimizer does not find it by itself.
     """
     within = tables.within(period)

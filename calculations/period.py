@@ -64,6 +64,10 @@ class Period:
         """The calendar day of *now* in the period's zone."""
         return self.now.astimezone(self.zone).date()
 
+    def at_midnight(self) -> "Period":
+        """The same for every moment of its day: as if asked when the day began."""
+        return replace(self, now=self.midnight(self.today))
+
     @property
     def opens(self) -> datetime:
         """The first instant of *start*, as UTC."""

@@ -14,9 +14,11 @@ Plain `fpp_*.parquet` files, left by the system before this one, are served as w
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -52,7 +54,7 @@ class Snapshot:
     id: str
     taken_at: datetime
     path: Path
-    manifest: Manifest | None = None
+    manifest: Manifest | None = field(default=None, hash=False)
 
     def scan(self, table: str) -> pl.LazyFrame:
         """All columns of *table*, timestamps as Datetime("us", "UTC"); reads no data.
@@ -71,12 +73,12 @@ class Snapshot:
 
     def visits(self, table: str) -> pl.LazyFrame:
         """Who did something when, see `visits`; reads no data."""
-        files = self._visits_files(table)
+        files = self.visits_files(table)
         if not files:
             return visits.of(self.scan(table), table)
         return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
-    def _visits_files(self, table: str) -> list[Path]:
+    def visits_files(self, table: str) -> list[Path]:
         """The files of the visits; none where they cannot be used together."""
         parts = self.manifest.tables[table].parts if self.manifest else ()
         copies = [part.visits for part in parts]
@@ -91,15 +93,12 @@ class Snapshot:
         tables = self.manifest.tables.values() if self.manifest else ()
         return sum(stored.rows for stored in tables)
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all tables' files; what is missing has none."""
-        tables = TABLES if self.manifest is None else self.manifest.tables
-        return sum(_size(file) for table in tables for file in self.files(table))
-
-    def present(self) -> Mapping[str, bool]:
-        """Per file name of TABLES, in order: whether the table is there."""
-        return {folder(name): self.has(name) for name in TABLES}
+    def sizes(self) -> Mapping[str, int | None]:
+        """Bytes of the files of each of TABLES, in order; None where one is missing."""
+        held = TABLES if self.manifest is None else self.manifest.tables
+        return {
+            name: _size(self.files(name)) if name in held else None for name in TABLES
+        }
 
     def files(self, table: str) -> list[str]:
         """The Parquet files of *table*, in the order of its key."""
@@ -108,12 +107,6 @@ class Snapshot:
             return [place]
         return [f"{place}/{part.file}" for part in self.manifest.tables[table].parts]
 
-    def has(self, table: str) -> bool:
-        """Whether every file of *table* is there."""
-        if self.manifest is not None and table not in self.manifest.tables:
-            return False
-        return all(map(os.path.isfile, self.files(table)))
-
 
 def current(data_dir: Path) -> Snapshot:
     """Open the newest complete snapshot of *data_dir*.
@@ -121,7 +114,7 @@ def current(data_dir: Path) -> Snapshot:
     Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
     snapshot = latest(data_dir)
-    missing = [name for name in TABLES if not snapshot.has(name)]
+    missing = [name for name, size in snapshot.sizes().items() if size is None]
     if len(missing) == len(TABLES):
         raise ReadModelMissing("There is no read model yet: run update_readmodel.py")
     if missing:
@@ -141,7 +134,8 @@ def latest(data_dir: Path) -> Snapshot:
     except FileNotFoundError:
         return _plain(data_dir)
     try:
-        manifest = Manifest.from_json((path / MANIFEST).read_bytes())
+        seen = os.stat(path / MANIFEST)
+        manifest = _manifest(path, seen.st_ino, seen.st_mtime_ns, seen.st_size)
     except (OSError, ValueError) as error:
         raise ReadModelMissing(
             f"Snapshot {path.name} is damaged: run update_readmodel.py"
@@ -149,28 +143,35 @@ def latest(data_dir: Path) -> Snapshot:
     return Snapshot(path.name, manifest.taken_at, path, manifest)
 
 
-def present(data_dir: Path) -> Mapping[str, bool]:
-    """Per file name of TABLES, in order: whether the table is there. Never raises."""
+@lru_cache(maxsize=2)
+def _manifest(path: Path, *_seen: int) -> Manifest:
+    """The manifest in *path*, parsed once: it never changes, or is another file then.
+
+    Every request asks for it. Raises OSError and ValueError.
+    """
+    return Manifest.from_json((path / MANIFEST).read_bytes())
+
+
+def sizes(data_dir: Path) -> Mapping[str, int | None]:
+    """`Snapshot.sizes` of the latest; None for all without one. Never raises."""
     try:
-        snapshot = latest(data_dir)
+        return latest(data_dir).sizes()
     except (ReadModelMissing, OSError):
-        return {folder(name): False for name in TABLES}
-    return snapshot.present()
+        return dict.fromkeys(TABLES)
 
 
-def size_bytes(data_dir: Path) -> int:
-    """Bytes of the current snapshot's tables; 0 where nothing is there. Never raises."""
-    try:
-        return latest(data_dir).size_bytes
-    except (ReadModelMissing, OSError):
-        return 0
-
-
-def _size(file: str) -> int:
-    try:
-        return os.stat(file).st_size
-    except OSError:
-        return 0
+def _size(files: Iterable[str]) -> int | None:
+    """Bytes of *files*; None where one is missing."""
+    total = 0
+    for file in files:
+        try:
+            seen = os.stat(file)
+        except OSError:
+            return None
+        if not stat.S_ISREG(seen.st_mode):
+            return None
+        total += seen.st_size
+    return total
 
 
 def _plain(data_dir: Path) -> Snapshot:
@@ -179,11 +180,11 @@ def _plain(data_dir: Path) -> Snapshot:
     digest, newest = hashlib.sha256(), 0
     for name in TABLES:
         try:
-            stat = (place / folder(name)).stat()
+            seen = (place / folder(name)).stat()
         except OSError:
             continue
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        newest = max(newest, stat.st_mtime_ns)
+        digest.update(f"{name} {seen.st_size} {seen.st_mtime_ns}\n".encode())
+        newest = max(newest, seen.st_mtime_ns)
     taken_at = datetime.fromtimestamp(newest / 1e9, UTC)
     return Snapshot(f"plain-{digest.hexdigest()[:16]}", taken_at, place)
 

@@ -1,6 +1,7 @@
 """What handlers ask for, as named types: settings, clock, period, snapshot, caller."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 import polars as pl
@@ -9,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from calculations.analytics import Tables
 from config import Settings
-from readmodel import snapshot
+from readmodel import snapshot, visits
 from readmodel.snapshot import Snapshot
 from routers.callers import bearer
 
@@ -40,7 +41,14 @@ CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
 
 
 def tables(snapshot: Snapshot) -> Tables:
-    """The statistics' tables of one snapshot; they live no longer than the request."""
+    """The statistics' tables of one snapshot; the same each time, and so their plans."""
+    return _tables(snapshot, *(bool(snapshot.visits_files(t)) for t in visits.COLUMNS))
+
+
+@lru_cache(maxsize=2)
+def _tables(snapshot: Snapshot, *_copied: bool) -> Tables:
+    """Which tables have visits that can be read is found anew each time: they are no
+    more than copies, and may go without harm."""
     return Tables(
         page_views=snapshot.scan("fpp_page_views"),
         viewed=snapshot.visits("fpp_page_views"),

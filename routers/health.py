@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from config import Settings
 from readmodel import snapshot
 from readmodel.snapshot import Snapshot
+from readmodel.tables import TABLES
 from routers.answers import ANY
 from routers.dependencies import CurrentSettings, Now
 from routers.parameters import NoParameters
@@ -73,13 +74,14 @@ async def get_health(settings: CurrentSettings, now: Now, response: Response) ->
     """Public. 503 while a table is missing; degraded (200) when data is stale."""
     # Not on a thread: it reads one small file, and would wait for a thread longer.
     held = _held(settings)
-    files = dict(held.present() if held else snapshot.present(settings.data_dir))
+    sizes = held.sizes() if held else dict.fromkeys(TABLES)
+    files = {snapshot.folder(name): size is not None for name, size in sizes.items()}
     complete = all(files.values())
     freshness = _freshness(held, settings, now) if held and complete else _unknown()
     if not complete:
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
-    size = held.size_bytes / MEGABYTE if held else 0
+    size = sum(filter(None, sizes.values())) / MEGABYTE
     present: Status = "ok" if complete else "unavailable"
     return Health(
         status=freshness.status,

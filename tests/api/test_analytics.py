@@ -1,7 +1,7 @@
 """`GET /`: every section, from one snapshot, equal to the definitions."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -76,3 +76,34 @@ def test_files_of_the_earlier_system_are_served(
         naive.write_parquet(data_dir / f"fpp_{name}.parquet")
     answer = client.get("/")
     assert answer.json()["data"] == expected(SAMPLE)
+
+
+def test_an_answer_follows_the_snapshot(data_dir: Path, client: TestClient) -> None:
+    """What is kept between requests is of one snapshot, and read anew for each."""
+    publish(data_dir, EMPTY, TAKEN_AT)
+    assert client.get("/").json()["data"] == expected(EMPTY)
+    publish(data_dir, SAMPLE, TAKEN_AT + timedelta(minutes=10))
+    assert client.get("/").json()["data"] == expected(SAMPLE)
+
+
+def test_visits_that_vanish_between_two_requests_are_not_missed(
+    read_model: Path, client: TestClient
+) -> None:
+    """They are no more than copies."""
+    before = client.get("/").json()
+    for copy in read_model.glob("current/*.visits/*.parquet"):
+        copy.unlink()
+    assert client.get("/").json() == before
+
+
+def test_a_manifest_damaged_between_two_requests_is_noticed(
+    read_model: Path, client: TestClient
+) -> None:
+    """It is parsed once, and looked at each time."""
+    assert client.get("/").status_code == 200
+    manifest = read_model / "current" / "snapshot.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(b"{")
+    assert client.get("/").status_code == 503
+    manifest.write_bytes(whole)
+    assert client.get("/").status_code == 200

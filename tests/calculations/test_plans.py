@@ -1,6 +1,7 @@
 """Plans and response models agree, stay pure, and read only what is asked for."""
 
 import re
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from types import UnionType
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from calculations.analytics import Tables, analytics
+from calculations.analytics import SECTIONS, Tables, analytics
 from calculations.daily import daily
 from calculations.period import Period, Stretch
 from calculations.results import Analytics, Daily, RoomStats
@@ -20,6 +21,7 @@ from tests.calculations.tables import (
     EMPTY,
     NOW,
     START,
+    at,
     frame,
     period,
     seen,
@@ -180,3 +182,32 @@ def kind(annotation: Any, dtype: pl.DataType, where: str) -> None:
         expected |= {str: dtype == pl.String, date: dtype == pl.Date}
         expected |= {datetime: dtype == pl.Datetime("us", "UTC")}
         assert expected[annotation], f"{where} is {dtype}"
+
+
+def test_a_plan_is_kept_for_its_day(stored: Tables) -> None:
+    """Whoever asks the same of the same tables later that day gets it again."""
+    morning, evening, next_day = (
+        period(now=at(moment))
+        for moment in ("2024-08-01 08:00", "2024-08-01 23:59", "2024-08-02 00:00")
+    )
+    first = analytics(stored, morning)
+    assert analytics(stored, evening, list(reversed(SECTIONS))) is first
+    others = [
+        analytics(stored, next_day),
+        analytics(stored, replace(morning, zone=ZoneInfo("Europe/Berlin"))),
+        analytics(stored, WEEK),
+        analytics(stored, morning, ["votes"]),
+        analytics(replace(stored), morning),
+    ]
+    assert all(other is not first for other in others)
+
+
+def test_what_is_kept_is_the_question_and_not_the_answer(
+    stored: Tables, tmp_path: Path
+) -> None:
+    """Every collect reads the files."""
+    plan = analytics(stored, period())
+    plan.collect()
+    (tmp_path / "votes.parquet").unlink()
+    with pytest.raises(FileNotFoundError):
+        analytics(stored, period()).collect()

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from readmodel.manifest import Manifest, Stored, dtype_name, dtype_named
-from readmodel.snapshot import Snapshot, current, latest, present, size_bytes
+from readmodel.snapshot import Snapshot, current, latest, sizes
 from readmodel.stage import NOTE, Stage, checksum, writing
 from readmodel.tables import TABLES
 from util.errors import ReadModelMissing, StorageError, SyncRunning
@@ -164,9 +164,7 @@ def test_nothing_there_is_a_missing_read_model(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ReadModelMissing, match="run update_readmodel.py"):
             current(place)
-        assert set(present(place).values()) == {False}
-        assert list(present(place)) == [f"{name}.parquet" for name in TABLES]
-        assert size_bytes(place) == 0
+        assert list(sizes(place).items()) == [(name, None) for name in TABLES]
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
@@ -175,8 +173,8 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
     (latest(tmp_path).path / "fpp_users.parquet" / "part-00000.parquet").unlink()
     with pytest.raises(ReadModelMissing, match="lacks fpp_users:"):
         current(tmp_path)
-    assert [name for name, there in present(tmp_path).items() if not there] == [
-        "fpp_users.parquet"
+    assert [name for name, size in sizes(tmp_path).items() if size is None] == [
+        "fpp_users"
     ]
 
 
@@ -189,8 +187,7 @@ def test_a_damaged_manifest_is_a_missing_read_model(tmp_path: Path, text: str) -
     (snapshot.path / "snapshot.json").write_text(text)
     with pytest.raises(ReadModelMissing, match=f"{snapshot.id} is damaged: run"):
         current(tmp_path)
-    assert set(present(tmp_path).values()) == {False}
-    assert size_bytes(tmp_path) == 0
+    assert set(sizes(tmp_path).values()) == {None}
 
 
 def test_a_manifest_without_parts_or_with_an_unknown_dtype_is_refused() -> None:
@@ -231,7 +228,8 @@ def test_size_counts_the_current_snapshot_only(tmp_path: Path) -> None:
     publish(tmp_path)
     snapshot = publish(tmp_path, TEN + timedelta(minutes=1))
     parts = snapshot.path.glob("*/*.parquet")
-    assert size_bytes(tmp_path) == sum(part.stat().st_size for part in parts) > 0
+    held = sum(size or 0 for size in sizes(tmp_path).values())
+    assert held == sum(part.stat().st_size for part in parts) > 0
 
 
 def plain_files(data_dir: Path) -> None:
@@ -251,8 +249,7 @@ def test_plain_files_are_served_in_utc(tmp_path: Path) -> None:
     assert votes["at"].to_list() == [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)]
     assert votes.schema["at"] == UTC_MICROS
     assert snapshot.taken_at == datetime.fromtimestamp(1_767_322_000, UTC)
-    assert all(present(tmp_path).values())
-    assert size_bytes(tmp_path) > 0
+    assert all(size and size > 0 for size in sizes(tmp_path).values())
 
 
 def test_the_id_of_plain_files_changes_with_them(tmp_path: Path) -> None:
