@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import polars as pl
 from pydantic import BaseModel
@@ -135,8 +134,8 @@ def engine_for(rows: int, share: float = 1) -> pl.Engine:
 def answer[R: BaseModel](
     shape: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
 ) -> R:
-    """Collect *plan*, once, and read its only row as *shape*; in memory by default."""
-    return shape.model_validate(_named(rows(plan, engine)))
+    """Collect *plan*, once, and `read` its only row as *shape*; in memory by default."""
+    return read(shape, rows(plan, engine))
 
 
 def rows(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
@@ -144,18 +143,12 @@ def rows(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
     return plan.collect(engine=engine or pl.InMemoryEngine())
 
 
-def _named(row: pl.DataFrame) -> dict[str, Any]:
-    """What row(0, named=True) gives, list by list.
-
-    In one call it would keep the interpreter until all is there.
-    """
-    return {column.name: _value(column) for column in row}
+def read[R: BaseModel](shape: type[R], row: pl.DataFrame) -> R:
+    """The only row of *row*, validated as *shape*."""
+    return shape.model_validate(row.row(0, named=True))
 
 
-def _value(column: pl.Series) -> Any:
-    if isinstance(column.dtype, pl.Struct):
-        return _named(column.struct.unnest())
-    value = column[0]
-    if isinstance(value, pl.Series):
-        return value.struct.unnest().rows(named=True)
-    return value
+def listed(column: pl.Series) -> pl.DataFrame:
+    """The only list of *column*, as the rows that `series` folded into it."""
+    items: pl.Series = column[0]
+    return items.struct.unnest()

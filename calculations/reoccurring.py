@@ -13,6 +13,8 @@ LAPSE = timedelta(days=30)
 
 ONE_DAY = timedelta(days=1)
 
+WHOSE = ("users", "rooms")
+
 
 def reoccurring(
     activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
@@ -32,26 +34,27 @@ def reoccurring(
             returns=pl.lit(False)
         )
     days = period.every_day()
-    for who, whose in ((users, "users"), (by_room, "rooms")):
+    for who, whose in zip((users, by_room), WHOSE, strict=True):
         days = days.join(comings_and_goings(who, whose), on="date", how="left")
     listed = (
         days.sort("date")
         .with_columns(pl.exclude("date").fill_null(0))
-        .select("date", *running("users"), *running("rooms"))
+        .select("date", *map(returned, WHOSE), *map(active, WHOSE))
         .filter(period.is_listed("date"))
     )
     return series("reoccurring", period.bucketed(listed, pl.exclude("date").last()))
 
 
-def running(whose: str) -> list[pl.Expr]:
-    """Running numbers of *whose* comings and goings, a row each calendar day."""
+def returned(whose: str) -> pl.Expr:
+    """How many of *whose* were known as returning by the end of each calendar day."""
+    return pl.col(f"known_{whose}").cum_sum().alias(f"reoccurring_{whose}")
+
+
+def active(whose: str) -> pl.Expr:
+    """How many of those were seen within ``LAPSE``; a row each calendar day."""
     gone = pl.col(f"last_seen_{whose}").shift(LAPSE.days + 1, fill_value=0)
-    return [
-        pl.col(f"known_{whose}").cum_sum().alias(f"reoccurring_{whose}"),
-        (pl.col(f"came_{whose}") - gone)
-        .cum_sum()
-        .alias(f"adjusted_reoccurring_{whose}"),
-    ]
+    here = pl.col(f"came_{whose}") - gone
+    return here.cum_sum().alias(f"adjusted_reoccurring_{whose}")
 
 
 def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:

@@ -7,10 +7,10 @@ import polars as pl
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
-from calculations.analytics import analytics, answer, engine_for, rows
+from calculations.analytics import analytics, engine_for, listed, rows
 from calculations.breakdown import Dimension, breakdown
 from calculations.period import Period
-from calculations.results import Analytics, Day, Return
+from calculations.results import Day, Return
 from readmodel.snapshot import Snapshot
 from routers.answers import COMMON, Answering, Conditional
 from routers.dependencies import (
@@ -54,7 +54,7 @@ async def get_historical_csv(
 ) -> Response:
     """A row per listed day, or interval, as in `historical` of `GET /`."""
     period = asked.resolve(settings, now)
-    return await _series("historical", Day, period, snapshot, conditional)
+    return await _series("historical", period, snapshot, conditional)
 
 
 @router.get(
@@ -71,7 +71,7 @@ async def get_reoccurring_csv(
 ) -> Response:
     """A row per listed day, or interval, as in `reoccurring` of `GET /`."""
     period = asked.resolve(settings, now)
-    return await _series("reoccurring", Return, period, snapshot, conditional)
+    return await _series("reoccurring", period, snapshot, conditional)
 
 
 @router.get(
@@ -99,16 +99,14 @@ async def get_breakdown_csv(
 
 async def _series(
     name: Literal["historical", "reoccurring"],
-    row: type[Day | Return],
     period: Period,
     snapshot: Snapshot,
     conditional: Conditional,
 ) -> Response:
     def compute() -> Iterator[bytes]:
         plan = analytics(tables(snapshot), period, [name])
-        found = answer(Analytics, plan, engine_for(snapshot.rows, period.share))
-        listed, columns = getattr(found, name), list(row.__annotations__)
-        return chunks(pl.DataFrame(listed, columns, infer_schema_length=None))
+        row = rows(plan, engine_for(snapshot.rows, period.share))
+        return chunks(listed(row[name]))
 
     return await conditional.csv_by_day(
         period, _name(name, period), compute, whole=True

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi.testclient import TestClient
 
+from routers.analytics import AnalyticsAnswer
+from routers.answers import encode
 from tests.api.conftest import client_of, make_settings
 from tests.api.sample import SAMPLE, TAKEN_AT
 from tests.calculations.oracle import Database, Oracle
@@ -76,6 +78,19 @@ def test_files_of_the_earlier_system_are_served(
         naive.write_parquet(data_dir / f"fpp_{name}.parquet")
     answer = client.get("/")
     assert answer.json()["data"] == expected(SAMPLE)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?period=7d&compare=previous", "/?sections=reoccurring,historical"]
+)
+@pytest.mark.parametrize("database", [SAMPLE, EMPTY], ids=["sample", "empty"])
+def test_the_answer_is_what_its_model_would_write(
+    data_dir: Path, client: TestClient, path: str, database: Database
+) -> None:
+    """To the last byte, though most of it is not written by the model."""
+    publish(data_dir, database, TAKEN_AT)
+    body = client.get(path).content
+    assert encode(AnalyticsAnswer.model_validate_json(body)) == body
 
 
 def test_an_answer_follows_the_snapshot(data_dir: Path, client: TestClient) -> None:

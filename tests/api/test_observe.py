@@ -125,7 +125,7 @@ def test_an_unexpected_error_is_answered_logged_and_measured_like_all(
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(analytics, "answer", broken)
+    monkeypatch.setattr(analytics, "rows", broken)
     with caplog.at_level(logging.INFO, logger="fpp"):
         got = client.get("/", headers={"X-Request-ID": "broken-1"})
     assert got.status_code == 500
@@ -184,7 +184,7 @@ def test_a_secret_in_an_error_does_not_reach_the_log(
     def broken(*_: object) -> None:
         raise RuntimeError(f"refused {token}")
 
-    monkeypatch.setattr(analytics, "answer", broken)
+    monkeypatch.setattr(analytics, "rows", broken)
     with client_of(settings) as client:
         client.get("/", headers={"Authorization": token})
     logged = capfd.readouterr().err
