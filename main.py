@@ -1,5 +1,8 @@
 """The API: `uvicorn main:app --port 5100`. It reads snapshots, and nothing else."""
 
+import util.allocator  # noqa: F401 - before anything that imports Polars
+
+# isort: split
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

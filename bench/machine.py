@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from util import allocator
+
 THREADS = min(2, os.cpu_count() or 1)
 """How many every engine gets, wherever the benchmark runs."""
 
@@ -16,7 +18,11 @@ LOADED = 1.0
 
 def environment() -> dict[str, str]:
     """The environment of every measured process."""
-    return {**os.environ, "POLARS_MAX_THREADS": str(THREADS)}
+    return {
+        **os.environ,
+        "POLARS_MAX_THREADS": str(THREADS),
+        allocator.VARIABLE: allocator.CONF,
+    }
 
 
 def description() -> str:

@@ -1,5 +1,8 @@
 """The API as it is, on a day on which the sample has something to say."""
 
+import util.allocator  # noqa: F401 - before anything that imports Polars
+
+# isort: split
 from datetime import datetime
 
 from bench.data import NOW

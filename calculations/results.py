@@ -150,7 +150,8 @@ class Return(TypedDict):
 class Day(TypedDict):
     """One listed day: its counts, running sums (acc_) and moving averages (ma_).
 
-    Moving averages are means over the last 30 listed days, null until there are 30.
+    Moving averages are means over the last 30 listed days, to two decimals, and null
+    until there are 30.
     """
 
     date: Date
