@@ -3,7 +3,6 @@
 import util.allocator  # noqa: F401 - before anything that imports Polars
 
 # isort: split
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -31,10 +30,6 @@ from util.stopping import leave_within
 SERVICE = "fpp-analytics-api"
 ZSTD_LEVEL = 3
 """The whole answer, 279 kB of JSON, becomes 41 kB in 1.2 ms; level 6 needs 4.3 ms."""
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter from one that waits; 5 ms by default, which
-a short request under way pays each time that it has waited for anything."""
 
 PATIENCE = timedelta(seconds=7)
 """Between SIGTERM and the end, for answers that are being made; then Sentry's flush."""
@@ -86,7 +81,6 @@ def _figures(app: FastAPI) -> Sources:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
-    sys.setswitchinterval(SWITCH_SECONDS)
     # It only reads, so an answer that takes too long may be cut off.
     leave_within(PATIENCE, last=sentry_wrapper.flush)
     yield

@@ -17,7 +17,8 @@ def traffic(
 ) -> pl.LazyFrame:
     """One row shaped like Traffic; *activity* is that of page views and estimations.
 
-    Under a range a session that its edge cuts counts with the part inside. Else bounces and sessions begin after START_DATE.
+    Under a range a session that its edge cuts counts with the part inside. Else bounces
+    and sessions begin after START_DATE.
     """
     since = activity if period.asked else activity.filter(pl.col("at") > period.opens)
     counts = beside(

@@ -1,11 +1,13 @@
 """The period: which instants a stretch holds, and which days series list."""
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from calculations.period import Interval, Period, Stretch
 from tests.calculations.tables import INSTANT, NOW, START, at
@@ -156,3 +158,18 @@ def test_today_is_that_of_the_zone() -> None:
         for zone in ("Pacific/Pago_Pago", "UTC", "Pacific/Kiritimati")
     ]
     assert days == [3, 4, 5]
+
+
+@given(
+    moment=st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),
+    zone=st.sampled_from(
+        ["UTC", "Europe/Berlin", "Africa/Cairo", "America/Havana", "Pacific/Kiritimati"]
+    ),
+)
+def test_midnight_stands_for_every_moment_of_its_day(
+    moment: datetime, zone: str
+) -> None:
+    """And is of that day itself, even where the clock leaves it out."""
+    when = Period(START, moment.replace(tzinfo=UTC), ZoneInfo(zone))
+    assert when.at_midnight().today == when.today
+    assert when.at_midnight().at_midnight() == when.at_midnight()

@@ -211,3 +211,9 @@ def test_what_is_kept_is_the_question_and_not_the_answer(
     (tmp_path / "votes.parquet").unlink()
     with pytest.raises(FileNotFoundError):
         analytics(stored, period()).collect()
+
+
+def test_everything_is_read_once(stored: Tables) -> None:
+    """However many sections need a table, and whatever columns of it."""
+    found = [table for table, _ in scans(analytics(stored, period()))]
+    assert sorted(found) == sorted(CLOCKS)
