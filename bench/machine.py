@@ -7,8 +7,6 @@ from pathlib import Path
 
 import psutil
 
-from util import allocator
-
 THREADS = min(2, os.cpu_count() or 1)
 """How many every engine gets, wherever the benchmark runs."""
 
@@ -18,11 +16,7 @@ LOADED = 1.0
 
 def environment() -> dict[str, str]:
     """The environment of every measured process."""
-    return {
-        **os.environ,
-        "POLARS_MAX_THREADS": str(THREADS),
-        allocator.VARIABLE: allocator.CONF,
-    }
+    return {**os.environ, "POLARS_MAX_THREADS": str(THREADS)}
 
 
 def description() -> str:

@@ -28,6 +28,7 @@ from bench.ours import Ours
 from bench.plain import Plain
 from bench.questions import PERIOD, SHAPES, Asked, Engine, told
 from calculations.period import Period, Stretch
+from util import allocator
 
 FEWEST_RUNS = 2
 MOST_RUNS = 12
@@ -136,7 +137,8 @@ def _run(engine: str, asked: Asked, *task: str) -> str:
     return subprocess.run(
         [sys.executable, "-m", "bench.worker", *given],
         cwd=PROJECT,
-        env=environment(),
+        # Polars is told here what the API tells it, whatever is measured.
+        env={allocator.VARIABLE: allocator.CONF, **environment()},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -50,7 +50,9 @@ class Tables:
                 self,
                 viewed=self.viewed.cache(),
                 estimated=self.estimated.cache(),
+                votes=self.votes.cache(),
                 users=self.users.cache(),
+                rooms=self.rooms.cache(),
             )
         return Tables(
             page_views=period.of(self.page_views, "viewed_at"),
@@ -65,7 +67,10 @@ class Tables:
 
 
 STREAMING_ROWS = 3_000_000
+"""From so many on the streaming engine is the faster one, see docs/performance.md."""
+
 KEPT_PLANS = 16
+"""What a dashboard's users ask for by turns; a plan takes less than a megabyte."""
 
 SERIES = {"reoccurring", "historical"}
 """Sections that are one list of rows already."""
@@ -94,14 +99,14 @@ def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFr
     # Who comes back is told by estimations alone; only traffic needs the page views.
     views = within.viewed if "traffic" in sections else within.viewed.clear()
     visits = activity(views, within.estimated).cache()
-    history = tables.estimated if period.asked else within.estimated
+    ever = tables if period.asked else within
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
         "traffic": lambda: traffic(within.viewed, visits, period),
         "votes": lambda: votes(within.votes, within.estimations, period),
         "behaviour": lambda: behaviour(
-            within.page_views, within.events, within.votes, tables.rooms
+            within.page_views, within.events, within.votes, ever.rooms
         ),
-        "reoccurring": lambda: reoccurring(visits, history, period),
+        "reoccurring": lambda: reoccurring(visits, ever.estimated, period),
         "historical": lambda: historical(
             users=within.users,
             page_views=within.viewed,
@@ -122,10 +127,7 @@ def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFr
 
 
 def engine_for(rows: int, share: float = 1) -> pl.Engine:
-    """The engine that answers fastest over that *share* of so many *rows* together.
-
-    Both need the same time at some 3 million rows, see docs/performance.md.
-    """
+    """The engine that answers fastest over that *share* of so many *rows* together."""
     much = rows * share > STREAMING_ROWS
     return pl.StreamingEngine() if much else pl.InMemoryEngine()
 
@@ -145,9 +147,3 @@ def rows(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
 def read[R: BaseModel](shape: type[R], row: pl.DataFrame) -> R:
     """The only row of *row*, validated as *shape*."""
     return shape.model_validate(row.row(0, named=True))
-
-
-def listed(column: pl.Series) -> pl.DataFrame:
-    """The only list of *column*, as the rows that `series` folded into it."""
-    items: pl.Series = column[0]
-    return items.struct.unnest()

@@ -1,5 +1,7 @@
 """Historical: what happened on each listed day, so far, and on average."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from calculations.period import Period
@@ -29,32 +31,40 @@ def historical(
         "estimations": estimations.select(at="estimated_at"),
         "votes": votes.select(at="voted_at"),
     }
-    kinds = dict(enumerate(moments))
-    runs = day_runs(
-        pl.concat(
-            rows.select(kind=_kind(kind), date=period.day_of("at"))
-            for kind, rows in enumerate(moments.values())
-        )
+    days = period.bucketed(counted(moments, period), pl.exclude("date").sum())
+    counts, window = pl.exclude("date"), MOVING_AVERAGE_ROWS
+    # A thirtieth is never near a tie, so Polars rounds it as Rounded does.
+    averages = (counts.rolling_sum(window) / window).round(2)
+    return series(
+        "historical",
+        days.with_columns(
+            counts.cum_sum().name.prefix("acc_"), averages.name.prefix("ma_")
+        ),
+    )
+
+
+def counted(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
+    """How many of each of *moments* (``at``) there were, a row each listed day.
+
+    Columns: ``date``, and one of Int64 for each, ascending by date.
+    """
+    kinds = list(enumerate(moments.items()))
+    moments_of_all = pl.concat(
+        rows.select(kind=_kind(number), date=period.day_of("at"))
+        for number, (_, rows) in kinds
     )
     no_runs = period.listed_days().select(
         kind=_kind(None), date="date", run=pl.lit(0, dtype=pl.Int64)
     )
-    days = pl.concat([runs.filter(period.lists("date")), no_runs])
+    runs = day_runs(moments_of_all).filter(period.lists("date"))
     run, kind = pl.col("run"), pl.col("kind")
-    listed = (
-        days.group_by("date")
-        .agg(run.filter(kind == number).sum().alias(n) for number, n in kinds.items())
+    return (
+        pl.concat([runs, no_runs])
+        .group_by("date")
+        .agg(
+            run.filter(kind == number).sum().alias(name) for number, (name, _) in kinds
+        )
         .sort("date")
-    )
-    counts, window = pl.exclude("date"), MOVING_AVERAGE_ROWS
-    return series(
-        "historical",
-        period.bucketed(listed, counts.sum()).with_columns(
-            counts.cum_sum().name.prefix("acc_"),
-            # A thirtieth is never near a tie, so this rounds as Rounded does, and
-            # takes a tenth of the time.
-            (counts.rolling_sum(window) / window).round(2).name.prefix("ma_"),
-        ),
     )
 
 
@@ -62,8 +72,7 @@ def day_runs(rows: pl.LazyFrame) -> pl.LazyFrame:
     """How many rows in a row have one ``kind`` and ``date``: both, and ``run`` (Int64).
 
     Rows come nearly in the order of their days, so measuring runs from end to end
-    leaves few to group. (Where the very last date is null its run has no end, and is
-    not wanted.)
+    leaves few to group.
     """
     kind, date, end = pl.col("kind"), pl.col("date"), pl.col("end").cast(pl.Int64)
     ends = kind.ne_missing(kind.shift(-1)) | date.ne_missing(date.shift(-1))

@@ -24,6 +24,12 @@ def series(name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select(pl.struct(pl.all()).implode().alias(name))
 
 
+def unfolded(column: pl.Series) -> pl.DataFrame:
+    """The rows that `series` folded into *column*, once it is collected."""
+    rows: pl.Series = column[0]
+    return rows.struct.unnest()
+
+
 def tally(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     """Count rows per *key*: columns ``key`` (as it is) and ``count`` (UInt32), no order."""
     return rows.group_by(key=pl.col(key)).agg(count=pl.len())

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -42,6 +43,16 @@ def folder(table: str) -> str:
 def visits_of(part: Path) -> Path:
     """Where the visits of a *part* are."""
     return part.parent.with_suffix(".visits") / part.name
+
+
+class Held(NamedTuple):
+    """What is there of one table's files."""
+
+    bytes: int
+    complete: bool
+
+
+NOTHING = Held(0, complete=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +104,12 @@ class Snapshot:
         tables = self.manifest.tables.values() if self.manifest else ()
         return sum(stored.rows for stored in tables)
 
-    def sizes(self) -> Mapping[str, int | None]:
-        """Bytes of the files of each of TABLES, in order; None where one is missing."""
-        held = TABLES if self.manifest is None else self.manifest.tables
+    def held(self) -> Mapping[str, Held]:
+        """What is there of TABLES, in order, and of further tables of the snapshot."""
+        stored = TABLES if self.manifest is None else self.manifest.tables
         return {
-            name: _size(self.files(name)) if name in held else None for name in TABLES
+            name: _held(self.files(name)) if name in stored else NOTHING
+            for name in dict.fromkeys((*TABLES, *stored))
         }
 
     def files(self, table: str) -> list[str]:
@@ -114,7 +126,8 @@ def current(data_dir: Path) -> Snapshot:
     Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
     snapshot = latest(data_dir)
-    missing = [name for name, size in snapshot.sizes().items() if size is None]
+    held = snapshot.held()
+    missing = [name for name in TABLES if not held[name].complete]
     if len(missing) == len(TABLES):
         raise ReadModelMissing("There is no read model yet: run update_readmodel.py")
     if missing:
@@ -143,7 +156,7 @@ def latest(data_dir: Path) -> Snapshot:
     return Snapshot(path.name, manifest.taken_at, path, manifest)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=2)  # the current snapshot, and the one before
 def _manifest(path: Path, *_seen: int) -> Manifest:
     """The manifest in *path*, parsed once: it never changes, or is another file then.
 
@@ -152,26 +165,26 @@ def _manifest(path: Path, *_seen: int) -> Manifest:
     return Manifest.from_json((path / MANIFEST).read_bytes())
 
 
-def sizes(data_dir: Path) -> Mapping[str, int | None]:
-    """`Snapshot.sizes` of the latest; None for all without one. Never raises."""
+def held(data_dir: Path) -> Mapping[str, Held]:
+    """`Snapshot.held` of the latest; nothing where there is none. Never raises."""
     try:
-        return latest(data_dir).sizes()
+        return latest(data_dir).held()
     except (ReadModelMissing, OSError):
-        return dict.fromkeys(TABLES)
+        return dict.fromkeys(TABLES, NOTHING)
 
 
-def _size(files: Iterable[str]) -> int | None:
-    """Bytes of *files*; None where one is missing."""
-    total = 0
-    for file in files:
-        try:
-            seen = os.stat(file)
-        except OSError:
-            return None
-        if not stat.S_ISREG(seen.st_mode):
-            return None
-        total += seen.st_size
-    return total
+def _held(files: Iterable[str]) -> Held:
+    sizes = list(map(_size, files))
+    return Held(sum(filter(None, sizes)), None not in sizes)
+
+
+def _size(file: str) -> int | None:
+    """Bytes of *file*; None where there is none, or something else."""
+    try:
+        seen = os.stat(file)
+    except OSError:
+        return None
+    return seen.st_size if stat.S_ISREG(seen.st_mode) else None
 
 
 def _plain(data_dir: Path) -> Snapshot:

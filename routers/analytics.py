@@ -13,13 +13,13 @@ from calculations.analytics import (
     SERIES,
     analytics,
     engine_for,
-    listed,
     read,
     rows,
 )
 from calculations.comparison import Change, change, compared, single_figures
 from calculations.daily import daily
 from calculations.results import Analytics, Daily, Question
+from calculations.shapes import unfolded
 from routers.answers import COMMON, Answering, Detail, encode, json_object
 from routers.dependencies import (
     CurrentSettings,
@@ -126,7 +126,7 @@ def _sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
     """
     figures = read(Analytics, row.drop(SERIES, strict=False))
     told = {
-        name: listed(row[name]).write_json().encode()
+        name: unfolded(row[name]).write_json().encode()
         if name in SERIES
         else encode(getattr(figures, name))
         for name in SECTIONS

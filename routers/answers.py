@@ -1,4 +1,4 @@
-"""How an answer travels: validated bytes with an ETag, or 304 without computing."""
+"""How an answer travels: bytes with an ETag, or 304 without computing."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping

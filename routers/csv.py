@@ -7,10 +7,11 @@ import polars as pl
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
-from calculations.analytics import analytics, engine_for, listed, rows
+from calculations.analytics import analytics, engine_for, rows
 from calculations.breakdown import Dimension, breakdown
 from calculations.period import Period
 from calculations.results import Day, Return
+from calculations.shapes import unfolded
 from readmodel.snapshot import Snapshot
 from routers.answers import COMMON, Answering, Conditional
 from routers.dependencies import (
@@ -106,7 +107,7 @@ async def _series(
     def compute() -> Iterator[bytes]:
         plan = analytics(tables(snapshot), period, [name])
         row = rows(plan, engine_for(snapshot.rows, period.share))
-        return chunks(listed(row[name]))
+        return chunks(unfolded(row[name]))
 
     return await conditional.csv_by_day(
         period, _name(name, period), compute, whole=True

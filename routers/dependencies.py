@@ -41,14 +41,23 @@ CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
 
 
 def tables(snapshot: Snapshot) -> Tables:
-    """The statistics' tables of one snapshot; the same each time, and so their plans."""
-    return _tables(snapshot, *(bool(snapshot.visits_files(t)) for t in visits.COLUMNS))
+    """The statistics' tables of one snapshot; the same each time, and so their plans.
+
+    But which tables have visits that can be read is found anew each time: they are no
+    more than copies, and may go without harm. And plain files are opened anew: they
+    can be replaced, and a scan remembers what its file was like.
+    """
+    if snapshot.manifest is None:
+        return _opened(snapshot)
+    return _kept(snapshot, *(bool(snapshot.visits_files(t)) for t in visits.COLUMNS))
 
 
-@lru_cache(maxsize=2)
-def _tables(snapshot: Snapshot, *_copied: bool) -> Tables:
-    """Which tables have visits that can be read is found anew each time: they are no
-    more than copies, and may go without harm."""
+@lru_cache(maxsize=2)  # the current snapshot, and the one before
+def _kept(snapshot: Snapshot, *_copied: bool) -> Tables:
+    return _opened(snapshot)
+
+
+def _opened(snapshot: Snapshot) -> Tables:
     return Tables(
         page_views=snapshot.scan("fpp_page_views"),
         viewed=snapshot.visits("fpp_page_views"),

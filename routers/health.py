@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from config import Settings
 from readmodel import snapshot
-from readmodel.snapshot import Snapshot
+from readmodel.snapshot import NOTHING, Snapshot
 from readmodel.tables import TABLES
 from routers.answers import ANY
 from routers.dependencies import CurrentSettings, Now
@@ -72,16 +72,16 @@ class Health(BaseModel):
 )
 async def get_health(settings: CurrentSettings, now: Now, response: Response) -> Health:
     """Public. 503 while a table is missing; degraded (200) when data is stale."""
-    # Not on a thread: it reads one small file, and would wait for a thread longer.
-    held = _held(settings)
-    sizes = held.sizes() if held else dict.fromkeys(TABLES)
-    files = {snapshot.folder(name): size is not None for name, size in sizes.items()}
+    # Not on a thread: it looks at a few files, and would wait for a thread longer.
+    latest = _latest(settings)
+    held = latest.held() if latest else dict.fromkeys(TABLES, NOTHING)
+    files = {snapshot.folder(name): held[name].complete for name in TABLES}
     complete = all(files.values())
-    freshness = _freshness(held, settings, now) if held and complete else _unknown()
+    freshness = _freshness(latest, settings, now) if latest and complete else _unknown()
     if not complete:
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
-    size = sum(filter(None, sizes.values())) / MEGABYTE
+    size = sum(table.bytes for table in held.values()) / MEGABYTE
     present: Status = "ok" if complete else "unavailable"
     return Health(
         status=freshness.status,
@@ -93,7 +93,7 @@ async def get_health(settings: CurrentSettings, now: Now, response: Response) ->
     )
 
 
-def _held(settings: Settings) -> Snapshot | None:
+def _latest(settings: Settings) -> Snapshot | None:
     """The snapshot, complete or not; read once, since /health is asked often."""
     try:
         return snapshot.latest(settings.data_dir)

@@ -186,7 +186,7 @@ def _cannot(attempt: Callable[[], None], what: str) -> str | None:
 def _space(data_dir: Path, place: Path) -> Check:
     free = shutil.disk_usage(place).free
     # A sync that has to write everything anew does so beside what is there.
-    there = sum(filter(None, snapshot.sizes(data_dir).values()))
+    there = sum(table.bytes for table in snapshot.held(data_dir).values())
     needed = max(LEAST_FREE_BYTES, there)
     text = f"{free / 2**20:,.0f} MB free"
     if free < needed:

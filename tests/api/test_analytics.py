@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi.testclient import TestClient
 
+from readmodel.snapshot import current
 from routers.analytics import AnalyticsAnswer
 from routers.answers import encode
+from routers.dependencies import tables
 from tests.api.conftest import client_of, make_settings
 from tests.api.sample import SAMPLE, TAKEN_AT
 from tests.calculations.oracle import Database, Oracle
@@ -122,3 +124,17 @@ def test_a_manifest_damaged_between_two_requests_is_noticed(
     assert client.get("/").status_code == 503
     manifest.write_bytes(whole)
     assert client.get("/").status_code == 200
+
+
+def test_the_tables_of_a_snapshot_are_kept_and_those_of_plain_files_are_not(
+    read_model: Path, tmp_path: Path
+) -> None:
+    """A snapshot's files never change; plain ones can be replaced at any time."""
+    assert tables(current(read_model)) is tables(current(read_model))
+    place = tmp_path / "plain"
+    place.mkdir()
+    for name in SAMPLE:
+        rows = current(read_model).scan(f"fpp_{name}")
+        rows.sink_parquet(place / f"fpp_{name}.parquet")
+    assert current(place).manifest is None
+    assert tables(current(place)) is not tables(current(place))

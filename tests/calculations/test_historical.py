@@ -1,13 +1,15 @@
 """Historical: listed days, running sums and moving averages."""
 
+from collections import Counter
 from datetime import date, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from calculations.analytics import answer
-from calculations.historical import MOVING_AVERAGE_ROWS, historical
+from calculations.historical import MOVING_AVERAGE_ROWS, day_runs, historical
 from calculations.period import Period
 from calculations.results import Day, Result
 from tests.calculations.oracle import Rows
@@ -89,6 +91,52 @@ def test_a_thirtieth_is_rounded_by_polars_as_by_python(total: int) -> None:
     """No thirtieth is near a tie, so moving averages need no Rounded."""
     average = pl.select(pl.lit(total) / MOVING_AVERAGE_ROWS).to_series()
     assert average.round(2).to_list() == [round(total / MOVING_AVERAGE_ROWS, 2)]
+
+
+MONDAY, TUESDAY = date(2024, 6, 3), date(2024, 6, 4)
+KINDS = {"kind": pl.UInt8, "date": pl.Date}
+type Dated = list[tuple[int, date | None]]
+
+
+def runs(rows: Dated, engine: pl.Engine) -> list[tuple[int, date | None, int]]:
+    frame = pl.LazyFrame(rows, schema=KINDS, orient="row")
+    return day_runs(frame).collect(engine=engine).rows()
+
+
+ENGINES = pytest.mark.parametrize(
+    "engine", [pl.InMemoryEngine(), pl.StreamingEngine()], ids=["memory", "streaming"]
+)
+
+
+@ENGINES
+def test_a_run_ends_with_its_day_or_its_kind(engine: pl.Engine) -> None:
+    """A missing day is a day of its own, and the last row ends a run, too."""
+    rows: Dated = [(0, MONDAY), (0, MONDAY), (0, None), (0, MONDAY), (1, MONDAY)]
+    rows += [(1, TUESDAY), (1, TUESDAY), (1, None)]
+    assert runs(rows, engine) == [
+        (0, MONDAY, 2),
+        (0, None, 1),
+        (0, MONDAY, 1),
+        (1, MONDAY, 1),
+        (1, TUESDAY, 2),
+        (1, None, 1),
+    ]
+    assert runs([], engine) == []
+
+
+@ENGINES
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([MONDAY, TUESDAY, None])),
+        max_size=40,
+    )
+)
+def test_runs_together_are_all_rows(engine: pl.Engine, rows: Dated) -> None:
+    """In whatever order they come."""
+    found: Counter[tuple[int, date | None]] = Counter()
+    for kind, day, run in runs(rows, engine):
+        found[kind, day] += run
+    assert found == Counter(rows)
 
 
 def test_days_change_at_midnight_over_daylight_saving() -> None:

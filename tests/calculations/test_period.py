@@ -172,4 +172,3 @@ def test_midnight_stands_for_every_moment_of_its_day(
     """And is of that day itself, even where the clock leaves it out."""
     when = Period(START, moment.replace(tzinfo=UTC), ZoneInfo(zone))
     assert when.at_midnight().today == when.today
-    assert when.at_midnight().at_midnight() == when.at_midnight()

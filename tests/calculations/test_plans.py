@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from calculations.analytics import SECTIONS, Tables, analytics
 from calculations.daily import daily
-from calculations.period import Period, Stretch
+from calculations.period import Interval, Period, Stretch
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
 from tests.calculations.tables import (
@@ -28,9 +28,17 @@ from tests.calculations.tables import (
     tables,
 )
 
+WEEK = Period(
+    START, NOW, ZoneInfo("Europe/Berlin"), Stretch(date(2024, 7, 1), date(2024, 7, 7))
+)
+"""Berlin's midnights are 22:00 UTC."""
+
 given = tables(EMPTY)
 PLANS: list[tuple[type[BaseModel], pl.LazyFrame]] = [
     (Analytics, analytics(given, period())),
+    (Analytics, analytics(given, WEEK)),
+    (Analytics, analytics(given, replace(WEEK, interval=Interval.MONTH))),
+    (Analytics, analytics(given, replace(period(), weekends=True))),
     (RoomStats, room_stats(given.votes, 1, period())),
     (Daily, daily(given.votes, given.page_views, period())),
 ]
@@ -73,11 +81,6 @@ READS = {
     "location_and_user_agent": {"users"},
 }
 
-WEEK = Period(
-    START, NOW, ZoneInfo("Europe/Berlin"), Stretch(date(2024, 7, 1), date(2024, 7, 7))
-)
-"""Berlin's midnights are 22:00 UTC."""
-
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Tables:
@@ -93,13 +96,19 @@ def stored(tmp_path: Path) -> Tables:
     )
 
 
-def scans(plan: pl.LazyFrame) -> list[tuple[str, str]]:
+type EngineName = Literal["in-memory", "streaming"]
+
+
+def scans(
+    plan: pl.LazyFrame, engine: EngineName = "in-memory"
+) -> list[tuple[str, str]]:
     """Table and selection of every Parquet scan in the optimized plan."""
+    optimized = plan.explain(engine=engine)
     found = re.findall(
         r"Parquet SCAN \[\S*?(\w+)\.parquet\]\n[^\n]*\n(?:\s*SELECTION: ([^\n]*))?",
-        plan.explain(),
+        optimized,
     )
-    assert len(found) == plan.explain().count("Parquet SCAN")
+    assert len(found) == optimized.count("Parquet SCAN")
     return found
 
 
@@ -213,7 +222,8 @@ def test_what_is_kept_is_the_question_and_not_the_answer(
         analytics(stored, period()).collect()
 
 
-def test_everything_is_read_once(stored: Tables) -> None:
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+def test_everything_is_read_once(stored: Tables, engine: EngineName) -> None:
     """However many sections need a table, and whatever columns of it."""
-    found = [table for table, _ in scans(analytics(stored, period()))]
+    found = [table for table, _ in scans(analytics(stored, period()), engine)]
     assert sorted(found) == sorted(CLOCKS)

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from readmodel.manifest import Manifest, Stored, dtype_name, dtype_named
-from readmodel.snapshot import Snapshot, current, latest, sizes
+from readmodel.snapshot import NOTHING, Snapshot, current, held, latest
 from readmodel.stage import NOTE, Stage, checksum, writing
 from readmodel.tables import TABLES
 from util.errors import ReadModelMissing, StorageError, SyncRunning
@@ -164,7 +164,7 @@ def test_nothing_there_is_a_missing_read_model(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ReadModelMissing, match="run update_readmodel.py"):
             current(place)
-        assert list(sizes(place).items()) == [(name, None) for name in TABLES]
+        assert list(held(place).items()) == [(name, NOTHING) for name in TABLES]
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
@@ -173,9 +173,34 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
     (latest(tmp_path).path / "fpp_users.parquet" / "part-00000.parquet").unlink()
     with pytest.raises(ReadModelMissing, match="lacks fpp_users:"):
         current(tmp_path)
-    assert [name for name, size in sizes(tmp_path).items() if size is None] == [
-        "fpp_users"
-    ]
+    assert lacking(tmp_path) == ["fpp_users"]
+
+
+def lacking(data_dir: Path) -> list[str]:
+    return [name for name, table in held(data_dir).items() if not table.complete]
+
+
+def test_what_is_left_of_an_incomplete_table_counts(tmp_path: Path) -> None:
+    """It takes room. A folder is no file."""
+    parts = {"fpp_votes": [numbers(1), numbers(2)]}
+    path = publish(tmp_path, frames=parts).path / "fpp_votes.parquet"
+    whole = held(tmp_path)["fpp_votes"].bytes
+    left = (path / "part-00000.parquet").stat().st_size
+    (path / "part-00001.parquet").unlink()
+    assert held(tmp_path)["fpp_votes"] == (left, False)
+    (path / "part-00001.parquet").mkdir()
+    assert held(tmp_path)["fpp_votes"] == (left, False)
+    assert whole > left
+
+
+def test_further_tables_take_room_but_are_not_required(tmp_path: Path) -> None:
+    """Those of SYNC_TABLES."""
+    path = publish(tmp_path, frames={"orders": [numbers(1)]}).path
+    part = path / "orders.parquet" / "part-00000.parquet"
+    assert held(tmp_path)["orders"] == (part.stat().st_size, True)
+    part.unlink()
+    assert lacking(tmp_path) == ["orders"]
+    assert current(tmp_path).path == path
 
 
 @pytest.mark.parametrize(
@@ -187,7 +212,7 @@ def test_a_damaged_manifest_is_a_missing_read_model(tmp_path: Path, text: str) -
     (snapshot.path / "snapshot.json").write_text(text)
     with pytest.raises(ReadModelMissing, match=f"{snapshot.id} is damaged: run"):
         current(tmp_path)
-    assert set(sizes(tmp_path).values()) == {None}
+    assert set(held(tmp_path).values()) == {NOTHING}
 
 
 def test_a_manifest_without_parts_or_with_an_unknown_dtype_is_refused() -> None:
@@ -228,8 +253,8 @@ def test_size_counts_the_current_snapshot_only(tmp_path: Path) -> None:
     publish(tmp_path)
     snapshot = publish(tmp_path, TEN + timedelta(minutes=1))
     parts = snapshot.path.glob("*/*.parquet")
-    held = sum(size or 0 for size in sizes(tmp_path).values())
-    assert held == sum(part.stat().st_size for part in parts) > 0
+    bytes_held = sum(table.bytes for table in held(tmp_path).values())
+    assert bytes_held == sum(part.stat().st_size for part in parts) > 0
 
 
 def plain_files(data_dir: Path) -> None:
@@ -249,7 +274,7 @@ def test_plain_files_are_served_in_utc(tmp_path: Path) -> None:
     assert votes["at"].to_list() == [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)]
     assert votes.schema["at"] == UTC_MICROS
     assert snapshot.taken_at == datetime.fromtimestamp(1_767_322_000, UTC)
-    assert all(size and size > 0 for size in sizes(tmp_path).values())
+    assert all(table.complete and table.bytes for table in held(tmp_path).values())
 
 
 def test_the_id_of_plain_files_changes_with_them(tmp_path: Path) -> None:

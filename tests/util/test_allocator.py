@@ -47,11 +47,11 @@ def test_what_is_set_already_stays() -> None:
 
 def test_it_understands_what_it_is_told() -> None:
     """Else it says so on standard error."""
-    told = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", "import util.allocator, polars; polars.Series([1])"],
         cwd=PROJECT,
         check=True,
         capture_output=True,
         text=True,
     )
-    assert told.stderr == ""
+    assert run.stderr == ""
