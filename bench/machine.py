@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from util.allocator import without
+
 THREADS = min(2, os.cpu_count() or 1)
 """How many every engine gets, wherever the benchmark runs."""
 
@@ -16,7 +18,7 @@ LOADED = 1.0
 
 def environment() -> dict[str, str]:
     """The environment of every measured process."""
-    return {**os.environ, "POLARS_MAX_THREADS": str(THREADS)}
+    return without(os.environ) | {"POLARS_MAX_THREADS": str(THREADS)}
 
 
 def description() -> str:

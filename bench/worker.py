@@ -138,7 +138,7 @@ def _run(engine: str, asked: Asked, *task: str) -> str:
         [sys.executable, "-m", "bench.worker", *given],
         cwd=PROJECT,
         # Polars is told here what the API tells it, whatever is measured.
-        env={allocator.VARIABLE: allocator.CONF, **environment()},
+        env=environment() | {allocator.VARIABLE: allocator.CONF},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

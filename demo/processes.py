@@ -12,6 +12,7 @@ from pathlib import Path
 from config import Settings
 from demo.errors import DemoError
 from demo.stopping import Stop
+from util import allocator
 
 PROJECT = Path(__file__).resolve().parent.parent
 GRACE_SECONDS = 10
@@ -104,7 +105,9 @@ def free_port(first: int) -> int:
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     ours = set(Settings.model_fields)
     kept = {
-        name: value for name, value in os.environ.items() if name.lower() not in ours
+        name: value
+        for name, value in allocator.without(os.environ).items()
+        if name.lower() not in ours
     }
     return {**kept, "PYTHONPATH": str(PROJECT), **settings}
 

@@ -7,6 +7,7 @@ docs/decisions/allocator.md.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 VARIABLE: Final = "_RJEM_MALLOC_CONF"
@@ -23,3 +24,12 @@ CONF: Final = ",".join(
 )
 
 os.environ.setdefault(VARIABLE, CONF)
+
+
+def without(environment: Mapping[str, str]) -> dict[str, str]:
+    """The *environment* for a process of ours, which is to say it anew.
+
+    Polars writes its own defaults there, and a process would take them for a choice of
+    whoever runs it.
+    """
+    return {name: value for name, value in environment.items() if name != VARIABLE}

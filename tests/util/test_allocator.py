@@ -23,7 +23,7 @@ import main
 
 def told(**environment: str) -> str:
     """What the variable is at the moment at which the API imports Polars."""
-    plain = {k: v for k, v in os.environ.items() if k != allocator.VARIABLE}
+    plain = allocator.without(os.environ)
     run = subprocess.run(
         [sys.executable, "-c", TOLD, allocator.VARIABLE],
         cwd=PROJECT,
@@ -45,11 +45,18 @@ def test_what_is_set_already_stays() -> None:
     assert told(**{allocator.VARIABLE: "narenas:1"}) == "narenas:1"
 
 
+def test_what_polars_writes_there_itself_is_not_handed_on() -> None:
+    """A program that was started by one with Polars would take it for a choice."""
+    given = {allocator.VARIABLE: "dirty_decay_ms:500", "HOME": "/"}
+    assert allocator.without(given) == {"HOME": "/"}
+
+
 def test_it_understands_what_it_is_told() -> None:
     """Else it says so on standard error."""
     run = subprocess.run(
         [sys.executable, "-c", "import util.allocator, polars; polars.Series([1])"],
         cwd=PROJECT,
+        env=allocator.without(os.environ),
         check=True,
         capture_output=True,
         text=True,
