@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from calculations.period import Period
-from config import VERSION
+from config import VERSION, Settings
+from readmodel.snapshot import Snapshot
 from routers.dependencies import CurrentSettings, CurrentSnapshot
 
 CACHE_CONTROL = "private, no-cache"
@@ -76,7 +77,7 @@ class Conditional:
     """
 
     def __init__(
-        self, request: Request, snapshot: CurrentSnapshot, settings: CurrentSettings
+        self, request: Request, snapshot: Snapshot, settings: Settings
     ) -> None:
         self._request = request
         self._whole: CapacityLimiter = request.app.state.whole_answers
@@ -145,7 +146,13 @@ class Conditional:
         return "*" in tags or etag.removeprefix("W/") in tags
 
 
-Answering = Annotated[Conditional, Depends(Conditional)]
+async def _conditional(
+    request: Request, snapshot: CurrentSnapshot, settings: CurrentSettings
+) -> Conditional:
+    return Conditional(request, snapshot, settings)
+
+
+Answering = Annotated[Conditional, Depends(_conditional)]
 
 
 def encode(answer: BaseModel) -> bytes:

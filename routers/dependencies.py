@@ -31,7 +31,8 @@ async def now() -> datetime:
 Now = Annotated[datetime, Depends(now)]
 
 
-def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
+async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
+    # Not on a thread: it looks at a few files, and would wait for a thread longer.
     current = snapshot.current(settings.data_dir)
     request.state.snapshot = current.id  # for the request's log line
     return current
