@@ -2,12 +2,11 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.browser.conftest import Visitor, visiting
+from tests.browser.conftest import Visitor
 from tests.browser.world import HOSTILE, Server
 
 RANGE = {"period": "90d"}
@@ -29,11 +28,11 @@ API_FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser, server: Server) -> Any:
-    """The dashboard, signed in; these tests change nothing in it."""
-    with visiting(browser) as visitor:
-        yield visitor.signs_in(visitor.comes(accept_downloads=True), server)
+@pytest.fixture
+def page(visitor: Visitor, server: Server) -> Page:
+    """The dashboard, signed in. Each test has its own: Chromium lets one tab save ten
+    files, and then asks."""
+    return visitor.signs_in(visitor.comes(accept_downloads=True), server)
 
 
 def saved(page: Page, what: str) -> bytes:
