@@ -5,9 +5,6 @@ import polars as pl
 TIME_BITS = 52
 """Microseconds since 1970 fit in here until the year 2112."""
 
-IDENTITY_STEP = 2**24
-"""Identities are multiples of it, so that a number of days fits in between."""
-
 _VISITOR_STEP = pl.lit(2**64, dtype=pl.UInt128)
 
 

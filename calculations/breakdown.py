@@ -36,22 +36,17 @@ def breakdown(tables: Tables, dimension: Dimension, period: Period) -> pl.LazyFr
     missing names are Unknown. Routes are sorted by name, weekdays from Monday,
     estimations by value, all others by count.
     """
-    views = period.of(tables.page_views, "viewed_at")
-    votes = period.of(tables.votes, "voted_at")
-    users = period.of(tables.users, "created_at")
+    within = tables.within(period)
+    views, votes, users = within.page_views, within.votes, within.users
     plans: dict[Dimension, Callable[[], pl.LazyFrame]] = {
         Dimension.ROUTE: lambda: named(tally(views, "route")).sort("key"),
         Dimension.SOURCE: lambda: largest(sources(tally(views, "source"))),
-        Dimension.EVENT: lambda: largest(
-            named(tally(period.of(tables.events, "event_at"), "event"))
-        ),
+        Dimension.EVENT: lambda: largest(named(tally(within.events, "event"))),
         Dimension.ROOM: lambda: largest(busy_rooms(votes, tables.rooms)),
         Dimension.REGION: lambda: _places(users, "region"),
         Dimension.CITY: lambda: _places(users, "city"),
         Dimension.WEEKDAY: lambda: weekdays(votes, period),
-        Dimension.ESTIMATION: lambda: values(
-            period.of(tables.estimations, "estimated_at")
-        ),
+        Dimension.ESTIMATION: lambda: values(within.estimations),
     }
     rows = plans.get(dimension, lambda: largest(named(tally(users, dimension))))()
     return rows.rename({"key": dimension.value}, strict=False)

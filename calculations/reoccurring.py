@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from calculations.activity import IDENTITY_STEP, changes
+from calculations.activity import changes
 from calculations.period import Period
 from calculations.shapes import series
 
@@ -14,6 +14,9 @@ LAPSE = timedelta(days=30)
 ONE_DAY = timedelta(days=1)
 
 WHOSE = ("users", "rooms")
+
+IDENTITY_STEP = 2**24
+"""Identities are multiples of it, so that a number of days fits in between."""
 
 
 def reoccurring(

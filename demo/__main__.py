@@ -198,6 +198,7 @@ def _step(what: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # Also at Ctrl-C: whatever is said of it begins a line of its own.
         print(flush=True)
         raise
     print(f"{time.monotonic() - began:.1f} s", flush=True)

@@ -45,14 +45,14 @@ def visits_of(part: Path) -> Path:
     return part.parent.with_suffix(".visits") / part.name
 
 
-class Held(NamedTuple):
+class Files(NamedTuple):
     """What is there of one table's files."""
 
     bytes: int
     complete: bool
 
 
-NOTHING = Held(0, complete=False)
+NOTHING = Files(0, complete=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Snapshot:
         tables = self.manifest.tables.values() if self.manifest else ()
         return sum(stored.rows for stored in tables)
 
-    def held(self) -> Mapping[str, Held]:
+    def held(self) -> Mapping[str, Files]:
         """What is there of TABLES, in order, and of further tables of the snapshot."""
         stored = TABLES if self.manifest is None else self.manifest.tables
         return {
@@ -165,7 +165,7 @@ def _manifest(path: Path, *_seen: int) -> Manifest:
     return Manifest.from_json((path / MANIFEST).read_bytes())
 
 
-def held(data_dir: Path) -> Mapping[str, Held]:
+def held(data_dir: Path) -> Mapping[str, Files]:
     """`Snapshot.held` of the latest; nothing where there is none. Never raises."""
     try:
         return latest(data_dir).held()
@@ -173,9 +173,9 @@ def held(data_dir: Path) -> Mapping[str, Held]:
         return dict.fromkeys(TABLES, NOTHING)
 
 
-def _held(files: Iterable[str]) -> Held:
+def _held(files: Iterable[str]) -> Files:
     sizes = list(map(_size, files))
-    return Held(sum(filter(None, sizes)), None not in sizes)
+    return Files(sum(filter(None, sizes)), None not in sizes)
 
 
 def _size(file: str) -> int | None:

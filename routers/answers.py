@@ -149,6 +149,7 @@ class Conditional:
 async def _conditional(
     request: Request, snapshot: CurrentSnapshot, settings: CurrentSettings
 ) -> Conditional:
+    # Async, and not the class itself, for which FastAPI would wait for a thread.
     return Conditional(request, snapshot, settings)
 
 

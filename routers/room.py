@@ -11,13 +11,7 @@ from calculations.comparison import Change, single_figures
 from calculations.results import Question, RoomStats
 from calculations.room_stats import room_stats
 from routers.answers import COMMON, Answering, Detail, encode
-from routers.dependencies import (
-    CurrentSettings,
-    CurrentSnapshot,
-    Now,
-    RequireToken,
-    tables,
-)
+from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, RequireToken
 from routers.parameters import EachOnce
 from routers.question import RangeQuery, echo, require_range
 
@@ -69,7 +63,7 @@ async def get_room_stats(
     require_range(asked, period)
 
     def compute() -> bytes:
-        votes = tables(snapshot).votes
+        votes = snapshot.scan("fpp_votes")
         plan = room_stats(votes, room_id, period)
         before = room_stats(votes, room_id, period.before()) if asked.compare else None
         figures = single_figures(RoomStats, plan, before)

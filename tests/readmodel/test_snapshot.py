@@ -1,7 +1,6 @@
 """The layout on disk: readers hold one whole instant, writers leave nothing behind."""
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from readmodel.manifest import Manifest, Stored, dtype_name, dtype_named
+from readmodel.manifest import Stored, dtype_name
 from readmodel.snapshot import NOTHING, Snapshot, current, held, latest
 from readmodel.stage import NOTE, Stage, checksum, writing
 from readmodel.tables import TABLES
@@ -213,39 +212,6 @@ def test_a_damaged_manifest_is_a_missing_read_model(tmp_path: Path, text: str) -
     with pytest.raises(ReadModelMissing, match=f"{snapshot.id} is damaged: run"):
         current(tmp_path)
     assert set(held(tmp_path).values()) == {NOTHING}
-
-
-def test_a_manifest_without_parts_or_with_an_unknown_dtype_is_refused() -> None:
-    """A table is its parts; a dtype is one that a mirror can hold."""
-    whole = {"taken_at": "2026-11-21T10:00:00Z", "version": 1}
-    table = {"columns": {"id": "Int32"}, "parts": [], "changed_at": whole["taken_at"]}
-    with pytest.raises(ValueError, match="neither parts nor columns"):
-        Manifest.from_json(json.dumps(whole | {"tables": {"t": table}}).encode())
-    with pytest.raises(ValueError, match="unknown dtype 'Object'"):
-        dtype_named("Object")
-
-
-@pytest.mark.parametrize(
-    "dtype",
-    [
-        pl.Binary(),
-        pl.Boolean(),
-        pl.Date(),
-        UTC_MICROS,
-        pl.Decimal(38, 10),
-        pl.Duration("us"),
-        pl.Float32(),
-        pl.Float64(),
-        pl.Int8(),
-        pl.Int64(),
-        pl.UInt16(),
-        pl.UInt64(),
-        pl.String(),
-    ],
-)
-def test_a_dtype_survives_its_name(dtype: pl.DataType) -> None:
-    """snapshot.json holds the exact dtype."""
-    assert dtype_named(dtype_name(dtype)) == dtype
 
 
 def test_size_counts_the_current_snapshot_only(tmp_path: Path) -> None:
