@@ -41,7 +41,7 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def zone_named(name: Any) -> Any:
+def parse_zone(name: Any) -> Any:
     """The IANA time zone called *name*; what is no text stays as it is.
 
     Raises ValueError for what is no such name. Places that zoneinfo also reads, such
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
-    timezone: Annotated[ZoneInfo, BeforeValidator(zone_named)] = ZoneInfo("UTC")
+    timezone: Annotated[ZoneInfo, BeforeValidator(parse_zone)] = ZoneInfo("UTC")
 
     uptimekuma_push_url: SecretStr | None = None
     sentry_dsn: SecretStr | None = None

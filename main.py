@@ -16,16 +16,24 @@ from starlette_compress import CompressMiddleware
 
 import config
 from config import Settings
-from readmodel import figures
-from routers import analytics, csv, dashboard, health, metrics, room, sync
-from routers.guard import Guard
-from routers.observe import Observe
-from util import logging, sentry_wrapper
+from readmodel.store import metrics as read_model_metrics
+from routers.middleware.access_log import Observe
+from routers.middleware.limits import Guard
+from routers.routes import (
+    analytics,
+    dashboard,
+    downloads,
+    health,
+    metrics,
+    room,
+    sync_runs,
+)
+from util import logs, sentry_wrapper
 from util.errors import DeliveryError, ReadModelMissing, SettingsError
 from util.metrics import ApiMetrics, Sources
 from util.redaction import hide
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
-from util.stopping import leave_within
+from util.stopping import force_exit_after
 
 SERVICE = "fpp-analytics-api"
 ZSTD_LEVEL = 3
@@ -58,7 +66,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_figures(app))
-    for module in (analytics, room, csv, health, sync, metrics, dashboard):
+    for module in (
+        analytics,
+        room,
+        downloads,
+        health,
+        sync_runs,
+        metrics,
+        dashboard,
+    ):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _no_read_model)
     app.add_exception_handler(DeliveryError, _not_delivered)
@@ -73,8 +89,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _figures(app: FastAPI) -> Sources:
     """Where the metrics look; the settings are known once the server has started."""
     return Sources(
-        snapshot=lambda: figures.served(app.state.settings.data_dir),
-        sync=lambda: figures.ran(app.state.settings.data_dir),
+        snapshot=lambda: read_model_metrics.current_manifest(
+            app.state.settings.data_dir
+        ),
+        sync=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
     )
 
 
@@ -82,7 +100,7 @@ def _figures(app: FastAPI) -> Sources:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
     # It only reads, so an answer that takes too long may be cut off.
-    leave_within(PATIENCE, last=sentry_wrapper.flush)
+    force_exit_after(PATIENCE, last=sentry_wrapper.flush)
     yield
     sentry_wrapper.flush()
 
@@ -113,7 +131,7 @@ def _prepare(app: FastAPI) -> None:
     settings.require_tokens()
     app.state.settings = settings
     hide(settings.secrets)
-    logging.configure(SERVICE, settings.log_level, settings.log_format)
+    logs.configure(SERVICE, settings.log_level, settings.log_format)
     sentry_wrapper.init(
         settings.dsn,
         settings.sentry_environment,
@@ -126,9 +144,9 @@ def _early_logs() -> None:
     try:
         settings = config.load()
     except SettingsError:  # said when the application starts, which then fails
-        logging.configure(SERVICE)
+        logs.configure(SERVICE)
     else:
-        logging.configure(SERVICE, settings.log_level, settings.log_format)
+        logs.configure(SERVICE, settings.log_level, settings.log_format)
 
 
 def _no_read_model(_: Request, error: Exception) -> JSONResponse:
@@ -153,7 +171,7 @@ def _where(request: Request) -> ErrorContext:
 
 
 app = create_app()
-if logging.is_served():
+if logs.is_served():
     # Uvicorn says its first lines before the application starts, and they too are to
     # come in our form.
     _early_logs()

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 
 import config
 from config import Settings
-from readmodel.connect import source_of, tables_of
+from readmodel.source.connect import source_of, tables_of
+from readmodel.sync.verify import verify
 from readmodel.tables import Table
-from readmodel.verify import verify
 from updater import doctor, status
 from updater.runner import Runner
-from util import logging, sentry_wrapper
+from util import logs, sentry_wrapper
 from util.errors import FppError, SettingsError, Stopped
 from util.redaction import clean, hide
 from util.stopping import StopRequest
@@ -114,7 +114,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _update(settings: Settings, options: argparse.Namespace, stop: StopRequest) -> int:
-    logging.configure(SERVICE, settings.log_level, settings.log_format)
+    logs.configure(SERVICE, settings.log_level, settings.log_format)
     sentry_wrapper.init(
         settings.dsn,
         settings.sentry_environment,

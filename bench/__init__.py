@@ -1,1 +1,1 @@
-"""What `make bench` runs: answers and syncs, measured beside what one could use instead."""
+"""What `make bench` runs: answers and syncs, measured hstack what one could use instead."""

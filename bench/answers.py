@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bench import promises, report
+from bench.cases import ALL, SECTIONS, SHAPES, TITLES, Asked, asked
 from bench.data import made, size
 from bench.errors import BenchError
 from bench.promises import Promise
-from bench.questions import ALL, SECTIONS, SHAPES, TITLES, Asked, asked
 from bench.worker import Timing, answers, timings
 
 COMPARED = ("ours", "DuckDB", "plain Polars", "decode")

@@ -12,10 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from demo.sample import sample
-from readmodel import snapshot
-from readmodel.packed import Batch, Column
-from readmodel.source import EVERYTHING, Block, Cut, Extent, Span
-from readmodel.sync import sync
+from readmodel.source.blocking import EVERYTHING, Block, Blocking, BlockRange, KeyBounds
+from readmodel.source.wire import Batch, Column
+from readmodel.store import snapshot
+from readmodel.sync.run import sync
 from readmodel.tables import TABLES, Table
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -29,7 +29,7 @@ LONGEST_RUN = timedelta(hours=2)
 
 # What decides on the rows or on how they are written.
 _MAKERS = (
-    *(f"demo/{name}.py" for name in ("sample", "calendar", "dice", "vocabulary")),
+    *(f"demo/{name}.py" for name in ("sample", "workdays", "dice", "vocabulary")),
     *(f"readmodel/{name}.py" for name in ("plan", "source", "stage", "sync", "visits")),
     "bench/data.py",
 )
@@ -85,19 +85,19 @@ class Frames:
             for name, dtype in self.tables[table.name].schema.items()
         ]
 
-    def extent(self, table: Table) -> Extent | None:
+    def extent(self, table: Table) -> KeyBounds | None:
         keys = self.tables[table.name][table.key]
         low, high = keys.min(), keys.max()
         if not (isinstance(low, int) and isinstance(high, int)):
             return None
-        return Extent(low, high, keys.len())
+        return KeyBounds(low, high, keys.len())
 
     def blocks(
         self,
         table: Table,
         columns: Sequence[Column],  # noqa: ARG002 - part of the protocol
-        cut: Cut,
-        span: Span = EVERYTHING,  # noqa: ARG002 - part of the protocol
+        cut: Blocking,
+        span: BlockRange = EVERYTHING,  # noqa: ARG002 - part of the protocol
     ) -> Sequence[Block]:
         """Digests are left 0: this source is synced once."""
         counts = self.tables[table.name].group_by(block=cut.number()).len()
@@ -107,7 +107,7 @@ class Frames:
         self,
         table: Table,
         columns: Sequence[Column],  # noqa: ARG002 - part of the protocol
-        cut: Cut,
+        cut: Blocking,
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         wanted = cut.number().is_in([block.number for block in blocks])

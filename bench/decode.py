@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from bench.questions import ALL, Asked, Row
+from bench.cases import ALL, Asked, Row
 from calculations.analytics import engine_for
-from readmodel import snapshot
+from readmodel.store import snapshot
 
 _SESSIONS = {
     "fpp_page_views": {"user_id", "viewed_at"},

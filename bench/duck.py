@@ -5,8 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from bench.questions import ALL, OPENS, PERIOD, SECTIONS, Asked, Row, together
-from readmodel import snapshot
+from bench.cases import ALL, OPENS, PERIOD, SECTIONS, Asked, Row, together
+from readmodel.store import snapshot
 from readmodel.tables import TABLES
 
 SQL = Path(__file__).parent / "sql"

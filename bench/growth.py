@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench import chart, report
+from bench.cases import ALL, asked
 from bench.chart import Line
 from bench.data import PROJECT, made, size
-from bench.questions import ALL, asked
 from bench.worker import Timing, timings
 
 PICTURE = PROJECT / "docs" / "growth.svg"

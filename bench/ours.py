@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import polars as pl
 
-from bench.questions import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
+from bench.cases import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
 from calculations.analytics import Tables, analytics, engine_for
 from calculations.daily import daily
 from calculations.period import Period
 from calculations.room_stats import room_stats
-from readmodel import snapshot
+from readmodel.store import snapshot
 
 type Scan = Callable[[str], pl.LazyFrame]
 """Opens a table by its name."""
@@ -37,7 +37,7 @@ class Ours:
         self._room_id = asked.room_id
         self._engine = engine
         self._period = period
-        self._choice = engine_for(current.rows, period.share)
+        self._choice = engine_for(current.rows, period.fraction)
         self._tables = self._opened()
 
     def ask(self, question: str) -> Row:

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import polars as pl
 
+from bench.cases import ALL, OPENS, PERIOD, SECTIONS, Asked, Row, together
 from bench.decode import needed
-from bench.questions import ALL, OPENS, PERIOD, SECTIONS, Asked, Row, together
 from calculations.behaviour import SOURCES
-from readmodel import snapshot
+from readmodel.store import snapshot
 
 type Frames = dict[str, pl.DataFrame]
 

@@ -1,12 +1,12 @@
-"""Ranges: what all of `GET /` costs about a few days, beside all there are."""
+"""Ranges: what all of `GET /` costs about a few days, hstack all there are."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench import promises, report
+from bench.cases import ALL, asked
 from bench.data import made
 from bench.promises import Promise
-from bench.questions import ALL, asked
 from bench.worker import STRETCHES, Timing, timings
 
 SECONDS = 3.0

@@ -13,11 +13,11 @@ from statistics import median
 import psutil
 
 from bench import promises, report
+from bench.cases import Asked, asked
 from bench.clients import HOST, Latencies, Load, Running
 from bench.data import made
 from bench.machine import THREADS, peak_bytes
 from bench.promises import Promise
-from bench.questions import Asked, asked
 from demo.processes import Program, free_port, running
 
 FIRST_PORT = 5180

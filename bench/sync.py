@@ -24,8 +24,8 @@ from bench.promises import Promise, at_most
 from bench.report import markdown, progress
 from bench.sync_worker import Cost
 from demo.sample import sample
-from tests import schema
-from tests.mariadb import Login, Server, private_server
+from testbed import schema
+from testbed.mariadb import Login, Server, private_server
 
 DATABASE: Final = "bench"
 NEW_ROWS: Final = 1_000

@@ -19,9 +19,9 @@ import polars as pl
 from pydantic import BaseModel
 
 from bench.machine import peak_bytes
-from readmodel.mysql import MysqlSource
-from readmodel.source import cut_of
-from readmodel.sync import sync
+from readmodel.source.blocking import choose_blocking
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.sync.run import sync
 from readmodel.tables import TABLES
 
 CHUNK_ROWS = 100_000
@@ -52,7 +52,7 @@ def digests(source: MysqlSource, _: Path) -> int:
     with source.view() as view:
         for table in TABLES.values():
             columns = view.columns(table)
-            view.blocks(table, columns, cut_of(table, columns))
+            view.blocks(table, columns, choose_blocking(table, columns))
     return 0
 
 

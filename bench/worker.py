@@ -21,13 +21,13 @@ from typing import Final
 import polars as pl
 from pydantic import BaseModel
 
+from bench.cases import PERIOD, SHAPES, Asked, Engine, told
 from bench.data import PROJECT
 from bench.decode import Decode
 from bench.machine import THREADS, environment, peak_bytes
 from bench.ours import Ours
 from bench.plain import Plain
-from bench.questions import PERIOD, SHAPES, Asked, Engine, told
-from calculations.period import Period, Stretch
+from calculations.period import DateRange, Period
 from util import allocator
 
 FEWEST_RUNS = 2
@@ -35,7 +35,7 @@ MOST_RUNS = 12
 
 ROUNDS = 3
 SLOW_SECONDS = 5.0
-"""What takes longer is not asked again: a machine's moods are nothing beside it."""
+"""What takes longer is not asked again: a machine's moods are nothing hstack it."""
 
 
 def _duck(asked: Asked) -> Engine:
@@ -46,7 +46,7 @@ def _duck(asked: Asked) -> Engine:
 
 def _ending(day: date, days: int) -> Period:
     first = day - timedelta(days=days - 1)
-    return replace(PERIOD, asked=Stretch(first, day))
+    return replace(PERIOD, range=DateRange(first, day))
 
 
 STRETCHES: Final = {

@@ -41,10 +41,10 @@ def activity(viewed: pl.LazyFrame, estimated: pl.LazyFrame) -> pl.LazyFrame:
 
 def visitors(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
     """How many different visitors are in *rows* of activity (in its order): one column."""
-    return rows.select(changes("visitor").sum().cast(pl.Int64).alias(name))
+    return rows.select(starts_run("visitor").sum().cast(pl.Int64).alias(name))
 
 
-def changes(column: str) -> pl.Expr:
+def starts_run(column: str) -> pl.Expr:
     """Where *column*, which has no nulls, differs from the row before; the first does."""
     return pl.col(column).ne_missing(pl.col(column).shift(1))
 

@@ -14,7 +14,7 @@ from calculations.location import location
 from calculations.period import Period
 from calculations.reoccurring import reoccurring
 from calculations.results import Analytics
-from calculations.shapes import beside, section
+from calculations.shapes import as_struct, hstack
 from calculations.traffic import traffic
 from calculations.votes import votes
 
@@ -45,7 +45,7 @@ class Tables:
         other columns or fewer rows; and it would no longer let a range choose what is
         read, below a cache with one reader.
         """
-        if period.asked is None:
+        if period.range is None:
             return replace(
                 self,
                 viewed=self.viewed.cache(),
@@ -55,14 +55,14 @@ class Tables:
                 rooms=self.rooms.cache(),
             )
         return Tables(
-            page_views=period.of(self.page_views, "viewed_at"),
-            viewed=period.of(self.viewed, "viewed_at"),
-            estimations=period.of(self.estimations, "estimated_at"),
-            estimated=period.of(self.estimated, "estimated_at"),
-            votes=period.of(self.votes, "voted_at"),
-            users=period.of(self.users, "created_at"),
-            events=period.of(self.events, "event_at"),
-            rooms=period.of(self.rooms, "first_used_at"),
+            page_views=period.filter(self.page_views, "viewed_at"),
+            viewed=period.filter(self.viewed, "viewed_at"),
+            estimations=period.filter(self.estimations, "estimated_at"),
+            estimated=period.filter(self.estimated, "estimated_at"),
+            votes=period.filter(self.votes, "voted_at"),
+            users=period.filter(self.users, "created_at"),
+            events=period.filter(self.events, "event_at"),
+            rooms=period.filter(self.rooms, "first_used_at"),
         )
 
 
@@ -99,7 +99,7 @@ def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFr
     # Who comes back is told by estimations alone; only traffic needs the page views.
     views = within.viewed if "traffic" in sections else within.viewed.clear()
     visits = activity(views, within.estimated).cache()
-    ever = tables if period.asked else within
+    ever = tables if period.range else within
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
         "traffic": lambda: traffic(within.viewed, visits, period),
         "votes": lambda: votes(within.votes, within.estimations, period),
@@ -117,9 +117,9 @@ def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFr
         ),
         "location_and_user_agent": lambda: location(within.users),
     }
-    return beside(
+    return hstack(
         *(
-            plan() if name in SERIES else section(name, plan())
+            plan() if name in SERIES else as_struct(name, plan())
             for name, plan in plans.items()
             if name in sections
         )

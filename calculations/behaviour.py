@@ -2,7 +2,15 @@
 
 import polars as pl
 
-from calculations.shapes import TOP, beside, largest, named, regrouped, series, tally
+from calculations.shapes import (
+    TOP_GROUPS,
+    as_list,
+    count_by,
+    count_by_name,
+    hstack,
+    regroup,
+    top,
+)
 
 SOURCES = {
     "Teams": r"teams\.",
@@ -27,11 +35,11 @@ def behaviour(
 ) -> pl.LazyFrame:
     """One row shaped like Behaviour; page views are grouped once for both of theirs."""
     views = page_views.group_by("route", "source").agg(count=pl.len()).cache()
-    return beside(
-        series("routes", named(views, "route").sort("key")),
-        series("events", largest(named(tally(events, "event")))),
-        series("sources", largest(sources(regrouped(views, "source")))),
-        series("rooms", largest(busy_rooms(votes, rooms), top=TOP)),
+    return hstack(
+        as_list("routes", count_by_name(views, "route").sort("key")),
+        as_list("events", top(count_by_name(count_by(events, "event")))),
+        as_list("sources", top(sources(regroup(views, "source")))),
+        as_list("rooms", top(busy_rooms(votes, rooms), limit=TOP_GROUPS)),
     )
 
 
@@ -60,8 +68,8 @@ def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
 def busy_rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
     """Votes per room name (``key``, ``count``); rooms that are gone have none."""
     names = rooms.select(pl.col("id").cast(pl.Int64), "name")
-    counts = tally(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
-    return named(
+    counts = count_by(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
+    return count_by_name(
         counts.join(names, left_on="key", right_on="id", how="left").select(
             "count", key="name"
         )

@@ -1,4 +1,4 @@
-"""Comparison: a stretch beside the one before, and the change in per cent."""
+"""Comparison: a stretch hstack the one before, and the change in per cent."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from calculations.analytics import answer
 from calculations.results import Result
-from calculations.shapes import beside, section
+from calculations.shapes import as_struct, hstack
 
 type Change = dict[str, float | None]
 
@@ -21,7 +21,7 @@ class Compared[R: BaseModel](Result):
 
 def compared(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
     """Two one-row plans as one row shaped like Compared."""
-    return beside(section("now", now), section("before", before))
+    return hstack(as_struct("now", now), as_struct("before", before))
 
 
 def change(now: BaseModel, before: BaseModel) -> Change:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import beside, total
+from calculations.shapes import hstack, total
 
 DAY = timedelta(hours=24)
 
@@ -23,14 +23,14 @@ def daily(
     """
 
     def recent(rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
-        if period.asked:
-            return period.of(rows, at)
+        if period.range:
+            return period.filter(rows, at)
         since = period.now - DAY
         if day_before:
             return rows.filter(pl.col(at) > since - DAY, pl.col(at) <= since)
         return rows.filter(pl.col(at) > since)
 
-    return beside(
+    return hstack(
         recent(votes, "voted_at").select(
             votes=pl.len().cast(pl.Int64),
             estimations=total("amount_of_estimations"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import series
+from calculations.shapes import as_list
 
 MOVING_AVERAGE_ROWS = 30
 """How many rows of the series, of whatever interval, a moving average covers."""
@@ -35,7 +35,7 @@ def historical(
     counts, window = pl.exclude("date"), MOVING_AVERAGE_ROWS
     # A thirtieth is never near a tie, so Polars rounds it as Rounded does.
     averages = (counts.rolling_sum(window) / window).round(2)
-    return series(
+    return as_list(
         "historical",
         days.with_columns(
             counts.cum_sum().name.prefix("acc_"), averages.name.prefix("ma_")
@@ -56,7 +56,7 @@ def counted(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame
     no_runs = period.listed_days().select(
         kind=_kind(None), date="date", run=pl.lit(0, dtype=pl.Int64)
     )
-    runs = day_runs(moments_of_all).filter(period.lists("date"))
+    runs = day_runs(moments_of_all).filter(period.reports("date"))
     run, kind = pl.col("run"), pl.col("kind")
     return (
         pl.concat([runs, no_runs])

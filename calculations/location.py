@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from calculations.shapes import TOP, beside, largest, named, series
+from calculations.shapes import TOP_GROUPS, as_list, count_by_name, hstack, top
 
 
 def location(users: pl.LazyFrame) -> pl.LazyFrame:
@@ -12,16 +12,16 @@ def location(users: pl.LazyFrame) -> pl.LazyFrame:
     """
     agents = users.group_by("device", "os", "browser").agg(count=pl.len()).cache()
     everywhere = users.group_by("country", "region", "city").agg(count=pl.len()).cache()
-    return beside(
+    return hstack(
         *(
-            series(name, largest(named(agents, name)))
+            as_list(name, top(count_by_name(agents, name)))
             for name in ("device", "os", "browser")
         ),
-        series("country", largest(named(everywhere, "country"), top=TOP)),
+        as_list("country", top(count_by_name(everywhere, "country"), limit=TOP_GROUPS)),
         *(
-            series(
+            as_list(
                 f"country_{place}",
-                largest(places(everywhere, place), "country", place, top=TOP),
+                top(places(everywhere, place), "country", place, limit=TOP_GROUPS),
             )
             for place in ("region", "city")
         ),

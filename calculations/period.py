@@ -26,17 +26,17 @@ class Interval(StrEnum):
 _TRUNCATE = {Interval.WEEK: "1w", Interval.MONTH: "1mo"}
 
 
-class Stretch(NamedTuple):
+class DateRange(NamedTuple):
     """Days from *first* to *last*, both included."""
 
     first: date
     last: date
 
     @property
-    def before(self) -> "Stretch":
+    def before(self) -> "DateRange":
         """The stretch of equal length just before."""
         length = self.last - self.first + ONE_DAY
-        return Stretch(self.first - length, self.last - length)
+        return DateRange(self.first - length, self.last - length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Period:
         start: the day on which history begins (START_DATE).
         now: the instant of the request, with its time zone.
         zone: where midnight is.
-        asked: the days asked for; None is everything there is.
+        range: the days asked for; None is everything there is.
         interval: how long one row of a series is.
         weekends: whether Saturdays and Sundays are listed, too.
     """
@@ -55,7 +55,7 @@ class Period:
     start: date
     now: datetime
     zone: ZoneInfo
-    asked: Stretch | None = None
+    range: DateRange | None = None
     interval: Interval = Interval.DAY
     weekends: bool = False
 
@@ -69,24 +69,24 @@ class Period:
         return replace(self, now=self.midnight(self.today))
 
     @property
-    def opens(self) -> datetime:
+    def history_start(self) -> datetime:
         """The first instant of *start*, as UTC."""
         return self.midnight(self.start)
 
     @property
     def first(self) -> date:
         """The first day that a series can list."""
-        return self.asked.first if self.asked else self.start
+        return self.range.first if self.range else self.start
 
     @property
     def last(self) -> date:
         """The last day that a series can list: never later than today."""
-        return min(self.asked.last, self.today) if self.asked else self.today
+        return min(self.range.last, self.today) if self.range else self.today
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """How much of all days until today is asked for, from 0 to 1."""
-        if self.asked is None:
+        if self.range is None:
             return 1
         asked = (self.last - self.first + ONE_DAY).days
         there = (self.today - self.start + ONE_DAY).days
@@ -94,14 +94,14 @@ class Period:
 
     def before(self) -> "Period":
         """The same question of the stretch just before. Raises ValueError without one."""
-        if self.asked is None:
+        if self.range is None:
             raise ValueError("nothing lies before everything")
-        return replace(self, asked=self.asked.before)
+        return replace(self, range=self.range.before)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
         """The first instant of the first day asked for, and that after the last day."""
-        last = self.asked.last if self.asked else self.last
+        last = self.range.last if self.range else self.last
         return self.midnight(self.first), self.midnight(last + ONE_DAY)
 
     def midnight(self, day: date) -> datetime:
@@ -112,9 +112,9 @@ class Period:
         """
         return datetime.combine(day, time(), self.zone).astimezone(UTC)
 
-    def of(self, rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
+    def filter(self, rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
         """Those of *rows* whose timestamp *at* is in the stretch asked for; else all."""
-        if self.asked is None:
+        if self.range is None:
             return rows
         return rows.filter(pl.col(at).is_between(*self.bounds, closed="left"))
 
@@ -128,7 +128,7 @@ class Period:
             return (at.to_physical() // DAY_MICROSECONDS).cast(pl.Int32).cast(pl.Date)
         return at.dt.convert_time_zone(self.zone.key).dt.date()
 
-    def lists(self, day: str) -> pl.Expr:
+    def reports(self, day: str) -> pl.Expr:
         """Whether a Date column falls on a listed day, first to last."""
         return pl.col(day).is_between(self.first, self.last) & self.is_listed(day)
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import polars as pl
 
-from calculations.activity import changes
+from calculations.activity import starts_run
 from calculations.period import Period
-from calculations.shapes import series
+from calculations.shapes import as_list
 
 LAPSE = timedelta(days=30)
 """Who was not seen for longer is no longer counted as adjusted."""
@@ -29,7 +29,7 @@ def reoccurring(
     returned.
     """
     rooms = pl.col("room_id").cast(pl.Int64) * IDENTITY_STEP
-    if period.asked:
+    if period.range:
         users, by_room = days_with_history(estimations, period)
     else:
         users = user_days(activity, period).with_columns(returns=pl.lit(False))
@@ -45,7 +45,7 @@ def reoccurring(
         .select("date", *map(returned, WHOSE), *map(active, WHOSE))
         .filter(period.is_listed("date"))
     )
-    return series("reoccurring", period.bucketed(listed, pl.exclude("date").last()))
+    return as_list("reoccurring", period.bucketed(listed, pl.exclude("date").last()))
 
 
 def returned(whose: str) -> pl.Expr:
@@ -65,8 +65,8 @@ def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     return (
         activity.filter(pl.col("estimated"))
         .select(who="visitor", date=period.day_of("at"))
-        .filter(changes("who") | changes("date"))
-        .filter(period.lists("date"))
+        .filter(starts_run("who") | starts_run("date"))
+        .filter(period.reports("date"))
     )
 
 
@@ -82,11 +82,11 @@ def days_of(estimations: pl.LazyFrame, who: pl.Expr, period: Period) -> pl.LazyF
     return (
         estimations.select(who=who, date=period.day_of("estimated_at"))
         .drop_nulls()
-        .filter(changes("who") | changes("date"))
-        .filter(period.lists("date"))
+        .filter(starts_run("who") | starts_run("date"))
+        .filter(period.reports("date"))
         .select(both=pl.col("who") + pl.col("date").to_physical())
         .sort("both")
-        .filter(changes("both"))
+        .filter(starts_run("both"))
         .select(who=both - day, date=day.cast(pl.Int32).cast(pl.Date))
     )
 
@@ -123,7 +123,7 @@ def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     begins, ends = period.bounds
     at = pl.col("estimated_at")
     within = at.is_between(begins, ends, closed="left")
-    before = (at >= period.opens) & (at < begins) & period.is_listed("date")
+    before = (at >= period.history_start) & (at < begins) & period.is_listed("date")
     if period.last < period.today:  # else a filter would only copy nearly all rows
         estimations = estimations.filter(at < ends)
 
@@ -156,7 +156,7 @@ def comings_and_goings(days: pl.LazyFrame, whose: str) -> pl.LazyFrame:
     until ``LAPSE`` is over after they were last seen before one.
     """
     who, date, returns = pl.col("who"), pl.col("date"), pl.col("returns")
-    first = changes("who")
+    first = starts_run("who")
     before = pl.when(~first).then(date.shift(1))
     after = pl.when(who == who.shift(-1)).then(date.shift(-1))
     second = ~first & (who != who.shift(2)).fill_null(True)

@@ -33,11 +33,11 @@ Polars rounds the product with 100 instead, and so differs at ties such as 2.675
 """
 
 
-def _as_mapping(tally: Any) -> Any:
+def _as_mapping(count_by: Any) -> Any:
     """Read a list of key and count as the mapping it stands for."""
-    if isinstance(tally, Iterable) and not isinstance(tally, dict):
-        return {row["key"]: row["count"] for row in tally}
-    return tally
+    if isinstance(count_by, Iterable) and not isinstance(count_by, dict):
+        return {row["key"]: row["count"] for row in count_by}
+    return count_by
 
 
 type Counts = Annotated[dict[str, int], BeforeValidator(_as_mapping)]
@@ -122,11 +122,11 @@ class Behaviour(Result):
     routes: Counts = Field(examples=[{"HOME": 20100, "ROOM": 18010}])
     """Page views per route, by name."""
     events: Counts = Field(examples=[{"ENTERED_NEW_ROOM": 2400}])
-    """Events per kind, largest first."""
+    """Events per kind, top first."""
     sources: Counts = Field(examples=[{"Google Search": 8000, "Other": 1200}])
-    """Page views per source category, largest first; Other is always there. Page views without a source are not counted."""
+    """Page views per source category, top first; Other is always there. Page views without a source are not counted."""
     rooms: Counts = Field(examples=[{"daily": 310, "Unknown": 12}])
-    """Votes per room name, the 40 largest; Unknown stands for rooms that are gone."""
+    """Votes per room name, the 40 top; Unknown stands for rooms that are gone."""
 
 
 # The rows of a series are no models: they travel as the plan makes them.
@@ -195,7 +195,7 @@ class City(Result):
 
 
 class LocationAndUserAgent(Result):
-    """Where users are, and what they use: numbers of users, largest first."""
+    """Where users are, and what they use: numbers of users, top first."""
 
     device: Counts = Field(examples=[{"desktop": 7000, "Unknown": 20}])
     """Users per device."""
@@ -204,11 +204,11 @@ class LocationAndUserAgent(Result):
     browser: Counts = Field(examples=[{"Chrome": 6000}])
     """Users per browser."""
     country: Counts = Field(examples=[{"DE": 3000, "US": 1200}])
-    """Users per country, the 40 largest."""
+    """Users per country, the 40 top."""
     country_region: list[Region]
-    """Users per country and region, the 40 largest."""
+    """Users per country and region, the 40 top."""
     country_city: list[City]
-    """Users per country and city, the 40 largest."""
+    """Users per country and city, the 40 top."""
 
 
 class Analytics(Result):

@@ -8,7 +8,7 @@ from calculations.shapes import mean, ratio, total
 
 def room_stats(votes: pl.LazyFrame, room_id: int, period: Period) -> pl.LazyFrame:
     """One row shaped like RoomStats; zeros for a room without votes. Seconds."""
-    rows = period.of(votes, "voted_at").filter(pl.col("room_id") == room_id)
+    rows = period.filter(votes, "voted_at").filter(pl.col("room_id") == room_id)
     return rows.select(
         votes=pl.len().cast(pl.Int64),
         duration=mean("duration"),

@@ -6,7 +6,7 @@ import polars as pl
 
 from calculations.activity import visitors
 from calculations.period import Period
-from calculations.shapes import beside, ratio
+from calculations.shapes import hstack, ratio
 
 SESSION_GAP = timedelta(minutes=10)
 LAST_SIGHT = timedelta(seconds=10)
@@ -20,8 +20,12 @@ def traffic(
     Under a range a session that its edge cuts counts with the part inside. Else bounces
     and sessions begin after START_DATE.
     """
-    since = activity if period.asked else activity.filter(pl.col("at") > period.opens)
-    counts = beside(
+    since = (
+        activity
+        if period.range
+        else activity.filter(pl.col("at") > period.history_start)
+    )
+    counts = hstack(
         visitors(activity.filter(~pl.col("estimated")), "unique_users"),
         page_views.select(page_views=pl.len().cast(pl.Int64)),
         visitors(since.filter(pl.col("estimated")), "estimators"),
@@ -33,7 +37,7 @@ def traffic(
             pl.col("unique_users"),
         ),
     )
-    return beside(counts, duration(since))
+    return hstack(counts, duration(since))
 
 
 def duration(activity: pl.LazyFrame) -> pl.LazyFrame:

@@ -5,7 +5,7 @@ import calendar
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import beside, mean, series, tally, total
+from calculations.shapes import as_list, count_by, hstack, mean, total
 
 WEEKDAYS = dict(enumerate(calendar.day_name, start=1))
 
@@ -24,16 +24,18 @@ def votes(
         avg_min_estimation=mean("min_estimation"),
         avg_max_estimation=mean("max_estimation"),
     )
-    return beside(
+    return hstack(
         totals,
-        series("weekday_counts", weekdays(votes, period)),
-        series("estimation_counts", values(estimations)),
+        as_list("weekday_counts", weekdays(votes, period)),
+        as_list("estimation_counts", values(estimations)),
     )
 
 
 def weekdays(votes: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     """Votes per weekday name (``key``, ``count``), Monday first, days that occur."""
-    days = tally(votes.select(day=period.day_of("voted_at")), "day").drop_nulls("key")
+    days = count_by(votes.select(day=period.day_of("voted_at")), "day").drop_nulls(
+        "key"
+    )
     return (
         days.group_by(pl.col("key").dt.weekday())
         .agg(pl.col("count").sum())
@@ -44,4 +46,4 @@ def weekdays(votes: pl.LazyFrame, period: Period) -> pl.LazyFrame:
 
 def values(estimations: pl.LazyFrame) -> pl.LazyFrame:
     """Estimations per value (``key``, ``count``), ascending, without spectators."""
-    return tally(estimations, "estimation").drop_nulls("key").sort("key")
+    return count_by(estimations, "estimation").drop_nulls("key").sort("key")

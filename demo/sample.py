@@ -11,7 +11,6 @@ from typing import Final
 
 import polars as pl
 
-from demo.calendar import OPENING, instants
 from demo.dice import Dice
 from demo.vocabulary import (
     BROWSERS,
@@ -23,6 +22,7 @@ from demo.vocabulary import (
     SOURCES,
     SYSTEMS,
 )
+from demo.workdays import OPENING, instants
 
 SEED: Final = 20240603
 

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from tests import schema
-from tests.calculations.oracle import Database as Rows
-from tests.calculations.oracle import Oracle
-from tests.mariadb import Database
-from tests.programs import api, repeating_updater, run_updater
-from tests.schema import Row
+from testbed import schema
+from testbed.mariadb import Database
+from testbed.schema import Row
+from tests.support.oracle import Database as Rows
+from tests.support.oracle import Oracle
+from tests.support.programs import api, repeating_updater, run_updater
 
 TOKEN = "end-to-end"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}

@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.sample import SAMPLE, TAKEN_AT
-from tests.programs import ROOT, environ
-from tests.snapshots import publish
-from tests.util.servers import Server, closed_port, envelope_items, serving
+from tests.support.programs import ROOT, environ
+from tests.support.sample import SAMPLE, TAKEN_AT
+from tests.support.servers import Server, closed_port, envelope_items, serving
+from tests.support.snapshots import publish
 
 TOKEN = "running-t0ken"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -112,7 +112,7 @@ def events(sentry: Server) -> list[dict[str, Any]]:
 
 
 def test_all_that_is_logged_is_one_form(data_dir: Path) -> None:
-    """Uvicorn's own lines included; no access line beside ours."""
+    """Uvicorn's own lines included; no access line hstack ours."""
     with running(data_dir) as api:
         httpx.get(f"{api.url}/room/1/stats", headers=HEADERS)
         api.stop()

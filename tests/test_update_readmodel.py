@@ -16,10 +16,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from readmodel.snapshot import current
+from readmodel.store.snapshot import current
 from readmodel.tables import TABLES
-from tests import schema
-from tests.mariadb import Database
+from testbed import schema
+from testbed.mariadb import Database
 from update_readmodel import _pauses
 
 ROOT = Path(__file__).parents[1]

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from config import Settings
-from readmodel import snapshot
-from readmodel.connect import source_of, tables_of
-from readmodel.mysql import MysqlView
-from readmodel.source import View
-from readmodel.sync import job_of
+from readmodel.source.connect import source_of, tables_of
+from readmodel.source.mysql.source import MysqlView
+from readmodel.source.protocol import View
+from readmodel.store import snapshot
+from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
 from util.errors import FppError, SettingsError, SourceError
 from util.heartbeat import Heartbeat
@@ -97,7 +97,7 @@ def _view(view: View, tables: Sequence[Table]) -> Iterator[Check]:
 
 def _lacks(view: View, table: Table) -> str | None:
     try:
-        job_of(view, table)
+        table_spec(view, table)
     except SourceError as error:
         return str(error)
     return None

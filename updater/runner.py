@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from config import Settings
-from readmodel import figures, runs
-from readmodel.connect import tables_of
-from readmodel.record import record
-from readmodel.runs import Run, TableRun
-from readmodel.source import Source
-from readmodel.sync import Options, Report, TableReport, sync
+from readmodel.source.connect import tables_of
+from readmodel.source.protocol import Source
+from readmodel.store import metrics, run_log
+from readmodel.store.run_log import Run, TableRun
+from readmodel.sync.append_run import record
+from readmodel.sync.run import Options, Report, TableReport, sync
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
-from util.logging import get_log
+from util.logs import get_log
 from util.metrics import Sources, UpdaterMetrics
 from util.sentry_wrapper import (
     ErrorContext,
@@ -78,9 +78,11 @@ class Runner:
         self._stop = stop or StopRequest()
         url = settings.uptimekuma_push_url
         self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
-        self._runs = figures.ran(settings.data_dir)
+        self._runs = metrics.run_summary(settings.data_dir)
         self.metrics = UpdaterMetrics(
-            Sources(lambda: figures.served(settings.data_dir), lambda: self._runs)
+            Sources(
+                lambda: metrics.current_manifest(settings.data_dir), lambda: self._runs
+            )
         )
 
     def run(self) -> bool:
@@ -147,7 +149,7 @@ class Runner:
         return Run(began, self._now(), True, message, tables)
 
     def _tell(self, run: Run) -> None:
-        self._runs = runs.after(self._runs, run)
+        self._runs = run_log.after(self._runs, run)
         self.metrics.runs.labels("success" if run.success else "failure").inc()
         try:
             record(self._settings.data_dir, run)

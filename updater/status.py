@@ -9,10 +9,10 @@ import polars as pl
 from pydantic_core import to_json
 
 from config import Settings
-from readmodel import figures, runs, snapshot
-from readmodel.manifest import Manifest
-from readmodel.runs import Run
-from readmodel.verify import Verdict
+from readmodel.store import metrics, run_log, snapshot
+from readmodel.store.manifest import Manifest
+from readmodel.store.run_log import Run
+from readmodel.sync.verify import Verdict
 
 LATE_INTERVALS: Final = 3
 """Data older than this many sync intervals is stale, as /health has it."""
@@ -23,7 +23,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
 
     Raises StorageError when the run log cannot be read.
     """
-    held = figures.served(settings.data_dir)
+    held = metrics.current_manifest(settings.data_dir)
     yield _age(held, now) if held else "There is no read model yet."
     for name, table in sorted(held.tables.items()) if held else ():
         yield (
@@ -31,7 +31,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
             f"{table.bytes / 2**20:9.2f} MB  newest {_at(newest_row(settings, name))}"
             f"  changed {_at(table.changed_at)}  verified {_at(table.checked_at)}"
         )
-    newest = runs.recent(settings.data_dir, last)
+    newest = run_log.recent(settings.data_dir, last)
     yield f"Last {len(newest)} runs, newest first:" if newest else "No run yet."
     yield from map(_run, newest)
 
@@ -41,7 +41,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
 
     Raises StorageError when the run log cannot be read.
     """
-    held = figures.served(settings.data_dir)
+    held = metrics.current_manifest(settings.data_dir)
     told = {
         "taken_at": held.taken_at if held else None,
         "age_seconds": round((now - held.taken_at).total_seconds()) if held else None,
@@ -56,7 +56,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
             }
             for name, table in (held.tables.items() if held else ())
         },
-        "runs": runs.recent(settings.data_dir, last),
+        "runs": run_log.recent(settings.data_dir, last),
     }
     return to_json(told).decode()
 
@@ -87,7 +87,7 @@ def verdict_json(verdict: Verdict) -> Iterator[str]:
 
 def is_fresh(settings: Settings, now: datetime) -> bool:
     """Whether there is a complete read model that is not stale."""
-    held = figures.served(settings.data_dir)
+    held = metrics.current_manifest(settings.data_dir)
     late = timedelta(seconds=settings.sync_interval_seconds) * LATE_INTERVALS
     return held is not None and now - held.taken_at <= late
 

@@ -16,7 +16,7 @@ from tenacity import (
 from tenacity.nap import sleep_using_event
 
 from util.errors import SettingsError
-from util.logging import get_log
+from util.logs import get_log
 from util.redaction import clean
 
 TRIES = 3

@@ -17,7 +17,7 @@ from sentry_sdk.scrubber import EventScrubber
 from sentry_sdk.utils import BadDsn
 
 from util.errors import FppError, SettingsError
-from util.logging import get_log, mark_logged
+from util.logs import get_log, mark_logged
 from util.redaction import clean_value, hide
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ class StopRequest:
             raise Stopped(self._reason)
 
 
-def leave_within(patience: timedelta, last: Callable[[], None]) -> None:
+def force_exit_after(patience: timedelta, last: Callable[[], None]) -> None:
     """End this process *patience* after SIGTERM, should it still be there; first *last*.
 
     What handles SIGTERM now does so as before. Only for a process whose work may be

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.cases import Asked, asked
 from bench.data import NOW, write
-from bench.questions import Asked, asked
 from demo.sample import sample
 
 SMALL = 0.2

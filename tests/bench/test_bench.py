@@ -6,9 +6,9 @@ import pytest
 
 from bench import __main__ as program
 from bench import answers, ranges, serving, worker
+from bench.cases import Asked
 from bench.clients import Latencies, Load, run
 from bench.errors import BenchError
-from bench.questions import Asked
 from tests.test_docs import MAKEFILE
 
 PERFORMANCE = Path(__file__).parents[2] / "docs" / "performance.md"

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from bench import data
-from readmodel import snapshot
+from readmodel.store import snapshot
 
 TINY = 0.01
 

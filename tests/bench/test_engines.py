@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 from polars.io.plugins import register_io_source
 
+from bench.cases import ALL, FEW_VOTES, SHAPES, Asked, told
 from bench.decode import needed
 from bench.duck import Duck
 from bench.ours import Ours
 from bench.plain import Plain
-from bench.questions import ALL, FEW_VOTES, SHAPES, Asked, told
-from readmodel import snapshot, visits
+from readmodel.store import snapshot, visits
 
 
 @pytest.mark.parametrize("question", SHAPES)
@@ -61,7 +61,7 @@ def test_decoding_reads_the_columns_that_the_answer_reads(small: Asked) -> None:
 
         return register_io_source(scan, schema=rows.schema)
 
-    Ours(small, spied, lambda table: visits.of(spied(table), table)).ask(ALL)
+    Ours(small, spied, lambda table: visits.derive(spied(table), table)).ask(ALL)
     assert read == needed(ALL)
 
 

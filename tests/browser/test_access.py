@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, settled
-from tests.browser.world import Server
+from tests.support.world import Server
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 LARGEST_LOAD = 200_000  # bytes, compressed, without the data
@@ -148,7 +148,7 @@ def test_the_page_may_run_nothing_but_its_own_files(server: Server) -> None:
 
 
 def test_only_files_of_the_page_are_served(server: Server) -> None:
-    """Neither what lies beside them nor a folder."""
+    """Neither what lies hstack them nor a folder."""
     for path in ("../main.py", "%2e%2e/main.py", "vendor", "nothing.js"):
         got = httpx.get(f"{server.url}/dashboard/assets/{path}")
         assert got.status_code == 404, path

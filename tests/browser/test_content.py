@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Visitor, settled, visiting
-from tests.browser.world import HOSTILE, Server, World, counts
+from tests.support.world import HOSTILE, Server, World, counts
 
 RANGE = {"period": "90d", "compare": "previous"}
 
@@ -39,7 +39,7 @@ def answer(server: Server) -> Any:
 
 
 def tile(page: Page, root: str, label: str) -> str:
-    """The number beside *label*."""
+    """The number hstack *label*."""
     tiles = page.locator(f"{root} .tile")
     return (
         tiles.filter(has=page.get_by_text(label, exact=True))

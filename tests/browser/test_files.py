@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Visitor
-from tests.browser.world import HOSTILE, Server
+from tests.support.world import HOSTILE, Server
 
 RANGE = {"period": "90d"}
 API_FILES = {
@@ -36,7 +36,7 @@ def page(visitor: Visitor, server: Server) -> Page:
 
 
 def saved(page: Page, what: str) -> bytes:
-    """The file that the button beside *what* saves."""
+    """The file that the button hstack *what* saves."""
     with page.expect_download() as download:
         page.get_by_role("button", name=f"{what} as CSV", exact=True).click()
     return Path(download.value.path()).read_bytes()

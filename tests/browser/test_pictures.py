@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Visitor
-from tests.browser.world import Server, World
-from tests.programs import ROOT
+from tests.support.programs import ROOT
+from tests.support.world import Server, World
 
 WANTED = bool(os.environ.get("SCREENSHOTS"))
 SCREENS = {"desktop": (1280, 960), "phone": (360, 780)}

@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, settled
-from tests.browser.world import TOKEN, Server, World
+from tests.support.world import TOKEN, Server, World
 
 REFRESH_MS = 30_000
 LONGEST_REFRESH = 1_000  # bytes, headers and all

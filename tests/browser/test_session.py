@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, settled
-from tests.browser.world import TOKEN, Server
+from tests.support.world import TOKEN, Server
 
 
 def stored(page: Page) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Visitor, settled, visiting
-from tests.browser.world import Server
+from tests.support.world import Server
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_dragging_zooms_and_the_zoom_becomes_the_range(page: Page) -> None:
 
 
 def test_pointing_at_a_day_tells_its_exact_values(page: Page, server: Server) -> None:
-    """In a tooltip beside it."""
+    """In a tooltip hstack it."""
     plot = page.locator('[data-chart="Page views"] .u-over')
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()

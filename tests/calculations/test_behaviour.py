@@ -5,8 +5,8 @@ import pytest
 from calculations.analytics import answer
 from calculations.behaviour import behaviour
 from calculations.results import Behaviour
-from tests.calculations.oracle import Rows
-from tests.calculations.tables import frame, vote
+from tests.support.frames import frame, vote
+from tests.support.oracle import Rows
 
 
 def figures(

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 
 from calculations.analytics import rows
 from calculations.breakdown import Dimension, breakdown
-from tests.calculations.oracle import Rows
-from tests.calculations.questions import Asked, stretches_asked
-from tests.calculations.tables import EMPTY, period, tables
+from tests.support.frames import EMPTY, period, tables
+from tests.support.oracle import Rows
+from tests.support.strategies import Asked, stretches_asked
 
 PLACES = {
     Dimension.ROUTE: ("behaviour", "routes"),

@@ -5,10 +5,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from calculations.analytics import analytics, answer
-from calculations.period import Interval, Period, Stretch
+from calculations.period import DateRange, Interval, Period
 from calculations.results import Analytics
-from tests.calculations.oracle import Row, Rows
-from tests.calculations.tables import EMPTY, START, at, tables, vote
+from tests.support.frames import EMPTY, START, at, tables, vote
+from tests.support.oracle import Row, Rows
 
 NOW = at("2026-11-20 12:00")
 
@@ -17,7 +17,7 @@ def asked(
     first: str, last: str, rows: dict[str, Rows], zone: str = "UTC", **more: Any
 ) -> Analytics:
     """Everything about the days from *first* to *last*, at the end of 2026."""
-    stretch = Stretch(date.fromisoformat(first), date.fromisoformat(last))
+    stretch = DateRange(date.fromisoformat(first), date.fromisoformat(last))
     period = Period(START, NOW, ZoneInfo(zone), stretch, **more)
     return answer(Analytics, analytics(tables(EMPTY | rows), period))
 

@@ -12,8 +12,8 @@ from calculations.analytics import answer
 from calculations.historical import MOVING_AVERAGE_ROWS, day_runs, historical
 from calculations.period import Period
 from calculations.results import Day, Result
-from tests.calculations.oracle import Rows
-from tests.calculations.tables import EMPTY, at, frame, period
+from tests.support.frames import EMPTY, at, frame, period
+from tests.support.oracle import Rows
 
 
 class History(Result):

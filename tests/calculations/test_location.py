@@ -3,8 +3,8 @@
 from calculations.analytics import answer
 from calculations.location import location
 from calculations.results import City, LocationAndUserAgent, Region
-from tests.calculations.oracle import Rows
-from tests.calculations.tables import frame
+from tests.support.frames import frame
+from tests.support.oracle import Rows
 
 
 def figures(users: Rows) -> LocationAndUserAgent:

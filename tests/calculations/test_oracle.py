@@ -12,8 +12,7 @@ from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
-from tests.calculations.oracle import Database, Oracle
-from tests.calculations.tables import (
+from tests.support.frames import (
     EMPTY,
     NOW,
     START,
@@ -24,6 +23,7 @@ from tests.calculations.tables import (
     tables,
     zones,
 )
+from tests.support.oracle import Database, Oracle
 
 ENGINES = [pl.InMemoryEngine(), pl.StreamingEngine()]
 
@@ -86,6 +86,6 @@ def _orders(answer: object) -> list[list[str]]:
 
 
 def _names(answer: dict[str, object]) -> list[str]:
-    """Keys of a tally in order; those of a model have no order that matters."""
-    tally = all(isinstance(value, int) for value in answer.values())
-    return list(answer) if tally and "date" not in answer else sorted(answer)
+    """Keys of a count_by in order; those of a model have no order that matters."""
+    count_by = all(isinstance(value, int) for value in answer.values())
+    return list(answer) if count_by and "date" not in answer else sorted(answer)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calculations.period import Interval, Period, Stretch
-from tests.calculations.tables import INSTANT, NOW, START, at
+from calculations.period import DateRange, Interval, Period
+from tests.support.frames import INSTANT, NOW, START, at
 
 
 def asked(first: str, last: str, zone: str = "UTC", **more: object) -> Period:
     """The stretch from *first* to *last*, seen long after it."""
-    stretch = Stretch(date.fromisoformat(first), date.fromisoformat(last))
+    stretch = DateRange(date.fromisoformat(first), date.fromisoformat(last))
     return Period(
         START,
         at("2030-01-01"),
@@ -47,7 +47,7 @@ def test_a_day_is_from_its_first_midnight_to_the_next(
     """Its first microsecond is in it, that of the next day is not."""
     moments = [at(begins), at(begins) - TICK, at(ends), at(ends) - TICK]
     rows = pl.LazyFrame({"at": moments}, schema={"at": INSTANT})
-    found = asked(day, day, zone).of(rows, "at").collect()["at"].to_list()
+    found = asked(day, day, zone).filter(rows, "at").collect()["at"].to_list()
     assert found == [at(begins), at(ends) - TICK]
 
 
@@ -58,8 +58,8 @@ def test_rows_without_a_time_are_in_no_stretch() -> None:
     """They are in everything there is."""
     rows = pl.LazyFrame({"at": [None]}, schema={"at": INSTANT})
     everything = Period(START, NOW, ZoneInfo("UTC"))
-    assert asked("2024-06-03", "2024-06-09").of(rows, "at").collect().is_empty()
-    assert everything.of(rows, "at").collect().height == 1
+    assert asked("2024-06-03", "2024-06-09").filter(rows, "at").collect().is_empty()
+    assert everything.filter(rows, "at").collect().height == 1
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_stretch_before_is_as_long_and_ends_the_day_before(
 ) -> None:
     """Also where that is earlier than START_DATE."""
     found = asked(*stretch).before()
-    assert found.asked == tuple(map(date.fromisoformat, before))
+    assert found.range == tuple(map(date.fromisoformat, before))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_the_share_of_all_days_tells_how_much_there_is_to_read(
 ) -> None:
     """Ten days after START_DATE began; what is not there yet is not read."""
     period = replace(asked(first, last), now=at("2024-06-12 12:00"))
-    assert period.share == share
-    assert replace(period, asked=None).share == 1
+    assert period.fraction == share
+    assert replace(period, range=None).fraction == 1
 
 
 def test_nothing_lies_before_everything() -> None:
@@ -130,7 +130,7 @@ def test_series_end_today_at_the_latest(now: str, listed: int) -> None:
         START,
         at(now),
         ZoneInfo("Europe/Berlin"),
-        Stretch(date(2024, 6, 4), date(2024, 6, 30)),
+        DateRange(date(2024, 6, 4), date(2024, 6, 30)),
     )
     assert period.listed_days().collect().height == listed
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from calculations.analytics import SECTIONS, Tables, analytics
 from calculations.daily import daily
-from calculations.period import Interval, Period, Stretch
+from calculations.period import DateRange, Interval, Period
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
-from tests.calculations.tables import (
+from tests.support.frames import (
     EMPTY,
     NOW,
     START,
@@ -29,7 +29,7 @@ from tests.calculations.tables import (
 )
 
 WEEK = Period(
-    START, NOW, ZoneInfo("Europe/Berlin"), Stretch(date(2024, 7, 1), date(2024, 7, 7))
+    START, NOW, ZoneInfo("Europe/Berlin"), DateRange(date(2024, 7, 1), date(2024, 7, 7))
 )
 """Berlin's midnights are 22:00 UTC."""
 

@@ -10,14 +10,14 @@ from calculations.comparison import Compared, change, compared, single_figures
 from calculations.daily import daily
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
-from tests.calculations import oracle
-from tests.calculations.oracle import stretch_before
-from tests.calculations.questions import (
+from tests.support import oracle
+from tests.support.frames import tables
+from tests.support.oracle import stretch_before
+from tests.support.strategies import (
     Asked,
     questions_without_a_stretch,
     stretches_asked,
 )
-from tests.calculations.tables import tables
 
 ENGINES = [pl.InMemoryEngine(), pl.StreamingEngine()]
 

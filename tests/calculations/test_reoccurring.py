@@ -7,8 +7,8 @@ from calculations.analytics import answer
 from calculations.period import Period
 from calculations.reoccurring import reoccurring
 from calculations.results import Result, Return
-from tests.calculations.oracle import Rows
-from tests.calculations.tables import at, period, seen
+from tests.support.frames import at, period, seen
+from tests.support.oracle import Rows
 
 
 class Returns(Result):

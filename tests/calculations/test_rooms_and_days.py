@@ -6,7 +6,7 @@ from calculations.analytics import answer
 from calculations.daily import daily
 from calculations.results import Daily, RoomStats
 from calculations.room_stats import room_stats
-from tests.calculations.tables import NOW, at, frame, period, vote
+from tests.support.frames import NOW, at, frame, period, vote
 
 
 def test_only_the_rooms_own_votes_count() -> None:

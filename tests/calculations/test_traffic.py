@@ -9,14 +9,14 @@ from calculations.analytics import answer
 from calculations.period import Period
 from calculations.results import Traffic
 from calculations.traffic import traffic
-from tests.calculations import tables
-from tests.calculations.oracle import Rows
-from tests.calculations.tables import at, period
+from tests.support import frames
+from tests.support.frames import at, period
+from tests.support.oracle import Rows
 
 
 def figures(views: Rows, estimations: Rows, when: Period | None = None) -> Traffic:
-    viewed = tables.seen("page_views", views)
-    visits = activity(viewed, tables.seen("estimations", estimations))
+    viewed = frames.seen("page_views", views)
+    visits = activity(viewed, frames.seen("estimations", estimations))
     return answer(Traffic, traffic(viewed, visits, when or period()))
 
 

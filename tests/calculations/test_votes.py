@@ -5,8 +5,8 @@ from decimal import Decimal
 from calculations.analytics import answer
 from calculations.results import Votes
 from calculations.votes import votes
-from tests.calculations.oracle import Rows
-from tests.calculations.tables import at, frame, period, vote
+from tests.support.frames import at, frame, period, vote
+from tests.support.oracle import Rows
 
 
 def figures(rows: Rows, values: list[int | None] = [], zone: str = "UTC") -> Votes:  # noqa: B006

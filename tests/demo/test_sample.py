@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from demo.calendar import OPENING
 from demo.database import COLUMNS
 from demo.dice import Dice
 from demo.sample import sample
+from demo.workdays import OPENING
 from readmodel.tables import TABLES
 
 NOW = datetime(2026, 11, 20, 15, 30, 12, tzinfo=UTC)

@@ -25,7 +25,7 @@ import pytest
 
 from demo.database import write_database
 from demo.sample import sample
-from tests.util.servers import closed_port
+from tests.support.servers import closed_port
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "image-t0ken"
@@ -33,7 +33,7 @@ NOBODY = 65534
 
 
 @dataclass
-class Stage:
+class SnapshotWriter:
     """One FROM: its name, what it begins with, its instructions in order."""
 
     name: str
@@ -44,16 +44,16 @@ class Stage:
         return [rest for name, rest in self.steps if name == instruction]
 
 
-def _stages() -> dict[str, Stage]:
+def _stages() -> dict[str, SnapshotWriter]:
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    stages: dict[str, Stage] = {}
+    stages: dict[str, SnapshotWriter] = {}
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         instruction, _, rest = line.strip().partition(" ")
         if instruction == "FROM":
             base, *name = re.split(r"\s+AS\s+", rest.strip())
-            stage = Stage(name[0] if name else "", base)
+            stage = SnapshotWriter(name[0] if name else "", base)
             stages[stage.name] = stage
         else:
             stage.steps.append((instruction, rest.strip()))

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.util.servers import Server, closed_port, serving
+from tests.support.servers import Server, closed_port, serving
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx" / "fpp-analytics.conf"
 NAME = "analytics.example.org"

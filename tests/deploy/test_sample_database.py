@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from demo.database import COLUMNS
-from tests.mariadb import Database
-from tests.programs import ROOT, environ, run_updater
+from testbed.mariadb import Database
+from tests.support.programs import ROOT, environ, run_updater
 
 
 def fill(database: Database, **more: str) -> "subprocess.CompletedProcess[str]":

@@ -15,8 +15,8 @@ import pytest
 
 from demo.database import write_database
 from demo.sample import sample
-from tests.programs import ROOT, api, environ
-from tests.util.servers import closed_port
+from tests.support.programs import ROOT, api, environ
+from tests.support.servers import closed_port
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TOKEN = "scraped-t0ken"

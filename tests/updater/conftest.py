@@ -8,7 +8,7 @@ import pytest
 
 from demo.database import write_database
 from demo.sample import sample
-from tests.util.servers import Server, serving
+from tests.support.servers import Server, serving
 
 SCALE = 0.005
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import schema
-from tests.mariadb import Database
-from tests.programs import run_updater
-from tests.util.servers import Server, closed_port
+from testbed import schema
+from testbed.mariadb import Database
+from tests.support.programs import run_updater
+from tests.support.servers import Server, closed_port
 from updater.doctor import _beyond_reading
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import ROOT, environ, run_updater
-from tests.util.servers import Server, closed_port
+from tests.support.programs import ROOT, environ, run_updater
+from tests.support.servers import Server, closed_port
 
 TOKEN = "kumaPushT0ken"
 PAGE = f"/api/push/{TOKEN}?status=up&msg=OK&ping="

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from readmodel import runs
-from tests.programs import run_updater
-from tests.util.servers import Server, closed_port, envelope_items
+from readmodel.store import run_log
+from tests.support.programs import run_updater
+from tests.support.servers import Server, closed_port, envelope_items
 
 PASSWORD = "dbPassw0rd"
 
@@ -100,7 +100,7 @@ def test_every_run_is_in_the_run_log_and_in_status(
     assert run_updater(settings).returncode == 0
     assert run_updater(settings).returncode == 0
     assert run_updater(without_database(settings)).returncode == 1
-    failed, again, first = runs.recent(data_dir, 10)
+    failed, again, first = run_log.recent(data_dir, 10)
     assert (failed.success, failed.tables) == (False, {})
     assert "No database answers" in failed.message
     assert again.rows_fetched == 0

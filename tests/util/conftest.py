@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.util.servers import Server, serving
-from util import logging as logs
-from util import redaction, sentry_wrapper
+from tests.support.servers import Server, serving
+from util import logs, redaction, sentry_wrapper
 
 
 @pytest.fixture

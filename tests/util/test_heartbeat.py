@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.util.servers import Server, closed_port
+from tests.support.servers import Server, closed_port
 from util import heartbeat
 from util.errors import SettingsError
 from util.heartbeat import Heartbeat

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.util.servers import Server, closed_port
+from tests.support.servers import Server, closed_port
 from util.errors import DeliveryError
 from util.http_client import daily_url, send_daily
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sentry_sdk
 
-from tests.util.servers import Server, envelope_items
-from util import logging as logs
+from tests.support.servers import Server, envelope_items
+from util import logs
 from util.errors import SettingsError, SourceError
 from util.redaction import hide
 from util.sentry_wrapper import (

@@ -1,0 +1,101 @@
+"""From settings to the source that they name, and to the tables to mirror."""
+
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from config import Settings
+from readmodel.source.mysql.source import READ_SECONDS, MysqlSource
+from readmodel.source.protocol import Source
+from readmodel.source.sqlite import SqliteSource
+from readmodel.tables import TABLES, Table
+from util.errors import SettingsError
+
+_FORMS = (
+    "use sqlite:///relative.db, sqlite:////absolute.db "
+    "or mysql://user:password@host:3306/database"
+)
+
+
+def source_of(settings: Settings) -> Source:
+    """The database that SOURCE_URL names or, without it, the DB_* settings.
+
+    Raises SettingsError that names what is missing or malformed, never a secret.
+    """
+    if settings.source_url is not None:
+        found = _from_url(settings.source_url.get_secret_value())
+    else:
+        found = _from_parts(settings)
+    if not isinstance(found, MysqlSource):
+        return found
+    # A frozen server must not hold a run beyond the start of the next.
+    seconds = min(READ_SECONDS, max(1, settings.sync_interval_seconds // 2))
+    return replace(found, ssl_ca=_authority(settings), read_seconds=seconds)
+
+
+def tables_of(settings: Settings) -> list[Table]:
+    """The tables to mirror: the statistics' own and those of SYNC_TABLES.
+
+    Raises SettingsError when SYNC_TABLES is malformed.
+    """
+    further = [_table(item) for item in (settings.sync_tables or "").split(",") if item]
+    return list({table.name: table for table in [*further, *TABLES.values()]}.values())
+
+
+def _table(item: str) -> Table:
+    name, _, key = (word.strip() for word in item.partition(":"))
+    if not name or not key or "/" in name or name.startswith("."):
+        raise SettingsError(
+            "SYNC_TABLES is malformed: name each table with its sync column, "
+            "as in orders:id,customers:created_at"
+        )
+    return Table(name, key)
+
+
+def _authority(settings: Settings) -> str | None:
+    file = settings.db_ssl_ca
+    if file is not None and not file.is_file():
+        raise SettingsError(f"DB_SSL_CA names {file}, which is no file")
+    return str(file) if file else None
+
+
+def _from_parts(settings: Settings) -> MysqlSource:
+    given = {
+        "DB_HOST": settings.db_host,
+        "DB_USERNAME": settings.db_username,
+        "DB_PASSWORD": settings.db_password,
+    }
+    if missing := [name for name, value in given.items() if value is None]:
+        raise SettingsError(
+            f"{', '.join(missing)} missing: set DB_HOST, DB_USERNAME and DB_PASSWORD, "
+            "or SOURCE_URL"
+        )
+    password = settings.db_password
+    return MysqlSource(
+        host=settings.db_host or "",
+        port=settings.db_port,
+        user=settings.db_username or "",
+        password=password.get_secret_value() if password else "",
+        database=settings.db_name,
+    )
+
+
+def _from_url(url: str) -> Source:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 3306
+    except ValueError:
+        raise SettingsError(f"SOURCE_URL is malformed: {_FORMS}") from None
+    path = unquote(parts.path.removeprefix("/"))
+    match parts.scheme:
+        case "sqlite" if path and not parts.netloc:
+            return SqliteSource(Path(path))
+        case "mysql" | "mariadb" if path and parts.hostname and parts.username:
+            return _mysql(parts, parts.hostname, port, path)
+        case _:
+            raise SettingsError(f"SOURCE_URL is malformed: {_FORMS}")
+
+
+def _mysql(parts: SplitResult, host: str, port: int, database: str) -> MysqlSource:
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return MysqlSource(host, port, user, password, database)

@@ -1,0 +1,38 @@
+"""What became of rows: how many are new, are other than before, or are gone."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class RowDiff:
+    """Rows added, changed and removed; those that stayed as they were do not count."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+    def __add__(self, other: "RowDiff") -> "RowDiff":
+        return RowDiff(
+            self.added + other.added,
+            self.changed + other.changed,
+            self.removed + other.removed,
+        )
+
+
+def diff(before: pl.DataFrame, after: pl.DataFrame) -> RowDiff:
+    """The changes from *before* to *after*, two frames of the same columns.
+
+    A row is changed when its ``id`` is in both; without that column, a changed row
+    counts as one removed and one added.
+    """
+    if before.is_empty():
+        return RowDiff(added=after.height)
+    new, gone = _without(after, before), _without(before, after)
+    changed = new.join(gone, on="id", how="semi").height if "id" in new.columns else 0
+    return RowDiff(new.height - changed, changed, gone.height - changed)
+
+
+def _without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    return rows.join(others, on=rows.columns, how="anti", nulls_equal=True)

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: real servers, and the schemas of the six tables."""

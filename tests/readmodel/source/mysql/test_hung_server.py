@@ -1,0 +1,171 @@
+"""A database server that freezes: it keeps its connections, and says nothing more.
+
+A real server is stopped with SIGSTOP at a chosen word of the conversation. Nothing ends
+such a run but a timeout of its own.
+"""
+
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from readmodel.store.snapshot import current
+from testbed.mariadb import Database, Server, fresh_database, private_server
+from tests.readmodel.sync.test_concurrent_writes import assert_exact, create, mirror
+from tests.support.programs import run_updater
+
+INTERVAL_SECONDS = "4"  # of which a silent server is given half
+
+
+class Freezer:
+    """Stands before *server*, and freezes it when a client says *word*.
+
+    The answer to that word then comes up to its first *answered* bytes, or not at all.
+    Without a word the server freezes before the first connection.
+    """
+
+    def __init__(self, server: Server, word: bytes, answered: int = 0) -> None:
+        self._server = server
+        self._word = word
+        self._answered = answered
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.froze = False
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._serve)
+        thread.start()
+        try:
+            if not self._word:
+                self._freeze()
+            yield
+        finally:
+            self._listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            self._listening.close()
+            self._server.process.send_signal(signal.SIGCONT)
+
+    def _freeze(self) -> None:
+        self._server.process.send_signal(signal.SIGSTOP)
+        self.froze = True
+
+    def _serve(self) -> None:
+        """One client at a time, as an updater has one connection at a time."""
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            login = self._server.root
+            with client, socket.create_connection((login.host, login.port)) as server:
+                self._pass_on(client, server)
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        heard = False
+        while True:
+            ready, _, _ = select.select([client, server], [], [])
+            for end in ready:
+                data = end.recv(65536)
+                if not data:
+                    return
+                if end is client:
+                    heard = heard or self._word in data
+                    if heard and not self._answered and not self.froze:
+                        self._freeze()
+                    server.sendall(data)
+                elif heard and not self.froze:
+                    self._freeze()
+                    client.sendall(data[: self._answered])
+                elif not self.froze:
+                    client.sendall(data)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    # Without TLS, or the words could not be heard.
+    with private_server("--skip-ssl") as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server.root) as fresh:
+        yield fresh
+
+
+CONNECT = "took the connection, but said nothing for 2 s"
+QUERY = "has not answered for 2 s"
+
+
+@pytest.mark.parametrize(
+    ("word", "answered", "said"),
+    [
+        pytest.param(b"", 0, CONNECT, id="before the greeting"),
+        pytest.param(b"reader_", 0, CONNECT, id="at the login"),
+        pytest.param(b"START TRANSACTION", 0, QUERY, id="at the transaction"),
+        pytest.param(b"SUM(CRC32(", 0, QUERY, id="at a digest"),
+        pytest.param(b"GROUP_CONCAT(", 999, QUERY, id="amid the rows"),
+    ],
+)
+def test_a_frozen_server_ends_the_run(
+    server: Server,
+    database: Database,
+    tmp_path: Path,
+    word: bytes,
+    answered: int,
+    said: str,
+) -> None:
+    """Each try with one line that says so; the copy stays whole, the next is exact."""
+    create(database, 11)
+    mirror(database, tmp_path)
+    before = current(tmp_path)
+    votes = before.scan("fpp_votes").collect()
+    database.run("UPDATE fpp_votes SET duration = duration + 1")
+    freezer = Freezer(server, word, answered)
+    settings = {
+        **database.environ(),
+        "DB_PORT": str(freezer.port),
+        "DATA_DIR": str(tmp_path),
+        "SYNC_INTERVAL_SECONDS": INTERVAL_SECONDS,
+        "LOG_FORMAT": "text",
+    }
+    with freezer.standing():
+        done = run_updater(settings)
+    assert freezer.froze
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert said in lines[0]
+    *tries, failure = lines
+    assert all(" WARNING " in line and "; trying again" in line for line in tries)
+    assert " ERROR " in failure
+    assert "check whether the server is frozen" in failure
+    assert database.reader.password not in done.stderr
+    assert current(tmp_path) == before
+    assert current(tmp_path).scan("fpp_votes").collect().equals(votes)
+    assert not list((tmp_path / "snapshots").glob(".*"))
+    wait_until_nobody_is_connected(database)
+    mirror(database, tmp_path)
+    assert_exact(database, tmp_path)
+
+
+def wait_until_nobody_is_connected(database: Database) -> None:
+    """The server notices, once it goes on, that the updater has left."""
+    deadline = time.monotonic() + 30
+    with database.connect() as connection, connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s",
+                (database.reader.user,),
+            )
+            ((sessions,),) = cursor.fetchall()
+            if not sessions:
+                return
+            assert time.monotonic() < deadline, "a session was left behind"
+            time.sleep(0.05)

@@ -1,0 +1,370 @@
+"""Exactness under fire: whatever happens meanwhile, the last sync is exact.
+
+Four writers insert with scrambled ids and late commits, update, delete and roll back,
+while syncs run and something else goes wrong. All by a seed, for a bounded time.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import mysql.connector
+import polars as pl
+import pytest
+
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.store.snapshot import current
+from readmodel.sync.run import Options, sync
+from readmodel.tables import TABLES
+from testbed import schema
+from testbed.mariadb import (
+    Database,
+    Login,
+    Server,
+    fresh_database,
+    private_server,
+)
+from tests.support.programs import ROOT, environ, run_updater
+from util.errors import SourceError, StorageError
+
+SECONDS = 3.0
+WRITERS = 4
+ROWS = 400
+
+
+class Writers:
+    """Four connections that write at random until they are stopped."""
+
+    def __init__(self, database: Database, seed: int) -> None:
+        self._database = database
+        self._stop = threading.Event()
+        self._ids = iter(random.Random(seed).sample(range(1_000, 200_000), 100_000))
+        self._lock = threading.Lock()
+        self.committed = 0
+        self._threads = [
+            threading.Thread(target=self._write, args=(random.Random(seed * 10 + n),))
+            for n in range(WRITERS)
+        ]
+
+    def __enter__(self) -> "Writers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self, dice: random.Random) -> None:
+        while not self._stop.is_set():
+            try:
+                with closing(self._database.connect(autocommit=False)) as connection:
+                    self._use(connection, dice)
+            except (mysql.connector.Error, OSError):
+                # The server is away, or a table is being altered: both are meant to be.
+                time.sleep(0.05)
+
+    def _use(self, connection: Any, dice: random.Random) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET time_zone = '+00:00', innodb_lock_wait_timeout = 1")
+        while not self._stop.is_set():
+            for _ in range(dice.randrange(1, 6)):
+                cursor.execute(*self._statement(dice))
+            time.sleep(dice.random() * 0.02)
+            if dice.random() < 0.2:
+                connection.rollback()
+            else:
+                connection.commit()
+                self.committed += 1
+
+    def _statement(self, dice: random.Random) -> tuple[str, Sequence[Any]]:
+        table = dice.choice(list(TABLES))
+        kind = dice.random()
+        if kind < 0.5:
+            with self._lock:
+                first = next(self._ids)
+            (row,) = schema.random_rows(table, 1, dice, first)
+            return schema.insert(table), row
+        at = {"fpp_users": "created_at", "fpp_rooms": "last_used_at"}.get(table)
+        where = f"ORDER BY {TABLES[table].key} LIMIT 2 OFFSET {dice.randrange(9)}"
+        if kind < 0.7:
+            # MariaDB's DELETE takes no OFFSET.
+            return (
+                f"DELETE FROM {table} ORDER BY RAND({dice.randrange(99)}) LIMIT 1",
+                (),
+            )
+        column = at or {"fpp_votes": "duration", "fpp_estimations": "estimation"}.get(
+            table
+        )
+        moved = f"{column} + INTERVAL 1 DAY" if at else f"({column} + 1) % 1000"
+        if column is None:
+            column, moved = "user_id", "REVERSE(user_id)"
+        return (
+            f"UPDATE {table} SET {column} = {moved} {where.partition(' OFFSET')[0]}",
+            (),
+        )
+
+
+def source(database: Database) -> MysqlSource:
+    login = database.reader
+    return MysqlSource(
+        login.host, login.port, login.user, login.password, database.name
+    )
+
+
+def mirror(database: Database, data_dir: Path, **options: Any) -> None:
+    tables = list(TABLES.values())
+    sync(
+        source(database),
+        data_dir,
+        tables,
+        lambda: datetime.now(UTC),
+        options=Options(**options),
+    )
+
+
+def rows_of(database: Database, table: str) -> list[str]:
+    """The rows as the driver's own cursor sees them, in an order of their own."""
+    with (
+        closing(database.connect()) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
+        cursor.execute("SET time_zone = '+00:00'")
+        cursor.execute(f"SELECT * FROM {table}")
+        return sorted(map(repr, map(_comparable, cursor.fetchall())))
+
+
+def _comparable(row: Sequence[Any]) -> list[Any]:
+    return [
+        value.replace(tzinfo=None)
+        if isinstance(value, datetime)
+        else int(value)
+        if isinstance(value, bool)
+        else value
+        for value in row
+    ]
+
+
+def assert_exact(database: Database, data_dir: Path) -> None:
+    """All six tables equal the database row by row, and nothing lies about."""
+    for table in TABLES:
+        mirrored = pl.read_parquet(data_dir / f"{table}.parquet")
+        assert sorted(map(repr, map(_comparable, mirrored.rows()))) == rows_of(
+            database, table
+        ), table
+    known = {"current", "snapshots", "update.lock", "sync_runs.parquet"}
+    known |= {f"{table}.parquet" for table in TABLES}
+    assert {path.name for path in data_dir.iterdir()} <= known
+    assert all(path.name[0].isdigit() for path in (data_dir / "snapshots").iterdir())
+
+
+def create(database: Database, seed: int) -> None:
+    with closing(database.connect()) as connection:
+        schema.create_mysql(connection)
+        schema.fill(connection, seed, ROWS)
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
+    """Do *work* again and again in a thread, until the block ends."""
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.wait(every):
+            work()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def until(seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
+    """Inserts that commit late, updates, deletes and rollbacks, between all syncs."""
+    create(database, seed)
+    with Writers(database, seed) as writers:
+        for _ in until(SECONDS):
+            mirror(database, tmp_path)
+    mirror(database, tmp_path)
+    assert writers.committed > 20
+    assert_exact(database, tmp_path)
+
+
+def test_an_updater_that_is_killed_at_random(
+    database: Database, tmp_path: Path
+) -> None:
+    """SIGKILL, wherever it is."""
+    create(database, 3)
+    dice = random.Random(3)
+    settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
+    mirror(database, tmp_path)
+    with Writers(database, 3):
+        for _ in range(6):
+            process = updater(settings, "--every", "0.01")
+            time.sleep(0.5 + dice.random())
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert current(tmp_path).scan("fpp_votes").collect().height > 0
+    assert run_updater(settings).returncode == 0
+    assert_exact(database, tmp_path)
+
+
+def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "update_readmodel.py"), *arguments],
+        env=environ(settings),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
+    """One works, the other says so and leaves; nothing is written twice."""
+    create(database, 4)
+    settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
+    with Writers(database, 4):
+        both = [updater(settings, "--every", "0.01") for _ in range(2)]
+        while len(list(tmp_path.glob("snapshots/2*"))) < 5:
+            assert [process.poll() for process in both] == [None, None]
+            time.sleep(0.05)
+        time.sleep(SECONDS)
+        for process in both:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(10) for process in both] == [0, 0]
+    mirror(database, tmp_path)
+    assert_exact(database, tmp_path)
+
+
+def test_a_server_that_is_killed_and_restarted(tmp_path: Path) -> None:
+    """Runs wait for it, or fail and say so; the read model stays whole throughout."""
+    with private_server() as server, fresh_database(server.root) as database:
+        create(database, 5)
+        mirror(database, tmp_path)
+        with Writers(database, 5):
+            for _ in range(2):
+                restart = threading.Timer(0.3, _restart, [server])
+                restart.start()
+                for _ in until(1.5):
+                    with suppress(SourceError):  # it began while the server was away
+                        mirror(database, tmp_path)
+                restart.join()
+        mirror(database, tmp_path)
+        assert_exact(database, tmp_path)
+
+
+def _restart(server: Server) -> None:
+    server.stop(signal.SIGKILL)
+    server.start()
+
+
+def test_a_connection_that_is_killed_every_few_milliseconds(
+    database: Database, mariadb_login: Login, tmp_path: Path
+) -> None:
+    """No run gets through, none breaks anything, and the next one is exact."""
+    create(database, 6)
+    mirror(database, tmp_path)
+    before = current(tmp_path).id
+    with closing(mariadb_login.connect()) as connection:
+
+        def kill() -> None:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(f"KILL CONNECTION USER '{database.reader.user}'")
+
+        with Writers(database, 6), meanwhile(kill, every=0.004):
+            for _ in until(SECONDS):
+                try:
+                    mirror(database, tmp_path, patience=timedelta(seconds=1))
+                except SourceError as error:
+                    assert database.name in str(error)
+                assert current(tmp_path).id >= before
+    mirror(database, tmp_path)
+    assert_exact(database, tmp_path)
+
+
+ALTERS = (
+    "ALTER TABLE fpp_votes ADD COLUMN note varchar(20) DEFAULT 'x' FIRST",
+    "ALTER TABLE fpp_votes MODIFY note text AFTER id",
+    "ALTER TABLE fpp_votes MODIFY avg_estimation decimal(10,4)",
+    "ALTER TABLE fpp_votes DROP COLUMN note",
+    "ALTER TABLE fpp_rooms MODIFY id bigint NOT NULL AUTO_INCREMENT",
+    "ALTER TABLE fpp_events MODIFY event varchar(40) NOT NULL",
+    "ALTER TABLE fpp_page_views ALTER COLUMN source SET DEFAULT 'q', MODIFY route varchar(20)",
+    "TRUNCATE TABLE fpp_rooms",
+    "ALTER TABLE fpp_users ADD INDEX (created_at)",
+    "ALTER TABLE fpp_estimations ADD COLUMN more int AS (room_id * 2) VIRTUAL",
+)
+
+
+def test_tables_that_are_altered_between_and_during_syncs(
+    database: Database, tmp_path: Path
+) -> None:
+    """Columns come, go, move and widen; a table is truncated and filled again."""
+    create(database, 7)
+    alters = iter(ALTERS)
+
+    def alter() -> None:
+        if statement := next(alters, None):
+            database.run(statement)
+
+    with Writers(database, 7), meanwhile(alter, every=0.25):
+        for _ in until(SECONDS):
+            mirror(database, tmp_path)
+    for statement in alters:
+        database.run(statement)
+        mirror(database, tmp_path)
+    mirror(database, tmp_path)
+    assert_exact(database, tmp_path)
+    votes = current(tmp_path).scan("fpp_votes").collect_schema()
+    assert votes["avg_estimation"] == pl.Decimal(10, 4)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few hundred kilobytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(database: Database, small_disk: Path) -> None:
+    """The run says so and leaves nothing behind; with room again, all is exact."""
+    create(database, 8)
+    mirror(database, small_disk)
+    before = current(small_disk)
+    ballast = small_disk / "ballast"
+    with Writers(database, 8):
+        ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 20_000))
+        for _ in until(1):
+            with pytest.raises(StorageError, match="No space left"):
+                mirror(database, small_disk, full=True)
+            assert current(small_disk) == before
+            assert not list((small_disk / "snapshots").glob(".*"))
+    ballast.unlink()
+    mirror(database, small_disk)
+    assert_exact(database, small_disk)

@@ -1,0 +1,192 @@
+"""What every request leaves behind: an id, a log line, a measurement, safe headers."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from routers.routes import analytics
+from tests.routers.conftest import client_of, make_settings
+
+ANSWERS = ["/", "/health", "/nothing", "/docs", "/openapi.json", "/room/0/stats"]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The request lines, as fields."""
+    logged = [vars(record) for record in caplog.records if record.name == "fpp.api"]
+    return [line for line in logged if line.get("action") == "request"]
+
+
+def values(client: TestClient, name: str) -> dict[str, float]:
+    """The samples of one metric, by their labels."""
+    text = client.get("/metrics").text
+    found = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name))
+    return {key.removeprefix(name): float(value) for key, value in found}
+
+
+def test_a_request_is_one_line_with_its_template_and_snapshot(
+    read_model: Path, client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Method, route, status, milliseconds, snapshot; the address itself is not told."""
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        client.get("/room/12345/stats", headers={"X-Request-ID": "abc-1"})
+    (line,) = lines(caplog)
+    assert (line["method"], line["status"]) == ("GET", 200)
+    assert line["route"] == "/room/{room_id}/stats"
+    assert line["snapshot"] == (read_model / "current").resolve().name
+    assert 0 < line["ms"] < 60_000
+    assert "12345" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/nothing", "unmatched"),
+        ("/openapi.json", "/openapi.json"),
+        ("/docs", "/docs"),
+        ("/docs/assets/swagger-ui.css", "/docs/assets"),
+        ("/docs/assets/none", "/docs/assets"),
+        ("/health", "/health"),
+    ],
+)
+def test_the_template_is_known_for_whatever_is_served(
+    client: TestClient, caplog: pytest.LogCaptureFixture, path: str, route: str
+) -> None:
+    """No address becomes a label, and no page of ours is unmatched."""
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        client.get(path)
+    assert [line["route"] for line in lines(caplog)] == [route]
+
+
+def test_a_healthy_health_is_not_logged_but_measured(
+    read_model: Path, client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Container runtimes ask every few seconds."""
+    assert read_model.exists()
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        assert client.get("/health").status_code == 200
+    assert lines(caplog) == []
+    counted = values(client, "fpp_http_request_duration_seconds_count")
+    assert counted['{method="GET",route="/health",status="200"}'] == 1
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+def test_every_answer_has_an_id_and_security_headers(
+    client: TestClient, path: str
+) -> None:
+    """Errors, pages and data alike."""
+    got = client.get(path)
+    assert len(got.headers["X-Request-ID"]) == 32
+    assert got.headers["X-Content-Type-Options"] == "nosniff"
+    assert got.headers["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in got.headers["Content-Security-Policy"]
+
+
+def test_data_may_load_nothing_and_pages_only_from_here(client: TestClient) -> None:
+    """A browser that is tricked into showing data runs none of it."""
+    policy = client.get("/health").headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self'")
+    assert "http" not in policy
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("abc-123", True),
+        ("A" * 64, True),
+        ("A" * 65, False),
+        ("with space", False),
+        ('quote"', False),
+        ("", False),
+    ],
+)
+def test_a_callers_request_id_is_returned_when_it_is_harmless(
+    client: TestClient, sent: str, kept: bool
+) -> None:
+    """Anything else is replaced by one of our own."""
+    got = client.get("/health", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
+    assert (got == sent) is kept
+    assert got
+
+
+def test_an_unexpected_error_is_answered_logged_and_measured_like_all(
+    read_model: Path,
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its answer has the headers and the id too, and it is reported once."""
+    assert read_model.exists()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr(analytics, "rows", broken)
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        got = client.get("/", headers={"X-Request-ID": "broken-1"})
+    assert got.status_code == 500
+    assert got.headers["X-Request-ID"] == "broken-1"
+    assert got.headers["X-Frame-Options"] == "DENY"
+    assert [line["status"] for line in lines(caplog)] == [500]
+    errors = [r for r in caplog.records if r.levelno >= logging.ERROR]
+    assert [r.getMessage() for r in errors] == ["inside"]
+    assert values(client, "fpp_errors_total") == {"": 1}
+
+
+def test_metrics_want_the_token(client: TestClient) -> None:
+    """They tell how much the product is used."""
+    del client.headers["Authorization"]
+    assert client.get("/metrics").status_code == 401
+
+
+def test_metrics_tell_the_snapshot(read_model: Path, client: TestClient) -> None:
+    """Rows, parts and bytes are those of the files that are served."""
+    files = list((read_model / "current" / "fpp_votes.parquet").iterdir())
+    of_votes = '{table="fpp_votes"}'
+    assert values(client, "fpp_table_rows")[of_votes] > 0
+    assert values(client, "fpp_table_parts")[of_votes] == len(files)
+    size = sum(file.stat().st_size for file in files)
+    assert values(client, "fpp_table_size_bytes")[of_votes] == size
+
+
+def test_metrics_work_without_a_read_model(client: TestClient) -> None:
+    """Or nobody would learn that it is missing."""
+    got = client.get("/metrics")
+    assert got.status_code == 200
+    assert got.headers["Content-Type"].startswith("text/plain")
+    assert "fpp_snapshot" not in got.text
+
+
+def test_a_damaged_run_log_does_not_stop_the_metrics(
+    data_dir: Path, read_model: Path, client: TestClient
+) -> None:
+    """The snapshot's figures go on; the run log's are absent."""
+    (data_dir / "sync_runs.parquet").write_bytes(b"PAR1 no PAR1")
+    assert read_model.exists()
+    text = client.get("/metrics").text
+    assert "fpp_snapshot_timestamp_seconds" in text
+    assert "fpp_sync" not in text
+
+
+def test_a_secret_in_an_error_does_not_reach_the_log(
+    read_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Every secret of the settings is known to the log once the server has started."""
+    token = "a-very-secret-token"
+    settings = make_settings(data_dir=read_model, analytics_secret_token=token)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(f"refused {token}")
+
+    monkeypatch.setattr(analytics, "rows", broken)
+    with client_of(settings) as client:
+        client.get("/", headers={"Authorization": token})
+    logged = capfd.readouterr().err
+    assert "refused [hidden]" in logged
+    assert token not in logged

@@ -1,0 +1,133 @@
+"""What is refused: too much, too often, too many guesses, unknown parameters."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fastapi.testclient import TestClient
+
+from routers.middleware import limits
+from tests.routers.conftest import client_of, make_settings
+from tests.routers.middleware.test_access_log import values
+from tests.support.sample import TOKEN
+
+PATHS = ["/", "/daily-analytics", "/room/1/stats", "/sync/runs", "/metrics", "/health"]
+
+
+def test_beyond_the_rate_a_caller_is_told_when_to_come_back(data_dir: Path) -> None:
+    """429 with Retry-After; the limit is the setting's."""
+    with client_of(make_settings(data_dir=data_dir, rate_limit_per_minute=3)) as client:
+        statuses = [client.get("/sync/runs").status_code for _ in range(3)]
+        refused = client.get("/sync/runs")
+    assert statuses == [200, 200, 200]
+    assert refused.status_code == 429
+    assert refused.json() == {"detail": "Too many requests: at most 3 a minute"}
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert refused.headers["X-Request-ID"]
+
+
+def test_callers_are_limited_apart_by_token_and_address(data_dir: Path) -> None:
+    """Who guesses tokens uses up the address's share, not that of a right token."""
+    settings = make_settings(
+        data_dir=data_dir,
+        rate_limit_per_minute=2,
+        analytics_secret_token=f"{TOKEN},other",
+    )
+
+    def status(token: str) -> int:
+        headers = {"Authorization": token}
+        return client.get("/sync/runs", headers=headers).status_code
+
+    with client_of(settings) as client:
+        assert [status(f"wrong-{n}") for n in range(3)] == [401, 401, 429]
+        assert [status(TOKEN) for _ in range(3)] == [200, 200, 429]
+        assert [status("other") for _ in range(3)] == [200, 200, 429]
+
+
+def test_health_is_never_limited(data_dir: Path) -> None:
+    """Or a busy caller would let the container be restarted."""
+    with client_of(make_settings(data_dir=data_dir, rate_limit_per_minute=1)) as client:
+        assert {client.get("/health").status_code for _ in range(5)} == {503}
+
+
+def test_zero_means_no_limit(data_dir: Path) -> None:
+    """For those whose proxy limits already."""
+    with client_of(make_settings(data_dir=data_dir, rate_limit_per_minute=0)) as client:
+        assert {client.get("/sync/runs").status_code for _ in range(20)} == {200}
+
+
+def test_refusals_are_counted(data_dir: Path) -> None:
+    """An alert can tell that callers are turned away."""
+    settings = make_settings(data_dir=data_dir, rate_limit_per_minute=2)
+    with client_of(settings) as client:
+        wrong = {"Authorization": "wrong"}
+        for _ in range(4):
+            client.get("/", headers=wrong)
+        assert values(client, "fpp_rate_limited_total") == {"": 2}
+
+
+def test_failed_logins_are_counted_and_slowed(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few typos cost nothing; then each guess waits, and a right token never."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(limits, "asyncio", SimpleNamespace(sleep=sleep))
+    wrong = {"Authorization": "wrong"}
+    waited = []
+    for _ in range(limits.FREE_GUESSES + 2):
+        assert client.get("/", headers=wrong).status_code == 401
+        waited.append(len(waits))
+    assert waited == [0] * limits.FREE_GUESSES + [1, 2]
+    assert set(waits) == {limits.SLOWNESS}
+    counted = values(client, "fpp_failed_logins_total")
+    assert counted == {"": limits.FREE_GUESSES + 2}
+    assert len(waits) == 2
+
+
+def test_oversized_headers_are_refused(client: TestClient) -> None:
+    """Just below the limit passes; beyond it is 431."""
+    least = sum(len(k) + len(v) for k, v in client.headers.raw) + 64
+    room = limits.LONGEST_HEADERS - least
+    assert client.get("/health", headers={"X-A": "x" * room}).status_code == 503
+    assert client.get("/health", headers={"X-A": "x" * (room + 64)}).status_code == 431
+
+
+def test_oversized_addresses_are_refused(client: TestClient) -> None:
+    """Path and query together."""
+    assert client.get("/" + "x" * limits.LONGEST_PATH).status_code == 414
+    query = {"q": "x" * limits.LONGEST_PATH}
+    assert client.get("/health", params=query).status_code == 414
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_unknown_query_parameters_are_refused(
+    read_model: Path, client: TestClient, path: str
+) -> None:
+    """A misspelling must not be answered as if it had been understood."""
+    assert read_model.exists()
+    assert client.get(path).status_code == 200
+    got = client.get(path, params={"limt": "5"})
+    assert got.status_code == 422
+    (problem,) = got.json()["detail"]
+    assert problem["loc"] == ["query", "limt"]
+
+
+def test_either_of_two_tokens_opens_so_that_one_can_be_rotated(data_dir: Path) -> None:
+    """The old and the new one, but not both together."""
+    both = "old-token, new-token"
+    settings = make_settings(data_dir=data_dir, analytics_secret_token=both)
+    with client_of(settings) as client:
+        for sent, status in (
+            ("old-token", 200),
+            ("Bearer new-token", 200),
+            (both, 401),
+            ("old-token,new-token", 401),
+            (",", 401),
+            ("", 401),
+        ):
+            got = client.get("/sync/runs", headers={"Authorization": sent})
+            assert got.status_code == status, sent

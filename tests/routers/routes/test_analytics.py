@@ -1,0 +1,140 @@
+"""`GET /`: every section, from one snapshot, equal to the definitions."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi.testclient import TestClient
+
+from readmodel.store.snapshot import current
+from routers.responses import encode
+from routers.routes.analytics import AnalyticsAnswer
+from routers.tables import tables
+from tests.routers.conftest import client_of, make_settings
+from tests.support.frames import EMPTY, NOW, START
+from tests.support.oracle import Database, Oracle
+from tests.support.sample import SAMPLE, TAKEN_AT
+from tests.support.snapshots import publish
+
+
+def expected(database: Database, start: date = START, zone: str = "UTC") -> object:
+    answer = Oracle(database, start, NOW, ZoneInfo(zone)).answer()
+    return json.loads(json.dumps(answer, default=date.isoformat))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_the_answer_equals_the_definitions(
+    data_dir: Path, zone: str, parts: int
+) -> None:
+    """Whatever the zone and however many parts the tables are stored in."""
+    publish(data_dir, SAMPLE, TAKEN_AT, parts)
+    with client_of(make_settings(data_dir=data_dir, timezone=zone)) as client:
+        answer = client.get("/")
+    assert answer.status_code == 200
+    assert answer.json()["data"] == expected(SAMPLE, zone=zone)
+
+
+def test_the_answer_says_when_its_snapshot_was_taken(
+    read_model: Path, client: TestClient
+) -> None:
+    """An aware UTC instant."""
+    assert read_model.exists()
+    assert client.get("/").json()["data_updated_at"] == "2024-08-01T15:27:00Z"
+
+
+def test_empty_tables_answer_zeros(data_dir: Path, client: TestClient) -> None:
+    """No null and no NaN, but for moving averages that have no window yet."""
+    publish(data_dir, EMPTY, TAKEN_AT)
+    answer = client.get("/")
+    assert answer.json()["data"] == expected(EMPTY)
+    assert "NaN" not in answer.text
+
+
+def test_a_start_in_the_future_lists_no_days(data_dir: Path) -> None:
+    """Totals stay what they are."""
+    publish(data_dir, SAMPLE, TAKEN_AT)
+    start = date(2030, 1, 1)
+    with client_of(make_settings(data_dir=data_dir, start_date=start)) as client:
+        answer = client.get("/").json()["data"]
+    assert answer == expected(SAMPLE, start)
+    assert answer["historical"] == answer["reoccurring"] == []
+
+
+def test_files_of_the_earlier_system_are_served(
+    data_dir: Path, client: TestClient
+) -> None:
+    """Plain Parquet files with naive timestamps, which are UTC."""
+    snapshot = publish(data_dir / "made", SAMPLE, TAKEN_AT)
+    for name in SAMPLE:
+        table = snapshot.scan(f"fpp_{name}").collect()
+        naive = table.with_columns(
+            table.select(
+                column.dt.replace_time_zone(None)
+                for column in table
+                if column.dtype.is_temporal()
+            )
+        )
+        naive.write_parquet(data_dir / f"fpp_{name}.parquet")
+    answer = client.get("/")
+    assert answer.json()["data"] == expected(SAMPLE)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?period=7d&compare=previous", "/?sections=reoccurring,historical"]
+)
+@pytest.mark.parametrize("database", [SAMPLE, EMPTY], ids=["sample", "empty"])
+def test_the_answer_is_what_its_model_would_write(
+    data_dir: Path, client: TestClient, path: str, database: Database
+) -> None:
+    """To the last byte, though most of it is not written by the model."""
+    publish(data_dir, database, TAKEN_AT)
+    body = client.get(path).content
+    assert encode(AnalyticsAnswer.model_validate_json(body)) == body
+
+
+def test_an_answer_follows_the_snapshot(data_dir: Path, client: TestClient) -> None:
+    """What is kept between requests is of one snapshot, and read anew for each."""
+    publish(data_dir, EMPTY, TAKEN_AT)
+    assert client.get("/").json()["data"] == expected(EMPTY)
+    publish(data_dir, SAMPLE, TAKEN_AT + timedelta(minutes=10))
+    assert client.get("/").json()["data"] == expected(SAMPLE)
+
+
+def test_visits_that_vanish_between_two_requests_are_not_missed(
+    read_model: Path, client: TestClient
+) -> None:
+    """They are no more than copies."""
+    before = client.get("/").json()
+    for copy in read_model.glob("current/*.visits/*.parquet"):
+        copy.unlink()
+    assert client.get("/").json() == before
+
+
+def test_a_manifest_damaged_between_two_requests_is_noticed(
+    read_model: Path, client: TestClient
+) -> None:
+    """It is parsed once, and looked at each time."""
+    assert client.get("/").status_code == 200
+    manifest = read_model / "current" / "snapshot.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(b"{")
+    assert client.get("/").status_code == 503
+    manifest.write_bytes(whole)
+    assert client.get("/").status_code == 200
+
+
+def test_the_tables_of_a_snapshot_are_kept_and_those_of_plain_files_are_not(
+    read_model: Path, tmp_path: Path
+) -> None:
+    """A snapshot's files never change; plain ones can be replaced at any time."""
+    assert tables(current(read_model)) is tables(current(read_model))
+    place = tmp_path / "plain"
+    place.mkdir()
+    for name in SAMPLE:
+        rows = current(read_model).scan(f"fpp_{name}")
+        rows.sink_parquet(place / f"fpp_{name}.parquet")
+    assert current(place).manifest is None
+    assert tables(current(place)) is not tables(current(place))

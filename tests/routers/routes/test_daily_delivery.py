@@ -1,0 +1,70 @@
+"""The daily figures go to the e-mail service, when there is one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import Settings
+from tests.routers.conftest import client_of, make_settings
+from tests.support.servers import Server, serving
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A real server in the e-mail service's place."""
+    with serving() as running:
+        yield running
+
+
+def delivering(data_dir: Path, server: Server) -> Settings:
+    return make_settings(
+        data_dir=data_dir,
+        bea_base_url=f"{server.url}/fpp-daily-analytics",
+        bea_secret_key="s3cret",
+    )
+
+
+def test_each_call_posts_the_figures_that_it_answers(
+    read_model: Path, server: Server
+) -> None:
+    """Whatever the caller has already: delivering is what it asks for."""
+    with client_of(delivering(read_model, server)) as client:
+        first = client.get("/daily-analytics")
+        client.get("/daily-analytics", headers={"If-None-Match": "*"})
+    assert first.status_code == 200
+    assert [request.json for request in server.requests] == [first.json()] * 2
+    posted = server.requests[0]
+    assert (posted.method, posted.path) == ("POST", "/fpp-daily-analytics")
+    headers = {name.lower(): value for name, value in posted.headers.items()}
+    assert headers["authorization"] == "Bearer s3cret"
+
+
+def test_a_failed_delivery_is_502_with_a_detail(
+    read_model: Path, server: Server
+) -> None:
+    """It says what happened, without the key or the address."""
+    server.status = 500
+    with client_of(delivering(read_model, server)) as client:
+        got = client.get("/daily-analytics")
+    assert got.status_code == 502
+    assert got.json() == {"detail": "The e-mail service answered 500"}
+
+
+def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> None:
+    """An address alone is not enough."""
+    settings = make_settings(data_dir=read_model, bea_base_url=server.url)
+    with client_of(settings) as client:
+        assert client.get("/daily-analytics").status_code == 200
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("query", ["period=7d", "tz=UTC", "compare=previous"])
+def test_a_call_with_parameters_posts_nothing(
+    read_model: Path, server: Server, query: str
+) -> None:
+    """Who asks for another stretch looks at it, and sends no second e-mail of the day."""
+    with client_of(delivering(read_model, server)) as client:
+        assert client.get(f"/daily-analytics?{query}").status_code == 200
+        assert client.get("/daily-analytics?perid=7d").status_code == 422
+    assert not server.requests

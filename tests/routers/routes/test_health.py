@@ -1,0 +1,72 @@
+"""`GET /health`: there, late, or missing."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+from tests.routers.conftest import client_of, make_settings
+from tests.support.sample import SAMPLE, TAKEN_AT
+from tests.support.snapshots import publish
+
+TABLES = ["estimations", "events", "page_views", "rooms", "users", "votes"]
+
+
+def test_a_complete_and_fresh_read_model_is_ok(
+    read_model: Path, client: TestClient
+) -> None:
+    """Every table by its file's name, the size, and the age in seconds."""
+    assert read_model.exists()
+    got = client.get("/health")
+    assert got.status_code == 200
+    body = got.json()
+    assert body["components"]["storage"].pop("data_size_mb") > 0
+    assert body == {
+        "status": "ok",
+        "components": {
+            "parquet_files": {
+                "status": "ok",
+                "files": {f"fpp_{name}.parquet": True for name in TABLES},
+            },
+            "storage": {"status": "ok"},
+            "freshness": {
+                "status": "ok",
+                "data_updated_at": "2024-08-01T15:27:00Z",
+                "age_seconds": 180,
+            },
+        },
+    }
+
+
+def test_data_older_than_three_intervals_is_degraded(data_dir: Path) -> None:
+    """Exactly three intervals are still fine."""
+    publish(data_dir, SAMPLE, TAKEN_AT)
+    settings = make_settings(data_dir=data_dir, sync_interval_seconds=600)
+    due = TAKEN_AT + timedelta(seconds=1800)
+    statuses = []
+    for moment in (due, due + timedelta(microseconds=1)):
+        with client_of(settings, moment) as client:
+            got = client.get("/health")
+            assert got.status_code == 200
+            statuses.append(got.json()["status"])
+    assert statuses == ["ok", "degraded"]
+
+
+def test_a_missing_table_is_unavailable_and_named(
+    read_model: Path, client: TestClient
+) -> None:
+    """503, so that the container's runtime sees it."""
+    shutil.rmtree((read_model / "fpp_votes.parquet").resolve())
+    got = client.get("/health")
+    assert got.status_code == 503
+    body = got.json()
+    assert body["status"] == "unavailable"
+    files = body["components"]["parquet_files"]["files"]
+    assert [name for name, there in files.items() if not there] == ["fpp_votes.parquet"]
+
+
+def test_no_read_model_is_unavailable(client: TestClient) -> None:
+    """DATA_DIR does not even exist."""
+    got = client.get("/health")
+    assert (got.status_code, got.json()["status"]) == (503, "unavailable")

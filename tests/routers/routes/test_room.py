@@ -1,0 +1,43 @@
+"""`GET /room/{room_id}/stats`: any room, and any nonsense."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.support.frames import NOW, START
+from tests.support.oracle import Oracle
+from tests.support.sample import SAMPLE
+
+
+@pytest.fixture(autouse=True)
+def _published(read_model: Path) -> None:
+    """Every test here has a read model."""
+    assert read_model.exists()
+
+
+@pytest.mark.parametrize("room", [1, 9, 2, 2147483647])
+def test_a_room_answers_its_figures_or_zeros(client: TestClient, room: int) -> None:
+    """An unknown room is 200 with zeros."""
+    got = client.get(f"/room/{room}/stats")
+    assert got.status_code == 200
+    assert got.json() == Oracle(SAMPLE, START, NOW, ZoneInfo("UTC")).room(room)
+
+
+@pytest.mark.parametrize("room", ["0", "-1", "-2147483648", "2147483648", "9" * 40])
+def test_a_number_that_no_room_can_have_is_400(client: TestClient, room: str) -> None:
+    """Ids are signed 32-bit integers from 1."""
+    got = client.get(f"/room/{room}/stats")
+    assert (got.status_code, got.json()) == (400, {"detail": "Invalid room_id"})
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["abc", "1.5", "1e3", "%00", "%FF%FE", "%C3%28", "%0A", "٣x", "NaN", "9" * 5000],
+)
+def test_what_is_no_number_is_422_with_a_detail(client: TestClient, room: str) -> None:
+    """Never a 500, whatever the bytes."""
+    got = client.get(f"/room/{room}/stats")
+    assert got.status_code == 422
+    assert got.json()["detail"]

@@ -1,0 +1,83 @@
+"""GET /sync/runs: how the updater's runs went."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from readmodel.store.run_log import Run, TableRun
+from readmodel.sync.append_run import record
+from tests.routers.middleware.test_access_log import values
+
+AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def runs(data_dir: Path) -> Path:
+    """A successful run, and a failed one ten minutes later."""
+    data_dir.mkdir()
+    tables = {"fpp_votes": TableRun(7, 5, 2, 1, 1)}
+    record(data_dir, Run(AT, AT + timedelta(seconds=2), True, "7 rows", tables))
+    later = AT + timedelta(minutes=10)
+    record(data_dir, Run(later, later + timedelta(seconds=1), False, "no database"))
+    return data_dir
+
+
+def test_the_newest_runs_come_first_with_all_their_figures(
+    runs: Path, client: TestClient
+) -> None:
+    """Whether or not there is a read model."""
+    assert runs.exists()
+    failed, succeeded = client.get("/sync/runs").json()["runs"]
+    assert failed == {
+        "started_at": "2026-11-21T23:20:00Z",
+        "ended_at": "2026-11-21T23:20:01Z",
+        "milliseconds": 1000,
+        "success": False,
+        "message": "no database",
+        "tables": [],
+    }
+    assert succeeded["tables"] == [
+        {
+            "table": "fpp_votes",
+            "rows_fetched": 7,
+            "rows_added": 5,
+            "rows_changed": 2,
+            "rows_removed": 1,
+            "parts_rewritten": 1,
+        }
+    ]
+
+
+def test_limit_says_how_many(runs: Path, client: TestClient) -> None:
+    """From 1 to 1000."""
+    assert runs.exists()
+    assert len(client.get("/sync/runs", params={"limit": 1}).json()["runs"]) == 1
+    for limit in ("0", "-1", "1001", "x", "1.5", ""):
+        got = client.get("/sync/runs", params={"limit": limit})
+        assert got.status_code == 422, limit
+
+
+def test_before_the_first_run_there_are_none(client: TestClient) -> None:
+    """An empty list, not an error."""
+    assert client.get("/sync/runs").json() == {"runs": [], "interval_seconds": 600}
+
+
+def test_the_runs_want_the_token(client: TestClient) -> None:
+    """Messages of failures are for operators."""
+    del client.headers["Authorization"]
+    assert client.get("/sync/runs").status_code == 401
+
+
+def test_the_metrics_tell_the_last_run_and_the_last_success(
+    runs: Path, client: TestClient
+) -> None:
+    """A failed run moves the one and not the other."""
+    assert runs.exists()
+    success = (AT + timedelta(seconds=2)).timestamp()
+    end = (AT + timedelta(minutes=10, seconds=1)).timestamp()
+    assert values(client, "fpp_sync_last_run_timestamp_seconds") == {"": end}
+    assert values(client, "fpp_sync_last_success_timestamp_seconds") == {"": success}
+    assert values(client, "fpp_sync_last_duration_seconds") == {"": 1}
+    assert values(client, "fpp_sync_failures_in_a_row") == {"": 1}

@@ -1,0 +1,214 @@
+"""Small tables for the statistics: literal rows, and rows that hypothesis draws."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from hypothesis import strategies as st
+
+from calculations.analytics import Tables
+from calculations.period import Period
+from readmodel.store import visits
+from tests.support.oracle import Database, Row, Rows
+
+START = date(2024, 6, 3)
+NOW = datetime(2024, 8, 1, 15, 30, tzinfo=UTC)
+
+INSTANT = pl.Datetime("us", "UTC")
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "page_views": {
+        "user_id": pl.String,
+        "route": pl.String,
+        "source": pl.String,
+        "viewed_at": INSTANT,
+    },
+    "estimations": {
+        "user_id": pl.String,
+        "room_id": pl.Int32,
+        "estimation": pl.Int16,
+        "estimated_at": INSTANT,
+    },
+    "votes": {
+        "room_id": pl.Int32,
+        "avg_estimation": pl.Decimal(4, 2),
+        "min_estimation": pl.Int16,
+        "max_estimation": pl.Int16,
+        "amount_of_estimations": pl.Int16,
+        "amount_of_spectators": pl.Int16,
+        "duration": pl.Int16,
+        "voted_at": INSTANT,
+    },
+    "users": {
+        "device": pl.String,
+        "os": pl.String,
+        "browser": pl.String,
+        "country": pl.String,
+        "region": pl.String,
+        "city": pl.String,
+        "created_at": INSTANT,
+    },
+    "events": {"event": pl.String, "event_at": INSTANT},
+    "rooms": {"id": pl.Int32, "name": pl.String, "first_used_at": INSTANT},
+}
+
+EMPTY: Database = {name: [] for name in SCHEMAS}
+
+
+def at(text: str) -> datetime:
+    """An instant in UTC, written short: ``at("2024-06-03 12:00")``."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def period(start: date = START, now: datetime = NOW, zone: str = "UTC") -> Period:
+    return Period(start=start, now=now, zone=ZoneInfo(zone))
+
+
+def frame(name: str, rows: Rows) -> pl.LazyFrame:
+    """*rows* as the table *name*; columns that a row does not give are null."""
+    return pl.LazyFrame(
+        [{column: row.get(column) for column in SCHEMAS[name]} for row in rows],
+        schema=SCHEMAS[name],
+    )
+
+
+def seen(name: str, rows: Rows) -> pl.LazyFrame:
+    """The visits of *rows* of the table *name*."""
+    return visits.derive(frame(name, rows), f"fpp_{name}")
+
+
+def tables(database: Database) -> Tables:
+    """The tables of *database*, and their visits."""
+    frames = {name: frame(name, rows) for name, rows in database.items()}
+    return Tables(
+        **frames,
+        viewed=seen("page_views", database["page_views"]),
+        estimated=seen("estimations", database["estimations"]),
+    )
+
+
+def vote(**given: Any) -> Row:
+    """A vote with unremarkable values but for those *given*."""
+    return {
+        "room_id": 1,
+        "avg_estimation": Decimal("3.00"),
+        "min_estimation": 1,
+        "max_estimation": 5,
+        "amount_of_estimations": 4,
+        "amount_of_spectators": 0,
+        "duration": 60,
+        "voted_at": at("2024-06-04 10:00"),
+    } | given
+
+
+# Moments near each other, near midnight and around both changes of the clock make
+# sessions, days and zones meet their boundaries.
+_anchors = st.sampled_from(
+    [
+        at("2024-06-02 23:59:59"),
+        at("2024-06-03 00:00:00"),
+        at("2024-06-03 22:00:00"),
+        at("2024-06-07 21:59:59"),
+        at("2024-06-08 12:00:00"),
+        at("2024-07-03 09:00:00"),
+        at("2024-07-04 09:00:00"),
+        at("2024-07-31 15:29:59"),
+        at("2024-10-27 00:59:59"),
+        at("2025-03-30 01:00:00"),
+    ]
+)
+_steps = st.sampled_from([0, 0, 1, 5, 599, 600, 601, 3600, 86400, 30 * 86400])
+moments = st.builds(lambda a, s: a + timedelta(seconds=s), _anchors, _steps)
+_user_ids = st.sampled_from(["ada", "bob", "cyd", "", "ödön 🃏"])
+_room_ids = st.integers(1, 4)
+_texts = st.sampled_from(["Unknown", "a", "b", "Zürich", "東京", ""])
+_sources = st.sampled_from(
+    [
+        "https://teams.microsoft.com",
+        "ads.google.com",
+        "google_ads",
+        "https://www.google.com/",
+        "https://www.google.de/",
+        "wwwxgoogle.com",
+        "free-planning-poker.com",
+        "cv",
+        "my-email",
+        "https://github.com/x",
+        "https://www.bing.com",
+        "CV",
+        "",
+        "multi\nline cv",
+        "https://teams.cv",
+    ]
+)
+
+
+def _rows(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[Rows]:
+    return st.lists(st.fixed_dictionaries(columns), max_size=25)
+
+
+def databases_at(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Database]:
+    """Small databases in which things happen at *moments*."""
+    return st.fixed_dictionaries(
+        {
+            "page_views": _rows(
+                user_id=_user_ids,
+                route=st.sampled_from(["HOME", "ROOM", "ROADMAP"]),
+                source=st.none() | _sources,
+                viewed_at=moments,
+            ),
+            "estimations": _rows(
+                user_id=_user_ids,
+                room_id=_room_ids,
+                estimation=st.none() | st.integers(0, 21),
+                estimated_at=moments,
+            ),
+            "votes": _rows(
+                room_id=_room_ids,
+                avg_estimation=st.decimals(0, 21, places=2),
+                min_estimation=st.integers(0, 21),
+                max_estimation=st.integers(0, 21),
+                amount_of_estimations=st.integers(0, 30),
+                amount_of_spectators=st.integers(0, 5),
+                duration=st.integers(0, 32767),
+                voted_at=moments,
+            ),
+            "users": _rows(
+                device=st.none() | _texts,
+                os=st.none() | _texts,
+                browser=st.none() | _texts,
+                country=st.none() | st.sampled_from(["DE", "US", "Unknown"]),
+                region=st.none() | _texts,
+                city=st.none() | _texts,
+                created_at=moments,
+            ),
+            "events": _rows(
+                event=st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"]),
+                event_at=moments,
+            ),
+            "rooms": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "id": _room_ids,
+                        "name": st.none() | _texts,
+                        "first_used_at": moments,
+                    }
+                ),
+                unique_by=lambda room: room["id"],
+            ),
+        }
+    )
+
+
+databases = databases_at(moments)
+
+zones = st.sampled_from(
+    ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"]
+)
+nows = st.sampled_from(
+    [NOW, at("2024-06-03 00:00"), at("2024-10-27 22:30"), at("2025-03-31 00:30")]
+)
+starts = st.sampled_from(
+    [START, date(2024, 6, 8), date(2024, 7, 31), date(2024, 10, 26), date(2030, 1, 1)]
+)

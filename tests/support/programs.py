@@ -1,0 +1,93 @@
+"""The two programs as they run in production: processes of their own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import httpx
+
+from tests.support.servers import closed_port
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60
+STOP_SECONDS = 15
+
+
+def environ(settings: Mapping[str, str]) -> dict[str, str]:
+    """The least environment, so that nothing of the developer's leaks in."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings}
+
+
+def run_updater(
+    settings: Mapping[str, str], *arguments: str, cwd: Path = ROOT
+) -> "subprocess.CompletedProcess[str]":
+    """Run the updater to its end."""
+    command = [sys.executable, str(ROOT / "update_readmodel.py"), *arguments]
+    return subprocess.run(
+        command,
+        env=environ(settings),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@contextmanager
+def repeating_updater(settings: Mapping[str, str], seconds: float) -> Iterator[None]:
+    """The updater, syncing every *seconds* until the block ends."""
+    command = [sys.executable, str(ROOT / "update_readmodel.py")]
+    with TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [*command, "--every", str(seconds)],
+            env=environ(settings),
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            yield
+            assert process.poll() is None, "the updater ended by itself"
+        finally:
+            process.terminate()
+            ended = process.wait(STOP_SECONDS)
+            said.seek(0)
+            assert ended == 0, said.read()[-2000:]
+
+
+@contextmanager
+def api(settings: Mapping[str, str]) -> Iterator[str]:
+    """The address of a real uvicorn with the API, once it answers."""
+    port = closed_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
+        env=environ(settings),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/health", process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended by itself"
+        try:
+            httpx.get(url)
+        except httpx.ConnectError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{url} does not answer")

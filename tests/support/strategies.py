@@ -1,0 +1,126 @@
+"""Questions that hypothesis draws: stretches about days that are special, on any clock."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from calculations.period import DateRange, Interval, Period
+from tests.support.frames import START, databases_at
+from tests.support.oracle import Database, Oracle
+
+SPECIAL_DAYS = [
+    START,
+    date(2024, 10, 27),  # Berlin puts the clock back at 3
+    date(2025, 3, 30),  # and forward at 2
+    date(2024, 4, 26),  # Cairo has no midnight
+    date(2024, 10, 31),  # Cairo's last hour comes twice
+    date(2024, 11, 3),  # Havana's first hour comes twice, New York's second
+    date(2024, 10, 6),  # Lord Howe puts the clock forward by half an hour
+    date(2024, 2, 29),
+    date(2024, 12, 31),
+    date(2025, 1, 1),
+]
+
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Havana",
+    "America/St_Johns",  # half an hour off
+    "Africa/Cairo",
+    "Asia/Kolkata",  # half an hour off
+    "Asia/Kathmandu",  # a quarter
+    "Australia/Lord_Howe",
+    "Pacific/Kiritimati",  # 14 hours ahead
+]
+
+LENGTHS = [1, 1, 2, 3, 7, 30, 31, 45, 366]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A database, and one question about it."""
+
+    database: Database
+    start: date
+    now: datetime
+    zone: str
+    stretch: tuple[date, date] | None
+    interval: str
+    weekends: bool
+
+    @property
+    def period(self) -> Period:
+        return Period(
+            self.start,
+            self.now,
+            ZoneInfo(self.zone),
+            DateRange(*self.stretch) if self.stretch else None,
+            Interval(self.interval),
+            self.weekends,
+        )
+
+    def oracle(self, stretch: tuple[date, date] | None) -> Oracle:
+        """What is right, about *stretch*."""
+        return Oracle(
+            self.database,
+            self.start,
+            self.now,
+            ZoneInfo(self.zone),
+            stretch,
+            self.interval,
+            self.weekends,
+        )
+
+
+@st.composite
+def _asked(draw: st.DrawFn, *, ranged: bool) -> Asked:
+    special, name = draw(st.sampled_from(SPECIAL_DAYS)), draw(st.sampled_from(ZONES))
+    start = special - _days(draw, [0, 0, 1, 3, 40, 100])
+    first = max(start, special - _days(draw, [-40, -3, -1, 0, 0, 1, 2, 30]))
+    if draw(st.booleans()):
+        first = start
+    last = first + _days(draw, LENGTHS) - timedelta(days=1)
+    now = _moment(draw, last - _days(draw, [-50, -1, 0, 0, 1, 31, 400]), name)
+    moments = _moments(special, first, last, name)
+    return Asked(
+        database=draw(databases_at(moments)),
+        start=start,
+        now=now,
+        zone=name,
+        stretch=(first, last) if ranged else None,
+        interval=draw(st.sampled_from(["day", "week", "month"])),
+        weekends=draw(st.booleans()),
+    )
+
+
+def _days(draw: st.DrawFn, numbers: list[int]) -> timedelta:
+    return timedelta(days=draw(st.sampled_from(numbers)))
+
+
+def _moment(draw: st.DrawFn, day: date, zone: str) -> datetime:
+    return draw(_moments(day, day, day, zone))
+
+
+def _moments(
+    special: date, first: date, last: date, zone: str
+) -> st.SearchStrategy[datetime]:
+    """Close to midnight of these days and of some near them, on their own clock."""
+    days = st.builds(
+        lambda day, offset: day + timedelta(days=offset),
+        st.sampled_from([special, first, last]),
+        st.sampled_from([0, 0, 0, 1, 1, -1, -2, 3, -30, -31, 31]),
+    )
+    steps = st.sampled_from([0, 0, -1, 1, 599, 600, -600, 3600, -1800, 9000, 43200])
+
+    def at(day: date, seconds: int) -> datetime:
+        midnight = datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+        return midnight + timedelta(seconds=seconds)
+
+    return st.builds(at, days, steps)
+
+
+stretches_asked = _asked(ranged=True)
+questions_without_a_stretch = _asked(ranged=False)

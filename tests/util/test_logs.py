@@ -1,0 +1,194 @@
+"""Log lines as programs and people read them."""
+
+import io
+import json
+import logging
+import warnings
+from typing import Any, Literal
+
+import pytest
+
+from util.errors import SourceError
+from util.logs import bound, configure, get_log, mark_logged
+from util.redaction import hide
+
+
+class Terminal(io.StringIO):
+    """Text that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    stream = io.StringIO()
+    configure("updater", "DEBUG", stream=stream)
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("level", "pino"), [(5, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60)]
+)
+def test_levels_are_pinos(level: int, pino: int) -> None:
+    """10 trace, 20 debug, 30 info, 40 warn, 50 error, 60 fatal."""
+    stream = io.StringIO()
+    configure("updater", "DEBUG", stream=stream)
+    logging.getLogger().setLevel(1)
+    get_log("sync").log(level, "x")
+    assert _lines(stream)[0]["level"] == pino
+
+
+def test_a_line_has_time_message_service_component_action_and_fields(
+    stream: io.StringIO,
+) -> None:
+    """What Pino's tools and our alerts look for is there, once per line."""
+    get_log("sync").info("Synced %s", "fpp_votes", extra={"action": "sync", "rows": 3})
+    (line,) = _lines(stream)
+    assert line["time"] > 1_700_000_000_000
+    assert {key: line[key] for key in line if key not in ("time", "pid")} == {
+        "level": 30,
+        "hostname": line["hostname"],
+        "service": "updater",
+        "component": "sync",
+        "action": "sync",
+        "rows": 3,
+        "msg": "Synced fpp_votes",
+    }
+
+
+def test_an_error_carries_type_message_and_stack(stream: io.StringIO) -> None:
+    """As Pino's err object."""
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        get_log("sync").exception("Failed")
+    err = _lines(stream)[0]["err"]
+    assert (err["type"], err["message"]) == ("ValueError", "broken")
+    assert "test_logs.py" in err["stack"]
+
+
+def test_strange_values_make_valid_lines(stream: io.StringIO) -> None:
+    """Line breaks, surrogates, NaN and objects stay inside one JSON object."""
+    get_log("sync").info("a\nb \udcff é", extra={"mean": float("inf"), "o": object()})
+    (line,) = _lines(stream)
+    assert line["msg"] == "a\nb \udcff é"
+    assert line["mean"] == "inf"
+
+
+def test_secrets_never_show(stream: io.StringIO) -> None:
+    """Not in the message, a field, the context, or an error's text and stack."""
+    hide(["hunter2!"])
+    try:
+        raise RuntimeError("password hunter2! refused")
+    except RuntimeError:
+        with bound(url="http://x/?k=hunter2!"):
+            get_log("db").exception("with %s", "hunter2!", extra={"password": "abcd"})
+    assert "hunter2!" not in stream.getvalue()
+    assert "abcd" not in stream.getvalue()
+    assert stream.getvalue().count("[hidden]") == 6
+
+
+def test_bound_fields_are_on_every_line_of_the_block_only(stream: io.StringIO) -> None:
+    """A request id need not be handed to every call."""
+    with bound(request_id="r1"):
+        get_log("api").info("in")
+    get_log("api").info("out")
+    assert [line.get("request_id") for line in _lines(stream)] == ["r1", None]
+
+
+def test_uvicorns_lines_and_warnings_come_in_the_same_form(
+    stream: io.StringIO,
+) -> None:
+    """Uvicorn's own handlers are replaced, and its access log is silent."""
+    uvicorn = logging.getLogger("uvicorn")
+    uvicorn.addHandler(logging.StreamHandler(other := io.StringIO()))
+    configure("api", "INFO", stream=stream)
+    extra = {"color_message": "\x1b[36mStarted\x1b[0m"}
+    logging.getLogger("uvicorn.error").info("Started", extra=extra)
+    logging.getLogger("uvicorn.access").info("GET /?token=x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", UserWarning, stacklevel=1)
+    first, second = _lines(stream)
+    assert (first["msg"], first["component"]) == ("Started", "uvicorn.error")
+    assert "color_message" not in first
+    assert second["component"] == "py.warnings"
+    assert other.getvalue() == ""
+
+
+def test_http_clients_do_not_log_addresses(stream: io.StringIO) -> None:
+    """httpx shows whole URLs at INFO, and push URLs hold a token."""
+    logging.getLogger("httpx").info("HTTP Request: GET http://kuma/x/t0ken")
+    assert stream.getvalue() == ""
+
+
+def test_what_we_logged_is_not_repeated_by_the_server(stream: io.StringIO) -> None:
+    """Uvicorn logs a re-raised error again, with the whole stack."""
+    error = RuntimeError("once")
+    assert mark_logged(error)
+    assert not mark_logged(error)
+    logging.getLogger("uvicorn.error").error("Exception in ASGI", exc_info=error)
+    assert stream.getvalue() == ""
+    logging.getLogger("uvicorn.error").error("other", exc_info=RuntimeError())
+    assert len(_lines(stream)) == 1
+
+
+def test_configuring_again_replaces_only_our_handler() -> None:
+    """Other handlers, a test's or an embedder's, are not ours to remove."""
+    foreign = logging.NullHandler()
+    logging.getLogger().addHandler(foreign)
+    first, second = io.StringIO(), io.StringIO()
+    configure("api", "INFO", stream=first)
+    configure("api", "INFO", stream=second)
+    get_log("api").info("x")
+    assert (first.getvalue(), len(_lines(second))) == ("", 1)
+    assert foreign in logging.getLogger().handlers
+
+
+def test_a_terminal_gets_readable_lines() -> None:
+    """Time, level, component and message; no braces."""
+    stream = Terminal()
+    configure("updater", "INFO", stream=stream)
+    get_log("sync").info("Synced", extra={"action": "sync", "rows": 3})
+    assert stream.getvalue()[8:] == " INFO     sync: Synced\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "stream", "is_json"),
+    [
+        ("auto", Terminal(), False),
+        ("auto", io.StringIO(), True),
+        ("json", Terminal(), True),
+        ("text", io.StringIO(), False),
+    ],
+)
+def test_the_form_can_be_chosen(
+    form: Literal["auto", "json", "text"], stream: io.StringIO, is_json: bool
+) -> None:
+    """Whatever the stream is."""
+    configure("api", "INFO", form, stream)
+    get_log("api").info("x")
+    assert stream.getvalue().startswith("{") is is_json
+
+
+def test_a_terminal_shows_the_stack_of_surprises_only() -> None:
+    """A named error says what to do; its stack would bury that line."""
+    stream = Terminal()
+    configure("updater", "INFO", stream=stream)
+    get_log("sync").error("db", exc_info=SourceError("The database is unreachable"))
+    assert len(stream.getvalue().splitlines()) == 1
+    get_log("sync").error("bug", exc_info=ZeroDivisionError("division by zero"))
+    assert "ZeroDivisionError: division by zero" in stream.getvalue()
+
+
+def test_the_level_is_respected() -> None:
+    """LOG_LEVEL=WARNING silences information."""
+    stream = io.StringIO()
+    configure("api", "WARNING", stream=stream)
+    get_log("api").info("x")
+    assert stream.getvalue() == ""
