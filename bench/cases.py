@@ -29,13 +29,13 @@ FEW_VOTES = 5
 class Historical(results.Result):
     """The historical section by itself."""
 
-    historical: list[results.Day]
+    historical: list[results.HistoricalRow]
 
 
 class Reoccurring(results.Result):
     """The reoccurring section by itself."""
 
-    reoccurring: list[results.Return]
+    reoccurring: list[results.ReoccurringRow]
 
 
 _SECTIONS: Mapping[str, type[BaseModel]] = {

@@ -20,7 +20,7 @@ def historical(
     votes: pl.LazyFrame,
     period: Period,
 ) -> pl.LazyFrame:
-    """One row, one list column ``historical`` of Day, ascending by date.
+    """One row, one list column ``historical`` of HistoricalRow, ascending by date.
 
     Under a range, running sums start with it, and so do moving averages.
     """

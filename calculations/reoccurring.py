@@ -22,7 +22,7 @@ IDENTITY_STEP = 2**24
 def reoccurring(
     activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
 ) -> pl.LazyFrame:
-    """One row, one list column ``reoccurring`` of Return, ascending by date.
+    """One row, one list column ``reoccurring`` of ReoccurringRow, ascending by date.
 
     *activity* is that of page views and estimations, in its order. Under a range
     those who were seen in it count, and what they did before decides whether they

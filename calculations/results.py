@@ -59,7 +59,7 @@ class Result(BaseModel):
     model_config = ConfigDict(frozen=True, **EXACT)
 
 
-class Question(Result):
+class QueryEcho(Result):
     """What was understood of the parameters."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
@@ -131,7 +131,7 @@ class Behaviour(Result):
 
 # The rows of a series are no models: they travel as the plan makes them.
 @with_config(EXACT)
-class Return(TypedDict):
+class ReoccurringRow(TypedDict):
     """Who had come back by the end of one listed day."""
 
     date: Date
@@ -147,7 +147,7 @@ class Return(TypedDict):
 
 
 @with_config(EXACT)
-class Day(TypedDict):
+class HistoricalRow(TypedDict):
     """One listed day: its counts, running sums (acc_) and moving averages (ma_).
 
     Moving averages are means over the last 30 listed days, to two decimals, and null
@@ -217,8 +217,8 @@ class Analytics(Result):
     traffic: Traffic | SkipJsonSchema[None] = None
     votes: Votes | SkipJsonSchema[None] = None
     behaviour: Behaviour | SkipJsonSchema[None] = None
-    reoccurring: list[Return] | SkipJsonSchema[None] = None
-    historical: list[Day] | SkipJsonSchema[None] = None
+    reoccurring: list[ReoccurringRow] | SkipJsonSchema[None] = None
+    historical: list[HistoricalRow] | SkipJsonSchema[None] = None
     location_and_user_agent: LocationAndUserAgent | SkipJsonSchema[None] = None
 
 

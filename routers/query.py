@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from calculations.analytics import SECTIONS
 from calculations.period import DateRange, Interval, Period
-from calculations.results import Question
+from calculations.results import QueryEcho
 from config import Settings, parse_zone
 from routers.strict_query import Parameters, wrong
 
@@ -169,9 +169,9 @@ class AnalyticsRange(Range, Series):
         return frozenset(self.sections.split(","))
 
 
-def echo(asked: Range, period: Period) -> Question:
+def echo(asked: Range, period: Period) -> QueryEcho:
     """What was understood, for the answer."""
-    return Question(
+    return QueryEcho(
         **{"from": period.range and period.range.first},
         to=period.range and period.range.last,
         tz=period.zone.key,

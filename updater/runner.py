@@ -69,8 +69,8 @@ class Runner:
             only=only,
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds) * PATIENCE,
-            progress=_Progress(),
-            heard=lambda fault: _log.warning(fault, extra={"action": "sync"}),
+            on_progress=_Progress(),
+            on_retry=lambda fault: _log.warning(fault, extra={"action": "sync"}),
         )
         self._settings = settings
         self._source = source
@@ -109,7 +109,7 @@ class Runner:
                 self._settings.data_dir,
                 self._tables,
                 now=self._now,
-                told=_tell_table,
+                on_table=_tell_table,
                 options=self._options,
             )
         except SyncRunning as error:

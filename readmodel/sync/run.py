@@ -65,15 +65,15 @@ class Options:
     `full` fetches every row anew. `only` names the tables to sync; the others stay as
     they are. Comparing cold parts of large tables may take `digest_seconds` a run.
     Passing faults are tried again, as long as a try begins within `patience`;
-    `heard` is told of each, and `progress` of the rows as they come.
+    `on_retry` is called for each, `on_progress` as rows arrive.
     """
 
     full: bool = False
     only: Collection[str] | None = None
     digest_seconds: float = 30.0
     patience: timedelta = timedelta(minutes=8)
-    heard: Callable[[str], None] = field(default=lambda _: None)
-    progress: Progress = field(default=lambda *_: None)
+    on_retry: Callable[[str], None] = field(default=lambda _: None)
+    on_progress: Progress = field(default=lambda *_: None)
 
 
 def sync(
@@ -81,10 +81,10 @@ def sync(
     data_dir: Path,
     tables: Sequence[Table],
     now: Callable[[], datetime],
-    told: Callable[[TableReport], None] = lambda _: None,
+    on_table: Callable[[TableReport], None] = lambda _: None,
     options: Options = Options(),
 ) -> Report:
-    """Mirror *tables* of *source* into *data_dir*; *told* hears of each when done.
+    """Mirror *tables* of *source* into *data_dir*; *on_table* is called after each.
 
     Raises SyncRunning, SourceError or StorageError; the last snapshot then stays as
     it was.
@@ -94,7 +94,7 @@ def sync(
     def tell(state: RetryCallState) -> None:
         fault = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
-        options.heard(f"{fault}; trying again in {pause:.1f} s")
+        options.on_retry(f"{fault}; trying again in {pause:.1f} s")
 
     with exclusive_lock(data_dir):
         for attempt in Retrying(
@@ -110,7 +110,7 @@ def sync(
         ):
             with attempt:
                 run = _Run(source, data_dir, tables, options)
-                stage, reports = run.attempt(now(), told)
+                stage, reports = run.attempt(now(), on_table)
     seconds = time.monotonic() - began
     return Report(stage.id, stage.taken_at, tuple(reports), seconds)
 
@@ -137,7 +137,7 @@ class _Run:
         self._others = [t for t in tables if only is not None and t.name not in only]
 
     def attempt(
-        self, taken_at: datetime, told: Callable[[TableReport], None]
+        self, taken_at: datetime, on_table: Callable[[TableReport], None]
     ) -> tuple[SnapshotWriter, list[TableReport]]:
         data_dir = self._data_dir
         rows, size = _held_size(data_dir)
@@ -148,10 +148,10 @@ class _Run:
             done = self._carry(stage)
             for job in jobs:
                 held = self._at_hand(job, stage.id, size)
-                work = Work(view, stage, job, held, budget, self._options.progress)
+                work = Work(view, stage, job, held, budget, self._options.on_progress)
                 done[job.table.name] = work.run()
                 reports.append(work.report())
-                told(reports[-1])
+                on_table(reports[-1])
             stage.publish(done)
         return stage, reports
 

@@ -18,7 +18,7 @@ from calculations.analytics import (
 )
 from calculations.comparison import Change, change, compared, single_figures
 from calculations.daily import daily
-from calculations.results import Analytics, Daily, Question
+from calculations.results import Analytics, Daily, QueryEcho
 from calculations.shapes import rows_of
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings, CurrentSnapshot, Now
@@ -42,7 +42,7 @@ class AnalyticsAnswer(BaseModel):
         description="The instant (UTC) at which the snapshot equals the database.",
         examples=["2026-11-21T23:10:00.123456Z"],
     )
-    query: Question | SkipJsonSchema[None] = Field(
+    query: QueryEcho | SkipJsonSchema[None] = Field(
         None, description="What was understood, where anything was asked for."
     )
     previous: Analytics | SkipJsonSchema[None] = Field(
@@ -64,7 +64,7 @@ class DailyAnswer(Daily):
     data_updated_at: datetime | SkipJsonSchema[None] = Field(
         None, description="UTC instant of the snapshot, where anything was asked for."
     )
-    query: Question | SkipJsonSchema[None] = Field(
+    query: QueryEcho | SkipJsonSchema[None] = Field(
         None, description="What was understood, where anything was asked for."
     )
     previous: Daily | SkipJsonSchema[None] = Field(

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from calculations.analytics import analytics, engine_for, rows
 from calculations.breakdown import Dimension, breakdown
 from calculations.period import Period
-from calculations.results import Day, Return
+from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
@@ -40,7 +40,7 @@ def _documented(header: str) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/historical.csv",
     response_class=StreamingResponse,
-    responses=_documented(",".join(Day.__annotations__)),
+    responses=_documented(",".join(HistoricalRow.__annotations__)),
 )
 async def get_historical_csv(
     asked: SeriesQuery,
@@ -57,7 +57,7 @@ async def get_historical_csv(
 @router.get(
     "/reoccurring.csv",
     response_class=StreamingResponse,
-    responses=_documented(",".join(Return.__annotations__)),
+    responses=_documented(",".join(ReoccurringRow.__annotations__)),
 )
 async def get_reoccurring_csv(
     asked: SeriesQuery,

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from calculations.comparison import Change, single_figures
-from calculations.results import Question, RoomStats
+from calculations.results import QueryEcho, RoomStats
 from calculations.room_stats import room_stats
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings, CurrentSnapshot, Now
@@ -27,7 +27,7 @@ class RoomAnswer(RoomStats):
     data_updated_at: datetime | SkipJsonSchema[None] = Field(
         None, description="UTC instant of the snapshot, where anything was asked for."
     )
-    query: Question | SkipJsonSchema[None] = Field(
+    query: QueryEcho | SkipJsonSchema[None] = Field(
         None, description="What was understood, where anything was asked for."
     )
     previous: RoomStats | SkipJsonSchema[None] = Field(

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from calculations.analytics import answer
 from calculations.historical import MOVING_AVERAGE_ROWS, day_runs, historical
 from calculations.period import Period
-from calculations.results import Day, Result
+from calculations.results import HistoricalRow, Result
 from tests.support.frames import EMPTY, at, frame, period
 from tests.support.oracle import Rows
 
 
 class History(Result):
-    historical: list[Day]
+    historical: list[HistoricalRow]
 
 
-def days(when: Period | None = None, **rows: Rows) -> list[Day]:
+def days(when: Period | None = None, **rows: Rows) -> list[HistoricalRow]:
     frames = {
         name: frame(name, rows.get(name, [])) for name in EMPTY if name != "events"
     }

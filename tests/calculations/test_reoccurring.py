@@ -6,16 +6,16 @@ from calculations.activity import activity
 from calculations.analytics import answer
 from calculations.period import Period
 from calculations.reoccurring import reoccurring
-from calculations.results import Result, Return
+from calculations.results import ReoccurringRow, Result
 from tests.support.frames import at, period, seen
 from tests.support.oracle import Rows
 
 
 class Returns(Result):
-    reoccurring: list[Return]
+    reoccurring: list[ReoccurringRow]
 
 
-def returns(estimations: Rows, when: Period | None = None) -> dict[str, Return]:
+def returns(estimations: Rows, when: Period | None = None) -> dict[str, ReoccurringRow]:
     rows = seen("estimations", estimations)
     visits = activity(seen("page_views", []), rows)
     found = answer(Returns, reoccurring(visits, rows, when or period())).reoccurring

@@ -353,7 +353,7 @@ def test_a_passing_fault_is_tried_again(mirror: Mirror) -> None:
     """Each is heard of; the run succeeds in the end."""
     mirror.source.faults += [PassingFault("lost"), Unreachable("away")]
     heard: list[str] = []
-    mirror.sync(heard=heard.append)
+    mirror.sync(on_retry=heard.append)
     assert [line.partition(";")[0] for line in heard] == ["lost", "away"]
     assert mirror.is_exact()
 
@@ -374,10 +374,10 @@ def test_progress_counts_up_to_what_is_fetched(mirror: Mirror) -> None:
     """Of the rows that differ, not of all."""
     told: list[tuple[str, int, int]] = []
     mirror.run("UPDATE things SET n = 50 WHERE id = 5")
-    mirror.sync(progress=lambda *each: told.append(each))
+    mirror.sync(on_progress=lambda *each: told.append(each))
     assert told == [("things", 16_384, 16_384)]
     told.clear()
-    mirror.sync(full=True, progress=lambda *each: told.append(each))
+    mirror.sync(full=True, on_progress=lambda *each: told.append(each))
     assert [wanted for _, _, wanted in told] == [100_000] * len(told)
     assert told[-1] == ("things", 100_000, 100_000)
     assert len(told) > 1
