@@ -225,7 +225,7 @@ def _check(target: str, app: Path, port: int = 0, **settings: str) -> int:
     ).returncode
 
 
-def _give(folder: Path, *, writable: bool) -> None:
+def _set_writable(folder: Path, *, writable: bool) -> None:
     """Let the programs' user own *folder*, or make it read-only for that user."""
     for path in [folder, *folder.rglob("*")]:
         if path.is_symlink():
@@ -236,10 +236,10 @@ def _give(folder: Path, *, writable: bool) -> None:
         path.chmod(mode if writable else mode & ~0o222)
 
 
-def _until(done: Callable[[], bool], what: str) -> None:
+def _until(done: Callable[[], bool], failure: str) -> None:
     until = time.monotonic() + 60
     while not done():
-        assert time.monotonic() < until, what
+        assert time.monotonic() < until, failure
         time.sleep(0.2)
 
 
@@ -262,7 +262,7 @@ def test_the_programs_run_from_the_image_without_privileges(
     data.mkdir()
     source = tmp_path / "source.db"
     write_database(source, sample(datetime.now(UTC), 0.005))
-    _give(data, writable=True)
+    _set_writable(data, writable=True)
     updater = {"DATA_DIR": str(data), "SOURCE_URL": f"sqlite:///{source}"}
     assert _check("updater", image, 0, **updater) == 1
     with _started(_program("updater", image), image, **updater):
@@ -270,7 +270,7 @@ def test_the_programs_run_from_the_image_without_privileges(
             lambda: _check("updater", image, 0, **updater) == 0,
             "it did not become healthy",
         )
-    _give(data, writable=False)
+    _set_writable(data, writable=False)
     before = sorted(path.name for path in data.rglob("*"))
     port = closed_port()
     command = _program("api", image)
@@ -289,7 +289,7 @@ def test_the_programs_run_from_the_image_without_privileges(
         page = httpx.get(f"{url}/dashboard", follow_redirects=True)
         assert page.status_code == 200
     assert sorted(path.name for path in data.rglob("*")) == before
-    _give(data, writable=True)
+    _set_writable(data, writable=True)
 
 
 def test_both_targets_have_their_own_user_and_a_health_check() -> None:
