@@ -1,9 +1,9 @@
-"""Fills an empty MySQL or MariaDB with the sample, to try the real system out.
+"""Fill an empty MySQL or MariaDB database with the sample, to try out the real system.
 
     python -m deploy.sample_database
 
-The database is named by DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD and DB_NAME. Tables
-that are there already are left alone, so that it never touches a database in use.
+DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD and DB_NAME select the database. If it contains
+any of the tables already, nothing is changed, so a database in use is safe.
 """
 
 import os
@@ -22,20 +22,20 @@ BATCH_ROWS = 5_000
 
 
 def main() -> int:
-    """Create and fill what is missing; 1 with a line when that is not possible."""
+    """Create and fill the tables; return 1 and print one line if that fails."""
     try:
         with closing(_connect()) as database, closing(database.cursor()) as cursor:
             cursor.execute("SHOW TABLES")
-            there = {str(row[0]) for row in cursor.fetchall()}
-            if there & COLUMNS.keys():
-                print("The tables are there already; nothing was changed.")
+            existing = {str(row[0]) for row in cursor.fetchall()}
+            if existing & COLUMNS.keys():
+                print("The tables exist already; nothing was changed.")
                 return 0
             for name, rows in sample(datetime.now(UTC)).items():
                 _fill(cursor, name, rows)
                 database.commit()
                 print(f"{name}: {rows.height} rows", flush=True)
     except (mysql.connector.Error, KeyError) as error:
-        print(f"The sample could not be written: {error}", file=sys.stderr)
+        print(f"Writing the sample failed: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The documentation is true: what it names exists, and what exists is named."""
+"""The documentation is complete and correct: routes, settings, commands, links, paths."""
 
 import re
 import shlex
@@ -41,43 +41,65 @@ ROUTES = {
 } | {"GET /dashboard", "GET /docs", "GET /openapi.json"}
 
 
+def run(*command: str) -> str:
+    """Run *command* in the project's root and return its output; fail if it fails."""
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def markdown_files() -> list[str]:
+    """All Markdown files of the project, tracked or new, relative to its root."""
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    files = [name for name in listed.splitlines() if name.endswith(".md")]
+    return [name for name in files if (ROOT / name).is_file()]
+
+
+def read(name: str) -> str:
+    """Text of a Markdown file without its code blocks."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.sub(r"^( *)```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def commands() -> list[str]:
-    """Every line of the README's shell examples."""
+    """All lines of the README's shell examples."""
     blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
     return [line.strip() for _, block in blocks for line in block.splitlines() if line]
 
 
 def first_column(section: str) -> list[str]:
-    """The code in the first column of the table below the heading *section*."""
+    """Code spans in the first column of the table under the heading *section*."""
     text = README.split(f"# {section}\n")[1].split("\n#")[0]
     return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
 
 
 def examples() -> dict[str, str]:
-    """Variable -> value in .env.example, also where it is commented out."""
+    """Variables and values of .env.example, including those commented out."""
     lines = re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE)
-    assert len(lines) == len(dict(lines)), "a variable is there twice"
+    assert len(lines) == len(dict(lines)), "duplicate variable"
     return dict(lines)
 
 
 def test_the_readme_lists_exactly_the_routes() -> None:
-    """A route that is not described, or described and not there, is red."""
-    assert set(first_column("Ask it")) == ROUTES
+    """Fails for an undocumented route, and for a documented route that does not exist."""
+    assert set(first_column("API")) == ROUTES
 
 
 def test_the_readme_lists_exactly_the_settings() -> None:
-    """A setting that is not described, or described and not there, is red."""
+    """Fails for an undocumented setting, and for a documented one that does not exist."""
     assert set(first_column("Settings")) == SETTINGS
 
 
 def test_the_example_settings_are_exactly_the_settings() -> None:
-    """.env.example holds every variable once, and no other."""
+    """.env.example contains each variable exactly once, and no others."""
     assert set(examples()) == SETTINGS
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_documented_defaults_are_the_defaults(name: str) -> None:
-    """The README and .env.example state what the program does without the variable."""
+    """README and .env.example state the value that is used if the variable is not set."""
     row = re.search(rf"^\| `{name}` \| *`?([^`|]*?)`? *\|", README, re.MULTILINE)
     assert row
     assert row[1].strip() == examples()[name]
@@ -94,7 +116,7 @@ def _value(settings: Settings, name: str) -> Any:
 def test_the_example_settings_can_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy of .env.example as it is changes nothing."""
+    """An unchanged copy of .env.example results in the default settings."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -103,7 +125,7 @@ def test_the_example_settings_can_be_loaded(
 
 
 def test_the_readme_and_make_help_list_exactly_the_targets() -> None:
-    """Each make command is described in the README, in the Makefile, and is there."""
+    """README, `make help` and the Makefile agree on the targets."""
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert phony
     targets = set(phony[1].split())
@@ -115,22 +137,22 @@ def test_the_readme_and_make_help_list_exactly_the_targets() -> None:
 
 
 def test_every_make_command_of_the_readme_exists() -> None:
-    """What the text says to type can be typed."""
+    """`make --dry-run` accepts each command."""
     for command in set(re.findall(r"`(make [^`]+)`", README)):
         run("make", "--dry-run", *shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", commands())
 def test_every_command_of_the_readme_parses(command: str) -> None:
-    """Each line is shell, and what it names is there."""
+    """Each line is valid shell, and its files, routes and options exist."""
     run("sh", "-n", "-c", command)
     match shlex.split(command):
         case ["make", *arguments]:
             run("make", "--dry-run", *arguments)
         case ["curl", *arguments]:
-            path = called(arguments[-1])
+            path = route_of(arguments[-1])
             assert path in {route.split()[1] for route in ROUTES}
-            assert parameters(arguments[-1]) <= known(path)
+            assert parameters(arguments[-1]) <= accepted_parameters(path)
         case [".venv/bin/python", "-m", "uvicorn", "main:app", "--port", port]:
             assert int(port) == 5100
         case [".venv/bin/python", script, *options]:
@@ -139,40 +161,40 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
         case ["cp", source, _]:
             assert (ROOT / source).is_file()
         case _:
-            pytest.fail(f"no check is known for {command!r}")
+            pytest.fail(f"there is no check for {command!r}")
 
 
-def called(url: str) -> str:
-    """The route that a URL of the README calls."""
+def route_of(url: str) -> str:
+    """Route template of a URL in the README."""
     path = urlsplit(url).path
     path = re.sub(r"/\d+/", "/{room_id}/", path)
     return re.sub(r"/breakdown/[a-z]+\.", "/breakdown/{dimension}.", path)
 
 
 def parameters(url: str) -> set[str]:
-    """The query parameters of a URL."""
+    """Names of the query parameters of a URL."""
     return {name for name, _ in parse_qsl(urlsplit(url).query, strict_parsing=True)}
 
 
-def known(path: str) -> set[str]:
-    """The query parameters of a route."""
+def accepted_parameters(path: str) -> set[str]:
+    """Names of the query parameters that a route accepts."""
     listed = app.openapi()["paths"][path]["get"].get("parameters", [])
     return {each["name"] for each in listed if each["in"] == "query"}
 
 
 @pytest.mark.parametrize("page", [README, STATISTICS])
 def test_the_parameters_are_listed_exactly(page: str) -> None:
-    """Those of the whole answer, which has all."""
+    """The table equals the parameters of `GET /`, which accepts all of them."""
     (table,) = re.findall(r"^\| parameter \|.*?\n\n", page, re.DOTALL | re.MULTILINE)
     listed = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    assert set(listed) == known("/")
+    assert set(listed) == accepted_parameters("/")
 
 
 @pytest.mark.parametrize(
     "section", [*Analytics.model_fields, "A room", "The last 24 hours"]
 )
 def test_every_figure_is_defined(section: str) -> None:
-    """Each field of each section has a line in docs/statistics.md."""
+    """docs/statistics.md has a line for each field of each section."""
     models: dict[str, type] = {
         "traffic": Traffic,
         "votes": Votes,
@@ -186,39 +208,59 @@ def test_every_figure_is_defined(section: str) -> None:
     text = STATISTICS.split(f"\n## {section}\n")[1].split("\n## ")[0]
     for figure in models[section].__annotations__:
         kind, _, base = figure.partition("_")
-        summed = kind in ("acc", "ma") and f"`{kind}_new_users` and so on" in text
-        assert f"`{base if summed else figure}`" in text, figure
+        is_summed = kind in ("acc", "ma") and f"`{kind}_new_users` and so on" in text
+        assert f"`{base if is_summed else figure}`" in text, figure
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/statistics.md"])
-def test_every_link_to_a_file_leads_there(page: str) -> None:
-    """Links inside the project are not broken."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if "://" not in target:
-            assert (ROOT / target.partition("#")[0]).exists(), target
+def test_the_readme_links_the_architecture_near_the_top() -> None:
+    """A reader reaches docs/architecture.md in one click from the first section."""
+    first_section = README.split("\n## ")[0]
+    assert "](docs/architecture.md)" in first_section
+
+
+@pytest.mark.parametrize("page", markdown_files())
+def test_every_relative_link_resolves(page: str) -> None:
+    """Links and images point to existing files; fragments name existing headings."""
+    text = read(page)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    targets += re.findall(r'(?:src|srcset|href)="([^"]+)"', text)
+    for target in targets:
+        if "://" in target:
+            continue
+        path, _, fragment = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not fragment or fragment in anchors(file), target
+
+
+def anchors(file: Path) -> set[str]:
+    """Fragments of the headings of a Markdown file, as GitHub derives them."""
+    headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", [p for p in markdown_files() if "vendor" not in p])
+def test_every_path_in_the_documentation_exists(page: str) -> None:
+    """Code spans such as `util/errors.py` or `routers/` name existing paths."""
+    folders = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir()))
+    mentioned = re.findall(rf"`((?:{folders})/[\w./-]*)`", read(page))
+    ignored = {".demo/", ".bench/", ".venv/", ".tools/"}
+    for path in {name for name in mentioned if not name.startswith(tuple(ignored))}:
+        assert (ROOT / path).exists(), path
 
 
 def test_the_changelog_starts_with_what_is_unreleased() -> None:
-    """The newest changes stand first, in the form that the changelog promises."""
+    """The newest changes come first, in the format of Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert headings[0] == "[Unreleased]"
     kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
-    known = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-    assert kinds <= known
+    allowed = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert kinds <= allowed
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    """The API's document states the version of the package."""
+    """The OpenAPI document has the version of the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert app.version == project["project"]["version"]
-
-
-def run(*command: str) -> str:
-    """What *command* prints, run in the project's folder; it must succeed."""
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -1,4 +1,4 @@
-"""The set-up: from nothing to an environment, quickly when it is there."""
+"""scripts/bootstrap: creates the environment, and is fast if it exists already."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ OLD_UV = "#!/bin/sh\necho 'uv 0.4.30'\n"
 
 
 class Project:
-    """A project without packages, and what its set-up prints."""
+    """A project without packages, with its own copy of the scripts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Project:
         (folder / ".python-version").write_text("3.12\n")
 
     def put(self, name: str, script: str) -> None:
-        """Let the first program *name* on PATH be *script*."""
+        """Put *script* first on PATH as the program *name*."""
         program = self.first_on_path / name
         program.write_text(script)
         program.chmod(0o755)
@@ -60,8 +60,8 @@ class Project:
     def set_up(
         self, *arguments: str, **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run it with *environ*, or with what this process has."""
-        # The uv that this project brought itself stands behind those of the test.
+        """Run the set-up with *environ*, or with this process's environment."""
+        # The uv in this project's .tools/ comes after the programs of the test.
         places = [str(self.first_on_path), str(ROOT / ".tools/bin"), os.environ["PATH"]]
         return subprocess.run(
             [self.folder / "scripts" / "bootstrap", *arguments],
@@ -72,7 +72,7 @@ class Project:
         )
 
     def version(self) -> tuple[int, int]:
-        """Of the environment's Python."""
+        """Major and minor version of the environment's Python."""
         code = "import sys; print(*sys.version_info[:2])"
         python = self.folder / ".venv" / "bin" / "python"
         printed = subprocess.check_output([python, "-c", code], text=True)
@@ -82,11 +82,12 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
+    """A project in a folder whose name contains a space."""
     return Project(tmp_path / "a project")
 
 
 def test_a_second_set_up_has_nothing_to_do(project: Project) -> None:
-    """The first says what it does; the second is silent."""
+    """The first set-up reports its steps; the second prints nothing."""
     first = project.set_up()
     assert first.returncode == 0, first.stderr
     assert "▸ Installing the packages of uv.lock" in first.stderr
@@ -95,8 +96,8 @@ def test_a_second_set_up_has_nothing_to_do(project: Project) -> None:
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
 
 
-def test_a_group_that_few_commands_need_is_set_up_for_them(project: Project) -> None:
-    """And stays when another command sets up without it."""
+def test_an_optional_group_is_installed_on_request(project: Project) -> None:
+    """Its packages stay when another command sets up without the group."""
     assert project.set_up("--group", "rare").returncode == 0
     (packages,) = project.folder.glob(".venv/lib/python3*/site-packages")
     rival = packages / "rival-1.0.dist-info"
@@ -113,8 +114,8 @@ def test_a_group_that_few_commands_need_is_set_up_for_them(project: Project) -> 
     assert "`unknown` is not defined" in unknown.stderr
 
 
-def test_programs_that_do_not_run_are_passed_over(project: Project) -> None:
-    """pyenv's shims of versions that are not selected do not stop the set-up."""
+def test_programs_that_do_not_run_are_skipped(project: Project) -> None:
+    """The set-up succeeds despite pyenv's shims of versions that are not selected."""
     for name in ("uv", "python3.12", "python3.13"):
         project.put(name, FAILING)
     done = project.set_up()
@@ -123,16 +124,16 @@ def test_programs_that_do_not_run_are_passed_over(project: Project) -> None:
     assert project.version() >= (3, 12)
 
 
-def test_a_uv_that_is_too_old_is_passed_over(project: Project) -> None:
-    """It would not know all of pyproject.toml."""
+def test_an_outdated_uv_is_skipped(project: Project) -> None:
+    """It would not support all settings of pyproject.toml."""
     project.put("uv", OLD_UV)
     done = project.set_up()
     assert done.returncode == 0, done.stderr
     assert project.version() >= (3, 12)
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(project: Project) -> None:
-    """As after an upgrade of the system."""
+def test_an_environment_without_its_python_is_rebuilt(project: Project) -> None:
+    """Upgrading the operating system can remove the interpreter."""
     assert project.set_up().returncode == 0
     python = project.folder / ".venv" / "bin" / "python"
     python.unlink()
@@ -141,8 +142,8 @@ def test_an_environment_whose_python_is_gone_is_made_anew(project: Project) -> N
     assert project.version() >= (3, 12)
 
 
-def test_without_anything_to_install_with_it_says_what_to_do(project: Project) -> None:
-    """No Python, no pip, no curl: one line tells the way, and nothing is left."""
+def test_without_an_installer_it_prints_a_remedy(project: Project) -> None:
+    """Without Python, pip and curl it prints one line and leaves no files behind."""
     for name in ("sh", "awk", "cut", "dirname", "id", "mkdir", "mktemp", "rm", "tail"):
         found = shutil.which(name)
         assert found

@@ -1,4 +1,4 @@
-"""The system's Chromium, headless, and the page that it shows."""
+"""Fixtures for tests of the dashboard in the system's headless Chromium."""
 
 import os
 import shutil
@@ -28,15 +28,15 @@ FLAGS = (
     "--disable-sync",
 )
 DESKTOP = {"width": 1280, "height": 900}
-PATIENCE_MS = 20_000
+TIMEOUT_MS = 20_000
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One for all tests; each has a context, and so a profile, of its own."""
+    """Chromium for all tests; each test has its own context and thus its own profile."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     assert program, "install Chromium for the tests of the dashboard"
-    # Chromium's sandbox refuses to be run by root.
+    # Chromium refuses to run its sandbox as root.
     flags = [*FLAGS, "--no-sandbox"] if os.getuid() == 0 else list(FLAGS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=flags)
@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The sample, mirrored once."""
+    """The sample database, synced once."""
     world = World(tmp_path_factory.mktemp("world"), SCALE)
     world.harm()
     world.sync()
@@ -55,7 +55,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="package")
 def server(world: World) -> Iterator[Server]:
-    """The API that most tests share; none of them stops it."""
+    """The API that most tests share; no test stops it."""
     server = Server(world.data_dir)
     server.start()
     yield server
@@ -64,7 +64,7 @@ def server(world: World) -> Iterator[Server]:
 
 @pytest.fixture(scope="package")
 def restless_server(world: World) -> Iterator[Server]:
-    """One that some tests stop and start."""
+    """An API that some tests stop and start."""
     server = Server(world.data_dir)
     yield server
     server.stop()
@@ -72,7 +72,7 @@ def restless_server(world: World) -> Iterator[Server]:
 
 @pytest.fixture
 def own_server(restless_server: Server) -> Server:
-    """An API to stop and start, up and with its usual settings."""
+    """An API to stop and start, running with the default settings."""
     restless_server.ensure()
     return restless_server
 
@@ -87,49 +87,54 @@ def empty_server(tmp_path: Path) -> Iterator[Server]:
 
 
 class Visitor:
-    """Somebody with a browser, and what the browser complained about meanwhile."""
+    """A user with a browser; records the browser's errors, warnings and requests."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
-        self.complaints: list[str] = []
+        self.problems: list[str] = []
         self.requests: list[str] = []
 
-    def comes(self, **how: Any) -> Page:
-        """A new page in a context as described; unless said, British at a desk."""
-        given = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "Europe/Berlin"}
-        context = self._browser.new_context(**given | how)
-        context.set_default_timeout(PATIENCE_MS)
+    def open_page(self, **options: Any) -> Page:
+        """Open a page in a new context; by default in British English on a desktop."""
+        defaults = {
+            "viewport": DESKTOP,
+            "locale": "en-GB",
+            "timezone_id": "Europe/Berlin",
+        }
+        context = self._browser.new_context(**defaults | options)
+        context.set_default_timeout(TIMEOUT_MS)
         self._contexts.append(context)
         page = context.new_page()
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._record)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         return page
 
-    def signs_in(self, page: Page, server: Server, query: str = "") -> Page:
-        """Opens the dashboard, types the token and waits for all numbers."""
+    def sign_in(self, page: Page, server: Server, query: str = "") -> Page:
+        """Open the dashboard, enter the token and wait for all figures."""
         page.goto(f"{server.page}{query}")
         page.get_by_label("Access token").fill(TOKEN)
         page.get_by_role("button", name="Sign in").click()
         return settled(page)
 
-    def expects_complaint(self, text: str) -> None:
-        """Browsers log answers such as 401; those that a test wants are no errors."""
-        assert any(text in complaint for complaint in self.complaints), self.complaints
-        self.complaints = [said for said in self.complaints if text not in said]
+    def expect_problem(self, text: str) -> None:
+        """Assert that the browser logged *text*, such as "401", and forget it."""
+        assert any(text in problem for problem in self.problems), self.problems
+        self.problems = [each for each in self.problems if text not in each]
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _record(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.problems.append(message.text)
 
-    def leaves(self) -> None:
+    def close(self) -> None:
+        """Close all contexts."""
         for context in self._contexts:
             context.close()
 
 
 def settled(page: Page) -> Page:
-    """*page*, once everything is answered and shown."""
+    """Wait until *page* shows all answers."""
     page.wait_for_selector("#daily .value:not([data-loading])")
     page.wait_for_selector("#view:not([aria-busy])")
     return page
@@ -137,23 +142,23 @@ def settled(page: Page) -> Page:
 
 @contextmanager
 def visiting(browser: Browser) -> Iterator[Visitor]:
-    """A visitor whose browser must complain of nothing, and ask nobody else."""
+    """A visitor whose browser must log no problem and contact no other host."""
     visitor = Visitor(browser)
     yield visitor
-    visitor.leaves()
-    assert visitor.complaints == []
+    visitor.close()
+    assert visitor.problems == []
     ours = ("http://127.0.0.1:", "blob:http://127.0.0.1:")
     assert [url for url in visitor.requests if not url.startswith(ours)] == []
 
 
 @pytest.fixture
 def visitor(browser: Browser) -> Iterator[Visitor]:
-    """Who comes for this test alone."""
+    """A visitor for one test."""
     with visiting(browser) as visitor:
         yield visitor
 
 
 @pytest.fixture
 def page(visitor: Visitor, server: Server) -> Page:
-    """The dashboard, signed in, with all numbers."""
-    return visitor.signs_in(visitor.comes(), server)
+    """The dashboard, signed in, with all figures."""
+    return visitor.sign_in(visitor.open_page(), server)

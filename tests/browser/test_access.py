@@ -1,4 +1,4 @@
-"""Everybody can use the page: by keyboard, by ear, on slow lines."""
+"""Accessibility and loading: keyboard, screen reader, slow connections."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from tests.support.world import Server
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 LARGEST_LOAD = 200_000  # bytes, compressed, without the data
-LONGEST_SHOWING = 1_000  # milliseconds from the answer to what is shown
-LARGEST_SHIFT = 0.02  # of layout, where 0.1 counts as good
+LONGEST_RENDER = 1_000  # milliseconds from the answer to the rendered page
+LARGEST_SHIFT = 0.02  # cumulative layout shift; up to 0.1 counts as good
 
 WATCH_SHIFTS = """
   window.shifted = 0;
@@ -23,34 +23,36 @@ WATCH_SHIFTS = """
 """
 
 
-def faults(page: Page) -> list[Any]:
-    """What axe-core holds for serious or critical."""
+def violations(page: Page) -> list[Any]:
+    """Serious and critical violations that axe-core finds."""
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
-        (fault["id"], [node["html"] for node in fault["nodes"]])
-        for fault in found["violations"]
-        if fault["impact"] in ("serious", "critical")
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
     ]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
-def test_axe_finds_no_serious_fault(
+def test_axe_finds_no_serious_violation(
     visitor: Visitor, server: Server, scheme: Any, width: int
 ) -> None:
-    """Signed out, signed in, with every table open."""
+    """Signed out, and signed in with every table open."""
     screen = {"width": width, "height": 900}
-    page = visitor.comes(color_scheme=scheme, viewport=screen, reduced_motion="reduce")
+    page = visitor.open_page(
+        color_scheme=scheme, viewport=screen, reduced_motion="reduce"
+    )
     page.goto(server.page)
-    assert faults(page) == []
-    visitor.signs_in(page, server, "?range=7d")
+    assert violations(page) == []
+    visitor.sign_in(page, server, "?range=7d")
     for summary in page.locator("summary").all():
         summary.click()
-    assert faults(page) == []
+    assert violations(page) == []
 
 
 def test_the_keyboard_reaches_everything(page: Page) -> None:
-    """First the way past the head; then series day by day, and their zoom."""
+    """The skip link comes first; arrow keys move through a series, + zooms it."""
     page.reload()
     settled(page)
     page.keyboard.press("Tab")
@@ -75,28 +77,28 @@ def test_the_keyboard_reaches_everything(page: Page) -> None:
 
 
 def test_a_preset_is_chosen_by_arrow_keys(page: Page) -> None:
-    """They are radio buttons."""
+    """The presets are radio buttons."""
     page.get_by_label("90 days").focus()
     with page.expect_response("**/?period=30d**"):
         page.keyboard.press("ArrowLeft")
     expect(page.get_by_label("30 days")).to_be_checked()
 
 
-def test_who_wants_no_motion_gets_none(visitor: Visitor, server: Server) -> None:
-    """Nothing is animated, not even while waiting."""
-    page = visitor.comes(reduced_motion="reduce")
+def test_reduced_motion_disables_animations(visitor: Visitor, server: Server) -> None:
+    """Nothing is animated, not even while the page loads."""
+    page = visitor.open_page(reduced_motion="reduce")
     page.goto(server.page)
     page.locator("#view").evaluate("view => { view.hidden = false; }")
     assert page.evaluate("document.getAnimations().length") == 0
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_jumps_while_the_numbers_arrive(
+def test_the_layout_is_stable_while_figures_arrive(
     visitor: Visitor, server: Server, width: int
 ) -> None:
-    """Room is kept for what is still to come."""
+    """The page reserves space for missing figures."""
     screen = {"width": width, "height": 900}
-    page = visitor.signs_in(visitor.comes(viewport=screen), server)
+    page = visitor.sign_in(visitor.open_page(viewport=screen), server)
     page.add_init_script(WATCH_SHIFTS)
     page.reload()
     settled(page)
@@ -105,8 +107,8 @@ def test_nothing_jumps_while_the_numbers_arrive(
 
 
 def test_the_first_load_is_small(visitor: Visitor, server: Server) -> None:
-    """All files together, as they travel; the API's answers aside."""
-    page = visitor.comes()
+    """Total transfer size of all files, without the API's answers."""
+    page = visitor.open_page()
     sizes: list[int] = []
     page.on(
         "requestfinished",
@@ -118,17 +120,17 @@ def test_the_first_load_is_small(visitor: Visitor, server: Server) -> None:
     assert sum(sizes) < LARGEST_LOAD
 
 
-def test_numbers_are_shown_within_a_second_of_their_arrival(page: Page) -> None:
-    """All charts and tables, of the longest range."""
+def test_figures_are_rendered_within_a_second_of_their_arrival(page: Page) -> None:
+    """Covers all charts and tables of the longest range."""
     with page.expect_response("**/?period=all&interval=**"):
         page.get_by_text("All", exact=True).click()
     settled(page)
     took = page.evaluate("performance.getEntriesByName('show').at(-1).duration")
-    assert took < LONGEST_SHOWING
+    assert took < LONGEST_RENDER
 
 
-def test_files_are_known_by_their_etag_and_served_compressed(server: Server) -> None:
-    """The second visit transfers nothing that did not change."""
+def test_files_have_an_etag_and_are_served_compressed(server: Server) -> None:
+    """A second visit transfers only changed files."""
     for path in ("/dashboard", "/dashboard/assets/app.js"):
         first = httpx.get(server.url + path, headers={"Accept-Encoding": "gzip"})
         assert first.headers["content-encoding"] == "gzip"
@@ -137,8 +139,8 @@ def test_files_are_known_by_their_etag_and_served_compressed(server: Server) -> 
         assert httpx.get(server.url + path, headers=tag).status_code == 304
 
 
-def test_the_page_may_run_nothing_but_its_own_files(server: Server) -> None:
-    """No script or style in the page, no other host, no frame around it."""
+def test_the_page_can_load_only_its_own_files(server: Server) -> None:
+    """The policy forbids inline scripts and styles, other hosts, and framing."""
     policy = httpx.get(server.page).headers["content-security-policy"]
     assert policy == (
         "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -148,7 +150,7 @@ def test_the_page_may_run_nothing_but_its_own_files(server: Server) -> None:
 
 
 def test_only_files_of_the_page_are_served(server: Server) -> None:
-    """Neither what lies hstack them nor a folder."""
+    """Files outside the folder, folders and missing files are 404."""
     for path in ("../main.py", "%2e%2e/main.py", "vendor", "nothing.js"):
         got = httpx.get(f"{server.url}/dashboard/assets/{path}")
         assert got.status_code == 404, path

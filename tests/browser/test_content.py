@@ -1,4 +1,4 @@
-"""The page shows the numbers that the API answers with."""
+"""The page shows the figures that the API returns."""
 
 import re
 from collections.abc import Iterator
@@ -15,31 +15,31 @@ RANGE = {"period": "90d", "compare": "previous"}
 
 @pytest.fixture(scope="module")
 def visitor(browser: Browser) -> Iterator[Visitor]:
-    """These tests only read, so they share one."""
+    """A visitor that all tests share, because they only read."""
     with visiting(browser) as visitor:
         yield visitor
 
 
 @pytest.fixture(scope="module")
 def page(visitor: Visitor, server: Server) -> Page:
-    """The dashboard, signed in, with all numbers."""
-    return visitor.signs_in(visitor.comes(), server)
+    """The dashboard, signed in, with all figures."""
+    return visitor.sign_in(visitor.open_page(), server)
 
 
 @pytest.fixture(scope="module")
 def ever(visitor: Visitor, server: Server) -> Page:
-    """The same of all days."""
-    return visitor.signs_in(visitor.comes(), server, "?range=all")
+    """The dashboard with the range "all"."""
+    return visitor.sign_in(visitor.open_page(), server, "?range=all")
 
 
 @pytest.fixture(scope="module")
 def answer(server: Server) -> Any:
-    """What the API says about the range that the page begins with."""
+    """The API's answer for the page's default range."""
     return server.ask("/", **RANGE).json()
 
 
 def tile(page: Page, root: str, label: str) -> str:
-    """The number hstack *label*."""
+    """Value of the tile with *label*."""
     tiles = page.locator(f"{root} .tile")
     return (
         tiles.filter(has=page.get_by_text(label, exact=True))
@@ -49,7 +49,7 @@ def tile(page: Page, root: str, label: str) -> str:
 
 
 def bars(page: Page, title: str) -> list[list[str]]:
-    """Name and count of every row of a breakdown, as shown."""
+    """Name and count of each row of a breakdown, as shown."""
     card = page.locator(f'[data-bars="{title}"]')
     more = card.get_by_role("button", name="Show all")
     if more.is_visible():
@@ -63,12 +63,12 @@ def bars(page: Page, title: str) -> list[list[str]]:
 
 
 def largest(tally: dict[str, int]) -> list[list[str]]:
-    """What a breakdown of *tally* shows, names aside: its counts, largest first."""
+    """Counts of *tally* as a breakdown shows them, largest first, without names."""
     return [[count] for count in counts(sorted(tally.values(), reverse=True))]
 
 
-def test_headlines_are_those_of_the_api(page: Page, answer: Any) -> None:
-    """Each number in the reader's locale, durations in minutes and seconds."""
+def test_headline_figures_equal_the_api(page: Page, answer: Any) -> None:
+    """Numbers use the reader's locale, durations minutes and seconds."""
     traffic, votes = answer["data"]["traffic"], answer["data"]["votes"]
     assert tile(page, "#tiles", "Visitors") == f"{traffic['unique_users']:,}"
     assert tile(page, "#tiles", "Page views") == f"{traffic['page_views']:,}"
@@ -81,20 +81,18 @@ def test_headlines_are_those_of_the_api(page: Page, answer: Any) -> None:
     assert tile(page, "#tiles", "Estimations") == f"{votes['total_estimations']:,}"
 
 
-def test_changes_are_told_with_direction_and_what_was_before(
-    page: Page, answer: Any
-) -> None:
-    """Also in words, for who does not see arrows and colours."""
+def test_changes_show_direction_and_previous_value(page: Page, answer: Any) -> None:
+    """Words repeat what arrows and colours show."""
     change = answer["change"]["traffic"]["page_views"]
     before = answer["previous"]["traffic"]["page_views"]
-    said = page.locator("#tiles .tile").nth(1).locator(".note").text_content() or ""
-    assert ("up" if change > 0 else "down") in said
-    assert re.search(r"[+-]?\d+(\.\d)?%", said)
-    assert f"from {before:,}" in said
+    note = page.locator("#tiles .tile").nth(1).locator(".note").text_content() or ""
+    assert ("up" if change > 0 else "down") in note
+    assert re.search(r"[+-]?\d+(\.\d)?%", note)
+    assert f"from {before:,}" in note
 
 
-def test_figures_of_votes_are_those_of_the_api(page: Page, answer: Any) -> None:
-    """Means with two decimals at most."""
+def test_vote_figures_equal_the_api(page: Page, answer: Any) -> None:
+    """Means have at most two decimals."""
     votes = answer["data"]["votes"]
     for label, name in (
         ("Estimations per vote", "avg_estimations_per_vote"),
@@ -106,8 +104,8 @@ def test_figures_of_votes_are_those_of_the_api(page: Page, answer: Any) -> None:
         assert float(tile(page, "#vote-figures", label)) == votes[name]
 
 
-def test_the_last_24_hours_are_those_of_the_api(page: Page) -> None:
-    """As the page was answered, since this range moves; nothing is e-mailed for it."""
+def test_the_last_24_hours_equal_the_api(page: Page) -> None:
+    """Compares with the page's own answer, because the range moves with the time."""
     with page.expect_response("**/daily-analytics?**") as answered:
         page.reload()
     settled(page)
@@ -135,10 +133,10 @@ def test_the_last_24_hours_are_those_of_the_api(page: Page) -> None:
         ("Countries", "location_and_user_agent", "country"),
     ],
 )
-def test_breakdowns_are_those_of_the_api(
+def test_breakdowns_equal_the_api(
     page: Page, answer: Any, title: str, section: str, name: str
 ) -> None:
-    """All rows, the largest first."""
+    """All rows are shown, largest count first."""
     shown = bars(page, title)
     assert len(shown) > 1
     assert [[count] for _, count in shown] == largest(answer["data"][section][name])
@@ -148,24 +146,24 @@ def test_breakdowns_are_those_of_the_api(
     ("title", "name", "kind"),
     [("Regions", "country_region", "region"), ("Cities", "country_city", "city")],
 )
-def test_places_are_those_of_the_api(
+def test_places_equal_the_api(
     page: Page, answer: Any, title: str, name: str, kind: str
 ) -> None:
-    """Each with its country."""
+    """Each place has its country."""
     rows = answer["data"]["location_and_user_agent"][name]
     shown = bars(page, title)
-    told = [[row[kind] or "Unknown", f"{row['count']:,}"] for row in rows]
-    assert sorted(shown) == sorted(told)
+    expected = [[row[kind] or "Unknown", f"{row['count']:,}"] for row in rows]
+    assert sorted(shown) == sorted(expected)
     assert len(countries(page, title)) == len(rows)
 
 
 def countries(page: Page, title: str) -> list[str]:
-    """The country of each place, as shown."""
+    """Country of each place, as shown."""
     return page.locator(f'[data-bars="{title}"] tbody .note').all_text_contents()
 
 
 def test_weekdays_and_values_keep_their_order(page: Page, answer: Any) -> None:
-    """Monday first, the lowest card first."""
+    """Monday comes first, and the lowest card."""
     votes = answer["data"]["votes"]
     days = [[day, f"{count:,}"] for day, count in votes["weekday_counts"].items()]
     assert bars(page, "Weekdays") == days
@@ -178,7 +176,7 @@ def test_weekdays_and_values_keep_their_order(page: Page, answer: Any) -> None:
 
 
 def test_countries_have_names(page: Page) -> None:
-    """In the reader's language."""
+    """Country names are in the reader's language."""
     assert {"Germany", "Brazil"} <= {name for name, _ in bars(page, "Countries")}
 
 
@@ -192,22 +190,18 @@ def test_countries_have_names(page: Page) -> None:
         ("New rooms", "rooms"),
     ],
 )
-def test_series_are_those_of_the_api(
-    page: Page, answer: Any, title: str, name: str
-) -> None:
-    """The last day is told to screen readers, with its moving average."""
+def test_series_equal_the_api(page: Page, answer: Any, title: str, name: str) -> None:
+    """Screen readers get the last day with its moving average."""
     rows = answer["data"]["historical"]
     slider = page.get_by_role("slider", name=title, exact=True)
-    told = slider.get_attribute("aria-valuetext") or ""
-    assert f"{title} {rows[-1][name]:,}" in told
-    assert f"30-day average {rows[-1][f'ma_{name}']:,g}" in told
+    text = slider.get_attribute("aria-valuetext") or ""
+    assert f"{title} {rows[-1][name]:,}" in text
+    assert f"30-day average {rows[-1][f'ma_{name}']:,g}" in text
     assert slider.get_attribute("aria-valuemax") == str(len(rows) - 1)
 
 
-def test_every_row_of_the_series_is_in_the_table_behind(
-    page: Page, answer: Any
-) -> None:
-    """Counts, sums and averages, the newest row first."""
+def test_the_table_has_every_row_of_the_series(page: Page, answer: Any) -> None:
+    """It shows counts, sums and averages, newest row first."""
     page.get_by_text("Activity as a table").click()
     rows = page.locator("#activity-table tbody tr")
     historical = answer["data"]["historical"]
@@ -222,22 +216,20 @@ def test_every_row_of_the_series_is_in_the_table_behind(
         assert float(newest[3 * index + 2]) == last[f"ma_{name}"]
 
 
-def test_returning_users_and_rooms_are_those_of_the_api(
-    page: Page, answer: Any
-) -> None:
-    """All so far, and those seen lately."""
+def test_returning_users_and_rooms_equal_the_api(page: Page, answer: Any) -> None:
+    """Shows all so far and the active ones."""
     last = answer["data"]["reoccurring"][-1]
     for what in ("users", "rooms"):
         slider = page.get_by_role("slider", name=f"Returning {what}")
-        told = slider.get_attribute("aria-valuetext") or ""
-        assert f"All so far {last[f'reoccurring_{what}']:,}," in told
-        assert f"Active {last[f'adjusted_reoccurring_{what}']:,}" in told
+        text = slider.get_attribute("aria-valuetext") or ""
+        assert f"All so far {last[f'reoccurring_{what}']:,}," in text
+        assert f"Active {last[f'adjusted_reoccurring_{what}']:,}" in text
 
 
 def test_a_room_is_looked_up_by_its_id(
     ever: Page, server: Server, world: World
 ) -> None:
-    """Its statistics are those of the API in the same range, and it is in the address."""
+    """Its statistics equal the API's in the same range; the URL contains the room."""
     page, room = ever, world.busiest_room()
     page.get_by_label("Room id").fill(str(room))
     page.get_by_role("button", name="Look up").click()
@@ -248,17 +240,17 @@ def test_a_room_is_looked_up_by_its_id(
     assert page.url.endswith(f"?range=all&room={room}")
 
 
-def test_an_id_that_no_room_can_have_is_told(visitor: Visitor, page: Page) -> None:
-    """Both what is no number, and what the API refuses."""
+def test_an_invalid_room_id_shows_an_error(visitor: Visitor, page: Page) -> None:
+    """Covers text that is not a number, and a number that the API refuses."""
     for given, said in (("seven", "Type a room's id"), ("0", "There can be no room 0")):
         page.get_by_label("Room id").fill(given)
         page.get_by_role("button", name="Look up").click()
         expect(page.locator("#room-problem")).to_contain_text(said)
-    visitor.expects_complaint("400")
+    visitor.expect_problem("400")
 
 
-def test_the_last_runs_are_told(page: Page, server: Server) -> None:
-    """When, how long, how many rows, and the next one."""
+def test_the_last_runs_are_shown(page: Page, server: Server) -> None:
+    """Shows their result and rows, the age of the data, and the time of the next run."""
     run = server.ask("/sync/runs").json()["runs"][0]
     cells = page.locator("#runs tbody tr").first.locator("td").all_inner_texts()
     assert cells[0] == "Succeeded"
@@ -270,7 +262,7 @@ def test_the_last_runs_are_told(page: Page, server: Server) -> None:
 
 
 def test_hostile_names_are_shown_as_text(ever: Page) -> None:
-    """In rooms, pages, events, places and browsers; sources have categories."""
+    """Covers all names from the database; sources are shown only as categories."""
     for title in (
         "Top rooms",
         "Pages",
@@ -291,8 +283,8 @@ def test_hostile_names_are_shown_as_text(ever: Page) -> None:
 def test_numbers_and_names_are_in_the_readers_language(
     visitor: Visitor, server: Server, answer: Any
 ) -> None:
-    """A German reads 1.234 and Deutschland."""
-    page = visitor.signs_in(visitor.comes(locale="de-DE"), server)
+    """In German the page shows 1.234 and Deutschland."""
+    page = visitor.sign_in(visitor.open_page(locale="de-DE"), server)
     views = answer["data"]["traffic"]["page_views"]
     assert tile(page, "#tiles", "Page views") == f"{views:,}".replace(",", ".")
     assert "Deutschland" in {name for name, _ in bars(page, "Countries")}

@@ -1,4 +1,4 @@
-"""Every table can be taken home as a CSV file."""
+"""Every table can be saved as a CSV file."""
 
 import csv
 from pathlib import Path
@@ -30,30 +30,30 @@ API_FILES = {
 
 @pytest.fixture
 def page(visitor: Visitor, server: Server) -> Page:
-    """The dashboard, signed in. Each test has its own: Chromium lets one tab save ten
-    files, and then asks."""
-    return visitor.signs_in(visitor.comes(accept_downloads=True), server)
+    """The dashboard, signed in; a new page for each test.
+
+    Chromium asks for permission after a page has saved ten files.
+    """
+    return visitor.sign_in(visitor.open_page(accept_downloads=True), server)
 
 
 def saved(page: Page, what: str) -> bytes:
-    """The file that the button hstack *what* saves."""
+    """Content of the file that the button for table *what* saves."""
     with page.expect_download() as download:
         page.get_by_role("button", name=f"{what} as CSV", exact=True).click()
     return Path(download.value.path()).read_bytes()
 
 
 @pytest.mark.parametrize("what", API_FILES)
-def test_tables_of_the_api_are_saved_as_it_gives_them(
+def test_a_table_of_the_api_is_saved_as_the_api_returns_it(
     page: Page, server: Server, what: str
 ) -> None:
-    """Byte by byte, of the range that is shown."""
+    """The bytes are equal, for the current range."""
     assert saved(page, what) == server.ask(API_FILES[what], **RANGE).content
 
 
-def test_the_other_tables_are_saved_as_they_are_shown(
-    page: Page, server: Server
-) -> None:
-    """With plain numbers and the API's names."""
+def test_other_tables_are_saved_as_shown(page: Page, server: Server) -> None:
+    """Files contain unformatted numbers and the API's field names."""
     answer = server.ask("/", **RANGE, compare="previous").json()
     overview = list(csv.reader(saved(page, "Overview").decode().splitlines()))
     assert overview[0] == ["figure", "value", "before", "change_per_cent"]
@@ -67,20 +67,18 @@ def test_the_other_tables_are_saved_as_they_are_shown(
     assert b"avg_estimation," in saved(page, "Figures of votes")
 
 
-def test_a_file_that_cannot_be_had_is_told(
-    visitor: Visitor, own_server: Server
-) -> None:
-    """In a line of text; the button can be pressed again."""
-    page = visitor.signs_in(visitor.comes(), own_server)
+def test_a_failed_download_shows_an_error(visitor: Visitor, own_server: Server) -> None:
+    """The error is a line of text, and the button stays enabled."""
+    page = visitor.sign_in(visitor.open_page(), own_server)
     own_server.stop()
     button = page.get_by_role("button", name="Pages as CSV", exact=True)
     button.click()
     page.get_by_text("Pages could not be saved. The API does not answer.").wait_for()
     assert button.is_enabled()
-    visitor.expects_complaint("ERR_CONNECTION_REFUSED")
+    visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
-def test_hostile_names_are_only_text_in_files(page: Page) -> None:
-    """Quoted, and nothing else."""
+def test_hostile_names_are_plain_text_in_files(page: Page) -> None:
+    """Names are quoted and otherwise unchanged."""
     rows = csv.reader(saved(page, "Pages").decode().splitlines())
     assert HOSTILE in {row[0] for row in rows}

@@ -1,4 +1,4 @@
-"""The pictures in the README: `make test SCREENSHOTS=1` makes them anew."""
+"""The README's screenshots; `make test SCREENSHOTS=1` retakes them."""
 
 import os
 import struct
@@ -18,7 +18,7 @@ SCREENS = {"desktop": (1280, 960), "phone": (360, 780)}
 
 @pytest.fixture(scope="module")
 def shown(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """For the README the demonstration's whole sample; else what is there already."""
+    """For the README, an API with the full sample; otherwise the shared API."""
     if not WANTED:
         yield server
         return
@@ -32,14 +32,14 @@ def shown(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
-def test_the_page_is_pictured(
+def test_a_screenshot_has_the_size_of_its_screen(
     visitor: Visitor, shown: Server, tmp_path: Path, screen: str, scheme: Any
 ) -> None:
-    """On a desk and on a phone, light and dark."""
+    """Desktop and phone, light and dark."""
     width, height = SCREENS[screen]
     viewport = {"width": width, "height": height}
-    how = {"viewport": viewport, "color_scheme": scheme, "reduced_motion": "reduce"}
-    page = visitor.signs_in(visitor.comes(**how), shown)
+    options = {"viewport": viewport, "color_scheme": scheme, "reduced_motion": "reduce"}
+    page = visitor.sign_in(visitor.open_page(**options), shown)
     folder = ROOT / "docs" / "images" if WANTED else tmp_path
     picture = folder / f"dashboard-{screen}-{scheme}.png"
     page.locator("body").click(position={"x": 1, "y": 1})  # no focus ring
@@ -47,8 +47,8 @@ def test_the_page_is_pictured(
     assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, height)
 
 
-def test_the_readme_shows_the_pictures() -> None:
-    """Each of them is there."""
+def test_the_readme_shows_the_screenshots() -> None:
+    """Each file exists."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for screen in SCREENS:
         for scheme in ("light", "dark"):

@@ -1,4 +1,4 @@
-"""The page stays fresh, and honest where it cannot."""
+"""The page refreshes itself, and says so if it cannot."""
 
 import shutil
 from typing import Any
@@ -9,7 +9,7 @@ from tests.browser.conftest import Visitor, settled
 from tests.support.world import TOKEN, Server, World
 
 REFRESH_MS = 30_000
-LONGEST_REFRESH = 1_000  # bytes, headers and all
+LARGEST_REFRESH = 1_000  # bytes, including headers
 
 WATCH = """() => {
   window.touched = [];
@@ -22,36 +22,36 @@ WATCH = """() => {
 }"""
 
 
-def waiting(visitor: Visitor, server: Server) -> Page:
-    """A page whose clock goes as the test says."""
-    page = visitor.comes()
+def page_with_clock(visitor: Visitor, server: Server) -> Page:
+    """A signed-in page whose clock the test controls."""
+    page = visitor.open_page()
     page.clock.install()
-    return visitor.signs_in(page, server)
+    return visitor.sign_in(page, server)
 
 
-def test_a_refresh_without_change_is_small_and_touches_nothing(
+def test_a_refresh_without_new_data_is_small_and_changes_nothing(
     visitor: Visitor, server: Server
 ) -> None:
-    """One conditional request, answered 304; not one node is written."""
-    page = waiting(visitor, server)
+    """It sends one conditional request, gets 304 and modifies no node."""
+    page = page_with_clock(visitor, server)
     page.evaluate(WATCH)
     before = len(visitor.requests)
     with page.expect_response("**/?**") as answered:
         page.clock.run_for(REFRESH_MS)
     settled(page)
-    assert answered.value.status == 304  # and so without a body
+    assert answered.value.status == 304  # which has no body
     headers = answered.value.headers_array()
     lines = [f"{header['name']}: {header['value']}\r\n" for header in headers]
-    assert len("HTTP/1.1 304 Not Modified\r\n\r\n" + "".join(lines)) < LONGEST_REFRESH
+    assert len("HTTP/1.1 304 Not Modified\r\n\r\n" + "".join(lines)) < LARGEST_REFRESH
     assert len(visitor.requests) == before + 1
     assert page.evaluate("window.touched") == []
 
 
-def test_new_data_is_shown_and_said(
+def test_new_data_is_shown_and_announced(
     visitor: Visitor, server: Server, world: World
 ) -> None:
-    """What the reader opened and ordered stays as it is."""
-    page = waiting(visitor, server)
+    """Tables that the reader opened stay open."""
+    page = page_with_clock(visitor, server)
     page.get_by_text("Activity as a table").click()
     before = page.locator("#tiles .value").nth(1).inner_text()
     runs = page.locator("#runs tbody tr").count()
@@ -65,9 +65,9 @@ def test_new_data_is_shown_and_said(
     expect(page.locator("#runs tbody tr")).to_have_count(runs + 1)
 
 
-def test_the_api_goes_and_comes_back(visitor: Visitor, own_server: Server) -> None:
-    """Meanwhile the old numbers stay, marked as old; then all is as before."""
-    page = waiting(visitor, own_server)
+def test_the_page_survives_an_outage(visitor: Visitor, own_server: Server) -> None:
+    """During the outage it shows the last figures, marked as stale."""
+    page = page_with_clock(visitor, own_server)
     shown = page.locator("#tiles .value").all_inner_texts()
     own_server.stop()
     page.clock.run_for(REFRESH_MS)
@@ -81,12 +81,12 @@ def test_the_api_goes_and_comes_back(visitor: Visitor, own_server: Server) -> No
     expect(banner).to_be_hidden()
     expect(page.locator("#view")).not_to_have_class("stale")
     expect(page.locator("#freshness")).to_have_attribute("data-state", "fresh")
-    visitor.expects_complaint("ERR_CONNECTION_REFUSED")
+    visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
-def test_one_can_try_again_at_once(visitor: Visitor, own_server: Server) -> None:
-    """Without waiting for the next try."""
-    page = waiting(visitor, own_server)
+def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
+    """It does not wait for the next refresh."""
+    page = page_with_clock(visitor, own_server)
     own_server.stop()
     page.clock.run_for(REFRESH_MS)
     retry = page.get_by_role("button", name="Try again now")
@@ -94,14 +94,14 @@ def test_one_can_try_again_at_once(visitor: Visitor, own_server: Server) -> None
     own_server.start()
     retry.click()
     expect(retry).to_be_hidden()
-    visitor.expects_complaint("ERR_CONNECTION_REFUSED")
+    visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
-def test_before_the_first_sync_the_page_waits_and_then_shows(
+def test_before_the_first_sync_the_page_waits_for_data(
     visitor: Visitor, empty_server: Server, world: World, tmp_path: Any
 ) -> None:
-    """The token is taken; the data comes by itself."""
-    page = visitor.comes()
+    """The token is accepted, and the figures appear after the sync."""
+    page = visitor.open_page()
     page.clock.install()
     page.goto(empty_server.page)
     page.get_by_label("Access token").fill(TOKEN)
@@ -113,22 +113,20 @@ def test_before_the_first_sync_the_page_waits_and_then_shows(
     page.clock.run_for(REFRESH_MS)
     settled(page)
     expect(page.locator("#banner")).to_be_hidden()
-    visitor.expects_complaint("503")
+    visitor.expect_problem("503")
 
 
-def test_data_that_is_not_renewed_is_called_late(
-    visitor: Visitor, own_server: Server
-) -> None:
-    """After three intervals without a sync."""
+def test_stale_data_is_marked_as_late(visitor: Visitor, own_server: Server) -> None:
+    """Data is stale after three intervals without a sync."""
     own_server.stop()
     own_server.start(SYNC_INTERVAL_SECONDS="1")
-    page = visitor.signs_in(visitor.comes(), own_server)
+    page = visitor.sign_in(visitor.open_page(), own_server)
     expect(page.locator("#freshness")).to_have_attribute("data-state", "late")
     expect(page.locator("#freshness")).to_contain_text("the sync is late")
 
 
-def test_a_change_of_range_overtakes_the_one_before(page: Page, server: Server) -> None:
-    """Only the last choice is shown, however the answers arrive."""
+def test_only_the_last_chosen_range_is_shown(page: Page, server: Server) -> None:
+    """The order in which answers arrive does not matter."""
     for label in ("7 days", "30 days", "12 months", "7 days"):
         page.get_by_text(label, exact=True).click()
     week = server.ask("/", period="7d").json()["data"]["traffic"]["page_views"]

@@ -1,4 +1,4 @@
-"""Signing in and out: the token, and who holds it."""
+"""Signing in and out, and where the token is stored."""
 
 from playwright.sync_api import Page, expect
 
@@ -7,17 +7,17 @@ from tests.support.world import TOKEN, Server
 
 
 def stored(page: Page) -> list[str]:
-    """Everything that the page keeps, in this tab and beyond it."""
-    kept: list[str] = page.evaluate(
+    """Values in session storage, local storage and cookies."""
+    values: list[str] = page.evaluate(
         "[...Object.values(sessionStorage), ...Object.values(localStorage),"
         " document.cookie].filter(Boolean)"
     )
-    return kept
+    return values
 
 
 def test_the_page_is_public_and_empty(visitor: Visitor, server: Server) -> None:
-    """Without the token nothing is asked of the API, and nothing is shown."""
-    page = visitor.comes()
+    """Without a token the page sends no request to the API and shows no figures."""
+    page = visitor.open_page()
     page.goto(server.page)
     expect(page.get_by_role("heading", name="FPP Analytics")).to_be_visible()
     expect(page.get_by_label("Access token")).to_be_focused()
@@ -28,17 +28,16 @@ def test_the_page_is_public_and_empty(visitor: Visitor, server: Server) -> None:
 
 
 def test_the_token_stays_in_the_tab(page: Page) -> None:
-    """It survives a reload, and is in no other place of the browser's or the page's."""
+    """It survives a reload and is stored nowhere else, neither in the URL nor the page."""
     assert stored(page) == [TOKEN]
-    settled_again = page.reload()
-    assert settled_again
+    assert page.reload()
     settled(page)
     assert TOKEN not in page.url
     assert TOKEN not in page.content()
 
 
-def test_signing_out_forgets_the_token_and_every_number(page: Page) -> None:
-    """Who comes next to this screen sees none of it."""
+def test_signing_out_removes_the_token_and_all_figures(page: Page) -> None:
+    """The next person at this screen sees nothing."""
     shown = page.locator("#tiles .value").first.inner_text()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Access token")).to_be_focused()
@@ -48,9 +47,9 @@ def test_signing_out_forgets_the_token_and_every_number(page: Page) -> None:
     assert page.locator("tbody tr").count() == 0
 
 
-def test_a_wrong_token_says_so(visitor: Visitor, server: Server) -> None:
-    """It is forgotten at once, and the field waits for another."""
-    page = visitor.comes()
+def test_a_wrong_token_shows_an_error(visitor: Visitor, server: Server) -> None:
+    """The token is not stored, and the field has the focus."""
+    page = visitor.open_page()
     page.goto(server.page)
     page.get_by_label("Access token").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
@@ -59,12 +58,12 @@ def test_a_wrong_token_says_so(visitor: Visitor, server: Server) -> None:
     )
     expect(page.get_by_label("Access token")).to_be_focused()
     assert stored(page) == []
-    visitor.expects_complaint("401")
+    visitor.expect_problem("401")
 
 
-def test_what_can_be_no_token_is_not_sent(visitor: Visitor, server: Server) -> None:
-    """Neither nothing nor what no header can carry."""
-    page = visitor.comes()
+def test_an_invalid_token_is_not_sent(visitor: Visitor, server: Server) -> None:
+    """Covers an empty token, and characters that a header cannot contain."""
+    page = visitor.open_page()
     page.goto(server.page)
     for given, said in (("", "Type the token."), ("zwölf Boxkämpfer", "no spaces")):
         page.get_by_label("Access token").fill(given)
@@ -72,13 +71,13 @@ def test_what_can_be_no_token_is_not_sent(visitor: Visitor, server: Server) -> N
         expect(page.get_by_role("alert")).to_contain_text(said)
 
 
-def test_a_revoked_token_is_told_and_the_numbers_go(
+def test_a_revoked_token_signs_out_and_removes_the_figures(
     visitor: Visitor, own_server: Server
 ) -> None:
-    """At the next refresh, without anybody doing anything."""
-    page = visitor.comes()
+    """This happens at the next refresh, without any input."""
+    page = visitor.open_page()
     page.clock.install()
-    visitor.signs_in(page, own_server)
+    visitor.sign_in(page, own_server)
     own_server.stop()
     own_server.start(ANALYTICS_SECRET_TOKEN="another-one")
     page.clock.run_for(30_000)
@@ -87,4 +86,4 @@ def test_a_revoked_token_is_told_and_the_numbers_go(
     )
     assert stored(page) == []
     assert page.locator("tbody tr").count() == 0
-    visitor.expects_complaint("401")
+    visitor.expect_problem("401")

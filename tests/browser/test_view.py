@@ -1,4 +1,4 @@
-"""What is looked at: range, options, zoom, order; and the address that holds it."""
+"""The view: range, options, zoom and order, and the URL that contains it."""
 
 import re
 from collections.abc import Iterator
@@ -14,66 +14,69 @@ from tests.support.world import Server
 
 @pytest.fixture(scope="module")
 def visitor(browser: Browser) -> Iterator[Visitor]:
-    """One for all of these tests: signing in is tested elsewhere."""
+    """A visitor that all tests share; signing in is tested elsewhere."""
     with visiting(browser) as visitor:
         yield visitor
 
 
 @pytest.fixture(scope="module")
 def signed_in(visitor: Visitor, server: Server) -> Page:
-    return visitor.signs_in(visitor.comes(), server)
+    """A page on which the visitor has signed in."""
+    return visitor.sign_in(visitor.open_page(), server)
 
 
 @pytest.fixture
 def page(signed_in: Page, server: Server) -> Page:
-    """The dashboard as it begins, with all numbers."""
+    """The dashboard with its default view and all figures."""
     signed_in.goto(server.page)
     return settled(signed_in)
 
 
-def views(page: Page) -> str:
-    """The number of page views."""
+def shown_page_views(page: Page) -> str:
+    """The number of page views that the page shows."""
     return page.locator("#tiles .value").nth(1).inner_text()
 
 
-def asked(server: Server, **query: Any) -> str:
-    """The number of page views that the API gives."""
+def expected_page_views(server: Server, **query: Any) -> str:
+    """The number of page views that the API returns."""
     return f"{server.ask('/', **query).json()['data']['traffic']['page_views']:,}"
 
 
 def choose(page: Page, label: str) -> None:
-    """Choose a segment, and wait for its answer."""
+    """Click the segment *label* and wait for its answer."""
     with page.expect_response(lambda response: "interval=" in response.url):
         page.get_by_text(label, exact=True).click()
     settled(page)
 
 
-def test_a_preset_changes_numbers_and_address(page: Page, server: Server) -> None:
-    """And the browser's way back undoes it."""
-    before = views(page)
+def test_a_preset_changes_figures_and_url(page: Page, server: Server) -> None:
+    """The browser's back button restores the previous view."""
+    before = shown_page_views(page)
     choose(page, "30 days")
-    assert views(page) == asked(server, period="30d") != before
+    assert shown_page_views(page) == expected_page_views(server, period="30d") != before
     assert page.url.endswith("?range=30d")
     choose(page, "All")
-    assert views(page) == asked(server, period="all")
+    assert shown_page_views(page) == expected_page_views(server, period="all")
     expect(page.get_by_label("Compare with previous")).to_be_disabled()
     page.go_back()
     expect(page.locator("#tiles .value").nth(1)).to_have_text(
-        asked(server, period="30d")
+        expected_page_views(server, period="30d")
     )
     expect(page.get_by_label("30 days")).to_be_checked()
 
 
 def test_twelve_months_are_dates_up_to_today(page: Page, server: Server) -> None:
-    """The API has no name for them."""
+    """The API has no period of twelve months."""
     choose(page, "12 months")
     today = date.fromisoformat(server.ask("/", period="all").json()["query"]["to"])
     first = today.replace(year=today.year - 1) + timedelta(days=1)
-    assert views(page) == asked(server, **{"from": first, "to": today})
+    assert shown_page_views(page) == expected_page_views(
+        server, **{"from": first, "to": today}
+    )
 
 
-def test_any_two_dates_can_be_typed(page: Page, server: Server) -> None:
-    """What makes no range is told, and the numbers stay."""
+def test_any_two_dates_can_be_entered(page: Page, server: Server) -> None:
+    """Reversed dates show an error; corrected dates are applied."""
     page.get_by_label("From").fill("2026-03-01")
     page.get_by_label("to", exact=True).fill("2026-02-01")
     page.get_by_role("button", name="Apply").click()
@@ -82,30 +85,31 @@ def test_any_two_dates_can_be_typed(page: Page, server: Server) -> None:
     with page.expect_response("**/?from=2026-03-01&to=2026-03-31**"):
         page.get_by_role("button", name="Apply").click()
     settled(page)
-    assert views(page) == asked(server, **{"from": "2026-03-01", "to": "2026-03-31"})
+    assert shown_page_views(page) == expected_page_views(
+        server, **{"from": "2026-03-01", "to": "2026-03-31"}
+    )
     assert "from=2026-03-01&to=2026-03-31" in page.url
 
 
-def test_what_the_api_refuses_is_told(visitor: Visitor, server: Server) -> None:
-    """A range before the first day, from an address that somebody shared."""
-    page = visitor.comes()
+def test_a_refused_range_shows_an_error(visitor: Visitor, server: Server) -> None:
+    """The URL contains a range before the first day."""
+    page = visitor.open_page()
     page.goto(f"{server.page}?from=2020-01-01&to=2020-01-31")
     page.get_by_label("Access token").fill("correct-horse-battery-staple")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#range-problem")).to_contain_text("2024-06-03")
-    assert (
-        page.evaluate("document.getAnimations().length") == 0
-    )  # nothing is waited for
-    visitor.expects_complaint("422")
+    # No loading animation is left.
+    assert page.evaluate("document.getAnimations().length") == 0
+    visitor.expect_problem("422")
 
 
-def test_a_shared_address_shows_the_same(visitor: Visitor, server: Server) -> None:
-    """Range, time zone, interval, weekends and comparison."""
-    address = "?range=30d&interval=week&tz=Asia%2FTokyo&weekends=true&compare=no"
-    page = visitor.signs_in(visitor.comes(), server, address)
+def test_a_shared_url_restores_the_view(visitor: Visitor, server: Server) -> None:
+    """It contains range, time zone, interval, weekends and comparison."""
+    query_string = "?range=30d&interval=week&tz=Asia%2FTokyo&weekends=true&compare=no"
+    page = visitor.sign_in(visitor.open_page(), server, query_string)
     query = {"period": "30d", "tz": "Asia/Tokyo", "interval": "week"}
     answer = server.ask("/", **query, weekends=True).json()
-    assert views(page) == f"{answer['data']['traffic']['page_views']:,}"
+    assert shown_page_views(page) == f"{answer['data']['traffic']['page_views']:,}"
     expect(page.get_by_label("Week", exact=True)).to_be_checked()
     expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
     expect(page.get_by_label("Weekends in series")).to_be_checked()
@@ -118,7 +122,7 @@ def test_a_shared_address_shows_the_same(visitor: Visitor, server: Server) -> No
 
 
 def test_time_zone_and_options_reach_the_api(page: Page, server: Server) -> None:
-    """Each change asks anew and stands in the address."""
+    """Each change sends a request and changes the URL."""
     with page.expect_response("**/?period=90d&tz=America%2FNew_York**"):
         page.get_by_label("Time zone").select_option("America/New_York")
     settled(page)
@@ -132,10 +136,10 @@ def test_time_zone_and_options_reach_the_api(page: Page, server: Server) -> None
     assert slider.get_attribute("aria-valuemax") == str(len(rows) - 1)
 
 
-def test_series_accumulate_without_asking_again(
+def test_accumulated_series_need_no_request(
     visitor: Visitor, page: Page, server: Server
 ) -> None:
-    """The answer holds the sums already."""
+    """The answer already contains the sums."""
     visitor.requests.clear()
     page.get_by_text("Accumulated", exact=True).click()
     last = server.ask("/", period="90d").json()["data"]["historical"][-1]
@@ -147,8 +151,8 @@ def test_series_accumulate_without_asking_again(
     assert page.url.endswith("?series=accumulated")
 
 
-def test_dragging_zooms_and_the_zoom_becomes_the_range(page: Page) -> None:
-    """All charts zoom together; Reset shows everything again."""
+def test_dragging_zooms_and_the_zoom_can_become_the_range(page: Page) -> None:
+    """Reset removes the zoom; "Use as range" applies it to the whole page."""
     plot = page.locator('[data-chart="Page views"] .u-over')
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
@@ -172,8 +176,8 @@ def test_dragging_zooms_and_the_zoom_becomes_the_range(page: Page) -> None:
     assert 20 < days < 32  # three tenths of 90, between working days
 
 
-def test_pointing_at_a_day_tells_its_exact_values(page: Page, server: Server) -> None:
-    """In a tooltip hstack it."""
+def test_hovering_a_day_shows_its_exact_values(page: Page, server: Server) -> None:
+    """The values are in a tooltip."""
     plot = page.locator('[data-chart="Page views"] .u-over')
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
@@ -185,8 +189,8 @@ def test_pointing_at_a_day_tells_its_exact_values(page: Page, server: Server) ->
     expect(tip.locator("dd").first).to_have_text(f"{last['page_views']:,}")
 
 
-def test_breakdowns_are_sorted_by_name_or_count(page: Page) -> None:
-    """The heads say how; a second press turns the order."""
+def test_breakdowns_can_be_sorted_by_name_or_count(page: Page) -> None:
+    """A second click on a column header reverses the order."""
     card = page.locator('[data-bars="Systems"]')
     names = card.locator("tbody .name")
     by_count = names.all_inner_texts()
@@ -205,9 +209,9 @@ def test_breakdowns_are_sorted_by_name_or_count(page: Page) -> None:
 def test_the_page_fits_narrow_and_wide_screens(
     visitor: Visitor, server: Server, width: int
 ) -> None:
-    """Nothing reaches beyond the window, and every section is there."""
+    """No section extends beyond the window."""
     screen = {"width": width, "height": 800}
-    page = visitor.signs_in(visitor.comes(viewport=screen), server)
+    page = visitor.sign_in(visitor.open_page(viewport=screen), server)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     for section in page.locator("main section:visible").all():
         box = section.bounding_box()
@@ -216,36 +220,36 @@ def test_the_page_fits_narrow_and_wide_screens(
         assert box["x"] + box["width"] <= width
 
 
-def test_a_range_without_anything_says_so(visitor: Visitor, server: Server) -> None:
-    """No chart without data, no number that is none."""
+def test_an_empty_range_shows_a_message(visitor: Visitor, server: Server) -> None:
+    """The page shows no empty chart, and no NaN or undefined."""
     weekend = "?from=2024-06-08&to=2024-06-08&compare=no"
-    page = visitor.signs_in(visitor.comes(), server, weekend)
+    page = visitor.sign_in(visitor.open_page(), server, weekend)
     empty = page.locator('[data-chart="Page views"]').get_by_text("Nothing in this")
     expect(empty).to_be_visible()
     assert "NaN" not in page.locator("main").inner_text()
     assert "undefined" not in page.locator("main").inner_text()
 
 
-def test_dark_follows_the_system_unless_chosen(
+def test_dark_mode_follows_the_system_unless_chosen(
     visitor: Visitor, server: Server
 ) -> None:
-    """Charts are painted anew, too, and the choice is remembered."""
-    page = visitor.signs_in(visitor.comes(color_scheme="light"), server)
+    """Charts are redrawn, and the choice survives a reload."""
+    page = visitor.sign_in(visitor.open_page(color_scheme="light"), server)
 
-    def ground() -> str:
+    def background() -> str:
         colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
         return colour
 
     def chart() -> str:
         return str(page.locator("canvas").first.evaluate("drawn => drawn.toDataURL()"))
 
-    light, light_chart = ground(), chart()
+    light, light_chart = background(), chart()
     page.emulate_media(color_scheme="dark")
     expect(page.locator("body")).not_to_have_css("background-color", light)
-    dark = ground()
+    dark = background()
     assert chart() != light_chart
     page.get_by_label("Appearance").select_option("light")
-    assert ground() == light
+    assert background() == light
     page.reload()
     settled(page)
-    assert ground() == light != dark
+    assert background() == light != dark

@@ -1,4 +1,4 @@
-"""Continuous integration, hooks and updates: valid, and no other than `make check`."""
+"""CI workflow, commit hooks and Renovate: valid, and consistent with `make check`."""
 
 import re
 import subprocess
@@ -38,28 +38,28 @@ def _run(*command: str) -> str:
         ("vendor.renovate", "renovate.json"),
     ],
 )
-def test_it_keeps_the_published_schema(schema: str, path: str) -> None:
-    """As those who run it would check it."""
+def test_it_matches_the_published_schema(schema: str, path: str) -> None:
+    """The schema is that of the program that reads the file."""
     _run("check_jsonschema", "--builtin-schema", schema, path)
 
 
 def test_the_hooks_are_valid() -> None:
-    """As pre-commit itself reads them."""
+    """pre-commit accepts the configuration."""
     _run("pre_commit", "validate-config", HOOKS)
 
 
-def test_every_check_is_a_job_of_its_own_and_one_run_is_scheduled() -> None:
-    """They run side by side, and without a change once a week."""
+def test_each_check_is_a_separate_job_and_runs_are_scheduled() -> None:
+    """Jobs run in parallel; a weekly run detects changes outside the repository."""
     workflow = _read(WORKFLOW)
     jobs = workflow["jobs"]
     assert {"format", "lint", "types", "tests"} <= set(jobs)
     assert not [name for name, job in jobs.items() if "needs" in job]
-    # YAML 1.1 would read the key "on" as true; this reader keeps 1.2.
+    # YAML 1.1 would parse the key "on" as true; this parser implements 1.2.
     assert workflow["on"]["schedule"][0]["cron"]
 
 
 def test_hooks_and_jobs_run_the_tools_that_make_check_runs() -> None:
-    """Nobody is told by one what the other allows."""
+    """None of the three accepts what another one rejects."""
     make = (ROOT / "Makefile").read_text()
     jobs = (ROOT / WORKFLOW).read_text()
     hooks = (ROOT / HOOKS).read_text()
@@ -70,7 +70,7 @@ def test_hooks_and_jobs_run_the_tools_that_make_check_runs() -> None:
 
 
 def test_every_hook_runs_a_program_of_the_lock_file() -> None:
-    """They need no network, and have no version of their own."""
+    """Hooks need no network and use the locked versions."""
     for repository in _read(HOOKS)["repos"]:
         assert repository["repo"] == "local"
         for hook in repository["hooks"]:

@@ -1,4 +1,4 @@
-"""compose.yaml: valid, and as closed as a container can be."""
+"""compose.yaml: valid, with hardened containers."""
 
 import shutil
 import subprocess
@@ -17,11 +17,11 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = [name for name in SERVICES if name != "demo-mariadb"]
 
 
-def test_it_keeps_the_published_schema() -> None:
-    """The specification's own JSON schema."""
+def test_it_matches_the_published_schema() -> None:
+    """The JSON schema is that of the Compose specification."""
+    arguments = ["--builtin-schema", "vendor.compose-spec", "compose.yaml"]
     done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema"]
-        + ["--builtin-schema", "vendor.compose-spec", "compose.yaml"],
+        [sys.executable, "-m", "check_jsonschema", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -30,7 +30,7 @@ def test_it_keeps_the_published_schema() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_compose_itself_accepts_it_where_it_is_installed() -> None:
+def test_docker_compose_accepts_it_if_installed() -> None:
     """`docker compose config` resolves every variable, profile and dependency."""
     docker = shutil.which("docker")
     has_compose = (
@@ -51,8 +51,8 @@ def test_compose_itself_accepts_it_where_it_is_installed() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_each_of_our_containers_is_closed(name: str) -> None:
-    """Read-only root, no capabilities, no new privileges, an init, time to stop."""
+def test_each_of_our_containers_is_hardened(name: str) -> None:
+    """Read-only root, no capabilities, no new privileges, an init, a grace period."""
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -66,14 +66,14 @@ def test_each_of_our_containers_is_closed(name: str) -> None:
     ("api", "updater"), [("api", "updater"), ("demo-api", "demo-updater")]
 )
 def test_the_api_reads_what_the_updater_writes(api: str, updater: str) -> None:
-    """One volume, read-only to the API, which waits for the first snapshot."""
+    """They share a volume, read-only for the API, which waits for the first snapshot."""
     (written,) = SERVICES[updater]["volumes"]
     assert SERVICES[api]["volumes"] == [f"{written}:ro"]
     assert SERVICES[api]["depends_on"][updater] == {"condition": "service_healthy"}
 
 
-def test_the_api_is_apart_from_the_database() -> None:
-    """Neither its network nor any of its settings."""
+def test_the_api_has_no_access_to_the_database() -> None:
+    """It has neither the database's network nor any database setting."""
     api, updater = SERVICES["api"], SERVICES["updater"]
     assert not set(api["networks"]) & set(updater["networks"])
     assert not [name for name in api["environment"] if name.startswith("DB_")]
@@ -81,26 +81,26 @@ def test_the_api_is_apart_from_the_database() -> None:
 
 
 def test_every_setting_reaches_the_program_that_reads_it() -> None:
-    """A setting that compose.yaml does not pass on would be ignored silently."""
+    """A setting that compose.yaml does not pass on would be silently ignored."""
     passed = {
         name.lower()
         for service in ("api", "updater")
         for name in SERVICES[service]["environment"]
     }
-    # Fixed by the image, another name of the same, not meant for containers, or left
-    # as it is: logs in containers are JSON lines.
+    # Fixed by the image, an alternative name, not meant for containers, and always the
+    # default: logs in containers are JSON lines.
     elsewhere = {"data_dir", "fpp_analytics_sentry_dsn", "source_url", "log_format"}
     assert set(Settings.model_fields) - passed == elsewhere
 
 
-def test_nothing_is_open_to_the_world() -> None:
-    """Ports are published on the host's own loopback only."""
+def test_no_port_is_public() -> None:
+    """Ports are published only on the host's loopback interface."""
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_production_starts_nothing_of_the_demonstration() -> None:
-    """All that belongs to it is behind the profile."""
+def test_production_starts_no_service_of_the_demonstration() -> None:
+    """All of its services belong to the profile."""
     plain = {name for name, service in SERVICES.items() if "profiles" not in service}
     assert plain == {"api", "updater"}

@@ -1,8 +1,8 @@
-"""The Dockerfile's own steps, run without an engine, and the programs that result.
+"""The Dockerfile, executed without a container engine, and the resulting programs.
 
-Each stage becomes a folder: COPY copies only what .dockerignore lets through and git
-knows, RUN runs in it, and what the last stages would start is started from the result
-as a user without rights. What needs root in an image (adding the user) is not run.
+Each stage becomes a folder. COPY copies only files that .dockerignore allows and git
+lists; RUN runs in the folder. The commands of the final stages are started from the
+result as an unprivileged user. Steps that need root (adding the user) are not run.
 """
 
 import json
@@ -33,27 +33,28 @@ NOBODY = 65534
 
 
 @dataclass
-class SnapshotWriter:
-    """One FROM: its name, what it begins with, its instructions in order."""
+class BuildStage:
+    """A stage of the Dockerfile: its name, its base and its instructions in order."""
 
     name: str
     base: str
     steps: list[tuple[str, str]] = field(default_factory=list)
 
-    def told(self, instruction: str) -> list[str]:
+    def arguments_of(self, instruction: str) -> list[str]:
+        """Arguments of each use of *instruction*, in order."""
         return [rest for name, rest in self.steps if name == instruction]
 
 
-def _stages() -> dict[str, SnapshotWriter]:
+def _stages() -> dict[str, BuildStage]:
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    stages: dict[str, SnapshotWriter] = {}
+    stages: dict[str, BuildStage] = {}
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         instruction, _, rest = line.strip().partition(" ")
         if instruction == "FROM":
             base, *name = re.split(r"\s+AS\s+", rest.strip())
-            stage = SnapshotWriter(name[0] if name else "", base)
+            stage = BuildStage(name[0] if name else "", base)
             stages[stage.name] = stage
         else:
             stage.steps.append((instruction, rest.strip()))
@@ -63,15 +64,15 @@ def _stages() -> dict[str, SnapshotWriter]:
 STAGES = _stages()
 
 
-def _lets_through(path: str) -> bool:
-    """Whether .dockerignore, which begins by shutting everything out, allows *path*."""
+def _is_sent(path: str) -> bool:
+    """True if .dockerignore, which excludes everything by default, allows *path*."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = [line[1:] for line in lines if line.startswith("!")]
     return any(path == name or path.startswith(f"{name}/") for name in allowed)
 
 
 def _context() -> list[str]:
-    """The files of a fresh clone (with what is new in this tree) that are sent."""
+    """Files of the build context: tracked and new files that are not ignored."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -79,7 +80,7 @@ def _context() -> list[str]:
         capture_output=True,
         text=True,
     ).stdout.splitlines()
-    return [path for path in listed if _lets_through(path) and (ROOT / path).exists()]
+    return [path for path in listed if _is_sent(path) and (ROOT / path).exists()]
 
 
 def _uv() -> str:
@@ -95,12 +96,12 @@ def _uv() -> str:
     pytest.fail("uv is missing: run make setup")
 
 
-def _copy(given: list[str], stage: Path) -> None:
-    *sources, target = given
+def _copy(arguments: list[str], stage: Path) -> None:
+    *sources, target = arguments
     sent = _context()
     for source in sources:
         files = [f for f in sent if f == source or f.startswith(f"{source}/")]
-        assert files, f"COPY {source} finds nothing"
+        assert files, f"COPY {source} matches no file"
         for file in files:
             inside = Path(file).relative_to(source) if file != source else Path()
             place = stage / target
@@ -114,17 +115,17 @@ def _copy(given: list[str], stage: Path) -> None:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What /app holds in the images, built in an empty folder by the build stage."""
+    """The content of /app in the images, built in an empty folder by the build stage."""
     app = tmp_path_factory.mktemp("image") / "app"
     app.mkdir()
-    # As in the image but for the two tools that come from elsewhere.
-    given = {"PATH": "/usr/bin:/bin", "HOME": str(app.parent / "home")}
-    given |= {"UV_PYTHON": os.path.realpath(sys.executable)}
-    given |= {name: os.environ[name] for name in _PASSED if name in os.environ}
+    # As in the image, except for uv and Python, which come from this machine.
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(app.parent / "home")}
+    environ |= {"UV_PYTHON": os.path.realpath(sys.executable)}
+    environ |= {name: os.environ[name] for name in _PASSED if name in os.environ}
     for instruction, rest in STAGES["build"].steps:
         match instruction, shlex.split(rest):
             case "ENV", settings:
-                given |= dict(setting.split("=", 1) for setting in settings)
+                environ |= dict(setting.split("=", 1) for setting in settings)
             case "WORKDIR", [folder]:
                 assert folder == "/app"
             case "COPY", [origin, *_] if origin.startswith("--from="):
@@ -134,14 +135,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
             case "RUN", _:
                 command = re.sub(r"^uv ", f"{shlex.quote(_uv())} ", rest)
                 subprocess.run(
-                    ["sh", "-c", command], cwd=app, env=given, check=True, timeout=300
+                    ["sh", "-c", command], cwd=app, env=environ, check=True, timeout=300
                 )
             case _:
-                pytest.fail(f"no way to run {instruction} {rest}")
+                pytest.fail(f"this test cannot run {instruction} {rest}")
     return app
 
 
-# How this machine reaches the package registry, and where it keeps what it has.
+# Variables for access to the package registry and for the cache.
 _PASSED = (
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -156,22 +157,26 @@ _PASSED = (
 
 
 def _program(target: str, app: Path, instruction: str = "CMD") -> list[str]:
-    """What the target starts, with /app where it was built."""
-    (told,) = STAGES[target].told(instruction)
-    listed = told[told.index("[") :]
+    """Command of *target*, with the path of the built /app."""
+    (arguments,) = STAGES[target].arguments_of(instruction)
+    command = arguments[arguments.index("[") :]
     python = str(app / ".venv" / "bin" / "python")
-    return [python if part == "python" else part for part in json.loads(listed)]
+    return [python if part == "python" else part for part in json.loads(command)]
 
 
-def _without_rights() -> list[str]:
-    """Run as nobody, who may read whatever tests leave in root's folders.
+def _unprivileged() -> list[str]:
+    """Command prefix that runs a program as nobody, with read access to all files.
 
-    Who is not root has no more rights than their own; folders are then write-protected.
+    Empty if the tests do not run as root; write-protected folders suffice then.
     """
     if os.geteuid():
         return []
     only = "-all,+dac_read_search"
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] + [
+    return [
+        "setpriv",
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        "--clear-groups",
         f"--inh-caps={only}",
         "--ambient-caps=+dac_read_search",
         f"--bounding-set={only}",
@@ -180,7 +185,9 @@ def _without_rights() -> list[str]:
 
 
 def _environ(app: Path, **more: str) -> dict[str, str]:
-    settings = dict(s.split("=", 1) for s in shlex.split(STAGES["base"].told("ENV")[0]))
+    settings = dict(
+        s.split("=", 1) for s in shlex.split(STAGES["base"].arguments_of("ENV")[0])
+    )
     settings["PATH"] = (
         settings["PATH"].replace("/app", str(app)).replace("$PATH", "/bin")
     )
@@ -189,13 +196,13 @@ def _environ(app: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def _started(command: list[str], app: Path, **settings: str) -> Iterator[int]:
-    """The process's id while it runs; it must leave by itself on SIGTERM."""
+    """Start a process and yield its id; it must exit by itself on SIGTERM."""
     process = subprocess.Popen(
-        [*_without_rights(), *command], cwd=app, env=_environ(app, **settings)
+        [*_unprivileged(), *command], cwd=app, env=_environ(app, **settings)
     )
     try:
         yield process.pid
-        assert process.poll() is None, "it ended by itself"
+        assert process.poll() is None, "the process exited early"
         process.send_signal(signal.SIGTERM)
         process.wait(10)
     finally:
@@ -204,13 +211,13 @@ def _started(command: list[str], app: Path, **settings: str) -> Iterator[int]:
 
 
 def _check(target: str, app: Path, port: int = 0, **settings: str) -> int:
-    """The exit code of the target's health check."""
+    """Exit code of the health check of *target*."""
     command = [
         part.replace("127.0.0.1:5100", f"127.0.0.1:{port}")
         for part in _program(target, app, "HEALTHCHECK")
     ]
     return subprocess.run(
-        [*_without_rights(), *command],
+        [*_unprivileged(), *command],
         cwd=app,
         env=_environ(app, **settings),
         capture_output=True,
@@ -218,8 +225,8 @@ def _check(target: str, app: Path, port: int = 0, **settings: str) -> int:
     ).returncode
 
 
-def _give(folder: Path, *, writable: bool) -> None:
-    """Make *folder* the property of who runs the programs, or of somebody else."""
+def _set_writable(folder: Path, *, writable: bool) -> None:
+    """Let the programs' user own *folder*, or make it read-only for that user."""
     for path in [folder, *folder.rglob("*")]:
         if path.is_symlink():
             continue
@@ -229,15 +236,15 @@ def _give(folder: Path, *, writable: bool) -> None:
         path.chmod(mode if writable else mode & ~0o222)
 
 
-def _until(done: Callable[[], bool], what: str) -> None:
+def _until(done: Callable[[], bool], failure: str) -> None:
     until = time.monotonic() + 60
     while not done():
-        assert time.monotonic() < until, what
+        assert time.monotonic() < until, failure
         time.sleep(0.2)
 
 
-def test_the_result_holds_the_programs_and_nothing_to_build_with(image: Path) -> None:
-    """No tests, no demonstration, no development packages, no uv."""
+def test_the_image_contains_the_programs_without_build_tools(image: Path) -> None:
+    """It has no tests, no demonstration, no development packages and no uv."""
     names = {path.name for path in image.iterdir()}
     assert {"main.py", "update_readmodel.py", "config.py", ".venv"} <= names
     assert not names & {"tests", "demo", "bench", ".git", ".env", "data"}
@@ -247,29 +254,32 @@ def test_the_result_holds_the_programs_and_nothing_to_build_with(image: Path) ->
         assert not (packages / name).exists(), name
 
 
-def test_the_programs_work_from_the_result_without_rights(
+def test_the_programs_run_from_the_image_without_privileges(
     image: Path, tmp_path: Path
 ) -> None:
-    """The updater writes DATA_DIR; the API serves it though it is read-only to it."""
+    """The updater writes DATA_DIR; the API serves it although it cannot write there."""
     data = tmp_path / "data"
     data.mkdir()
     source = tmp_path / "source.db"
     write_database(source, sample(datetime.now(UTC), 0.005))
-    _give(data, writable=True)
-    given = {"DATA_DIR": str(data), "SOURCE_URL": f"sqlite:///{source}"}
-    assert _check("updater", image, 0, **given) == 1
-    with _started(_program("updater", image), image, **given):
-        _until(lambda: _check("updater", image, 0, **given) == 0, "it is never healthy")
-    _give(data, writable=False)
+    _set_writable(data, writable=True)
+    updater = {"DATA_DIR": str(data), "SOURCE_URL": f"sqlite:///{source}"}
+    assert _check("updater", image, 0, **updater) == 1
+    with _started(_program("updater", image), image, **updater):
+        _until(
+            lambda: _check("updater", image, 0, **updater) == 0,
+            "it did not become healthy",
+        )
+    _set_writable(data, writable=False)
     before = sorted(path.name for path in data.rglob("*"))
     port = closed_port()
     command = _program("api", image)
     command[command.index("5100")] = str(port)
     command[command.index("0.0.0.0")] = "127.0.0.1"
-    settings = {"DATA_DIR": str(data), "ANALYTICS_SECRET_TOKEN": TOKEN}
+    api = {"DATA_DIR": str(data), "ANALYTICS_SECRET_TOKEN": TOKEN}
     assert _check("api", image, port) != 0
-    with _started(command, image, **settings) as pid:
-        _until(lambda: _check("api", image, port) == 0, "it is never healthy")
+    with _started(command, image, **api) as pid:
+        _until(lambda: _check("api", image, port) == 0, "it did not become healthy")
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^CapEff:\s+0+4?$", status, re.MULTILINE), status
         url = f"http://127.0.0.1:{port}"
@@ -279,30 +289,30 @@ def test_the_programs_work_from_the_result_without_rights(
         page = httpx.get(f"{url}/dashboard", follow_redirects=True)
         assert page.status_code == 200
     assert sorted(path.name for path in data.rglob("*")) == before
-    _give(data, writable=True)
+    _set_writable(data, writable=True)
 
 
-def test_both_targets_run_as_a_user_of_their_own_and_tell_their_health() -> None:
-    """Not as root; with the data's folder made for that user."""
+def test_both_targets_have_their_own_user_and_a_health_check() -> None:
+    """They do not run as root; the user owns the data folder."""
     base = STAGES["base"]
-    assert base.told("USER") == ["fpp"]
-    (made,) = base.told("RUN")
-    assert "useradd --system --uid 10001" in made
-    assert "--owner=fpp --group=fpp --mode=0750 /data" in made
-    assert not re.search(r"apt|apk|pip|curl|gcc", made)
+    assert base.arguments_of("USER") == ["fpp"]
+    (command,) = base.arguments_of("RUN")
+    assert "useradd --system --uid 10001" in command
+    assert "--owner=fpp --group=fpp --mode=0750 /data" in command
+    assert not re.search(r"apt|apk|pip|curl|gcc", command)
     for target in ("api", "updater"):
         assert STAGES[target].base == "base"
-        assert STAGES[target].told("HEALTHCHECK")
-        assert STAGES[target].told("USER") == []
+        assert STAGES[target].arguments_of("HEALTHCHECK")
+        assert STAGES[target].arguments_of("USER") == []
 
 
-def test_whoever_names_no_target_gets_the_api() -> None:
-    """The last stage counts."""
+def test_the_default_target_is_the_api() -> None:
+    """Without a target, the last stage is built."""
     assert list(STAGES.values())[-1].base == "api"
 
 
 def test_the_sample_target_finds_what_it_copies() -> None:
-    """It is built only to try things out, so nobody else would notice."""
-    for given in STAGES["sample"].told("COPY"):
-        *sources, _ = shlex.split(given)
-        assert all(any(f.startswith(s) for f in _context()) for s in sources), given
+    """It is built only for trials, so a missing file would go unnoticed."""
+    for arguments in STAGES["sample"].arguments_of("COPY"):
+        *sources, _ = shlex.split(arguments)
+        assert all(any(f.startswith(s) for f in _context()) for s in sources), arguments

@@ -1,4 +1,4 @@
-"""deploy/install, below another root: what it puts where, and what it leaves alone."""
+"""deploy/install, run below another root: installed files and preserved settings."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root that the clone was installed below."""
+    """A root directory below which the clone has been installed."""
     root = tmp_path_factory.mktemp("root")
     clone = root / "opt" / "fpp-analytics"
     listed = subprocess.run(
@@ -34,7 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(root: Path, clone: str = "opt/fpp-analytics") -> str:
-    """Run it as on a host; what it says."""
+    """Run deploy/install and return its output, with stderr if it fails."""
     paths = [str(ROOT / ".tools" / "bin"), os.environ["PATH"]]
     done = subprocess.run(
         [str(root / clone / "deploy" / "install")],
@@ -53,13 +53,14 @@ def install(root: Path, clone: str = "opt/fpp-analytics") -> str:
 
 
 def token(root: Path) -> str:
+    """The token in the API's settings."""
     settings = (root / "etc" / "fpp-analytics" / "api.env").read_text()
     (line,) = [x for x in settings.splitlines() if x.startswith("ANALYTICS")]
     return line.partition("=")[2]
 
 
 def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
-    """And the packages in .venv, without those for development."""
+    """.venv contains the packages, except the development packages."""
     units = root / "etc" / "systemd" / "system"
     assert {path.name for path in units.iterdir()} == {
         "fpp-analytics-api.service",
@@ -73,21 +74,21 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
     assert not (packages / "pytest").exists()
 
 
-def test_secrets_are_readable_to_their_owner_only(root: Path) -> None:
-    """systemd reads them as root."""
+def test_only_the_owner_can_read_secrets(root: Path) -> None:
+    """systemd reads the settings files as root."""
     for name in ("api.env", "updater.env"):
         mode = (root / "etc" / "fpp-analytics" / name).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600, name
 
 
-def test_each_installation_has_a_token_of_its_own(root: Path) -> None:
-    """Made from the system's own random numbers."""
+def test_each_installation_has_its_own_token(root: Path) -> None:
+    """The token comes from the system's random number generator."""
     assert len(token(root)) == 48
     assert set(token(root)) <= set("0123456789abcdef")
 
 
 def test_installing_again_keeps_the_settings(root: Path) -> None:
-    """An upgrade is the same command."""
+    """An upgrade runs the same command."""
     settings = root / "etc" / "fpp-analytics" / "updater.env"
     settings.write_text("DB_HOST=kept\n")
     before = token(root)
@@ -97,17 +98,17 @@ def test_installing_again_keeps_the_settings(root: Path) -> None:
 
 
 def test_a_clone_elsewhere_is_refused(tmp_path: Path) -> None:
-    """The units name /opt/fpp-analytics."""
+    """The units refer to /opt/fpp-analytics."""
     place = tmp_path / "home" / "deploy"
     place.mkdir(parents=True)
     shutil.copy(ROOT / "deploy" / "install", place)
-    said = install(tmp_path, clone="home")
-    assert "the clone must be in /opt/fpp-analytics" in said
+    output = install(tmp_path, clone="home")
+    assert "the clone must be in /opt/fpp-analytics" in output
 
 
 @pytest.mark.parametrize("name", ["api.env", "updater.env"])
-def test_the_settings_files_name_only_settings(name: str) -> None:
-    """A misspelt variable would be ignored silently."""
+def test_the_settings_files_contain_only_settings(name: str) -> None:
+    """A misspelt variable would be silently ignored."""
     text = (ROOT / "deploy" / "systemd" / name).read_text()
     lines = [line.lstrip("#") for line in text.splitlines() if "=" in line]
     names = {line.partition("=")[0].lower() for line in lines}
@@ -115,10 +116,8 @@ def test_the_settings_files_name_only_settings(name: str) -> None:
     assert names <= set(Settings.model_fields)
 
 
-def test_every_alert_is_explained_and_every_link_of_the_handbook_leads_somewhere() -> (
-    None
-):
-    """Whoever is woken by an alert finds it under its name."""
+def test_every_alert_is_explained_and_every_link_resolves() -> None:
+    """docs/operations.md has a heading with the name of each alert."""
     text = (ROOT / "docs" / "operations.md").read_text()
     rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
     alerts = [line.split()[2] for line in rules.splitlines() if "- alert:" in line]

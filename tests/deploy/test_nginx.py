@@ -1,4 +1,4 @@
-"""The nginx example in front of a server, with TLS, on loopback."""
+"""The nginx example, running with TLS in front of a server on loopback."""
 
 import gzip
 import shutil
@@ -21,7 +21,7 @@ TOKEN = "t0ken-that-never-shows"
 
 @dataclass(frozen=True)
 class Nginx:
-    """A running nginx with the example, and the server behind it."""
+    """A running nginx with the example configuration, and the server behind it."""
 
     https: httpx.Client
     http: httpx.Client
@@ -29,7 +29,7 @@ class Nginx:
     logs: Path
 
     def logged(self) -> str:
-        """All that was logged, once something was."""
+        """Content of all logs, once they are not empty."""
         until = time.monotonic() + 5
         while not (text := self._text()) and time.monotonic() < until:
             time.sleep(0.02)
@@ -41,6 +41,7 @@ class Nginx:
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """A running nginx; the logs and the certificate are in a temporary folder."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/sbin")
     assert program, "nginx is missing: apt-get install nginx-light"
     folder = tmp_path_factory.mktemp("nginx")
@@ -75,10 +76,11 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
 
 def _make_certificate(folder: Path) -> None:
     names = f"subjectAltName=DNS:{NAME},IP:127.0.0.1"
+    key = ["-newkey", "ec", "-nodes", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    content = ["-days", "2", "-subj", f"/CN={NAME}", "-addext", names]
+    output = ["-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-        + ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={NAME}"]
-        + ["-addext", names, "-keyout", "key.pem", "-out", "cert.pem"],
+        ["openssl", "req", "-x509", *key, *content, *output],
         cwd=folder,
         check=True,
         capture_output=True,
@@ -87,7 +89,7 @@ def _make_certificate(folder: Path) -> None:
 
 
 def _write_config(folder: Path, behind: int, plain: int, tls: int) -> str:
-    """The example itself, with only ports, addresses and paths made to fit a test."""
+    """Write the example with other ports, addresses and paths; return the main file."""
     site = EXAMPLE.read_text()
     live = f"/etc/letsencrypt/live/{NAME}"
     changes = {
@@ -100,16 +102,16 @@ def _write_config(folder: Path, behind: int, plain: int, tls: int) -> str:
         f"{live}/privkey.pem": str(folder / "key.pem"),
         "/var/log/nginx": str(folder),
     }
-    for there, here in changes.items():
-        assert there in site, there
-        site = site.replace(there, here)
+    for example, actual in changes.items():
+        assert example in site, example
+        site = site.replace(example, actual)
     (folder / "site.conf").write_text(site)
     config = folder / "nginx.conf"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     config.write_text(
         f"daemon off; master_process off; pid {folder}/pid; events {{}}\n"
-        # gzip is on for other sites of the same host.
+        # Another site on the same host may have enabled gzip.
         f"http {{ gzip on; gzip_types *; {scratch} include {folder}/site.conf; }}\n"
     )
     return str(config)
@@ -127,7 +129,7 @@ def _wait_until_listening(http: httpx.Client) -> None:
 
 
 def test_the_token_reaches_the_api_and_no_log(nginx: Nginx) -> None:
-    """Neither as a header nor, by a caller's mistake, in the address."""
+    """The log omits it as a header and, if misplaced by a client, in the URL."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Referer": f"http://x/{TOKEN}"}
     answer = nginx.https.get("/room/7/stats", params={"t": TOKEN}, headers=headers)
     assert answer.status_code == 200
@@ -137,7 +139,7 @@ def test_the_token_reaches_the_api_and_no_log(nginx: Nginx) -> None:
 
 
 def test_a_failing_api_leaves_no_token_in_the_error_log(nginx: Nginx) -> None:
-    """nginx would write the whole request line of such an error there."""
+    """By default nginx would log the complete request line of such an error."""
     nginx.behind.drop = True
     try:
         answer = nginx.https.get("/", params={"t": TOKEN})
@@ -147,17 +149,17 @@ def test_a_failing_api_leaves_no_token_in_the_error_log(nginx: Nginx) -> None:
     assert TOKEN not in nginx.logged()
 
 
-def test_the_api_learns_who_called_and_an_id(nginx: Nginx) -> None:
-    """What the caller claims about itself is replaced."""
+def test_the_api_receives_the_client_address_and_a_request_id(nginx: Nginx) -> None:
+    """An X-Forwarded-For sent by the client is replaced."""
     nginx.https.get("/", headers={"X-Forwarded-For": "6.6.6.6"})
-    seen = nginx.behind.requests[-1].headers
-    assert seen["x-forwarded-for"] == "127.0.0.1"
-    assert seen["x-forwarded-proto"] == "https"
-    assert len(seen["x-request-id"]) == 32
+    headers = nginx.behind.requests[-1].headers
+    assert headers["x-forwarded-for"] == "127.0.0.1"
+    assert headers["x-forwarded-proto"] == "https"
+    assert len(headers["x-request-id"]) == 32
 
 
-def test_a_compressed_answer_is_passed_on_as_it_is(nginx: Nginx) -> None:
-    """It is not compressed again, and a plain one is not compressed at all."""
+def test_nginx_does_not_compress_answers(nginx: Nginx) -> None:
+    """It passes on compressed and uncompressed bodies unchanged."""
     before = nginx.behind.answer
     nginx.behind.answer = gzip.compress(b"x" * 5_000)
     try:
@@ -168,21 +170,21 @@ def test_a_compressed_answer_is_passed_on_as_it_is(nginx: Nginx) -> None:
     assert gzip.decompress(answer.content) == b"x" * 5_000
 
 
-def test_bodies_and_long_headers_stop_at_nginx(nginx: Nginx) -> None:
-    """The API never sees them."""
+def test_nginx_refuses_bodies_and_long_headers(nginx: Nginx) -> None:
+    """They do not reach the API."""
     count = len(nginx.behind.requests)
     assert nginx.https.post("/", content=b"x" * 2_000).status_code == 413
     assert nginx.https.get("/", headers={"X-Long": "x" * 9_000}).status_code == 400
     assert len(nginx.behind.requests) == count
 
 
-def test_metrics_are_not_served_to_the_outside(nginx: Nginx) -> None:
-    """Prometheus asks the API directly."""
+def test_metrics_are_not_public(nginx: Nginx) -> None:
+    """Prometheus scrapes the API directly."""
     assert nginx.https.get("/metrics").status_code == 404
 
 
-def test_without_tls_nothing_is_served(nginx: Nginx) -> None:
-    """A redirect would teach callers to send the token in the clear first."""
+def test_requests_without_tls_are_refused(nginx: Nginx) -> None:
+    """With a redirect, clients would continue to send the token in the clear first."""
     count = len(nginx.behind.requests)
     assert nginx.http.get("/", headers={"Authorization": TOKEN}).status_code == 403
     assert len(nginx.behind.requests) == count

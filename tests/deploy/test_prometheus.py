@@ -1,4 +1,4 @@
-"""Alert rules and the dashboard, as Prometheus judges them."""
+"""Alert rules and the Grafana dashboard, checked with promtool."""
 
 import json
 import re
@@ -39,13 +39,13 @@ def _metrics_in(expression: str) -> set[str]:
     return set(re.findall(r"\b(?:fpp|process)_[a-z_]+", expression))
 
 
-def test_the_alerts_fire_when_they_should_and_only_then() -> None:
-    """Unit tests in Prometheus' own form; each alert fires in one of them."""
+def test_alerts_fire_exactly_when_they_should() -> None:
+    """Runs the promtool unit tests in alerts_test.yml."""
     _promtool("test", "rules", "alerts_test.yml")
 
 
 def test_every_alert_is_tested() -> None:
-    """A rule without a test is a rule nobody has seen fire."""
+    """Each alert occurs in alerts_test.yml."""
     alerts = set(re.findall(r"- alert: (\w+)", RULES.read_text()))
     cases = (RULES.parent / "alerts_test.yml").read_text()
     assert alerts
@@ -53,28 +53,28 @@ def test_every_alert_is_tested() -> None:
 
 
 def test_rules_and_configuration_are_valid() -> None:
-    """As promtool reads them."""
+    """promtool accepts both files."""
     _promtool("check", "rules", "alerts.yml")
     _promtool("check", "config", "--syntax-only", "prometheus.yml")
 
 
-def test_rules_and_dashboard_ask_only_for_metrics_that_exist() -> None:
-    """A renamed metric must not leave an alert that can never fire."""
+def test_rules_and_dashboard_use_only_existing_metrics() -> None:
+    """After a metric is renamed, an alert on its old name could never fire."""
     exported = _metrics_in(_exported())
     dashboard = json.loads((DEPLOY / "grafana" / "fpp-analytics.json").read_text())
-    asked = _metrics_in(" ".join(re.findall(r"expr: (.*)", RULES.read_text())))
+    used = _metrics_in(" ".join(re.findall(r"expr: (.*)", RULES.read_text())))
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
-            asked |= _metrics_in(target["expr"])
-    assert len(asked) > 10
-    assert asked - exported == set()
+            used |= _metrics_in(target["expr"])
+    assert len(used) > 10
+    assert used - exported == set()
 
 
-def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert() -> None:
-    """What nobody looks at need not be exported."""
+def test_each_of_our_metrics_is_on_the_dashboard_or_in_an_alert() -> None:
+    """A metric that is not used anywhere need not be exported."""
     rules = RULES.read_text()
     dashboard = (DEPLOY / "grafana" / "fpp-analytics.json").read_text()
     names = set(re.findall(r"# TYPE (fpp_\w+)", _exported()))
-    unseen = {name for name in names if name not in rules + dashboard}
-    # Told per run by the run log as well; kept for those who write their own rules.
-    assert unseen == {"fpp_sync_runs_total"}
+    unused = {name for name in names if name not in rules + dashboard}
+    # The run log has the same per run; exported for custom rules.
+    assert unused == {"fpp_sync_runs_total"}

@@ -1,4 +1,4 @@
-"""The sample for trying the containers out, in a real MariaDB."""
+"""deploy.sample_database: fills a real MariaDB for a trial of the containers."""
 
 import subprocess
 import sys
@@ -10,23 +10,23 @@ from testbed.mariadb import Database
 from tests.support.programs import ROOT, environ, run_updater
 
 
-def fill(database: Database, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Fill *database* as the owner that the compose file names."""
+def fill(database: Database, **overrides: str) -> "subprocess.CompletedProcess[str]":
+    """Fill *database* as its owner, as compose.yaml does."""
     owner = {"DB_USERNAME": database.owner.user, "DB_PASSWORD": database.owner.password}
     return subprocess.run(
         [sys.executable, "-m", "deploy.sample_database"],
         cwd=ROOT,
-        env=environ(database.environ() | owner | more),
+        env=environ(database.environ() | owner | overrides),
         capture_output=True,
         text=True,
         timeout=120,
     )
 
 
-def test_it_fills_what_the_updater_then_mirrors(
+def test_the_updater_mirrors_the_filled_database(
     database: Database, tmp_path: Path
 ) -> None:
-    """All six tables, about 130,000 rows."""
+    """The sample has all six tables and about 130,000 rows."""
     assert fill(database).returncode == 0
     settings = database.environ() | {"DATA_DIR": str(tmp_path), "LOG_FORMAT": "text"}
     done = run_updater(settings)
@@ -37,8 +37,8 @@ def test_it_fills_what_the_updater_then_mirrors(
         assert cursor.fetchone()[0] > 40_000
 
 
-def test_it_never_touches_a_database_in_use(database: Database) -> None:
-    """One table of the six is enough to leave everything alone."""
+def test_a_database_in_use_stays_unchanged(database: Database) -> None:
+    """A single one of the six tables suffices."""
     database.run("CREATE TABLE fpp_rooms (id INT)")
     done = fill(database)
     assert done.returncode == 0
@@ -48,8 +48,8 @@ def test_it_never_touches_a_database_in_use(database: Database) -> None:
         assert cursor.fetchall() == [("fpp_rooms",)]
 
 
-def test_a_database_that_is_not_there_is_one_line(database: Database) -> None:
-    """Without a traceback, since people see it in the container's log."""
+def test_a_missing_database_is_reported_in_one_line(database: Database) -> None:
+    """The container's log shows no traceback."""
     done = fill(database, DB_NAME="nowhere")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes both programs and evaluates the rules over them."""
+"""A real Prometheus that scrapes both programs and evaluates the rules."""
 
 import json
 import os
@@ -20,21 +20,21 @@ from tests.support.servers import closed_port
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TOKEN = "scraped-t0ken"
-PATIENCE_SECONDS = 40
+WAIT_SECONDS = 40
 
 
-def _until(found: Any, what: str) -> Any:
-    """What *found* returns, once it is something."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not (value := found()):
-        assert time.monotonic() < until, what
+def _until(find: Any, failure: str) -> Any:
+    """Call *find* until it returns a truthy value, and return that value."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not (value := find()):
+        assert time.monotonic() < until, failure
         time.sleep(0.2)
     return value
 
 
 @pytest.fixture(scope="module")
 def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """The API's address and the updater's metrics port, both at work."""
+    """URL of a running API, and the metrics port of a running updater."""
     place = tmp_path_factory.mktemp("scraped")
     write_database(place / "source.db", sample(datetime.now(UTC), 0.005))
     port = closed_port()
@@ -51,7 +51,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
         stderr=subprocess.DEVNULL,
     )
     try:
-        _until((place / "data" / "current").exists, "no snapshot was made")
+        _until((place / "data" / "current").exists, "no snapshot was published")
         with api(settings) as address:
             yield address, port
     finally:
@@ -63,7 +63,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
 def prometheus(
     targets: tuple[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
-    """Prometheus with the example's own configuration, only the addresses changed."""
+    """Prometheus with the example configuration; only addresses and paths differ."""
     program = shutil.which("prometheus")
     assert program, "prometheus is missing: apt-get install prometheus"
     place = tmp_path_factory.mktemp("prometheus")
@@ -71,27 +71,30 @@ def prometheus(
     (place / "token").write_text(TOKEN)
     shutil.copy(PROMETHEUS / "alerts.yml", place)
     config = (PROMETHEUS / "prometheus.yml").read_text()
-    for there, here in {
+    for example, actual in {
         "127.0.0.1:5100": address.removeprefix("http://"),
         "127.0.0.1:9101": f"127.0.0.1:{port}",
         "/etc/prometheus/fpp-analytics-token": str(place / "token"),
         "_interval: 30s": "_interval: 1s",
     }.items():
-        assert there in config, there
-        config = config.replace(there, here)
+        assert example in config, example
+        config = config.replace(example, actual)
     (place / "prometheus.yml").write_text(config)
     own = closed_port()
     process = subprocess.Popen(
-        [program, f"--config.file={place / 'prometheus.yml'}"]
-        + [f"--storage.tsdb.path={place / 'tsdb'}"]
-        + [f"--web.listen-address=127.0.0.1:{own}"],
+        [
+            program,
+            f"--config.file={place / 'prometheus.yml'}",
+            f"--storage.tsdb.path={place / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{own}",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={"PATH": os.environ["PATH"]},
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{own}") as client:
-            _until(lambda: _is_ready(client), "Prometheus does not start")
+            _until(lambda: _is_ready(client), "Prometheus did not start")
             yield client
     finally:
         process.terminate()
@@ -105,17 +108,17 @@ def _is_ready(client: httpx.Client) -> bool:
         return False
 
 
-def _ask(client: httpx.Client, path: str, **query: str) -> Any:
+def _get(client: httpx.Client, path: str, **query: str) -> Any:
     answer = client.get(f"/api/v1/{path}", params=query)
     assert answer.is_success, answer.text
     return answer.json()["data"]
 
 
 def test_both_programs_are_scraped(prometheus: httpx.Client) -> None:
-    """With the token from the file, as OpenMetrics or text, without a complaint."""
+    """Both targets are healthy; the API accepts the token from the file."""
 
     def healthy() -> dict[str, str]:
-        found = _ask(prometheus, "targets")["activeTargets"]
+        found = _get(prometheus, "targets")["activeTargets"]
         health = {target["labels"]["job"]: target["health"] for target in found}
         return health if "unknown" not in health.values() else {}
 
@@ -131,25 +134,25 @@ def test_both_programs_are_scraped(prometheus: httpx.Client) -> None:
         "fpp_sync_last_success_timestamp_seconds",
     ],
 )
-def test_both_tell_the_same_of_the_read_model(
+def test_both_programs_export_the_same_read_model_figures(
     prometheus: httpx.Client, metric: str
 ) -> None:
-    """The one from the disk, the other from its runs."""
+    """The API reads them from disk, the updater has them from its runs."""
 
     def values() -> list[float]:
-        found = _ask(prometheus, "query", query=metric)["result"]
+        found = _get(prometheus, "query", query=metric)["result"]
         return [float(each["value"][1]) for each in found] if len(found) == 2 else []
 
-    first, second = _until(values, f"{metric} is not told by both")
+    first, second = _until(values, f"{metric} is not exported by both")
     assert first == pytest.approx(second, abs=10)
     assert first > 0
 
 
-def test_the_rules_are_evaluated_and_nothing_is_wrong(prometheus: httpx.Client) -> None:
-    """Every rule can be computed over the real metrics; no alert fires."""
+def test_all_rules_are_evaluated_without_an_alert(prometheus: httpx.Client) -> None:
+    """Each rule can be computed from the real metrics, and no alert fires."""
 
     def evaluated() -> list[Any]:
-        (group,) = _ask(prometheus, "rules")["groups"]
+        (group,) = _get(prometheus, "rules")["groups"]
         rules: list[Any] = group["rules"]
         return [] if any(rule["health"] == "unknown" for rule in rules) else rules
 
@@ -160,7 +163,7 @@ def test_the_rules_are_evaluated_and_nothing_is_wrong(prometheus: httpx.Client) 
 
 
 def test_promtool_accepts_both(targets: tuple[str, int]) -> None:
-    """The linter of Prometheus' makers, on what is really served."""
+    """`promtool check metrics` reports no problem in the served metrics."""
     address, port = targets
     token = {"Authorization": f"Bearer {TOKEN}"}
     program = shutil.which("promtool")
@@ -174,12 +177,14 @@ def test_promtool_accepts_both(targets: tuple[str, int]) -> None:
         assert (checked.returncode, checked.stderr.decode()) == (0, ""), url
 
 
-def test_the_dashboards_questions_are_answered(prometheus: httpx.Client) -> None:
-    """Every panel's expression parses, and those of the read model have a value."""
+def test_the_dashboards_queries_have_results(prometheus: httpx.Client) -> None:
+    """The query of every panel parses, and those about the read model have values."""
     dashboard = json.loads(
         (ROOT / "deploy" / "grafana" / "fpp-analytics.json").read_text()
     )
-    asked = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
-    answers = {expr: _ask(prometheus, "query", query=expr)["result"] for expr in asked}
-    assert answers["time() - max(fpp_snapshot_timestamp_seconds)"]
-    assert len(answers["max by (table) (fpp_table_rows)"]) == 6
+    queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+    results = {
+        expr: _get(prometheus, "query", query=expr)["result"] for expr in queries
+    }
+    assert results["time() - max(fpp_snapshot_timestamp_seconds)"]
+    assert len(results["max by (table) (fpp_table_rows)"]) == 6

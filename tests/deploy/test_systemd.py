@@ -1,4 +1,4 @@
-"""The systemd units: valid and hardened, as systemd itself judges them."""
+"""The systemd units: valid and hardened, checked with systemd-analyze."""
 
 import shutil
 import subprocess
@@ -8,8 +8,8 @@ import pytest
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
-# Out of 10; systemd calls 2 and below "OK" and a service without settings 9.6.
-MOST_EXPOSED = 2.0
+# Exposure on a scale to 10: systemd rates up to 2 as "OK", and a service without settings 9.6.
+HIGHEST_EXPOSURE = 2.0
 
 
 def _systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -21,7 +21,7 @@ def _systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _installed(tmp_path: Path) -> list[str]:
-    """The units as if installed, on a host where the interpreter is there."""
+    """Paths of the units, installed in a folder with an interpreter."""
     home = tmp_path / "opt"
     python = home / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -34,7 +34,7 @@ def _installed(tmp_path: Path) -> list[str]:
 
 
 def test_there_are_units_for_both_programs() -> None:
-    """The tests below look at something."""
+    """The other tests find all services."""
     assert {unit.stem for unit in SERVICES} == {
         "fpp-analytics-api",
         "fpp-analytics-updater",
@@ -42,24 +42,24 @@ def test_there_are_units_for_both_programs() -> None:
     }
 
 
-def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
-    """Unknown keys and missing programs are mere warnings to it; not to us."""
+def test_systemd_reports_nothing_about_the_units(tmp_path: Path) -> None:
+    """Its warnings, such as unknown keys and missing programs, count as errors."""
     checked = _systemd_analyze("verify", "--man=no", *_installed(tmp_path))
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_each_service_is_hardened(unit: Path) -> None:
-    """systemd's own measure of what a taken-over service could do."""
-    threshold = str(round(MOST_EXPOSED * 10))
+    """systemd's exposure score of each service is low enough."""
+    threshold = str(round(HIGHEST_EXPOSURE * 10))
     checked = _systemd_analyze(
         "security", "--offline=yes", f"--threshold={threshold}", str(unit)
     )
     assert checked.returncode == 0, checked.stdout
 
 
-def test_only_the_updater_may_write_and_only_to_the_data() -> None:
-    """The API has no writable folder at all, and no database settings."""
+def test_only_the_updater_can_write_and_only_its_data() -> None:
+    """The API has no writable folder and no database settings."""
     api = (UNITS / "fpp-analytics-api.service").read_text()
     assert "StateDirectory" not in api
     assert "ReadWritePaths" not in api
@@ -71,6 +71,6 @@ def test_only_the_updater_may_write_and_only_to_the_data() -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
-def test_each_service_is_killed_after_ten_seconds_at_the_latest(unit: Path) -> None:
-    """A stop never hangs."""
+def test_each_service_is_killed_after_at_most_ten_seconds(unit: Path) -> None:
+    """Stopping a service never hangs."""
     assert "TimeoutStopSec=10\n" in unit.read_text()
