@@ -80,15 +80,21 @@ async function refusal(response) {
   const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
   const said = await detail(response);
   switch (response.status) {
-    case 401: return new ApiError("unauthorized", said);
-    case 503: return new ApiError("unavailable", said, wait);
+    case 401:
+      return new ApiError("unauthorized", said);
+    case 503:
+      return new ApiError("unavailable", said, wait);
     case 400:
-    case 422: return new ApiError("invalid", said);
-    case 429: return new ApiError("failed", said, wait);
+    case 422:
+      return new ApiError("invalid", said);
+    case 429:
+      return new ApiError("failed", said, wait);
     // What a proxy says when the API behind it is gone.
     case 502:
-    case 504: return new ApiError("unreachable", "The API does not answer.", wait);
-    default: return new ApiError("failed", said, wait);
+    case 504:
+      return new ApiError("unreachable", "The API does not answer.", wait);
+    default:
+      return new ApiError("failed", said, wait);
   }
 }
 

@@ -233,14 +233,18 @@ function recovered() {
 
 function failed(error) {
   if (error.kind === "unauthorized") {
-    signOut(state.answer ? "The token is no longer accepted. Sign in with a valid one." : "This token is not accepted. Check it and try again.");
+    signOut(
+      state.answer
+        ? "The token is no longer accepted. Sign in with a valid one."
+        : "This token is not accepted. Check it and try again.",
+    );
     return REFRESH_MS;
   }
   if (error.kind === "invalid") {
     recovered();
     blank();
     controls.setProblem(error.message);
-    return null;  // To ask the same again would be no use.
+    return null; // To ask the same again would be no use.
   }
   // Something may have changed meanwhile that the statistics' tag does not tell.
   state.asideAt = 0;
@@ -249,7 +253,10 @@ function failed(error) {
   const wait = error.retryAfter ? error.retryAfter * 1000 : grown;
   blank();
   freshness.setReachable(error.kind === "unavailable");
-  banner(`${problem(error)} The next try is in ${format.stretch(wait)}.`, error.kind === "unavailable" ? "info" : "error");
+  banner(
+    `${problem(error)} The next try is in ${format.stretch(wait)}.`,
+    error.kind === "unavailable" ? "info" : "error",
+  );
   return wait;
 }
 

@@ -38,7 +38,12 @@ export class Bars {
       el(
         "article",
         { class: "card", "data-bars": title },
-        el("div", { class: "heading small" }, el("h3", {}, title), el("div", { class: "tools" }, csv ? csvButton(title, csv.name, csv) : "")),
+        el(
+          "div",
+          { class: "heading small" },
+          el("h3", {}, title),
+          el("div", { class: "tools" }, csv ? csvButton(title, csv.name, csv) : ""),
+        ),
         hint ? el("p", { class: "hint" }, hint) : null,
         el(
           "div",
@@ -47,7 +52,17 @@ export class Bars {
             "table",
             {},
             el("caption", { class: "unseen" }, title),
-            el("thead", {}, el("tr", {}, this.heads.name, this.heads.count, el("th", { scope: "col", class: "number share" }, "Share"))),
+            el(
+              "thead",
+              {},
+              el(
+                "tr",
+                {},
+                this.heads.name,
+                this.heads.count,
+                el("th", { scope: "col", class: "number share" }, "Share"),
+              ),
+            ),
             this.body,
           ),
           this.empty,
@@ -98,9 +113,7 @@ export class Bars {
   }
 
   #sorted() {
-    const byName = this.natural
-      ? (a, b) => a.index - b.index
-      : (a, b) => a.name.localeCompare(b.name);
+    const byName = this.natural ? (a, b) => a.index - b.index : (a, b) => a.name.localeCompare(b.name);
     const order = this.sort.by === "name" ? byName : (a, b) => a.count - b.count || byName(b, a);
     const sorted = [...this.rows].sort(order);
     return this.sort.up ? sorted : sorted.reverse();
@@ -125,8 +138,11 @@ export class Bars {
       el(
         "th",
         { scope: "row" },
-        svg("svg", { class: "bar", "aria-hidden": "true", width: "100%", height: "100%" },
-          svg("rect", { width: `${Math.max(0.4, (count / this.largest) * 100)}%`, height: "100%", rx: 3 })),
+        svg(
+          "svg",
+          { class: "bar", "aria-hidden": "true", width: "100%", height: "100%" },
+          svg("rect", { width: `${Math.max(0.4, (count / this.largest) * 100)}%`, height: "100%", rx: 3 }),
+        ),
         el("span", { class: "name" }, name, note ? el("span", { class: "note" }, note) : null),
       ),
       el("td", { class: "number" }, format.count(count)),

@@ -56,15 +56,24 @@ class Chart {
     this.tip = el("div", { class: "tip", hidden: true });
     this.empty = el("p", { class: "empty", hidden: true }, "Nothing in this range.");
     this.plot = el("div", {
-      class: "plot", role: "slider", tabindex: "0", "aria-label": title,
-      "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0",
-      "aria-valuetext": "no data yet", "data-loading": true,
+      class: "plot",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": title,
+      "aria-valuemin": "0",
+      "aria-valuemax": "0",
+      "aria-valuenow": "0",
+      "aria-valuetext": "no data yet",
+      "data-loading": true,
     });
     root.append(
-      el("article", { class: "card chart", "data-chart": title },
+      el(
+        "article",
+        { class: "card chart", "data-chart": title },
         el("div", { class: "heading small" }, el("h3", {}, title), this.total),
         el("div", { class: "plot-space" }, this.plot, this.tip, this.empty),
-        this.legend),
+        this.legend,
+      ),
     );
     this.plot.addEventListener("keydown", (event) => this.#key(event));
     this.plot.addEventListener("blur", () => this.#leave());
@@ -146,8 +155,14 @@ class Chart {
       scales: { x: { time: true }, y: { range: (_, min, max) => [0, topOf(Math.max(max ?? 0, 0))] } },
       axes: [
         { ...axis, size: 26, space: 70, grid: { show: false }, values: dayLabels },
-        { ...axis, size: 44, space: 40, grid: { stroke: paint.line, width: 1 }, incrs: WHOLE_STEPS,
-          values: (_, splits) => splits.map(format.short) },
+        {
+          ...axis,
+          size: 44,
+          space: 40,
+          grid: { stroke: paint.line, width: 1 },
+          incrs: WHOLE_STEPS,
+          values: (_, splits) => splits.map(format.short),
+        },
       ],
       cursor: {
         sync: { key: this.group.sync.key, setSeries: false },
@@ -198,8 +213,14 @@ class Chart {
     const at = this.cursor ?? last;
     const [from, to] = this.#shown();
     const moves = {
-      ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1,
-      PageDown: at - 10, PageUp: at + 10, Home: from, End: to,
+      ArrowLeft: at - 1,
+      ArrowDown: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at + 1,
+      PageDown: at - 10,
+      PageUp: at + 10,
+      Home: from,
+      End: to,
     };
     if (event.key in moves) this.#goTo(Math.min(to, Math.max(from, moves[event.key])));
     else if (event.key === "+") this.#zoomAround(at, (to - from) / 4);
@@ -248,16 +269,24 @@ class Chart {
       .map(({ label, look, values }) => ({ label, look, value: values[index] }))
       .filter(({ value }) => value !== null && value !== undefined);
     setAttribute(this.plot, "aria-valuenow", String(index));
-    setAttribute(this.plot, "aria-valuetext",
-      `${when}: ${told.map(({ label, value }) => `${label} ${format.number(value)}`).join(", ")}`);
+    setAttribute(
+      this.plot,
+      "aria-valuetext",
+      `${when}: ${told.map(({ label, value }) => `${label} ${format.number(value)}`).join(", ")}`,
+    );
     if (shown) this.#showTip(index, when, told);
   }
 
   #showTip(index, when, told) {
     this.tip.replaceChildren(
       el("p", {}, when),
-      el("dl", {}, ...told.map(({ label, look, value }) =>
-        el("div", {}, key(look), el("dt", {}, label), el("dd", {}, format.number(value))))),
+      el(
+        "dl",
+        {},
+        ...told.map(({ label, look, value }) =>
+          el("div", {}, key(look), el("dt", {}, label), el("dd", {}, format.number(value))),
+        ),
+      ),
     );
     this.tip.hidden = false;
     const x = this.uplot.valToPos(this.days[index], "x") + this.uplot.over.offsetLeft;

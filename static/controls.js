@@ -65,7 +65,8 @@ export class Controls {
   }
 
   #chooseZone(zone) {
-    if (![...this.zone.options].some(({ value }) => value === zone)) this.zone.append(el("option", { value: zone }, zone));
+    if (![...this.zone.options].some(({ value }) => value === zone))
+      this.zone.append(el("option", { value: zone }, zone));
     this.zone.value = zone;
   }
 }
@@ -87,12 +88,19 @@ function choose(inputs, value) {
 /** The server's, the reader's, and all that this browser knows. */
 function zones() {
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const first = [["", "The server's"], ["UTC", "UTC"]];
+  const first = [
+    ["", "The server's"],
+    ["UTC", "UTC"],
+  ];
   if (own && own !== "UTC") first.push([own, `${own} (yours)`]);
   const known = new Set(first.map(([value]) => value));
   const others = Intl.supportedValuesOf("timeZone").filter((zone) => !known.has(zone));
   return [
     ...first.map(([value, label]) => el("option", { value }, label)),
-    el("optgroup", { label: "All time zones" }, ...others.map((zone) => el("option", { value: zone }, zone.replaceAll("_", " ")))),
+    el(
+      "optgroup",
+      { label: "All time zones" },
+      ...others.map((zone) => el("option", { value: zone }, zone.replaceAll("_", " "))),
+    ),
   ];
 }

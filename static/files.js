@@ -12,7 +12,9 @@ export function toast(text) {
   const place = byId("toast");
   place.textContent = text;
   clearTimeout(clearing);
-  clearing = setTimeout(() => { place.textContent = ""; }, TOAST_MS);
+  clearing = setTimeout(() => {
+    place.textContent = "";
+  }, TOAST_MS);
 }
 
 /**

@@ -7,7 +7,9 @@ const decimal = new Intl.NumberFormat(locales, { maximumFractionDigits: 2 });
 const compact = new Intl.NumberFormat(locales, { notation: "compact", maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat(locales, { style: "percent", maximumFractionDigits: 1 });
 const signed = new Intl.NumberFormat(locales, {
-  style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero",
+  style: "percent",
+  maximumFractionDigits: 1,
+  signDisplay: "exceptZero",
 });
 
 export const count = (value) => whole.format(value);
@@ -64,10 +66,13 @@ export function seconds(value) {
 export function stretch(milliseconds) {
   const all = Math.max(0, Math.round(milliseconds / 1000));
   const [amount, unit] =
-    all < 60 ? [all, "second"]
-    : all < 5_400 ? [Math.round(all / 60), "minute"]
-    : all < 172_800 ? [Math.round(all / 3600), "hour"]
-    : [Math.round(all / 86_400), "day"];
+    all < 60
+      ? [all, "second"]
+      : all < 5_400
+        ? [Math.round(all / 60), "minute"]
+        : all < 172_800
+          ? [Math.round(all / 3600), "hour"]
+          : [Math.round(all / 86_400), "day"];
   return `${count(amount)} ${unit}${amount === 1 ? "" : "s"}`;
 }
 

@@ -24,16 +24,32 @@ export class Freshness {
     ]);
     this.body = el("tbody");
     byId("sync-tools").append(csvButton("Last runs", "sync-runs", { rows: () => this.#csv() }));
-    const heads = [["Started"], ["Outcome"], ["Took", "number"], ["Rows read", "number"], ["Added", "number"], ["Changed", "number"], ["Removed", "number"], ["Message"]];
+    const heads = [
+      ["Started"],
+      ["Outcome"],
+      ["Took", "number"],
+      ["Rows read", "number"],
+      ["Added", "number"],
+      ["Changed", "number"],
+      ["Removed", "number"],
+      ["Message"],
+    ];
     const runs = byId("runs");
     runs.setAttribute("tabindex", "0");
     runs.setAttribute("role", "region");
     runs.setAttribute("aria-label", "The last runs, table");
     runs.append(
-      el("table", { class: "plain" },
+      el(
+        "table",
+        { class: "plain" },
         el("caption", { class: "unseen" }, "The last runs"),
-        el("thead", {}, el("tr", {}, ...heads.map(([label, kind]) => el("th", { scope: "col", class: kind ?? null }, label)))),
-        this.body),
+        el(
+          "thead",
+          {},
+          el("tr", {}, ...heads.map(([label, kind]) => el("th", { scope: "col", class: kind ?? null }, label))),
+        ),
+        this.body,
+      ),
     );
     this.empty = el("p", { class: "empty", hidden: true }, "No run is known yet.");
     runs.append(this.empty);
@@ -119,11 +135,28 @@ export class Freshness {
   }
 
   #csv() {
-    const heads = ["started_at", "ended_at", "milliseconds", "success", "rows_fetched", "rows_added", "rows_changed", "rows_removed", "message"];
-    return [heads, ...this.runs.map((run) => [
-      run.started_at, run.ended_at, run.milliseconds, String(run.success),
-      ...["rows_fetched", "rows_added", "rows_changed", "rows_removed"].map((name) => sum(run, name)), run.message,
-    ])];
+    const heads = [
+      "started_at",
+      "ended_at",
+      "milliseconds",
+      "success",
+      "rows_fetched",
+      "rows_added",
+      "rows_changed",
+      "rows_removed",
+      "message",
+    ];
+    return [
+      heads,
+      ...this.runs.map((run) => [
+        run.started_at,
+        run.ended_at,
+        run.milliseconds,
+        String(run.success),
+        ...["rows_fetched", "rows_added", "rows_changed", "rows_removed"].map((name) => sum(run, name)),
+        run.message,
+      ]),
+    ];
   }
 }
 
@@ -135,10 +168,27 @@ function tablesThere(files) {
 const sum = (run, name) => run.tables.reduce((total, table) => total + table[name], 0);
 
 function runRow(run) {
-  return el("tr", {},
+  return el(
+    "tr",
+    {},
     el("th", { scope: "row" }, format.instant(Date.parse(run.started_at))),
-    el("td", {}, el("span", { class: "badge", "data-meaning": run.success ? "good" : "bad" }, run.success ? "Succeeded" : "Failed")),
-    el("td", { class: "number" }, run.milliseconds < 1000 ? `${format.count(run.milliseconds)} ms` : `${format.number(run.milliseconds / 1000)} s`),
-    ...["rows_fetched", "rows_added", "rows_changed", "rows_removed"].map((name) => el("td", { class: "number" }, format.count(sum(run, name)))),
-    el("td", { class: "message" }, run.message));
+    el(
+      "td",
+      {},
+      el(
+        "span",
+        { class: "badge", "data-meaning": run.success ? "good" : "bad" },
+        run.success ? "Succeeded" : "Failed",
+      ),
+    ),
+    el(
+      "td",
+      { class: "number" },
+      run.milliseconds < 1000 ? `${format.count(run.milliseconds)} ms` : `${format.number(run.milliseconds / 1000)} s`,
+    ),
+    ...["rows_fetched", "rows_added", "rows_changed", "rows_removed"].map((name) =>
+      el("td", { class: "number" }, format.count(sum(run, name))),
+    ),
+    el("td", { class: "message" }, run.message),
+  );
 }

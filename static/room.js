@@ -24,22 +24,47 @@ export class RoomCard {
     this.ask = ask;
     this.onRoom = onRoom;
     this.id = null;
-    this.input = el("input", { id: "room-id", name: "room", type: "text", inputmode: "numeric", autocomplete: "off", "aria-describedby": "room-problem" });
+    this.input = el("input", {
+      id: "room-id",
+      name: "room",
+      type: "text",
+      inputmode: "numeric",
+      autocomplete: "off",
+      "aria-describedby": "room-problem",
+    });
     this.problem = el("p", { class: "problem", id: "room-problem", role: "alert" });
     this.told = el("p", { class: "hint", role: "status" }, "A room's id stands in its address.");
     const list = el("dl", { class: "tiles compact", id: "room-figures" });
-    this.figures = new Figures(list, SHOWN.map(([, shown]) => shown));
-    this.csv = csvButton("Room", "room", { rows: () => [SHOWN.map(([name]) => name), SHOWN.map(([name]) => this.room[name])] });
+    this.figures = new Figures(
+      list,
+      SHOWN.map(([, shown]) => shown),
+    );
+    this.csv = csvButton("Room", "room", {
+      rows: () => [SHOWN.map(([name]) => name), SHOWN.map(([name]) => this.room[name])],
+    });
     this.csv.disabled = true;
-    const form = el("form", { class: "look-up", novalidate: true },
-      el("label", { for: "room-id" }, "Room id"), this.input, el("button", { class: "button", type: "submit" }, "Look up"));
+    const form = el(
+      "form",
+      { class: "look-up", novalidate: true },
+      el("label", { for: "room-id" }, "Room id"),
+      this.input,
+      el("button", { class: "button", type: "submit" }, "Look up"),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit(this.input.value.trim());
     });
-    root.append(el("article", { class: "card" },
-      el("div", { class: "heading small" }, el("h3", {}, "One room"), el("div", { class: "tools" }, this.csv)),
-      form, this.problem, this.told, list));
+    root.append(
+      el(
+        "article",
+        { class: "card" },
+        el("div", { class: "heading small" }, el("h3", {}, "One room"), el("div", { class: "tools" }, this.csv)),
+        form,
+        this.problem,
+        this.told,
+        list,
+      ),
+    );
     this.#blank();
   }
 
@@ -80,11 +105,20 @@ export class RoomCard {
     this.csv.disabled = false;
     const values = SHOWN.map(([name]) => room[name]);
     if (room.change) {
-      this.figures.update(values, SHOWN.map(([name]) => room.change[name]), SHOWN.map(([name]) => room.previous[name]));
+      this.figures.update(
+        values,
+        SHOWN.map(([name]) => room.change[name]),
+        SHOWN.map(([name]) => room.previous[name]),
+      );
     } else {
       this.figures.update(values);
     }
-    setText(this.told, room.votes ? `Room ${this.id} in the range shown above.` : `Room ${this.id} has no votes in this range, or is not there.`);
+    setText(
+      this.told,
+      room.votes
+        ? `Room ${this.id} in the range shown above.`
+        : `Room ${this.id} has no votes in this range, or is not there.`,
+    );
   }
 
   #blank() {

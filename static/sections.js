@@ -14,8 +14,21 @@ const UNITS = { day: ["day", "days"], week: ["week", "weeks"], month: ["month", 
 const HEADLINES = [
   ["traffic", "unique_users", { label: "Visitors", format: format.count, good: 1 }],
   ["traffic", "page_views", { label: "Page views", format: format.count, good: 1 }],
-  ["traffic", "bounce_rate", { label: "Bounce rate", format: format.share, good: -1, hint: "Visitors who never estimated" }],
-  ["traffic", "average_duration", { label: "Session length", format: format.minutes, good: 1, hint: "The mean; a session ends where more than 10 minutes pass" }],
+  [
+    "traffic",
+    "bounce_rate",
+    { label: "Bounce rate", format: format.share, good: -1, hint: "Visitors who never estimated" },
+  ],
+  [
+    "traffic",
+    "average_duration",
+    {
+      label: "Session length",
+      format: format.minutes,
+      good: 1,
+      hint: "The mean; a session ends where more than 10 minutes pass",
+    },
+  ],
   ["votes", "total_votes", { label: "Votes", format: format.count, good: 1 }],
   ["votes", "total_estimations", { label: "Estimations", format: format.count, good: 1 }],
 ];
@@ -54,13 +67,26 @@ const RETURNING = [
 export class Sections {
   constructor({ asks, onZoomedRange }) {
     this.onZoomedRange = onZoomedRange;
-    this.tiles = new Figures(byId("tiles"), HEADLINES.map(([, , shown]) => shown));
-    this.daily = new Figures(byId("daily"), DAILY.map(([, shown]) => shown));
-    this.votes = new Figures(byId("vote-figures"), VOTE_FIGURES.map(([, , shown]) => shown));
+    this.tiles = new Figures(
+      byId("tiles"),
+      HEADLINES.map(([, , shown]) => shown),
+    );
+    this.daily = new Figures(
+      byId("daily"),
+      DAILY.map(([, shown]) => shown),
+    );
+    this.votes = new Figures(
+      byId("vote-figures"),
+      VOTE_FIGURES.map(([, , shown]) => shown),
+    );
     this.#makeSeries(asks);
     this.#makeBars(asks);
-    byId("overview-tools").append(csvButton("Overview", "overview", { rows: () => figureRows(this.answer, HEADLINES) }));
-    byId("votes-tools").append(csvButton("Figures of votes", "votes", { rows: () => figureRows(this.answer, VOTE_FIGURES) }));
+    byId("overview-tools").append(
+      csvButton("Overview", "overview", { rows: () => figureRows(this.answer, HEADLINES) }),
+    );
+    byId("votes-tools").append(
+      csvButton("Figures of votes", "votes", { rows: () => figureRows(this.answer, VOTE_FIGURES) }),
+    );
     byId("daily-tools").append(csvButton("Last 24 hours", "last-24-hours", { rows: () => dailyRows(this.day) }));
   }
 
@@ -104,25 +130,56 @@ export class Sections {
 
   #makeSeries(asks) {
     this.group = new ChartGroup("days", (zoom) => this.#tellZoom(zoom));
-    this.zoomTools = zoomTools(() => this.group.zoomTo(null), () => this.#takeZoom());
-    byId("activity-tools").append(this.zoomTools.root,
-      csvButton("Activity", "activity", { fetching: () => ({ path: "historical.csv", query: asks.series() }) }));
+    this.zoomTools = zoomTools(
+      () => this.group.zoomTo(null),
+      () => this.#takeZoom(),
+    );
+    byId("activity-tools").append(
+      this.zoomTools.root,
+      csvButton("Activity", "activity", { fetching: () => ({ path: "historical.csv", query: asks.series() }) }),
+    );
     byId("returning-tools").append(
-      csvButton("Returning users and rooms", "returning", { fetching: () => ({ path: "reoccurring.csv", query: asks.series() }) }));
-    this.activity = SERIES.map(([name, title]) => ({ name, title, chart: this.group.add(byId("activity-charts"), title) }));
-    this.returning = RETURNING.map(([name, title]) => ({ name, title, chart: this.group.add(byId("returning-charts"), title) }));
+      csvButton("Returning users and rooms", "returning", {
+        fetching: () => ({ path: "reoccurring.csv", query: asks.series() }),
+      }),
+    );
+    this.activity = SERIES.map(([name, title]) => ({
+      name,
+      title,
+      chart: this.group.add(byId("activity-charts"), title),
+    }));
+    this.returning = RETURNING.map(([name, title]) => ({
+      name,
+      title,
+      chart: this.group.add(byId("returning-charts"), title),
+    }));
     const day = { label: "From", of: ({ date }) => format.day(format.dayToSeconds(date)) };
     const whole = (label, name) => ({ label, number: true, of: (row) => format.count(row[name]) });
-    const mean = (label, name) => ({ label, number: true, of: (row) => (row[name] === null ? "–" : format.number(row[name])) });
+    const mean = (label, name) => ({
+      label,
+      number: true,
+      of: (row) => (row[name] === null ? "–" : format.number(row[name])),
+    });
     this.activityTable = new DataTable(byId("activity-table"), {
       title: "Activity",
-      columns: [day, ...SERIES.flatMap(([name, title]) =>
-        [whole(title, name), whole(`${title}, accumulated`, `acc_${name}`), mean(`${title}, moving average`, `ma_${name}`)])],
+      columns: [
+        day,
+        ...SERIES.flatMap(([name, title]) => [
+          whole(title, name),
+          whole(`${title}, accumulated`, `acc_${name}`),
+          mean(`${title}, moving average`, `ma_${name}`),
+        ]),
+      ],
     });
     this.returningTable = new DataTable(byId("returning-table"), {
       title: "Returning users and rooms",
-      columns: [day, ...RETURNING.flatMap(([name, title]) =>
-        [whole(title, `reoccurring_${name}`), whole(`${title}, active`, `adjusted_reoccurring_${name}`)])],
+      columns: [
+        day,
+        ...RETURNING.flatMap(([name, title]) => [
+          whole(title, `reoccurring_${name}`),
+          whole(`${title}, active`, `adjusted_reoccurring_${name}`),
+        ]),
+      ],
     });
   }
 
@@ -131,10 +188,13 @@ export class Sections {
     const days = rows.map(({ date }) => format.dayToSeconds(date));
     const before = previous?.historical;
     for (const { name, title, chart } of this.activity) {
-      const lines = view.series === "accumulated"
-        ? accumulated(rows, before, name)
-        : counted(rows, before, { name, title, average: averageLabel(rows, query.interval) });
-      const total = rows.length ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}` : "";
+      const lines =
+        view.series === "accumulated"
+          ? accumulated(rows, before, name)
+          : counted(rows, before, { name, title, average: averageLabel(rows, query.interval) });
+      const total = rows.length
+        ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}`
+        : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
     this.activityTable.update(rows);
@@ -148,7 +208,12 @@ export class Sections {
         { label: "All so far", look: "sum", values: column(rows, `reoccurring_${name}`) },
         { label: "Active", look: "average", values: column(rows, `adjusted_reoccurring_${name}`) },
       ];
-      if (previous) lines.push({ label: "All, previous", look: "before", values: beside(rows, previous.reoccurring, `reoccurring_${name}`) });
+      if (previous)
+        lines.push({
+          label: "All, previous",
+          look: "before",
+          values: beside(rows, previous.reoccurring, `reoccurring_${name}`),
+        });
       const total = rows.length ? `${format.count(rows.at(-1)[`reoccurring_${name}`])} so far` : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
@@ -165,27 +230,84 @@ export class Sections {
   }
 
   #makeBars(asks) {
-    const csv = (dimension) => ({ name: dimension, fetching: () => ({ path: `breakdown/${dimension}.csv`, query: asks.range() }) });
+    const csv = (dimension) => ({
+      name: dimension,
+      fetching: () => ({ path: `breakdown/${dimension}.csv`, query: asks.range() }),
+    });
     const make = (root, title, dimension, of, more) => ({
-      of, bars: new Bars(byId(root), { title, csv: csv(dimension), ...more }),
+      of,
+      bars: new Bars(byId(root), { title, csv: csv(dimension), ...more }),
     });
     const views = { counts: "Views" };
     const users = { counts: "Users" };
     this.breakdowns = [
-      make("vote-bars", "Weekdays", "weekday", ({ votes }) => whole(weekdays(votes.weekday_counts)),
-        { names: "Weekday", counts: "Votes", natural: true, reserve: 7 }),
-      make("vote-bars", "Estimation values", "estimation", ({ votes }) => whole(values(votes.estimation_counts)),
-        { names: "Value", counts: "Times", natural: true, reserve: 9 }),
-      make("visit-bars", "Pages", "route", ({ behaviour }) => whole(tally(behaviour.routes, format.words)), { names: "Page", reserve: 6, ...views }),
-      make("visit-bars", "Sources", "source", ({ behaviour }) => whole(tally(behaviour.sources)), { names: "Source", reserve: 9, ...views }),
-      make("visit-bars", "Events", "event", ({ behaviour }) => whole(tally(behaviour.events, format.words)), { names: "Event", counts: "Events", reserve: 8 }),
-      make("audience-bars", "Countries", "country", ({ location_and_user_agent: at }) => [tally(at.country, format.country), everyone(at)], { names: "Country", ...users }),
-      make("audience-bars", "Regions", "region", ({ location_and_user_agent: at }) => [places(at.country_region, "region"), everyone(at)], { names: "Region", ...users }),
-      make("audience-bars", "Cities", "city", ({ location_and_user_agent: at }) => [places(at.country_city, "city"), everyone(at)], { names: "City", ...users }),
-      make("audience-bars", "Devices", "device", ({ location_and_user_agent: at }) => whole(tally(at.device)), { names: "Device", reserve: 4, ...users }),
-      make("audience-bars", "Systems", "os", ({ location_and_user_agent: at }) => whole(tally(at.os)), { names: "System", reserve: 7, ...users }),
-      make("audience-bars", "Browsers", "browser", ({ location_and_user_agent: at }) => whole(tally(at.browser)), { names: "Browser", reserve: 10, ...users }),
-      make("room-cards", "Top rooms", "room", ({ behaviour, votes }) => [tally(behaviour.rooms), votes.total_votes], { names: "Room", counts: "Votes" }),
+      make("vote-bars", "Weekdays", "weekday", ({ votes }) => whole(weekdays(votes.weekday_counts)), {
+        names: "Weekday",
+        counts: "Votes",
+        natural: true,
+        reserve: 7,
+      }),
+      make("vote-bars", "Estimation values", "estimation", ({ votes }) => whole(values(votes.estimation_counts)), {
+        names: "Value",
+        counts: "Times",
+        natural: true,
+        reserve: 9,
+      }),
+      make("visit-bars", "Pages", "route", ({ behaviour }) => whole(tally(behaviour.routes, format.words)), {
+        names: "Page",
+        reserve: 6,
+        ...views,
+      }),
+      make("visit-bars", "Sources", "source", ({ behaviour }) => whole(tally(behaviour.sources)), {
+        names: "Source",
+        reserve: 9,
+        ...views,
+      }),
+      make("visit-bars", "Events", "event", ({ behaviour }) => whole(tally(behaviour.events, format.words)), {
+        names: "Event",
+        counts: "Events",
+        reserve: 8,
+      }),
+      make(
+        "audience-bars",
+        "Countries",
+        "country",
+        ({ location_and_user_agent: at }) => [tally(at.country, format.country), everyone(at)],
+        { names: "Country", ...users },
+      ),
+      make(
+        "audience-bars",
+        "Regions",
+        "region",
+        ({ location_and_user_agent: at }) => [places(at.country_region, "region"), everyone(at)],
+        { names: "Region", ...users },
+      ),
+      make(
+        "audience-bars",
+        "Cities",
+        "city",
+        ({ location_and_user_agent: at }) => [places(at.country_city, "city"), everyone(at)],
+        { names: "City", ...users },
+      ),
+      make("audience-bars", "Devices", "device", ({ location_and_user_agent: at }) => whole(tally(at.device)), {
+        names: "Device",
+        reserve: 4,
+        ...users,
+      }),
+      make("audience-bars", "Systems", "os", ({ location_and_user_agent: at }) => whole(tally(at.os)), {
+        names: "System",
+        reserve: 7,
+        ...users,
+      }),
+      make("audience-bars", "Browsers", "browser", ({ location_and_user_agent: at }) => whole(tally(at.browser)), {
+        names: "Browser",
+        reserve: 10,
+        ...users,
+      }),
+      make("room-cards", "Top rooms", "room", ({ behaviour, votes }) => [tally(behaviour.rooms), votes.total_votes], {
+        names: "Room",
+        counts: "Votes",
+      }),
     ];
   }
 }
@@ -220,8 +342,10 @@ function accumulated(rows, before, name) {
 /** Two ragged lines over each other tell nothing: of many rows, only the averages are compared. */
 function counted(rows, before, { name, title, average }) {
   const lines = [{ label: title, look: "counts", values: column(rows, name) }];
-  if (before && rows.length <= MOST_BARS) lines.push({ label: "Previous", look: "before", values: beside(rows, before, name) });
-  else if (before) lines.push({ label: "Previous average", look: "before", values: beside(rows, before, `ma_${name}`) });
+  if (before && rows.length <= MOST_BARS)
+    lines.push({ label: "Previous", look: "before", values: beside(rows, before, name) });
+  else if (before)
+    lines.push({ label: "Previous average", look: "before", values: beside(rows, before, `ma_${name}`) });
   return [...lines, { label: average, look: "average", values: column(rows, `ma_${name}`) }];
 }
 
@@ -244,15 +368,21 @@ function rangeText({ from, to, tz }, change) {
 
 function figureRows(answer, shown) {
   const heads = ["figure", "value", ...(answer.change ? ["before", "change_per_cent"] : [])];
-  return [heads, ...shown.map(([section, name]) => [
-    name, answer.data[section][name],
-    ...(answer.change ? [answer.previous[section][name], answer.change[section][name]] : []),
-  ])];
+  return [
+    heads,
+    ...shown.map(([section, name]) => [
+      name,
+      answer.data[section][name],
+      ...(answer.change ? [answer.previous[section][name], answer.change[section][name]] : []),
+    ]),
+  ];
 }
 
 function dailyRows(day) {
-  return [["figure", "value", "before", "change_per_cent"],
-    ...DAILY.map(([name]) => [name, day[name], day.previous[name], day.change[name]])];
+  return [
+    ["figure", "value", "before", "change_per_cent"],
+    ...DAILY.map(([name]) => [name, day[name], day.previous[name], day.change[name]]),
+  ];
 }
 
 /** Rows and the sum of their counts, which their shares are of. */

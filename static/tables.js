@@ -22,8 +22,15 @@ export class DataTable {
           "table",
           { class: "plain" },
           el("caption", { class: "unseen" }, title),
-          el("thead", {}, el("tr", {}, ...columns.map(({ label, number }) =>
-            el("th", { scope: "col", class: number ? "number" : null }, label)))),
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              ...columns.map(({ label, number }) => el("th", { scope: "col", class: number ? "number" : null }, label)),
+            ),
+          ),
           this.body,
         ),
       ),
@@ -44,7 +51,20 @@ export class DataTable {
       return;
     }
     const newest = [...this.rows].reverse();
-    this.body.replaceChildren(...newest.map((row) => el("tr", {}, ...this.columns.map((column, index) =>
-      el(index ? "td" : "th", { scope: index ? null : "row", class: column.number ? "number" : null }, column.of(row))))));
+    this.body.replaceChildren(
+      ...newest.map((row) =>
+        el(
+          "tr",
+          {},
+          ...this.columns.map((column, index) =>
+            el(
+              index ? "td" : "th",
+              { scope: index ? null : "row", class: column.number ? "number" : null },
+              column.of(row),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 }
