@@ -7,8 +7,8 @@ const TIMEOUT_MS = 60_000;
 
 /** An answer that is none. `kind`: unauthorized, unavailable, invalid, unreachable, failed. */
 export class ApiError extends Error {
-  constructor(kind, message, retryAfter = null) {
-    super(message);
+  constructor(message, { kind, retryAfter = null, cause }) {
+    super(message, { cause });
     this.kind = kind;
     /** Seconds after which to ask again, where the API says so. */
     this.retryAfter = retryAfter;
@@ -64,7 +64,7 @@ async function reach(promise) {
     return await promise;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("unreachable", "The API does not answer.");
+    throw new ApiError("The API does not answer.", { kind: "unreachable", cause: error });
   }
 }
 
@@ -77,24 +77,24 @@ function learnTime(response) {
 }
 
 async function refusal(response) {
-  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
+  const retryAfter = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
   const said = await detail(response);
   switch (response.status) {
     case 401:
-      return new ApiError("unauthorized", said);
+      return new ApiError(said, { kind: "unauthorized" });
     case 503:
-      return new ApiError("unavailable", said, wait);
+      return new ApiError(said, { kind: "unavailable", retryAfter });
     case 400:
     case 422:
-      return new ApiError("invalid", said);
+      return new ApiError(said, { kind: "invalid" });
     case 429:
-      return new ApiError("failed", said, wait);
+      return new ApiError(said, { kind: "failed", retryAfter });
     // What a proxy says when the API behind it is gone.
     case 502:
     case 504:
-      return new ApiError("unreachable", "The API does not answer.", wait);
+      return new ApiError("The API does not answer.", { kind: "unreachable", retryAfter });
     default:
-      return new ApiError("failed", said, wait);
+      return new ApiError(said, { kind: "failed", retryAfter });
   }
 }
 

@@ -107,8 +107,8 @@ export class Bars {
 
   #tellSort() {
     for (const [by, head] of Object.entries(this.heads)) {
-      if (this.sort.by !== by) head.removeAttribute("aria-sort");
-      else head.setAttribute("aria-sort", this.sort.up ? "ascending" : "descending");
+      if (this.sort.by === by) head.setAttribute("aria-sort", this.sort.up ? "ascending" : "descending");
+      else head.removeAttribute("aria-sort");
     }
   }
 

@@ -14,7 +14,7 @@ const FONT = '12px -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation S
 
 /** How a line looks: which colour, how wide, filled or dashed. */
 const LOOKS = {
-  counts: { colour: "accent", fill: "accent-soft", width: 1 },
+  counts: { colour: "faint", width: 1 },
   sum: { colour: "accent", fill: "accent-faint", width: 2 },
   average: { colour: "second", width: 2 },
   before: { colour: "edge", width: 1.25, dash: [4, 4] },
@@ -27,13 +27,17 @@ export class ChartGroup {
     this.onZoom = onZoom;
     this.charts = [];
     this.zoom = null;
-    onTheme(() => this.charts.forEach((chart) => chart.restyle()));
+    onTheme(() => this.restyle());
   }
 
   add(root, title) {
     const chart = new Chart(root, title, this);
     this.charts.push(chart);
     return chart;
+  }
+
+  restyle() {
+    for (const chart of this.charts) chart.restyle();
   }
 
   /** Show the seconds from `min` to `max` only; null shows all. */
@@ -152,7 +156,7 @@ class Chart {
       padding: [8, 8, 0, 0],
       legend: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      scales: { x: { time: true }, y: { range: (_, min, max) => [0, topOf(Math.max(max ?? 0, 0))] } },
+      scales: { x: { time: true }, y: { range: (_, _min, max) => [0, topOf(Math.max(max ?? 0, 0))] } },
       axes: [
         { ...axis, size: 26, space: 70, grid: { show: false }, values: dayLabels },
         {
@@ -180,15 +184,23 @@ class Chart {
   }
 
   #series({ look }) {
+    if (look === "counts" && this.#asBars()) return this.#bars();
     const { colour, fill, width, dash } = LOOKS[look];
-    const bars = look === "counts" && this.#asBars();
     return {
-      stroke: bars ? undefined : this.paint[look === "counts" ? "faint" : colour],
-      fill: bars ? this.paint["accent-soft"] : look === "counts" ? undefined : fill && this.paint[fill],
-      width: bars ? 0 : width,
+      stroke: this.paint[colour],
+      fill: fill && this.paint[fill],
+      width,
       dash,
-      paths: bars ? uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }) : undefined,
-      points: { show: !bars && this.days.length === 1 },
+      points: { show: this.days.length === 1 },
+    };
+  }
+
+  #bars() {
+    return {
+      fill: this.paint["accent-soft"],
+      width: 0,
+      paths: uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }),
+      points: { show: false },
     };
   }
 
@@ -232,7 +244,7 @@ class Chart {
 
   /** First and last index that the zoom shows. */
   #shown() {
-    const [min, max] = this.group.zoom ?? [-Infinity, Infinity];
+    const [min, max] = this.group.zoom ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const inside = this.days.map((day, index) => [day, index]).filter(([day]) => day >= min && day <= max);
     return inside.length ? [inside[0][1], inside.at(-1)[1]] : [0, this.days.length - 1];
   }

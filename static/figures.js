@@ -40,21 +40,28 @@ export class Figures {
   }
 }
 
+/** Arrow and word of a change, by its sign. */
+const DIRECTIONS = {
+  1: { arrow: "▲", word: "up" },
+  0: { arrow: "■", word: "unchanged" },
+  [-1]: { arrow: "▼", word: "down" },
+};
+const MEANINGS = { 1: "good", 0: null, [-1]: "bad" };
+
 function tellChange(note, shown, change, earlier) {
   const before = earlier === undefined || earlier === null ? "" : ` from ${shown.format(earlier)}`;
   if (change === null || change === undefined) {
     note.replaceChildren(el("span", {}, earlier === 0 ? "nothing before" : "\u00a0"));
     return;
   }
-  const meaning = Math.sign(change) * (shown.good ?? 0);
-  const arrow = change > 0 ? "▲" : change < 0 ? "▼" : "■";
-  const said = change > 0 ? "up" : change < 0 ? "down" : "unchanged";
+  const sign = Math.sign(change);
+  const { arrow, word } = DIRECTIONS[sign];
   note.replaceChildren(
     el(
       "span",
-      { class: "change", "data-meaning": meaning > 0 ? "good" : meaning < 0 ? "bad" : null },
+      { class: "change", "data-meaning": MEANINGS[sign * (shown.good ?? 0)] },
       el("span", { "aria-hidden": "true" }, `${arrow} `),
-      el("span", { class: "unseen" }, `${said} `),
+      el("span", { class: "unseen" }, `${word} `),
       format.change(change),
     ),
     el("span", { class: "before" }, before),

@@ -26,7 +26,7 @@ export function csvButton(what, name, { fetching, rows }) {
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      save(fetching ? await fetched(fetching()) : text(rows()), `${name}.csv`);
+      save(fetching ? await fetched(fetching()) : csvFile(rows()), `${name}.csv`);
     } catch (error) {
       toast(`${what} could not be saved. ${error.message}`);
     } finally {
@@ -45,7 +45,7 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
 }
 
-function text(rows) {
+function csvFile(rows) {
   const lines = rows.map((cells) => cells.map(cell).join(","));
   return new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv;charset=utf-8" });
 }

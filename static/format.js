@@ -27,10 +27,10 @@ const dated = inUtc({ day: "numeric", month: "short", year: "numeric" });
 
 /** Days arrive as ISO dates; they are dates and no instants, so UTC is only a vehicle. */
 export const dayToSeconds = (iso) => Date.parse(`${iso}T00:00:00Z`) / 1000;
-export const secondsToDay = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
-export const day = (seconds) => full.format(seconds * 1000);
-export const dayShort = (seconds) => dayMonth.format(seconds * 1000);
-export const month = (seconds) => monthYear.format(seconds * 1000);
+export const secondsToDay = (at) => new Date(at * 1000).toISOString().slice(0, 10);
+export const day = (at) => full.format(at * 1000);
+export const dayShort = (at) => dayMonth.format(at * 1000);
+export const month = (at) => monthYear.format(at * 1000);
 export const date = (iso) => dated.format(dayToSeconds(iso) * 1000);
 
 const weekdayName = inUtc({ weekday: "long" });
@@ -64,16 +64,15 @@ export function seconds(value) {
 
 /** A stretch of time in words, coarse: "3 minutes". */
 export function stretch(milliseconds) {
-  const all = Math.max(0, Math.round(milliseconds / 1000));
-  const [amount, unit] =
-    all < 60
-      ? [all, "second"]
-      : all < 5_400
-        ? [Math.round(all / 60), "minute"]
-        : all < 172_800
-          ? [Math.round(all / 3600), "hour"]
-          : [Math.round(all / 86_400), "day"];
+  const [amount, unit] = coarse(Math.max(0, Math.round(milliseconds / 1000)));
   return `${count(amount)} ${unit}${amount === 1 ? "" : "s"}`;
+}
+
+function coarse(all) {
+  if (all < 60) return [all, "second"];
+  if (all < 5_400) return [Math.round(all / 60), "minute"];
+  if (all < 172_800) return [Math.round(all / 3600), "hour"];
+  return [Math.round(all / 86_400), "day"];
 }
 
 const regions = new Intl.DisplayNames(locales, { type: "region", fallback: "code" });

@@ -93,11 +93,16 @@ export class Freshness {
     const known = this.updatedAt !== null;
     const age = known ? serverNow() - this.updatedAt : null;
     const late = known && this.intervalMs !== null && age > LATE_INTERVALS * this.intervalMs;
-    const state = !this.reachable ? "gone" : !known ? "none" : late ? "late" : "fresh";
-    setAttribute(byId("freshness"), "data-state", state);
+    setAttribute(byId("freshness"), "data-state", this.#state(known, late));
     setText(byId("freshness-text"), this.#sentence(known, age, late));
     setAttribute(byId("freshness"), "title", known ? format.instant(this.updatedAt) : null);
     if (known) this.#tellFigures(age);
+  }
+
+  #state(known, late) {
+    if (!this.reachable) return "gone";
+    if (!known) return "none";
+    return late ? "late" : "fresh";
   }
 
   #sentence(known, age, late) {
@@ -123,7 +128,7 @@ export class Freshness {
       `${format.stretch(age)} ago`,
       this.#next(),
       size === undefined ? null : `${format.number(size)} MB`,
-      run ? (run.success ? "Succeeded" : "Failed") : null,
+      run ? outcome(run) : null,
     ]);
     const notes = [
       format.instant(this.updatedAt),
@@ -131,7 +136,7 @@ export class Freshness {
       this.health ? tablesThere(this.health.components.parquet_files.files) : "",
       run ? format.instant(Date.parse(run.started_at)) : "",
     ];
-    notes.forEach((note, index) => setText(this.figures.tiles[index].note, note || "\u00a0"));
+    for (const [index, note] of notes.entries()) setText(this.figures.tiles[index].note, note || "\u00a0");
   }
 
   #csv() {
@@ -165,6 +170,8 @@ function tablesThere(files) {
   return `${all.filter(Boolean).length} of ${all.length} tables`;
 }
 
+const outcome = ({ success }) => (success ? "Succeeded" : "Failed");
+
 const sum = (run, name) => run.tables.reduce((total, table) => total + table[name], 0);
 
 function runRow(run) {
@@ -172,15 +179,7 @@ function runRow(run) {
     "tr",
     {},
     el("th", { scope: "row" }, format.instant(Date.parse(run.started_at))),
-    el(
-      "td",
-      {},
-      el(
-        "span",
-        { class: "badge", "data-meaning": run.success ? "good" : "bad" },
-        run.success ? "Succeeded" : "Failed",
-      ),
-    ),
+    el("td", {}, el("span", { class: "badge", "data-meaning": run.success ? "good" : "bad" }, outcome(run))),
     el(
       "td",
       { class: "number" },

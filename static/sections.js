@@ -208,12 +208,10 @@ export class Sections {
         { label: "All so far", look: "sum", values: column(rows, `reoccurring_${name}`) },
         { label: "Active", look: "average", values: column(rows, `adjusted_reoccurring_${name}`) },
       ];
-      if (previous)
-        lines.push({
-          label: "All, previous",
-          look: "before",
-          values: beside(rows, previous.reoccurring, `reoccurring_${name}`),
-        });
+      if (previous) {
+        const values = beside(rows, previous.reoccurring, `reoccurring_${name}`);
+        lines.push({ label: "All, previous", look: "before", values });
+      }
       const total = rows.length ? `${format.count(rows.at(-1)[`reoccurring_${name}`])} so far` : "";
       chart.update({ days, lines, interval: query.interval, total });
     }

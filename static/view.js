@@ -68,8 +68,9 @@ export function range(view, history) {
   const query = { tz: view.tz };
   if (view.preset === null) return { from: view.from, to: view.to, ...query };
   if (view.preset !== "12m") return { period: view.preset, ...query };
-  const first = yearBefore(history.to);
-  return { from: first < history.from ? history.from : first, to: history.to, ...query };
+  let from = yearBefore(history.to);
+  if (from < history.from) from = history.from;
+  return { from, to: history.to, ...query };
 }
 
 /** The parameters of series besides. */
