@@ -250,7 +250,10 @@ def test_a_room_is_looked_up_by_its_id(
 
 def test_an_id_that_no_room_can_have_is_told(visitor: Visitor, page: Page) -> None:
     """Both what is no number, and what the API refuses."""
-    for given, said in (("seven", "Type a room's id"), ("0", "There can be no room 0")):
+    for given, said in (
+        ("seven", "Enter a room id"),
+        ("0", "0 is not a valid room id"),
+    ):
         page.get_by_label("Room id").fill(given)
         page.get_by_role("button", name="Look up").click()
         expect(page.locator("#room-problem")).to_contain_text(said)

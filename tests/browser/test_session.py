@@ -66,7 +66,7 @@ def test_what_can_be_no_token_is_not_sent(visitor: Visitor, server: Server) -> N
     """Neither nothing nor what no header can carry."""
     page = visitor.comes()
     page.goto(server.page)
-    for given, said in (("", "Type the token."), ("zwölf Boxkämpfer", "no spaces")):
+    for given, said in (("", "Enter the token."), ("zwölf Boxkämpfer", "no spaces")):
         page.get_by_label("Access token").fill(given)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text(said)
