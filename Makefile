@@ -26,6 +26,7 @@ check: ## Check format, lint and types only
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary .
+	@scripts/biome ci static
 
 bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample
 	$(SETUP) --group bench-sync
@@ -35,5 +36,5 @@ setup: ## Only set up: uv, Python and the packages
 	$(SETUP)
 
 clean: ## Remove all that these commands made (data/ stays)
-	rm -rf .bench .demo .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .bench .demo .venv .tools node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,39 +1,39 @@
-/** The API as this page asks it, and what can go wrong there. */
+/** HTTP client of the API, with one error type for every way in which a request can fail. */
 
-/** Where the API is: beside the page, under whatever path both are served. */
+/** Base URL of the API: the page's own folder, whatever path prefix both are served under. */
 const BASE = new URL(".", document.baseURI);
 
 const TIMEOUT_MS = 60_000;
 
-/** An answer that is none. `kind`: unauthorized, unavailable, invalid, unreachable, failed. */
+/** A failed request. `kind` is unauthorized, unavailable, invalid, unreachable or failed. */
 export class ApiError extends Error {
-  constructor(kind, message, retryAfter = null) {
-    super(message);
+  constructor(message, { kind, retryAfter = null, cause }) {
+    super(message, { cause });
     this.kind = kind;
-    /** Seconds after which to ask again, where the API says so. */
+    /** Seconds to wait before the next attempt, if the API sent Retry-After. */
     this.retryAfter = retryAfter;
   }
 }
 
-let skewMs = 0;
+let clockOffsetMs = 0;
 
-/** Now by the server's clock, as far as its answers tell it. */
-export const serverNow = () => Date.now() + skewMs;
+/** The current time by the server's clock, estimated from its Date headers. */
+export const serverNow = () => Date.now() + clockOffsetMs;
 
 /**
- * GET `path` with `query` (an object; null and undefined are left out).
- * With `etag`, an answer that did not change is `null`.
+ * GET `path` as JSON. Entries of `query` that are null or undefined are omitted.
+ * With `etag`, returns null if the response has not changed.
  */
 export async function get(path, { query = {}, token, etag, signal } = {}) {
   const response = await request(path, { query, token, etag, signal });
   if (response.status === 304) return null;
-  return { data: await body(response.json()), etag: response.headers.get("ETag") };
+  return { data: await orUnreachable(response.json()), etag: response.headers.get("ETag") };
 }
 
-/** GET `path` as a file. */
+/** GET `path` as a Blob. */
 export async function download(path, { query = {}, token } = {}) {
   const response = await request(path, { query, token });
-  return body(response.blob());
+  return orUnreachable(response.blob());
 }
 
 async function request(path, { query, token, etag, signal }) {
@@ -45,7 +45,7 @@ async function request(path, { query, token, etag, signal }) {
   if (token) headers.set("Authorization", `Bearer ${token}`);
   if (etag) headers.set("If-None-Match", etag);
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const response = await reach(
+  const response = await orUnreachable(
     fetch(url, {
       headers,
       cache: "no-store",
@@ -53,55 +53,59 @@ async function request(path, { query, token, etag, signal }) {
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     }),
   );
-  learnTime(response);
+  updateClockOffset(response);
   if (response.ok || response.status === 304) return response;
-  throw await refusal(response);
+  throw await toError(response);
 }
 
-/** Whatever keeps the network from answering is one kind of error; our own abort is none. */
-async function reach(promise) {
+/** Convert network errors, timeouts and incomplete bodies to ApiError; rethrow our own aborts. */
+async function orUnreachable(promise) {
   try {
     return await promise;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("unreachable", "The API does not answer.");
+    throw new ApiError("The API is not responding.", { kind: "unreachable", cause: error });
   }
 }
 
-const body = reach;
-
-function learnTime(response) {
-  const sent = Date.parse(response.headers.get("Date") ?? "");
-  // The header has whole seconds: smaller differences mean nothing.
-  if (!Number.isNaN(sent) && Math.abs(sent - Date.now()) > 2_000) skewMs = sent - Date.now();
+function updateClockOffset(response) {
+  const sentAt = Date.parse(response.headers.get("Date") ?? "");
+  // The header has a resolution of one second: ignore smaller differences.
+  if (!Number.isNaN(sentAt) && Math.abs(sentAt - Date.now()) > 2_000) clockOffsetMs = sentAt - Date.now();
 }
 
-async function refusal(response) {
-  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
-  const said = await detail(response);
+async function toError(response) {
+  const retryAfter = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
+  const message = await errorMessage(response);
   switch (response.status) {
-    case 401: return new ApiError("unauthorized", said);
-    case 503: return new ApiError("unavailable", said, wait);
+    case 401:
+      return new ApiError(message, { kind: "unauthorized" });
+    case 503:
+      return new ApiError(message, { kind: "unavailable", retryAfter });
     case 400:
-    case 422: return new ApiError("invalid", said);
-    case 429: return new ApiError("failed", said, wait);
-    // What a proxy says when the API behind it is gone.
+    case 422:
+      return new ApiError(message, { kind: "invalid" });
+    case 429:
+      return new ApiError(message, { kind: "failed", retryAfter });
+    // A proxy's response when the API behind it is down.
     case 502:
-    case 504: return new ApiError("unreachable", "The API does not answer.", wait);
-    default: return new ApiError("failed", said, wait);
+    case 504:
+      return new ApiError("The API is not responding.", { kind: "unreachable", retryAfter });
+    default:
+      return new ApiError(message, { kind: "failed", retryAfter });
   }
 }
 
-/** What the API says in its answer, as one line. */
-async function detail(response) {
-  let said = null;
+/** The API's error message as one line. */
+async function errorMessage(response) {
+  let detail = null;
   try {
-    said = (await response.json()).detail;
+    detail = (await response.json()).detail;
   } catch {
-    // An answer from something else than the API has no detail.
+    // The response does not come from the API, so it has no detail.
   }
-  if (Array.isArray(said)) {
-    return said.map((part) => `${part.loc?.at(-1)}: ${part.msg}`).join("; ");
+  if (Array.isArray(detail)) {
+    return detail.map((part) => `${part.loc?.at(-1)}: ${part.msg}`).join("; ");
   }
-  return typeof said === "string" ? said : `The API answered ${response.status}.`;
+  return typeof detail === "string" ? detail : `The API returned status ${response.status}.`;
 }

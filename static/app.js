@@ -1,4 +1,4 @@
-/** The page: signs in, asks the API, shows its answers, and keeps them fresh. */
+/** Entry point: signs in, loads the statistics, shows them and keeps them up to date. */
 
 import { ApiError, get } from "./api.js";
 import { Controls } from "./controls.js";
@@ -13,43 +13,44 @@ import * as views from "./view.js";
 
 const REFRESH_MS = 30_000;
 const FIRST_RETRY_MS = 5_000;
-/** What has no ETag, or changes without new data, is asked for less often. */
-const ASIDE_MS = 300_000;
+/** Refresh interval of data that has no ETag or changes without a sync. */
+const SECONDARY_REFRESH_MS = 300_000;
 
 const state = {
   view: views.read(location.search),
-  /** The first and the last day there is, once the API has told. */
+  /** First and last day of all data, once known. */
   history: null,
-  /** The answer that is shown, and the tag to ask with for a newer one. */
+  /** The statistics on screen and their ETag. */
   answer: null,
   etag: null,
-  asideAt: 0,
+  secondaryLoadedAt: 0,
   failures: 0,
   timer: null,
+  /** AbortController of the load in progress. */
   running: null,
 };
 
-const controls = new Controls((part) => change(part));
+const controls = new Controls((changes) => changeView(changes));
 const sections = new Sections({
-  asks: {
-    range: () => views.range(state.view, state.history),
-    series: () => ({ ...views.range(state.view, state.history), ...views.fineness(state.view) }),
+  queries: {
+    range: () => views.rangeQuery(state.view, state.history),
+    series: () => ({ ...views.rangeQuery(state.view, state.history), ...views.seriesQuery(state.view) }),
   },
-  onZoomedRange: (from, to) => change({ preset: null, from, to }),
+  onRangeSelected: (from, to) => changeView({ preset: null, from, to }),
 });
 const freshness = new Freshness();
-const room = new RoomCard(byId("room-cards"), askRoom, (id) => change({ room: id }));
+const room = new RoomCard(byId("room-cards"), fetchRoom, (id) => changeView({ room: id }));
 
 function start() {
   theme.start();
   byId("sign-in-form").addEventListener("submit", signIn);
   byId("sign-out").addEventListener("click", () => signOut(""));
   byId("retry").addEventListener("click", () => load());
-  addEventListener("popstate", () => look(views.read(location.search)));
+  addEventListener("popstate", () => applyView(views.read(location.search)));
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && session.token()) load();
+    if (!document.hidden && session.getToken()) load();
   });
-  if (session.token()) open();
+  if (session.getToken()) open();
   else signOut("");
 }
 
@@ -57,13 +58,13 @@ function start() {
 
 function signIn(event) {
   event.preventDefault();
-  const given = byId("token").value.trim();
-  if (!/^[\x21-\x7e]+$/.test(given)) {
-    setText(byId("sign-in-problem"), given ? "A token has no spaces and no special letters." : "Type the token.");
+  const token = byId("token").value.trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    setText(byId("sign-in-problem"), token ? "A token contains no spaces or special characters." : "Enter the token.");
     byId("token").focus();
     return;
   }
-  session.keep(given);
+  session.setToken(token);
   byId("token").value = "";
   open();
   byId("main").focus();
@@ -71,64 +72,63 @@ function signIn(event) {
 
 function open() {
   setText(byId("sign-in-problem"), "");
-  shows({ signedIn: true });
+  showSignedIn(true);
   freshness.clear();
   controls.show(state.view, null);
-  say("Loading");
+  announce("Loading");
   load();
 }
 
-/** Forget the token and every number; `why` is told, if there is a reason. */
-function signOut(why) {
-  session.forget();
+/** Forget the token and all data; show `reason` on the sign-in form. */
+function signOut(reason) {
+  session.clearToken();
   stop();
-  Object.assign(state, { answer: null, etag: null, history: null, asideAt: 0, failures: 0 });
+  Object.assign(state, { answer: null, etag: null, history: null, secondaryLoadedAt: 0, failures: 0 });
   sections.clear();
   freshness.clear();
   room.clear();
-  banner(null);
-  shows({ signedIn: false });
-  setText(byId("sign-in-problem"), why);
+  hideBanner();
+  showSignedIn(false);
+  setText(byId("sign-in-problem"), reason);
   byId("token").focus();
 }
 
-function shows({ signedIn }) {
+function showSignedIn(signedIn) {
   byId("sign-in").hidden = signedIn;
-  // It is not there before what stands above it.
+  // Hidden until the content above it is there, so that it does not jump.
   byId("bottom").hidden = false;
   for (const id of ["view", "freshness", "sign-out", "sections"]) byId(id).hidden = !signedIn;
 }
 
-/* What is looked at. */
+/* The view: range, options and room. */
 
-function change(part) {
-  const view = { ...state.view, ...part };
+function changeView(changes) {
+  const view = { ...state.view, ...changes };
   history.pushState(null, "", `${location.pathname}${views.write(view)}`);
-  look(view);
+  applyView(view);
 }
 
-function look(view) {
+function applyView(view) {
   const before = state.view;
   state.view = view;
   controls.setProblem("");
   controls.show(view, state.answer?.query ?? null);
-  if (!session.token()) return;
-  if (onlyDrawn(before, view)) sections.redraw(view);
-  else if (onlyRoom(before, view)) guarded(() => room.show(view.room));
+  if (!session.getToken()) return;
+  if (onlyChanged(before, view, "series")) sections.redraw(view);
+  else if (onlyChanged(before, view, "room")) reportErrors(() => room.show(view.room));
   else {
     state.etag = null;
-    sections.unzoom();
-    say("Loading");
+    sections.resetZoom();
+    announce("Loading");
     load();
   }
 }
 
-const differs = (before, after, names) =>
-  Object.keys(after).every((name) => before[name] === after[name] || names.includes(name));
-const onlyDrawn = (before, after) => differs(before, after, ["series"]);
-const onlyRoom = (before, after) => differs(before, after, ["room"]);
+/** True if no property other than `name` differs. */
+const onlyChanged = (before, after, name) =>
+  Object.keys(after).every((key) => before[key] === after[key] || key === name);
 
-/* Asking. */
+/* Loading. */
 
 function stop() {
   clearTimeout(state.timer);
@@ -136,146 +136,160 @@ function stop() {
   state.running = null;
 }
 
-/** Ask for what is looked at, now; then again and again. */
+/** Load the current view now, and schedule the next refresh. */
 async function load() {
   stop();
   const running = new AbortController();
   state.running = running;
   byId("view").setAttribute("aria-busy", "true");
-  const ask = (path, query, etag) => get(path, { query, etag, token: session.token(), signal: running.signal });
-  const next = await guarded(async () => {
-    state.history ??= await askHistory(ask);
+  const fetchJson = (path, query, etag) =>
+    get(path, { query, etag, token: session.getToken(), signal: running.signal });
+  const delay = await reportErrors(async () => {
+    state.history ??= await fetchHistory(fetchJson);
     controls.setHistory(state.history);
-    const isNew = await loadStatistics(ask);
-    if (isNew || Date.now() - state.asideAt >= ASIDE_MS) await loadAside(ask);
+    const changed = await loadStatistics(fetchJson);
+    if (changed || Date.now() - state.secondaryLoadedAt >= SECONDARY_REFRESH_MS) await loadSecondary(fetchJson);
   });
   if (state.running !== running) return;
   byId("view").removeAttribute("aria-busy");
   state.running = null;
-  if (session.token() && next !== null) state.timer = setTimeout(tick, next);
+  if (session.getToken() && delay !== null) state.timer = setTimeout(refresh, delay);
 }
 
-/** A page that nobody sees asks nothing; it asks when it is seen again. */
-function tick() {
+/** A hidden page does not refresh; becoming visible starts it again. */
+function refresh() {
   if (!document.hidden) load();
 }
 
-async function askHistory(ask) {
-  const { data } = await ask("", { period: "all", sections: "traffic" });
+async function fetchHistory(fetchJson) {
+  const { data } = await fetchJson("", { period: "all", sections: "traffic" });
   return { from: data.query.from, to: data.query.to };
 }
 
-/** Whether there was anything new. */
-async function loadStatistics(ask) {
+/** Returns true if the statistics have changed. */
+async function loadStatistics(fetchJson) {
   const { view } = state;
   const query = {
-    ...views.range(view, state.history),
-    ...views.fineness(view),
-    compare: views.compares(view) ? "previous" : null,
+    ...views.rangeQuery(view, state.history),
+    ...views.seriesQuery(view),
+    compare: views.comparesPrevious(view) ? "previous" : null,
   };
-  const answered = await ask("", query, state.etag);
-  if (answered === null) return false;
-  const began = performance.now();
-  const wasNew = state.answer?.data_updated_at !== answered.data.data_updated_at;
-  Object.assign(state, { answer: answered.data, etag: answered.etag });
-  sections.update(answered.data, view);
+  const response = await fetchJson("", query, state.etag);
+  if (response === null) return false;
+  const receivedAt = performance.now();
+  const { data, etag } = response;
+  const isNewData = state.answer?.data_updated_at !== data.data_updated_at;
+  Object.assign(state, { answer: data, etag });
+  sections.update(data, view);
   controls.setProblem("");
-  controls.show(view, answered.data.query);
-  freshness.setUpdatedAt(answered.data.data_updated_at);
-  performance.measure("show", { start: began, end: performance.now() });
-  say(wasNew ? `Data from ${format.time(Date.parse(answered.data.data_updated_at))}` : "The range is shown");
-  // What is beside the statistics follows the same range and data.
+  controls.show(view, data.query);
+  freshness.setUpdatedAt(data.data_updated_at);
+  performance.measure("show", { start: receivedAt, end: performance.now() });
+  announce(isNewData ? `Data from ${format.time(Date.parse(data.data_updated_at))}` : "Range updated");
   return true;
 }
 
-/** The last day, the last runs, the copy's size, and the room. */
-async function loadAside(ask) {
+/** Load the last 24 hours, the recent sync runs, the size of the copy, and the room. */
+async function loadSecondary(fetchJson) {
   const { view } = state;
   const [daily, runs, health] = await Promise.all([
-    ask("daily-analytics", { compare: "previous", tz: view.tz }),
-    ask("sync/runs", { limit: RUNS_SHOWN }),
-    ask("health", {}),
+    fetchJson("daily-analytics", { compare: "previous", tz: view.tz }),
+    fetchJson("sync/runs", { limit: RUNS_SHOWN }),
+    fetchJson("health", {}),
   ]);
   sections.updateDaily(daily.data);
   freshness.setRuns(runs.data);
   freshness.setHealth(health.data);
   await room.show(view.room);
-  state.asideAt = Date.now();
+  state.secondaryLoadedAt = Date.now();
 }
 
-async function askRoom(id) {
-  const query = { ...views.range(state.view, state.history), compare: views.compares(state.view) ? "previous" : null };
-  const { data } = await get(`room/${id}/stats`, { query, token: session.token() });
+async function fetchRoom(id) {
+  const { view } = state;
+  const query = {
+    ...views.rangeQuery(view, state.history),
+    compare: views.comparesPrevious(view) ? "previous" : null,
+  };
+  const { data } = await get(`room/${id}/stats`, { query, token: session.getToken() });
   return data;
 }
 
-/* What may go wrong. */
+/* Errors. */
 
-/** Do it; show what went wrong, if anything did. Milliseconds until the next try, if any. */
-async function guarded(work) {
+/** Run `task` and show its error, if any. Returns the delay of the next attempt in ms, or null for none. */
+async function reportErrors(task) {
   try {
-    await work();
+    await task();
   } catch (error) {
     if (error.name === "AbortError") return REFRESH_MS;
     if (!(error instanceof ApiError)) throw error;
-    return failed(error);
+    return showError(error);
   }
-  recovered();
+  clearError();
   return REFRESH_MS;
 }
 
-function recovered() {
+function clearError() {
   state.failures = 0;
-  byId("view").classList.remove("blank");
+  byId("view").classList.remove("no-data");
   freshness.setReachable(true);
-  banner(null);
+  hideBanner();
 }
 
-function failed(error) {
+function showError(error) {
   if (error.kind === "unauthorized") {
-    signOut(state.answer ? "The token is no longer accepted. Sign in with a valid one." : "This token is not accepted. Check it and try again.");
+    signOut(
+      state.answer
+        ? "The token is no longer accepted. Sign in with a valid one."
+        : "This token is not accepted. Check it and try again.",
+    );
     return REFRESH_MS;
   }
   if (error.kind === "invalid") {
-    recovered();
-    blank();
+    clearError();
+    markMissingData();
     controls.setProblem(error.message);
-    return null;  // To ask the same again would be no use.
+    return null; // The same request would fail again.
   }
-  // Something may have changed meanwhile that the statistics' tag does not tell.
-  state.asideAt = 0;
+  // Runs and health may change during the outage without a new ETag of the statistics.
+  state.secondaryLoadedAt = 0;
   state.failures += 1;
-  const grown = Math.min(REFRESH_MS, FIRST_RETRY_MS * 2 ** (state.failures - 1));
-  const wait = error.retryAfter ? error.retryAfter * 1000 : grown;
-  blank();
+  const backoff = Math.min(REFRESH_MS, FIRST_RETRY_MS * 2 ** (state.failures - 1));
+  const delay = error.retryAfter ? error.retryAfter * 1000 : backoff;
+  markMissingData();
   freshness.setReachable(error.kind === "unavailable");
-  banner(`${problem(error)} The next try is in ${format.stretch(wait)}.`, error.kind === "unavailable" ? "info" : "error");
-  return wait;
+  showBanner(
+    `${errorText(error)} Retrying in ${format.duration(delay)}.`,
+    error.kind === "unavailable" ? "info" : "error",
+  );
+  return delay;
 }
 
-/** Nothing is on its way, so nothing moves as if it were. */
-function blank() {
-  byId("view").classList.toggle("blank", state.answer === null);
+/** Without data, stop the animation of the skeletons: nothing is loading. */
+function markMissingData() {
+  byId("view").classList.toggle("no-data", state.answer === null);
 }
 
-function problem(error) {
-  const stale = state.answer
-    ? ` What is shown is from ${format.instant(Date.parse(state.answer.data_updated_at))}.`
-    : "";
-  if (error.kind === "unavailable") return `There is no data yet: the first sync has not finished.${stale}`;
-  return `${error.message}${stale}`;
+function errorText(error) {
+  const shown = state.answer ? ` Showing data from ${format.dateTime(Date.parse(state.answer.data_updated_at))}.` : "";
+  if (error.kind === "unavailable") return `There is no data yet: the first sync has not finished.${shown}`;
+  return `${error.message}${shown}`;
 }
 
-function banner(text, kind) {
-  byId("banner").hidden = text === null;
-  byId("view").classList.toggle("stale", text !== null && state.answer !== null);
-  if (text === null) return;
+function showBanner(text, kind) {
+  byId("banner").hidden = false;
   byId("banner").dataset.kind = kind;
+  byId("view").classList.toggle("stale", state.answer !== null);
   setText(byId("banner-text"), text);
 }
 
-/** Tell who listens instead of looking. */
-function say(text) {
+function hideBanner() {
+  byId("banner").hidden = true;
+  byId("view").classList.remove("stale");
+}
+
+/** Announce `text` to screen readers. */
+function announce(text) {
   setText(byId("live"), text);
 }
 

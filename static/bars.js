@@ -1,4 +1,4 @@
-/** Breakdowns: a table of names and counts, each with a bar of its share. */
+/** Breakdowns: a table of names and counts, each row with a bar for its share. */
 
 import { el, svg } from "./dom.js";
 import { csvButton } from "./files.js";
@@ -6,31 +6,31 @@ import * as format from "./format.js";
 
 const narrow = matchMedia("(max-width: 560px)");
 
-/** How many rows stand there before somebody asks for all; a phone has less room. */
-const few = () => (narrow.matches ? 5 : 10);
-/** So few more are not worth a button. */
-const NEARLY = 2;
+/** Number of rows before "Show all". */
+const collapsedRows = () => (narrow.matches ? 5 : 10);
+/** Show all rows if collapsing would hide no more than this many. */
+const MAX_EXTRA_ROWS = 2;
 
 /**
- * A card with a sortable table. `natural` keeps the order given (days of the week,
- * values of cards) and sorts names by it; else the largest come first. `reserve` is
- * how many rows to keep room for before the data is there.
+ * A card with a sortable table. With `natural`, rows keep the given order (weekdays,
+ * card values), which is also the order of their names; otherwise the largest come first.
+ * `reserve` is the number of rows to reserve space for until the data arrives.
  */
 export class Bars {
   constructor(root, { title, hint, names, counts, natural = false, reserve = 10, csv }) {
     this.title = title;
     this.natural = natural;
-    this.sort = natural ? { by: "name", up: true } : { by: "count", up: false };
+    this.sort = natural ? { by: "name", ascending: true } : { by: "count", ascending: false };
     this.rows = [];
-    this.all = false;
-    this.heads = {
-      name: el("th", { scope: "col" }, this.#sorter("name", names)),
-      count: el("th", { scope: "col", class: "number" }, this.#sorter("count", counts)),
+    this.expanded = false;
+    this.headers = {
+      name: el("th", { scope: "col" }, this.#sortButton("name", names)),
+      count: el("th", { scope: "col", class: "number" }, this.#sortButton("count", counts)),
     };
     this.body = el("tbody");
     this.more = el("button", { class: "button quiet more", type: "button", "aria-expanded": "false", hidden: true });
     this.more.addEventListener("click", () => {
-      this.all = !this.all;
+      this.expanded = !this.expanded;
       this.#draw();
     });
     this.empty = el("p", { class: "empty", hidden: true }, "Nothing in this range.");
@@ -38,7 +38,12 @@ export class Bars {
       el(
         "article",
         { class: "card", "data-bars": title },
-        el("div", { class: "heading small" }, el("h3", {}, title), el("div", { class: "tools" }, csv ? csvButton(title, csv.name, csv) : "")),
+        el(
+          "div",
+          { class: "heading small" },
+          el("h3", {}, title),
+          el("div", { class: "tools" }, csv ? csvButton(title, csv.name, csv) : ""),
+        ),
         hint ? el("p", { class: "hint" }, hint) : null,
         el(
           "div",
@@ -46,8 +51,18 @@ export class Bars {
           el(
             "table",
             {},
-            el("caption", { class: "unseen" }, title),
-            el("thead", {}, el("tr", {}, this.heads.name, this.heads.count, el("th", { scope: "col", class: "number share" }, "Share"))),
+            el("caption", { class: "visually-hidden" }, title),
+            el(
+              "thead",
+              {},
+              el(
+                "tr",
+                {},
+                this.headers.name,
+                this.headers.count,
+                el("th", { scope: "col", class: "number share" }, "Share"),
+              ),
+            ),
             this.body,
           ),
           this.empty,
@@ -55,7 +70,7 @@ export class Bars {
         this.more,
       ),
     );
-    this.#tellSort();
+    this.#updateAriaSort();
     narrow.addEventListener("change", () => this.#draw());
   }
 
@@ -66,7 +81,7 @@ export class Bars {
     this.more.hidden = true;
   }
 
-  /** `rows` are `{name, count}`; `total` is what their shares are of. */
+  /** Show `rows`, each `{name, count, note}`; shares are relative to `total`. */
   update(rows, total) {
     this.rows = rows.map((row, index) => ({ ...row, index }));
     this.total = total;
@@ -74,7 +89,7 @@ export class Bars {
     this.#draw();
   }
 
-  #sorter(by, label) {
+  #sortButton(by, label) {
     return el(
       "button",
       { type: "button", class: "sort", onclick: () => this.#sortBy(by) },
@@ -84,53 +99,56 @@ export class Bars {
   }
 
   #sortBy(by) {
-    const up = this.sort.by === by ? !this.sort.up : by === "name";
-    this.sort = { by, up };
-    this.#tellSort();
+    const ascending = this.sort.by === by ? !this.sort.ascending : by === "name";
+    this.sort = { by, ascending };
+    this.#updateAriaSort();
     this.#draw();
   }
 
-  #tellSort() {
-    for (const [by, head] of Object.entries(this.heads)) {
-      if (this.sort.by !== by) head.removeAttribute("aria-sort");
-      else head.setAttribute("aria-sort", this.sort.up ? "ascending" : "descending");
+  #updateAriaSort() {
+    for (const [by, header] of Object.entries(this.headers)) {
+      if (this.sort.by === by) header.setAttribute("aria-sort", this.sort.ascending ? "ascending" : "descending");
+      else header.removeAttribute("aria-sort");
     }
   }
 
-  #sorted() {
-    const byName = this.natural
-      ? (a, b) => a.index - b.index
-      : (a, b) => a.name.localeCompare(b.name);
+  #sortedRows() {
+    const byName = this.natural ? (a, b) => a.index - b.index : (a, b) => a.name.localeCompare(b.name);
     const order = this.sort.by === "name" ? byName : (a, b) => a.count - b.count || byName(b, a);
     const sorted = [...this.rows].sort(order);
-    return this.sort.up ? sorted : sorted.reverse();
+    return this.sort.ascending ? sorted : sorted.reverse();
   }
 
   #draw() {
-    const sorted = this.#sorted();
-    const whole = sorted.length <= few() + NEARLY || this.natural;
-    const shown = this.all || whole ? sorted : sorted.slice(0, few());
+    const sorted = this.#sortedRows();
+    const showsAll = this.natural || sorted.length <= collapsedRows() + MAX_EXTRA_ROWS;
+    const shown = showsAll || this.expanded ? sorted : sorted.slice(0, collapsedRows());
     this.body.replaceChildren(...shown.map((row) => this.#row(row)));
     this.empty.hidden = sorted.length > 0;
-    this.more.hidden = whole;
-    this.more.textContent = this.all ? `Show the first ${few()}` : `Show all ${format.count(sorted.length)}`;
-    this.more.setAttribute("aria-expanded", String(this.all));
+    this.more.hidden = showsAll;
+    this.more.textContent = this.expanded
+      ? `Show the first ${collapsedRows()}`
+      : `Show all ${format.count(sorted.length)}`;
+    this.more.setAttribute("aria-expanded", String(this.expanded));
   }
 
   #row({ name, count, note }) {
-    const part = this.total ? count / this.total : 0;
+    const share = format.share(this.total ? count / this.total : 0);
     return el(
       "tr",
-      { title: `${name}${note ? `, ${note}` : ""}: ${format.count(count)} (${format.share(part)})` },
+      { title: `${name}${note ? `, ${note}` : ""}: ${format.count(count)} (${share})` },
       el(
         "th",
         { scope: "row" },
-        svg("svg", { class: "bar", "aria-hidden": "true", width: "100%", height: "100%" },
-          svg("rect", { width: `${Math.max(0.4, (count / this.largest) * 100)}%`, height: "100%", rx: 3 })),
+        svg(
+          "svg",
+          { class: "bar", "aria-hidden": "true", width: "100%", height: "100%" },
+          svg("rect", { width: `${Math.max(0.4, (count / this.largest) * 100)}%`, height: "100%", rx: 3 }),
+        ),
         el("span", { class: "name" }, name, note ? el("span", { class: "note" }, note) : null),
       ),
       el("td", { class: "number" }, format.count(count)),
-      el("td", { class: "number share" }, format.share(part)),
+      el("td", { class: "number share" }, share),
     );
   }
 }

@@ -1,33 +1,33 @@
-/** Series over days: drawn by uPlot, read by mouse, keyboard and screen reader. */
+/** Time series charts, drawn by uPlot, for mouse, keyboard and screen reader. */
 
 import { el, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
-import { colours, onTheme } from "./theme.js";
+import { chartColours, onThemeChange } from "./theme.js";
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 
 const HEIGHT = 210;
-/** More rows than these are drawn as lines. */
-export const MOST_BARS = 100;
+/** Counts are drawn as bars up to this many rows, and as a line beyond. */
+export const MAX_BARS = 100;
 const MONTH_SECONDS = 28 * 86_400;
-const FEWEST_ZOOMED = 3;
+const MIN_ZOOMED_ROWS = 3;
 const FONT = '12px -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif';
 
-/** How a line looks: which colour, how wide, filled or dashed. */
-const LOOKS = {
-  counts: { colour: "accent", fill: "accent-soft", width: 1 },
+/** Line styles; the colours are names of theme.js. */
+const STYLES = {
+  counts: { colour: "faint", width: 1 },
   sum: { colour: "accent", fill: "accent-faint", width: 2 },
-  average: { colour: "second", width: 2 },
-  before: { colour: "edge", width: 1.25, dash: [4, 4] },
+  average: { colour: "secondary", width: 2 },
+  previous: { colour: "border", width: 1.25, dash: [4, 4] },
 };
 
-/** Charts that share days, cursor and zoom. */
+/** Charts that share their days, cursor and zoom. */
 export class ChartGroup {
   constructor(name, onZoom) {
     this.sync = uPlot.sync(name);
     this.onZoom = onZoom;
     this.charts = [];
     this.zoom = null;
-    onTheme(() => this.charts.forEach((chart) => chart.restyle()));
+    onThemeChange(() => this.restyle());
   }
 
   add(root, title) {
@@ -36,10 +36,14 @@ export class ChartGroup {
     return chart;
   }
 
-  /** Show the seconds from `min` to `max` only; null shows all. */
+  restyle() {
+    for (const chart of this.charts) chart.restyle();
+  }
+
+  /** Zoom all charts to `[min, max]`, in epoch seconds; null shows everything. */
   zoomTo(zoom) {
     this.zoom = zoom;
-    for (const chart of this.charts) chart.showZoom();
+    for (const chart of this.charts) chart.applyZoom();
     this.onZoom(zoom);
   }
 }
@@ -56,19 +60,28 @@ class Chart {
     this.tip = el("div", { class: "tip", hidden: true });
     this.empty = el("p", { class: "empty", hidden: true }, "Nothing in this range.");
     this.plot = el("div", {
-      class: "plot", role: "slider", tabindex: "0", "aria-label": title,
-      "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0",
-      "aria-valuetext": "no data yet", "data-loading": true,
+      class: "plot",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": title,
+      "aria-valuemin": "0",
+      "aria-valuemax": "0",
+      "aria-valuenow": "0",
+      "aria-valuetext": "no data yet",
+      "data-loading": true,
     });
     root.append(
-      el("article", { class: "card chart", "data-chart": title },
+      el(
+        "article",
+        { class: "card chart", "data-chart": title },
         el("div", { class: "heading small" }, el("h3", {}, title), this.total),
         el("div", { class: "plot-space" }, this.plot, this.tip, this.empty),
-        this.legend),
+        this.legend,
+      ),
     );
-    this.plot.addEventListener("keydown", (event) => this.#key(event));
-    this.plot.addEventListener("blur", () => this.#leave());
-    new ResizeObserver(() => this.#fit()).observe(this.plot);
+    this.plot.addEventListener("keydown", (event) => this.#onKey(event));
+    this.plot.addEventListener("blur", () => this.#onBlur());
+    new ResizeObserver(() => this.#fitWidth()).observe(this.plot);
   }
 
   clear() {
@@ -83,21 +96,21 @@ class Chart {
   }
 
   /**
-   * Draw `lines` (`{label, look, values}`; null is a gap) over `days`, in seconds.
-   * `interval` says how long a row is, `total` is told beside the title.
+   * Draw `lines` over `days`, in epoch seconds. Each line is `{label, style, values}`;
+   * a null value is a gap. `interval` is day, week or month; `total` is shown beside the title.
    */
   update({ days, lines, interval, total }) {
     setAttribute(this.plot, "data-loading", null);
-    const drawn = JSON.stringify([lines.map(({ label, look }) => [label, look]), interval, days.length > MOST_BARS]);
-    const same = this.uplot && this.drawn === drawn;
-    Object.assign(this, { days, lines, interval, drawn });
+    const layout = JSON.stringify([lines.map(({ label, style }) => [label, style]), interval, days.length > MAX_BARS]);
+    const sameLayout = this.uplot && this.layout === layout;
+    Object.assign(this, { days, lines, interval, layout });
     setText(this.total, total);
     this.empty.hidden = days.length > 0;
     setAttribute(this.plot, "aria-valuemax", String(Math.max(0, days.length - 1)));
-    if (same) this.uplot.setData(this.#data(), false);
+    if (sameLayout) this.uplot.setData(this.#data(), false);
     else this.#draw();
     this.#scale();
-    this.#point(days.length - 1, false);
+    this.#selectRow(days.length - 1, { tooltip: false });
   }
 
   restyle() {
@@ -107,7 +120,7 @@ class Chart {
     }
   }
 
-  showZoom() {
+  applyZoom() {
     if (this.uplot) this.#scale();
   }
 
@@ -117,37 +130,43 @@ class Chart {
 
   #draw() {
     this.uplot?.destroy();
-    this.paint = colours();
+    this.colours = chartColours();
     this.uplot = new uPlot(this.#options(), this.#data(), this.plot);
-    this.#tellLegend();
+    this.#drawLegend();
   }
 
-  /** x to the zoom or to all days; y follows from 0 to the largest of those. */
+  /** Set x to the zoom or all days; y adapts, from 0 to the largest visible value. */
   #scale() {
     if (!this.days.length) return;
-    const half = this.#asBars() ? (this.days[1] - this.days[0] || 86_400) / 2 : 0;
+    const half = this.#drawsBars() ? (this.days[1] - this.days[0] || 86_400) / 2 : 0;
     const [min, max] = this.group.zoom ?? [this.days[0] - half, this.days.at(-1) + half];
     this.uplot.setScale("x", { min, max: max > min ? max : min + 86_400 });
   }
 
-  #asBars() {
-    return this.days.length <= MOST_BARS;
+  #drawsBars() {
+    return this.days.length <= MAX_BARS;
   }
 
   #options() {
-    const { paint } = this;
-    const axis = { stroke: paint.muted, font: FONT, ticks: { show: false } };
+    const { colours } = this;
+    const axis = { stroke: colours.muted, font: FONT, ticks: { show: false } };
     return {
       width: this.plot.clientWidth || 300,
       height: HEIGHT,
       padding: [8, 8, 0, 0],
       legend: { show: false },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      scales: { x: { time: true }, y: { range: (_, min, max) => [0, topOf(Math.max(max ?? 0, 0))] } },
+      scales: { x: { time: true }, y: { range: (_, _min, max) => [0, yMax(Math.max(max ?? 0, 0))] } },
       axes: [
         { ...axis, size: 26, space: 70, grid: { show: false }, values: dayLabels },
-        { ...axis, size: 44, space: 40, grid: { stroke: paint.line, width: 1 }, incrs: WHOLE_STEPS,
-          values: (_, splits) => splits.map(format.short) },
+        {
+          ...axis,
+          size: 44,
+          space: 40,
+          grid: { stroke: colours.divider, width: 1 },
+          incrs: WHOLE_STEPS,
+          values: (_, splits) => splits.map(format.compact),
+        },
       ],
       cursor: {
         sync: { key: this.group.sync.key, setSeries: false },
@@ -158,50 +177,64 @@ class Chart {
       },
       series: [{}, ...this.lines.map((line) => this.#series(line))],
       hooks: {
-        setCursor: [(plot) => this.#follow(plot)],
-        setSelect: [(plot) => this.#select(plot)],
+        setCursor: [(plot) => this.#onCursor(plot)],
+        setSelect: [(plot) => this.#onDrag(plot)],
       },
     };
   }
 
-  #series({ look }) {
-    const { colour, fill, width, dash } = LOOKS[look];
-    const bars = look === "counts" && this.#asBars();
+  #series({ style }) {
+    if (style === "counts" && this.#drawsBars()) return this.#bars();
+    const { colour, fill, width, dash } = STYLES[style];
     return {
-      stroke: bars ? undefined : this.paint[look === "counts" ? "faint" : colour],
-      fill: bars ? this.paint["accent-soft"] : look === "counts" ? undefined : fill && this.paint[fill],
-      width: bars ? 0 : width,
+      stroke: this.colours[colour],
+      fill: fill && this.colours[fill],
+      width,
       dash,
-      paths: bars ? uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }) : undefined,
-      points: { show: !bars && this.days.length === 1 },
+      points: { show: this.days.length === 1 },
     };
   }
 
-  #select(plot) {
+  #bars() {
+    return {
+      fill: this.colours["accent-soft"],
+      width: 0,
+      paths: uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 }),
+      points: { show: false },
+    };
+  }
+
+  #onDrag(plot) {
     const { left, width } = plot.select;
     if (width < 8) return;
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     this.group.zoomTo([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
   }
 
-  /** The mouse is over a day, here or on a chart of the group. */
-  #follow(plot) {
+  /** uPlot moves the cursor of every chart of the group; the tooltip is for the chart below the mouse. */
+  #onCursor(plot) {
     const over = plot.cursor.idx !== null && plot.cursor.idx !== undefined && plot.cursor.left >= 0;
     const here = over && plot.over.matches(":hover");
-    if (here) this.#point(plot.cursor.idx, true);
+    if (here) this.#selectRow(plot.cursor.idx, { tooltip: true });
     else if (!this.plot.matches(":focus-visible") || !over) this.tip.hidden = true;
   }
 
-  #key(event) {
+  #onKey(event) {
     if (!this.days.length || event.ctrlKey || event.metaKey || event.altKey) return;
     const last = this.days.length - 1;
     const at = this.cursor ?? last;
-    const [from, to] = this.#shown();
+    const [from, to] = this.#visibleRows();
     const moves = {
-      ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1,
-      PageDown: at - 10, PageUp: at + 10, Home: from, End: to,
+      ArrowLeft: at - 1,
+      ArrowDown: at - 1,
+      ArrowRight: at + 1,
+      ArrowUp: at + 1,
+      PageDown: at - 10,
+      PageUp: at + 10,
+      Home: from,
+      End: to,
     };
-    if (event.key in moves) this.#goTo(Math.min(to, Math.max(from, moves[event.key])));
+    if (event.key in moves) this.#moveTo(Math.min(to, Math.max(from, moves[event.key])));
     else if (event.key === "+") this.#zoomAround(at, (to - from) / 4);
     else if (event.key === "-") this.#zoomAround(at, to - from);
     else if (event.key === "Escape" || event.key === "0") this.group.zoomTo(null);
@@ -209,34 +242,34 @@ class Chart {
     event.preventDefault();
   }
 
-  /** First and last index that the zoom shows. */
-  #shown() {
-    const [min, max] = this.group.zoom ?? [-Infinity, Infinity];
+  /** Indexes of the first and last row within the zoom. */
+  #visibleRows() {
+    const [min, max] = this.group.zoom ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const inside = this.days.map((day, index) => [day, index]).filter(([day]) => day >= min && day <= max);
     return inside.length ? [inside[0][1], inside.at(-1)[1]] : [0, this.days.length - 1];
   }
 
   #zoomAround(at, half) {
-    const reach = Math.max(half, FEWEST_ZOOMED / 2);
+    const reach = Math.max(half, MIN_ZOOMED_ROWS / 2);
     const last = this.days.length - 1;
     const from = Math.max(0, Math.round(at - reach));
     const to = Math.min(last, Math.round(at + reach));
     this.group.zoomTo(from === 0 && to === last ? null : [this.days[from], this.days[to]]);
   }
 
-  #goTo(index) {
-    this.#point(index, true);
+  #moveTo(index) {
+    this.#selectRow(index, { tooltip: true });
     const left = this.uplot.valToPos(this.days[index], "x");
     this.uplot.setCursor({ left, top: 0 }, false);
   }
 
-  #leave() {
+  #onBlur() {
     this.tip.hidden = true;
     this.uplot?.setCursor({ left: -10, top: -10 });
   }
 
-  /** Tell the day at `index`: to screen readers, and in the tooltip if `shown`. */
-  #point(index, shown) {
+  /** Expose the row at `index` to screen readers, and in the tooltip if `tooltip` is set. */
+  #selectRow(index, { tooltip }) {
     this.cursor = index < 0 ? null : index;
     if (this.cursor === null) {
       setAttribute(this.plot, "aria-valuetext", "Nothing in this range");
@@ -244,26 +277,34 @@ class Chart {
       return;
     }
     const when = this.#dayText(this.days[index]);
-    const told = this.lines
-      .map(({ label, look, values }) => ({ label, look, value: values[index] }))
+    const points = this.lines
+      .map(({ label, style, values }) => ({ label, style, value: values[index] }))
       .filter(({ value }) => value !== null && value !== undefined);
     setAttribute(this.plot, "aria-valuenow", String(index));
-    setAttribute(this.plot, "aria-valuetext",
-      `${when}: ${told.map(({ label, value }) => `${label} ${format.number(value)}`).join(", ")}`);
-    if (shown) this.#showTip(index, when, told);
+    setAttribute(
+      this.plot,
+      "aria-valuetext",
+      `${when}: ${points.map(({ label, value }) => `${label} ${format.number(value)}`).join(", ")}`,
+    );
+    if (tooltip) this.#showTooltip(index, when, points);
   }
 
-  #showTip(index, when, told) {
+  #showTooltip(index, when, points) {
     this.tip.replaceChildren(
       el("p", {}, when),
-      el("dl", {}, ...told.map(({ label, look, value }) =>
-        el("div", {}, key(look), el("dt", {}, label), el("dd", {}, format.number(value))))),
+      el(
+        "dl",
+        {},
+        ...points.map(({ label, style, value }) =>
+          el("div", {}, legendKey(style), el("dt", {}, label), el("dd", {}, format.number(value))),
+        ),
+      ),
     );
     this.tip.hidden = false;
     const x = this.uplot.valToPos(this.days[index], "x") + this.uplot.over.offsetLeft;
-    const room = this.plot.clientWidth - this.tip.offsetWidth;
-    const beside = x + 14 > room ? x - this.tip.offsetWidth - 14 : x + 14;
-    this.tip.style.transform = `translate(${Math.max(0, Math.min(room, beside))}px, 10px)`;
+    const maxLeft = this.plot.clientWidth - this.tip.offsetWidth;
+    const left = x + 14 > maxLeft ? x - this.tip.offsetWidth - 14 : x + 14;
+    this.tip.style.transform = `translate(${Math.max(0, Math.min(maxLeft, left))}px, 10px)`;
   }
 
   #dayText(seconds) {
@@ -271,23 +312,24 @@ class Chart {
     return this.interval === "week" ? `Week of ${format.day(seconds)}` : format.day(seconds);
   }
 
-  #tellLegend() {
-    this.legend.replaceChildren(...this.lines.map(({ label, look }) => el("li", {}, key(look), label)));
+  #drawLegend() {
+    this.legend.replaceChildren(...this.lines.map(({ label, style }) => el("li", {}, legendKey(style), label)));
   }
 
-  #fit() {
+  #fitWidth() {
     const width = this.plot.clientWidth;
     if (this.uplot && width && width !== this.uplot.width) this.uplot.setSize({ width, height: HEIGHT });
   }
 }
 
-const key = (look) => el("span", { class: `key key-${look}`, "aria-hidden": "true" });
+const legendKey = (style) => el("span", { class: `key key-${style}`, "aria-hidden": "true" });
 
-/** Counts have no halves: steps of 1, 2 and 5 times a power of ten. */
+/** Axis steps for counts, which are whole numbers: 1, 2 and 5 times a power of ten. */
 const WHOLE_STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
-/** A little room above the largest. */
-const topOf = (largest) => (largest > 0 ? largest * 1.08 : 1);
+/** Leave some space above the largest value. */
+const yMax = (largest) => (largest > 0 ? largest * 1.08 : 1);
 
+/** Labels of the x axis, for `values` of uPlot. */
 const dayLabels = (_, splits, __, ___, increment) =>
   splits.map((seconds) => (increment >= MONTH_SECONDS ? format.month(seconds) : format.dayShort(seconds)));

@@ -1,4 +1,4 @@
-/** The range and its options, as controls. */
+/** The form controls for the range and its options. */
 
 import { byId, el, setText } from "./dom.js";
 import { PRESETS } from "./view.js";
@@ -6,7 +6,7 @@ import { PRESETS } from "./view.js";
 const INTERVALS = { day: "Day", week: "Week", month: "Month" };
 const SERIES = { daily: "Counts", accumulated: "Accumulated" };
 
-/** Tells `onChange` the part of the view that was changed. */
+/** Calls `onChange` with the changed properties of the view. */
 export class Controls {
   constructor(onChange) {
     this.onChange = onChange;
@@ -25,12 +25,12 @@ export class Controls {
     });
   }
 
-  /** Show `view`; `range` is what the API understood, or null. */
+  /** Show `view`. `range` holds the dates to which the API resolved it, or is null. */
   show(view, range) {
-    choose(this.presets, view.preset);
-    choose(this.intervals, view.interval);
-    choose(this.series, view.series);
-    this.#chooseZone(view.tz ?? "");
+    check(this.presets, view.preset);
+    check(this.intervals, view.interval);
+    check(this.series, view.series);
+    this.#selectZone(view.tz ?? "");
     byId("compare").checked = view.compare;
     byId("compare").disabled = view.preset === "all";
     byId("weekends").checked = view.weekends;
@@ -38,7 +38,7 @@ export class Controls {
     if (from && to) this.#setDates(from, to);
   }
 
-  /** The first day there is, and the last. */
+  /** Limit the date inputs to the first and last day of all data. */
   setHistory({ from, to }) {
     for (const input of [byId("from"), byId("to")]) {
       input.min = from;
@@ -51,7 +51,7 @@ export class Controls {
   }
 
   #setDates(from, to) {
-    // What somebody is typing is theirs.
+    // Do not overwrite a date while it is being typed.
     if (byId("from").form.matches(":focus-within") && document.activeElement.type === "date") return;
     byId("from").value = from;
     byId("to").value = to;
@@ -59,17 +59,19 @@ export class Controls {
 
   #submit() {
     const [from, to] = [byId("from").value, byId("to").value];
-    if (!from || !to) return this.setProblem("Give both dates.");
+    if (!from || !to) return this.setProblem("Enter both dates.");
     if (from > to) return this.setProblem("The first date is later than the last one.");
     return this.onChange({ preset: null, from, to });
   }
 
-  #chooseZone(zone) {
-    if (![...this.zone.options].some(({ value }) => value === zone)) this.zone.append(el("option", { value: zone }, zone));
+  #selectZone(zone) {
+    if (![...this.zone.options].some(({ value }) => value === zone))
+      this.zone.append(el("option", { value: zone }, zone));
     this.zone.value = zone;
   }
 }
 
+/** Fill the fieldset `root` with a radio button for each of `choices`. */
 function segments(root, name, choices, onChoose) {
   const inputs = Object.entries(choices).map(([value, label]) => {
     const input = el("input", { type: "radio", name, value, id: `${name}-${value}` });
@@ -80,19 +82,26 @@ function segments(root, name, choices, onChoose) {
   return inputs;
 }
 
-function choose(inputs, value) {
+function check(inputs, value) {
   for (const input of inputs) input.checked = input.value === value;
 }
 
-/** The server's, the reader's, and all that this browser knows. */
+/** Time zone options: the server's, UTC, the browser's, then all others that the browser knows. */
 function zones() {
-  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const first = [["", "The server's"], ["UTC", "UTC"]];
-  if (own && own !== "UTC") first.push([own, `${own} (yours)`]);
-  const known = new Set(first.map(([value]) => value));
-  const others = Intl.supportedValuesOf("timeZone").filter((zone) => !known.has(zone));
+  const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const common = [
+    ["", "Server default"],
+    ["UTC", "UTC"],
+  ];
+  if (local && local !== "UTC") common.push([local, `${local} (local)`]);
+  const listed = new Set(common.map(([value]) => value));
+  const others = Intl.supportedValuesOf("timeZone").filter((zone) => !listed.has(zone));
   return [
-    ...first.map(([value, label]) => el("option", { value }, label)),
-    el("optgroup", { label: "All time zones" }, ...others.map((zone) => el("option", { value: zone }, zone.replaceAll("_", " ")))),
+    ...common.map(([value, label]) => el("option", { value }, label)),
+    el(
+      "optgroup",
+      { label: "All time zones" },
+      ...others.map((zone) => el("option", { value: zone }, zone.replaceAll("_", " "))),
+    ),
   ];
 }

@@ -1,25 +1,25 @@
-/** The few ways in which this page writes to the document: always as text. */
+/** DOM helpers. They only ever write text, so data cannot inject markup. */
 
 /**
- * A new element. `props` are attributes; `on…` are listeners, `class` the class,
- * `null` and `false` leave an attribute out. Children are nodes or text.
+ * Create an element. `props` are attributes: true is an empty one, null and false omit it,
+ * and a function named `on…` is an event listener. Children are nodes or strings; null is omitted.
  */
 export function el(tag, props = {}, ...children) {
-  const made = document.createElement(tag);
-  assign(made, props);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  const element = document.createElement(tag);
+  setProps(element, props);
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
-/** The same in SVG. */
+/** Create an SVG element; see `el`. */
 export function svg(tag, props = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  assign(made, props);
-  made.append(...children);
-  return made;
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  setProps(element, props);
+  element.append(...children);
+  return element;
 }
 
-function assign(node, props) {
+function setProps(node, props) {
   for (const [name, value] of Object.entries(props)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
@@ -29,12 +29,12 @@ function assign(node, props) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Write text only where it differs, so that a refresh touches nothing else. */
+/** Set the text if it differs, so that a refresh without changes leaves the DOM untouched. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** The same for an attribute; `null` removes it. */
+/** Set an attribute if it differs; null removes it. */
 export function setAttribute(node, name, value) {
   if (value === null) node.removeAttribute(name);
   else if (node.getAttribute(name) !== value) node.setAttribute(name, value);

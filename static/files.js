@@ -1,32 +1,34 @@
-/** Tables as CSV files: the API's own where it has them, else made of what is shown. */
+/** CSV downloads: files of the API, or files built from the data on screen. */
 
 import { download } from "./api.js";
 import { byId, el } from "./dom.js";
-import { token } from "./session.js";
+import { getToken } from "./session.js";
 
 const TOAST_MS = 6_000;
-let clearing;
+let toastTimer;
 
-/** Say something in passing. */
+/** Show a message for a few seconds. */
 export function toast(text) {
-  const place = byId("toast");
-  place.textContent = text;
-  clearTimeout(clearing);
-  clearing = setTimeout(() => { place.textContent = ""; }, TOAST_MS);
+  const toastElement = byId("toast");
+  toastElement.textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => {
+    toastElement.textContent = "";
+  }, TOAST_MS);
 }
 
 /**
- * A button that saves a table as `name`.csv. `fetching` gives path and query of the
- * API's file, or `rows` the lines: lists of cells, the first one the heads.
+ * A button that saves a table as `name`.csv. Either `request` returns the path and query of a
+ * file of the API, or `rows` returns the lines: lists of cells, the header first.
  */
-export function csvButton(what, name, { fetching, rows }) {
-  const button = el("button", { class: "button quiet csv", type: "button", "aria-label": `${what} as CSV` }, "CSV");
+export function csvButton(title, name, { request, rows }) {
+  const button = el("button", { class: "button quiet csv", type: "button", "aria-label": `${title} as CSV` }, "CSV");
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      save(fetching ? await fetched(fetching()) : text(rows()), `${name}.csv`);
+      save(request ? await fetchFile(request()) : csvFile(rows()), `${name}.csv`);
     } catch (error) {
-      toast(`${what} could not be saved. ${error.message}`);
+      toast(`${title} could not be saved. ${error.message}`);
     } finally {
       button.disabled = false;
     }
@@ -34,7 +36,7 @@ export function csvButton(what, name, { fetching, rows }) {
   return button;
 }
 
-const fetched = ({ path, query }) => download(path, { query, token: token() });
+const fetchFile = ({ path, query }) => download(path, { query, token: getToken() });
 
 function save(blob, name) {
   const url = URL.createObjectURL(blob);
@@ -43,12 +45,12 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
 }
 
-function text(rows) {
+function csvFile(rows) {
   const lines = rows.map((cells) => cells.map(cell).join(","));
   return new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv;charset=utf-8" });
 }
 
-/** A cell that no spreadsheet takes for a formula. */
+/** Quote a cell if necessary; a leading apostrophe keeps spreadsheets from running it as a formula. */
 function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);

@@ -1,4 +1,4 @@
-/** How old the data is, when it is next renewed, and how the last runs went. */
+/** Shows the age of the data, the time of the next sync, and the recent sync runs. */
 
 import { serverNow } from "./api.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
@@ -7,8 +7,21 @@ import { csvButton } from "./files.js";
 import * as format from "./format.js";
 
 const TICK_MS = 5_000;
+/** Data is late when it is older than this many sync intervals. */
 const LATE_INTERVALS = 3;
 export const RUNS_SHOWN = 10;
+
+const COLUMNS = [
+  ["Started"],
+  ["Outcome"],
+  ["Duration", "number"],
+  ["Rows read", "number"],
+  ["Added", "number"],
+  ["Changed", "number"],
+  ["Removed", "number"],
+  ["Message"],
+];
+const ROW_COUNTS = ["rows_fetched", "rows_added", "rows_changed", "rows_removed"];
 
 export class Freshness {
   constructor() {
@@ -16,6 +29,7 @@ export class Freshness {
     this.intervalMs = null;
     this.runs = [];
     this.reachable = true;
+    this.health = null;
     this.figures = new Figures(byId("sync-figures"), [
       { label: "Data from", format: String },
       { label: "Next sync", format: String },
@@ -23,21 +37,27 @@ export class Freshness {
       { label: "Last run", format: String },
     ]);
     this.body = el("tbody");
-    byId("sync-tools").append(csvButton("Last runs", "sync-runs", { rows: () => this.#csv() }));
-    const heads = [["Started"], ["Outcome"], ["Took", "number"], ["Rows read", "number"], ["Added", "number"], ["Changed", "number"], ["Removed", "number"], ["Message"]];
+    byId("sync-tools").append(csvButton("Recent runs", "sync-runs", { rows: () => csvRows(this.runs) }));
     const runs = byId("runs");
     runs.setAttribute("tabindex", "0");
     runs.setAttribute("role", "region");
-    runs.setAttribute("aria-label", "The last runs, table");
+    runs.setAttribute("aria-label", "Recent runs, table");
     runs.append(
-      el("table", { class: "plain" },
-        el("caption", { class: "unseen" }, "The last runs"),
-        el("thead", {}, el("tr", {}, ...heads.map(([label, kind]) => el("th", { scope: "col", class: kind ?? null }, label)))),
-        this.body),
+      el(
+        "table",
+        { class: "plain" },
+        el("caption", { class: "visually-hidden" }, "Recent runs"),
+        el(
+          "thead",
+          {},
+          el("tr", {}, ...COLUMNS.map(([label, kind]) => el("th", { scope: "col", class: kind ?? null }, label))),
+        ),
+        this.body,
+      ),
     );
-    this.empty = el("p", { class: "empty", hidden: true }, "No run is known yet.");
+    this.empty = el("p", { class: "empty", hidden: true }, "No runs yet.");
     runs.append(this.empty);
-    setInterval(() => this.tell(), TICK_MS);
+    setInterval(() => this.update(), TICK_MS);
   }
 
   clear() {
@@ -45,18 +65,18 @@ export class Freshness {
     this.figures.clear();
     this.body.replaceChildren();
     this.empty.hidden = true;
-    this.tell();
+    this.update();
   }
 
-  /** The instant (ISO 8601) at which the data equals the database. */
+  /** Set the time of the snapshot, as an ISO 8601 string: the data equals the database at that time. */
   setUpdatedAt(iso) {
     this.updatedAt = Date.parse(iso);
-    this.tell();
+    this.update();
   }
 
   setReachable(reachable) {
     this.reachable = reachable;
-    this.tell();
+    this.update();
   }
 
   setRuns({ runs, interval_seconds: interval }) {
@@ -64,81 +84,103 @@ export class Freshness {
     this.runs = runs;
     this.body.replaceChildren(...runs.map(runRow));
     this.empty.hidden = runs.length > 0;
-    this.tell();
+    this.update();
   }
 
   setHealth(health) {
     this.health = health;
-    this.tell();
+    this.update();
   }
 
-  /** Write what is known, by the clock of now. */
-  tell() {
+  /** Show everything relative to the current time. */
+  update() {
     const known = this.updatedAt !== null;
     const age = known ? serverNow() - this.updatedAt : null;
     const late = known && this.intervalMs !== null && age > LATE_INTERVALS * this.intervalMs;
-    const state = !this.reachable ? "gone" : !known ? "none" : late ? "late" : "fresh";
-    setAttribute(byId("freshness"), "data-state", state);
-    setText(byId("freshness-text"), this.#sentence(known, age, late));
-    setAttribute(byId("freshness"), "title", known ? format.instant(this.updatedAt) : null);
-    if (known) this.#tellFigures(age);
+    setAttribute(byId("freshness"), "data-state", this.#state(known, late));
+    setText(byId("freshness-text"), this.#summary(known, age, late));
+    setAttribute(byId("freshness"), "title", known ? format.dateTime(this.updatedAt) : null);
+    if (known) this.#updateFigures(age);
   }
 
-  #sentence(known, age, late) {
-    if (!known) return this.reachable ? "Waiting for data" : "The API does not answer";
-    const from = `Data from ${format.stretch(age)} ago`;
-    if (!this.reachable) return `${from}, the API does not answer`;
+  #state(known, late) {
+    if (!this.reachable) return "offline";
+    if (!known) return "none";
+    return late ? "late" : "fresh";
+  }
+
+  #summary(known, age, late) {
+    if (!known) return this.reachable ? "Waiting for data" : "The API is not responding";
+    const from = `Data from ${format.duration(age)} ago`;
+    if (!this.reachable) return `${from}, the API is not responding`;
     if (late) return `${from}: the sync is late`;
-    const next = this.#next();
+    const next = this.#nextSync();
     return next ? `${from}, next sync ${next}` : from;
   }
 
-  /** When the next sync starts: as long after the last start as the interval says. */
-  #next() {
+  /** The next sync starts one interval after the start of the last one. */
+  #nextSync() {
     if (this.intervalMs === null || !this.runs.length) return null;
-    const wait = Date.parse(this.runs[0].started_at) + this.intervalMs - serverNow();
-    return wait > 0 ? `in ${format.stretch(wait)}` : "due";
+    const remaining = Date.parse(this.runs[0].started_at) + this.intervalMs - serverNow();
+    return remaining > 0 ? `in ${format.duration(remaining)}` : "due";
   }
 
-  #tellFigures(age) {
+  #updateFigures(age) {
     const [run] = this.runs;
     const size = this.health?.components.storage.data_size_mb;
     this.figures.update([
-      `${format.stretch(age)} ago`,
-      this.#next(),
+      `${format.duration(age)} ago`,
+      this.#nextSync(),
       size === undefined ? null : `${format.number(size)} MB`,
-      run ? (run.success ? "Succeeded" : "Failed") : null,
+      run ? outcome(run) : null,
     ]);
     const notes = [
-      format.instant(this.updatedAt),
-      this.intervalMs === null ? "" : `every ${format.stretch(this.intervalMs)}`,
-      this.health ? tablesThere(this.health.components.parquet_files.files) : "",
-      run ? format.instant(Date.parse(run.started_at)) : "",
+      format.dateTime(this.updatedAt),
+      this.intervalMs === null ? "" : `every ${format.duration(this.intervalMs)}`,
+      this.health ? tableCount(this.health.components.parquet_files.files) : "",
+      run ? format.dateTime(Date.parse(run.started_at)) : "",
     ];
-    notes.forEach((note, index) => setText(this.figures.tiles[index].note, note || "\u00a0"));
-  }
-
-  #csv() {
-    const heads = ["started_at", "ended_at", "milliseconds", "success", "rows_fetched", "rows_added", "rows_changed", "rows_removed", "message"];
-    return [heads, ...this.runs.map((run) => [
-      run.started_at, run.ended_at, run.milliseconds, String(run.success),
-      ...["rows_fetched", "rows_added", "rows_changed", "rows_removed"].map((name) => sum(run, name)), run.message,
-    ])];
+    for (const [index, note] of notes.entries()) setText(this.figures.tiles[index].note, note || "\u00a0");
   }
 }
 
-function tablesThere(files) {
+/** How many tables have a file; `files` maps each table to true or false. */
+function tableCount(files) {
   const all = Object.values(files);
   return `${all.filter(Boolean).length} of ${all.length} tables`;
 }
 
+const outcome = ({ success }) => (success ? "Succeeded" : "Failed");
+
+/** Sum a row count over all tables of a run. */
 const sum = (run, name) => run.tables.reduce((total, table) => total + table[name], 0);
 
 function runRow(run) {
-  return el("tr", {},
-    el("th", { scope: "row" }, format.instant(Date.parse(run.started_at))),
-    el("td", {}, el("span", { class: "badge", "data-meaning": run.success ? "good" : "bad" }, run.success ? "Succeeded" : "Failed")),
-    el("td", { class: "number" }, run.milliseconds < 1000 ? `${format.count(run.milliseconds)} ms` : `${format.number(run.milliseconds / 1000)} s`),
-    ...["rows_fetched", "rows_added", "rows_changed", "rows_removed"].map((name) => el("td", { class: "number" }, format.count(sum(run, name)))),
-    el("td", { class: "message" }, run.message));
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row" }, format.dateTime(Date.parse(run.started_at))),
+    el("td", {}, el("span", { class: "badge", "data-meaning": run.success ? "good" : "bad" }, outcome(run))),
+    el(
+      "td",
+      { class: "number" },
+      run.milliseconds < 1000 ? `${format.count(run.milliseconds)} ms` : `${format.number(run.milliseconds / 1000)} s`,
+    ),
+    ...ROW_COUNTS.map((name) => el("td", { class: "number" }, format.count(sum(run, name)))),
+    el("td", { class: "message" }, run.message),
+  );
+}
+
+function csvRows(runs) {
+  return [
+    ["started_at", "ended_at", "milliseconds", "success", ...ROW_COUNTS, "message"],
+    ...runs.map((run) => [
+      run.started_at,
+      run.ended_at,
+      run.milliseconds,
+      String(run.success),
+      ...ROW_COUNTS.map((name) => sum(run, name)),
+      run.message,
+    ]),
+  ];
 }

@@ -1,7 +1,7 @@
-/** The sections of the page: which of the API's figures stands where. */
+/** The sections of the page: which figures of the API are shown where. */
 
 import { Bars } from "./bars.js";
-import { ChartGroup, MOST_BARS } from "./charts.js";
+import { ChartGroup, MAX_BARS } from "./charts.js";
 import { byId, el, setText } from "./dom.js";
 import { Figures } from "./figures.js";
 import { csvButton } from "./files.js";
@@ -12,61 +12,173 @@ const MOVING_AVERAGE_ROWS = 30;
 const UNITS = { day: ["day", "days"], week: ["week", "weeks"], month: ["month", "months"] };
 
 const HEADLINES = [
-  ["traffic", "unique_users", { label: "Visitors", format: format.count, good: 1 }],
-  ["traffic", "page_views", { label: "Page views", format: format.count, good: 1 }],
-  ["traffic", "bounce_rate", { label: "Bounce rate", format: format.share, good: -1, hint: "Visitors who never estimated" }],
-  ["traffic", "average_duration", { label: "Session length", format: format.minutes, good: 1, hint: "The mean; a session ends where more than 10 minutes pass" }],
-  ["votes", "total_votes", { label: "Votes", format: format.count, good: 1 }],
-  ["votes", "total_estimations", { label: "Estimations", format: format.count, good: 1 }],
+  { section: "traffic", name: "unique_users", label: "Visitors", format: format.count, good: 1 },
+  { section: "traffic", name: "page_views", label: "Page views", format: format.count, good: 1 },
+  {
+    section: "traffic",
+    name: "bounce_rate",
+    label: "Bounce rate",
+    format: format.share,
+    good: -1,
+    hint: "Visitors who never estimated",
+  },
+  {
+    section: "traffic",
+    name: "average_duration",
+    label: "Session length",
+    format: format.minutes,
+    good: 1,
+    hint: "The mean; a pause of more than 10 minutes ends a session",
+  },
+  { section: "votes", name: "total_votes", label: "Votes", format: format.count, good: 1 },
+  { section: "votes", name: "total_estimations", label: "Estimations", format: format.count, good: 1 },
 ];
 
 const VOTE_FIGURES = [
-  ["votes", "avg_estimations_per_vote", { label: "Estimations per vote", format: format.number }],
-  ["votes", "avg_spectators_per_vote", { label: "Spectators per vote", format: format.number }],
-  ["votes", "avg_duration_per_vote", { label: "Time per vote", format: format.minutes }],
-  ["votes", "avg_min_estimation", { label: "Lowest estimation", format: format.number }],
-  ["votes", "avg_estimation", { label: "Mean estimation", format: format.number }],
-  ["votes", "avg_max_estimation", { label: "Highest estimation", format: format.number }],
+  { section: "votes", name: "avg_estimations_per_vote", label: "Estimations per vote", format: format.number },
+  { section: "votes", name: "avg_spectators_per_vote", label: "Spectators per vote", format: format.number },
+  { section: "votes", name: "avg_duration_per_vote", label: "Time per vote", format: format.minutes },
+  { section: "votes", name: "avg_min_estimation", label: "Lowest estimation", format: format.number },
+  { section: "votes", name: "avg_estimation", label: "Mean estimation", format: format.number },
+  { section: "votes", name: "avg_max_estimation", label: "Highest estimation", format: format.number },
 ];
 
 const DAILY = [
-  ["unique_users", { label: "Visitors", format: format.count, good: 1 }],
-  ["page_views", { label: "Page views", format: format.count, good: 1 }],
-  ["rooms", { label: "Rooms that voted", format: format.count, good: 1 }],
-  ["votes", { label: "Votes", format: format.count, good: 1 }],
-  ["estimations", { label: "Estimations", format: format.count, good: 1 }],
+  { name: "unique_users", label: "Visitors", format: format.count, good: 1 },
+  { name: "page_views", label: "Page views", format: format.count, good: 1 },
+  { name: "rooms", label: "Rooms that voted", format: format.count, good: 1 },
+  { name: "votes", label: "Votes", format: format.count, good: 1 },
+  { name: "estimations", label: "Estimations", format: format.count, good: 1 },
 ];
 
 const SERIES = [
-  ["page_views", "Page views"],
-  ["new_users", "New users"],
-  ["estimations", "Estimations"],
-  ["votes", "Votes"],
-  ["rooms", "New rooms"],
+  { name: "page_views", title: "Page views" },
+  { name: "new_users", title: "New users" },
+  { name: "estimations", title: "Estimations" },
+  { name: "votes", title: "Votes" },
+  { name: "rooms", title: "New rooms" },
 ];
 
 const RETURNING = [
-  ["users", "Returning users"],
-  ["rooms", "Returning rooms"],
+  { name: "users", title: "Returning users" },
+  { name: "rooms", title: "Returning rooms" },
 ];
 
-/** Everything below the controls. `asks` makes the parameters of the API's CSV files. */
+/**
+ * `dimension` is the name of the API's CSV file. `rows` takes the data of `GET /` and returns
+ * the rows and the total for their shares. `options` are those of Bars.
+ */
+const BREAKDOWNS = [
+  {
+    root: "vote-bars",
+    title: "Weekdays",
+    dimension: "weekday",
+    rows: ({ votes }) => withTotal(weekdays(votes.weekday_counts)),
+    options: { names: "Weekday", counts: "Votes", natural: true, reserve: 7 },
+  },
+  {
+    root: "vote-bars",
+    title: "Estimation values",
+    dimension: "estimation",
+    rows: ({ votes }) => withTotal(estimations(votes.estimation_counts)),
+    options: { names: "Value", counts: "Times", natural: true, reserve: 9 },
+  },
+  {
+    root: "visit-bars",
+    title: "Pages",
+    dimension: "route",
+    rows: ({ behaviour }) => withTotal(namedCounts(behaviour.routes, format.words)),
+    options: { names: "Page", counts: "Views", reserve: 6 },
+  },
+  {
+    root: "visit-bars",
+    title: "Sources",
+    dimension: "source",
+    rows: ({ behaviour }) => withTotal(namedCounts(behaviour.sources)),
+    options: { names: "Source", counts: "Views", reserve: 9 },
+  },
+  {
+    root: "visit-bars",
+    title: "Events",
+    dimension: "event",
+    rows: ({ behaviour }) => withTotal(namedCounts(behaviour.events, format.words)),
+    options: { names: "Event", counts: "Events", reserve: 8 },
+  },
+  {
+    root: "audience-bars",
+    title: "Countries",
+    dimension: "country",
+    rows: ({ location_and_user_agent: users }) => [namedCounts(users.country, format.country), totalUsers(users)],
+    options: { names: "Country", counts: "Users" },
+  },
+  {
+    root: "audience-bars",
+    title: "Regions",
+    dimension: "region",
+    rows: ({ location_and_user_agent: users }) => [places(users.country_region, "region"), totalUsers(users)],
+    options: { names: "Region", counts: "Users" },
+  },
+  {
+    root: "audience-bars",
+    title: "Cities",
+    dimension: "city",
+    rows: ({ location_and_user_agent: users }) => [places(users.country_city, "city"), totalUsers(users)],
+    options: { names: "City", counts: "Users" },
+  },
+  {
+    root: "audience-bars",
+    title: "Devices",
+    dimension: "device",
+    rows: ({ location_and_user_agent: users }) => withTotal(namedCounts(users.device)),
+    options: { names: "Device", counts: "Users", reserve: 4 },
+  },
+  {
+    root: "audience-bars",
+    title: "Systems",
+    dimension: "os",
+    rows: ({ location_and_user_agent: users }) => withTotal(namedCounts(users.os)),
+    options: { names: "System", counts: "Users", reserve: 7 },
+  },
+  {
+    root: "audience-bars",
+    title: "Browsers",
+    dimension: "browser",
+    rows: ({ location_and_user_agent: users }) => withTotal(namedCounts(users.browser)),
+    options: { names: "Browser", counts: "Users", reserve: 10 },
+  },
+  {
+    root: "room-cards",
+    title: "Top rooms",
+    dimension: "room",
+    rows: ({ behaviour, votes }) => [namedCounts(behaviour.rooms), votes.total_votes],
+    options: { names: "Room", counts: "Votes" },
+  },
+];
+
+/** Everything below the controls. `queries` returns the API parameters of the current view. */
 export class Sections {
-  constructor({ asks, onZoomedRange }) {
-    this.onZoomedRange = onZoomedRange;
-    this.tiles = new Figures(byId("tiles"), HEADLINES.map(([, , shown]) => shown));
-    this.daily = new Figures(byId("daily"), DAILY.map(([, shown]) => shown));
-    this.votes = new Figures(byId("vote-figures"), VOTE_FIGURES.map(([, , shown]) => shown));
-    this.#makeSeries(asks);
-    this.#makeBars(asks);
-    byId("overview-tools").append(csvButton("Overview", "overview", { rows: () => figureRows(this.answer, HEADLINES) }));
-    byId("votes-tools").append(csvButton("Figures of votes", "votes", { rows: () => figureRows(this.answer, VOTE_FIGURES) }));
-    byId("daily-tools").append(csvButton("Last 24 hours", "last-24-hours", { rows: () => dailyRows(this.day) }));
+  constructor({ queries, onRangeSelected }) {
+    this.onRangeSelected = onRangeSelected;
+    this.tiles = new Figures(byId("tiles"), HEADLINES);
+    this.daily = new Figures(byId("daily"), DAILY);
+    this.votes = new Figures(byId("vote-figures"), VOTE_FIGURES);
+    this.#createCharts(queries);
+    this.#createTables();
+    this.#createBreakdowns(queries);
+    byId("overview-tools").append(
+      csvButton("Overview", "overview", { rows: () => figureRows(this.answer, HEADLINES) }),
+    );
+    byId("votes-tools").append(
+      csvButton("Vote figures", "votes", { rows: () => figureRows(this.answer, VOTE_FIGURES) }),
+    );
+    byId("daily-tools").append(
+      csvButton("Last 24 hours", "last-24-hours", { rows: () => dailyRows(this.dailyAnswer) }),
+    );
   }
 
   clear() {
     this.answer = null;
-    this.day = null;
+    this.dailyAnswer = null;
     for (const figures of [this.tiles, this.daily, this.votes]) figures.clear();
     for (const { chart } of [...this.activity, ...this.returning]) chart.clear();
     for (const table of [this.activityTable, this.returningTable]) table.update([]);
@@ -74,67 +186,103 @@ export class Sections {
     setText(byId("range-text"), "\u00a0");
   }
 
-  /** Show an answer of `GET /` as the view wants it. */
+  /** Show a response of `GET /`. */
   update(answer, view) {
     this.answer = answer;
     setText(byId("range-text"), rangeText(answer.query, answer.change));
-    showFigures(this.tiles, HEADLINES, answer);
-    showFigures(this.votes, VOTE_FIGURES, answer);
+    updateFigures(this.tiles, HEADLINES, answer);
+    updateFigures(this.votes, VOTE_FIGURES, answer);
     this.#drawActivity(answer, view);
     this.#drawReturning(answer);
-    for (const { bars, of } of this.breakdowns) bars.update(...of(answer.data));
+    for (const { bars, rows } of this.breakdowns) bars.update(...rows(answer.data));
   }
 
-  /** Show an answer of `GET /daily-analytics`. */
-  updateDaily(day) {
-    this.day = day;
-    const pick = (from) => DAILY.map(([name]) => from[name]);
-    this.daily.update(pick(day), pick(day.change), pick(day.previous));
+  /** Show a response of `GET /daily-analytics`. */
+  updateDaily(answer) {
+    this.dailyAnswer = answer;
+    const valuesOf = (figures) => DAILY.map(({ name }) => figures[name]);
+    this.daily.update(valuesOf(answer), valuesOf(answer.change), valuesOf(answer.previous));
   }
 
-  /** The same answer, drawn as counts or sums. */
+  /** Draw the current response again, as counts or accumulated. */
   redraw(view) {
     if (this.answer) this.#drawActivity(this.answer, view);
   }
 
-  /** A new range begins unzoomed. */
-  unzoom() {
+  resetZoom() {
     if (this.group.zoom) this.group.zoomTo(null);
   }
 
-  #makeSeries(asks) {
-    this.group = new ChartGroup("days", (zoom) => this.#tellZoom(zoom));
-    this.zoomTools = zoomTools(() => this.group.zoomTo(null), () => this.#takeZoom());
-    byId("activity-tools").append(this.zoomTools.root,
-      csvButton("Activity", "activity", { fetching: () => ({ path: "historical.csv", query: asks.series() }) }));
+  #createCharts(queries) {
+    this.group = new ChartGroup("days", (zoom) => this.zoomTools.update(zoom));
+    this.zoomTools = createZoomTools({
+      onReset: () => this.group.zoomTo(null),
+      onUse: () => this.#useZoomAsRange(),
+    });
+    byId("activity-tools").append(
+      this.zoomTools.root,
+      csvButton("Activity", "activity", { request: () => ({ path: "historical.csv", query: queries.series() }) }),
+    );
     byId("returning-tools").append(
-      csvButton("Returning users and rooms", "returning", { fetching: () => ({ path: "reoccurring.csv", query: asks.series() }) }));
-    this.activity = SERIES.map(([name, title]) => ({ name, title, chart: this.group.add(byId("activity-charts"), title) }));
-    this.returning = RETURNING.map(([name, title]) => ({ name, title, chart: this.group.add(byId("returning-charts"), title) }));
-    const day = { label: "From", of: ({ date }) => format.day(format.dayToSeconds(date)) };
-    const whole = (label, name) => ({ label, number: true, of: (row) => format.count(row[name]) });
-    const mean = (label, name) => ({ label, number: true, of: (row) => (row[name] === null ? "–" : format.number(row[name])) });
+      csvButton("Returning users and rooms", "returning", {
+        request: () => ({ path: "reoccurring.csv", query: queries.series() }),
+      }),
+    );
+    const withChart = (series, root) => ({ ...series, chart: this.group.add(byId(root), series.title) });
+    this.activity = SERIES.map((series) => withChart(series, "activity-charts"));
+    this.returning = RETURNING.map((series) => withChart(series, "returning-charts"));
+  }
+
+  #createTables() {
+    const day = { label: "From", text: ({ date }) => format.day(format.dayToSeconds(date)) };
+    const count = (label, name) => ({ label, number: true, text: (row) => format.count(row[name]) });
+    const mean = (label, name) => ({
+      label,
+      number: true,
+      text: (row) => (row[name] === null ? "–" : format.number(row[name])),
+    });
     this.activityTable = new DataTable(byId("activity-table"), {
       title: "Activity",
-      columns: [day, ...SERIES.flatMap(([name, title]) =>
-        [whole(title, name), whole(`${title}, accumulated`, `acc_${name}`), mean(`${title}, moving average`, `ma_${name}`)])],
+      columns: [
+        day,
+        ...SERIES.flatMap(({ name, title }) => [
+          count(title, name),
+          count(`${title}, accumulated`, `acc_${name}`),
+          mean(`${title}, moving average`, `ma_${name}`),
+        ]),
+      ],
     });
     this.returningTable = new DataTable(byId("returning-table"), {
       title: "Returning users and rooms",
-      columns: [day, ...RETURNING.flatMap(([name, title]) =>
-        [whole(title, `reoccurring_${name}`), whole(`${title}, active`, `adjusted_reoccurring_${name}`)])],
+      columns: [
+        day,
+        ...RETURNING.flatMap(({ name, title }) => [
+          count(title, `reoccurring_${name}`),
+          count(`${title}, active`, `adjusted_reoccurring_${name}`),
+        ]),
+      ],
+    });
+  }
+
+  #createBreakdowns(queries) {
+    this.breakdowns = BREAKDOWNS.map(({ root, title, dimension, rows, options }) => {
+      const request = () => ({ path: `breakdown/${dimension}.csv`, query: queries.range() });
+      return { rows, bars: new Bars(byId(root), { title, csv: { name: dimension, request }, ...options }) };
     });
   }
 
   #drawActivity({ data, previous, query }, view) {
     const rows = data.historical;
     const days = rows.map(({ date }) => format.dayToSeconds(date));
-    const before = previous?.historical;
+    const previousRows = previous?.historical;
     for (const { name, title, chart } of this.activity) {
-      const lines = view.series === "accumulated"
-        ? accumulated(rows, before, name)
-        : counted(rows, before, { name, title, average: averageLabel(rows, query.interval) });
-      const total = rows.length ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}` : "";
+      const lines =
+        view.series === "accumulated"
+          ? accumulatedLines(rows, previousRows, name)
+          : countLines(rows, previousRows, { name, title, average: averageLabel(rows, query.interval) });
+      const total = rows.length
+        ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}`
+        : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
     this.activityTable.update(rows);
@@ -145,61 +293,36 @@ export class Sections {
     const days = rows.map(({ date }) => format.dayToSeconds(date));
     for (const { name, chart } of this.returning) {
       const lines = [
-        { label: "All so far", look: "sum", values: column(rows, `reoccurring_${name}`) },
-        { label: "Active", look: "average", values: column(rows, `adjusted_reoccurring_${name}`) },
+        { label: "All so far", style: "sum", values: column(rows, `reoccurring_${name}`) },
+        { label: "Active", style: "average", values: column(rows, `adjusted_reoccurring_${name}`) },
       ];
-      if (previous) lines.push({ label: "All, previous", look: "before", values: beside(rows, previous.reoccurring, `reoccurring_${name}`) });
+      if (previous) {
+        const values = alignedColumn(rows, previous.reoccurring, `reoccurring_${name}`);
+        lines.push({ label: "All, previous", style: "previous", values });
+      }
       const total = rows.length ? `${format.count(rows.at(-1)[`reoccurring_${name}`])} so far` : "";
       chart.update({ days, lines, interval: query.interval, total });
     }
     this.returningTable.update(rows);
   }
 
-  #tellZoom(zoom) {
-    this.zoomTools.tell(zoom);
-  }
-
-  #takeZoom() {
-    const shown = this.activity[0].chart.days.filter((day) => day >= this.group.zoom[0] && day <= this.group.zoom[1]);
-    if (shown.length) this.onZoomedRange(format.secondsToDay(shown[0]), format.secondsToDay(shown.at(-1)));
-  }
-
-  #makeBars(asks) {
-    const csv = (dimension) => ({ name: dimension, fetching: () => ({ path: `breakdown/${dimension}.csv`, query: asks.range() }) });
-    const make = (root, title, dimension, of, more) => ({
-      of, bars: new Bars(byId(root), { title, csv: csv(dimension), ...more }),
-    });
-    const views = { counts: "Views" };
-    const users = { counts: "Users" };
-    this.breakdowns = [
-      make("vote-bars", "Weekdays", "weekday", ({ votes }) => whole(weekdays(votes.weekday_counts)),
-        { names: "Weekday", counts: "Votes", natural: true, reserve: 7 }),
-      make("vote-bars", "Estimation values", "estimation", ({ votes }) => whole(values(votes.estimation_counts)),
-        { names: "Value", counts: "Times", natural: true, reserve: 9 }),
-      make("visit-bars", "Pages", "route", ({ behaviour }) => whole(tally(behaviour.routes, format.words)), { names: "Page", reserve: 6, ...views }),
-      make("visit-bars", "Sources", "source", ({ behaviour }) => whole(tally(behaviour.sources)), { names: "Source", reserve: 9, ...views }),
-      make("visit-bars", "Events", "event", ({ behaviour }) => whole(tally(behaviour.events, format.words)), { names: "Event", counts: "Events", reserve: 8 }),
-      make("audience-bars", "Countries", "country", ({ location_and_user_agent: at }) => [tally(at.country, format.country), everyone(at)], { names: "Country", ...users }),
-      make("audience-bars", "Regions", "region", ({ location_and_user_agent: at }) => [places(at.country_region, "region"), everyone(at)], { names: "Region", ...users }),
-      make("audience-bars", "Cities", "city", ({ location_and_user_agent: at }) => [places(at.country_city, "city"), everyone(at)], { names: "City", ...users }),
-      make("audience-bars", "Devices", "device", ({ location_and_user_agent: at }) => whole(tally(at.device)), { names: "Device", reserve: 4, ...users }),
-      make("audience-bars", "Systems", "os", ({ location_and_user_agent: at }) => whole(tally(at.os)), { names: "System", reserve: 7, ...users }),
-      make("audience-bars", "Browsers", "browser", ({ location_and_user_agent: at }) => whole(tally(at.browser)), { names: "Browser", reserve: 10, ...users }),
-      make("room-cards", "Top rooms", "room", ({ behaviour, votes }) => [tally(behaviour.rooms), votes.total_votes], { names: "Room", counts: "Votes" }),
-    ];
+  #useZoomAsRange() {
+    const [min, max] = this.group.zoom;
+    const zoomed = this.activity[0].chart.days.filter((day) => day >= min && day <= max);
+    if (zoomed.length) this.onRangeSelected(format.secondsToDay(zoomed[0]), format.secondsToDay(zoomed.at(-1)));
   }
 }
 
-/** Use a zoom as the range, or leave it; there is room for both all the time. */
-function zoomTools(onReset, onTake) {
-  const hint = el("span", { class: "hint zoom-hint" }, "Drag over a chart to zoom");
-  const take = el("button", { class: "button", type: "button", onclick: onTake }, "Use as range");
+/** A hint without zoom, buttons with zoom. The space is reserved, so that nothing moves. */
+function createZoomTools({ onReset, onUse }) {
+  const hint = el("span", { class: "hint zoom-hint" }, "Drag across a chart to zoom");
+  const use = el("button", { class: "button", type: "button", onclick: onUse }, "Use as range");
   const reset = el("button", { class: "button", type: "button", onclick: onReset }, "Reset zoom");
-  const buttons = el("span", { class: "zoom-buttons", hidden: true }, take, reset);
+  const buttons = el("span", { class: "zoom-buttons", hidden: true }, use, reset);
   const root = el("span", { class: "zoom" }, hint, buttons);
   return {
     root,
-    tell(zoom) {
+    update(zoom) {
       buttons.hidden = !zoom;
       hint.hidden = Boolean(zoom);
     },
@@ -208,63 +331,73 @@ function zoomTools(onReset, onTake) {
 
 const column = (rows, name) => rows.map((row) => row[name]);
 
-/** The stretch before, row by row beside this one; longer or shorter by a day or two. */
-const beside = (rows, before, name) => rows.map((_, index) => before[index]?.[name] ?? null);
+/** A column of the previous period, matched to `rows` by index; the two may differ by a row or two. */
+const alignedColumn = (rows, previousRows, name) => rows.map((_, index) => previousRows[index]?.[name] ?? null);
 
-function accumulated(rows, before, name) {
-  const lines = [{ label: "Accumulated", look: "sum", values: column(rows, `acc_${name}`) }];
-  if (before) lines.push({ label: "Previous", look: "before", values: beside(rows, before, `acc_${name}`) });
+function accumulatedLines(rows, previousRows, name) {
+  const lines = [{ label: "Accumulated", style: "sum", values: column(rows, `acc_${name}`) }];
+  if (previousRows) {
+    lines.push({ label: "Previous", style: "previous", values: alignedColumn(rows, previousRows, `acc_${name}`) });
+  }
   return lines;
 }
 
-/** Two ragged lines over each other tell nothing: of many rows, only the averages are compared. */
-function counted(rows, before, { name, title, average }) {
-  const lines = [{ label: title, look: "counts", values: column(rows, name) }];
-  if (before && rows.length <= MOST_BARS) lines.push({ label: "Previous", look: "before", values: beside(rows, before, name) });
-  else if (before) lines.push({ label: "Previous average", look: "before", values: beside(rows, before, `ma_${name}`) });
-  return [...lines, { label: average, look: "average", values: column(rows, `ma_${name}`) }];
+/** With many rows the counts of two periods are unreadable on top of each other: compare the averages. */
+function countLines(rows, previousRows, { name, title, average }) {
+  const lines = [{ label: title, style: "counts", values: column(rows, name) }];
+  if (previousRows) {
+    const [label, compared] = rows.length <= MAX_BARS ? ["Previous", name] : ["Previous average", `ma_${name}`];
+    lines.push({ label, style: "previous", values: alignedColumn(rows, previousRows, compared) });
+  }
+  return [...lines, { label: average, style: "average", values: column(rows, `ma_${name}`) }];
 }
 
 function averageLabel(rows, interval) {
   const [one, many] = UNITS[interval];
   const enough = rows.length >= MOVING_AVERAGE_ROWS;
-  return enough ? `${MOVING_AVERAGE_ROWS}-${one} average` : `Average (from ${MOVING_AVERAGE_ROWS} ${many} on)`;
+  return enough ? `${MOVING_AVERAGE_ROWS}-${one} average` : `Average (needs ${MOVING_AVERAGE_ROWS} ${many})`;
 }
 
-function showFigures(figures, shown, { data, previous, change }) {
-  const pick = (from) => shown.map(([section, name]) => from[section][name]);
-  if (change) figures.update(pick(data), pick(change), pick(previous));
-  else figures.update(pick(data));
+function updateFigures(figures, definitions, { data, previous, change }) {
+  const valuesOf = (answer) => definitions.map(({ section, name }) => answer[section][name]);
+  if (change) figures.update(valuesOf(data), valuesOf(change), valuesOf(previous));
+  else figures.update(valuesOf(data));
 }
 
 function rangeText({ from, to, tz }, change) {
   const days = from && to ? `${format.date(from)} – ${format.date(to)}` : "All days";
-  return `${days}, ${tz}${change ? ", compared with as many days before" : ""}`;
+  return `${days}, ${tz}${change ? ", compared with the previous period" : ""}`;
 }
 
-function figureRows(answer, shown) {
-  const heads = ["figure", "value", ...(answer.change ? ["before", "change_per_cent"] : [])];
-  return [heads, ...shown.map(([section, name]) => [
-    name, answer.data[section][name],
-    ...(answer.change ? [answer.previous[section][name], answer.change[section][name]] : []),
-  ])];
+function figureRows({ data, previous, change }, definitions) {
+  const header = ["figure", "value", ...(change ? ["before", "change_per_cent"] : [])];
+  return [
+    header,
+    ...definitions.map(({ section, name }) => [
+      name,
+      data[section][name],
+      ...(change ? [previous[section][name], change[section][name]] : []),
+    ]),
+  ];
 }
 
-function dailyRows(day) {
-  return [["figure", "value", "before", "change_per_cent"],
-    ...DAILY.map(([name]) => [name, day[name], day.previous[name], day.change[name]])];
+function dailyRows(answer) {
+  return [
+    ["figure", "value", "before", "change_per_cent"],
+    ...DAILY.map(({ name }) => [name, answer[name], answer.previous[name], answer.change[name]]),
+  ];
 }
 
-/** Rows and the sum of their counts, which their shares are of. */
-const whole = (rows) => [rows, rows.reduce((total, { count }) => total + count, 0)];
+/** The rows and the sum of their counts, as Bars.update takes them. */
+const withTotal = (rows) => [rows, rows.reduce((total, { count }) => total + count, 0)];
 
-const tally = (counts, named = (name) => name) =>
-  Object.entries(counts).map(([name, count]) => ({ name: named(name) || "(empty)", count }));
+const namedCounts = (counts, displayName = (name) => name) =>
+  Object.entries(counts).map(([name, count]) => ({ name: displayName(name) || "(empty)", count }));
 
 const weekdays = (counts) =>
   format.WEEKDAYS.filter((name) => name in counts).map((name) => ({ name: format.weekday(name), count: counts[name] }));
 
-const values = (counts) =>
+const estimations = (counts) =>
   Object.entries(counts)
     .map(([value, count]) => ({ value: Number(value), count }))
     .sort((a, b) => a.value - b.value)
@@ -273,5 +406,5 @@ const values = (counts) =>
 const places = (rows, kind) =>
   rows.map((row) => ({ name: row[kind] ?? "Unknown", note: format.country(row.country), count: row.count }));
 
-/** All users in the range: every one has a device, if only an unknown one. */
-const everyone = ({ device }) => Object.values(device).reduce((total, count) => total + count, 0);
+/** The number of users in the range: each has exactly one device, possibly unknown. */
+const totalUsers = ({ device }) => Object.values(device).reduce((total, count) => total + count, 0);

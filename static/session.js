@@ -1,7 +1,7 @@
-/** The token: typed once, kept in this tab, forgotten on demand. */
+/** The access token, stored for the life of this tab. */
 
 const KEY = "fpp-analytics-token";
 
-export const token = () => sessionStorage.getItem(KEY);
-export const keep = (given) => sessionStorage.setItem(KEY, given);
-export const forget = () => sessionStorage.removeItem(KEY);
+export const getToken = () => sessionStorage.getItem(KEY);
+export const setToken = (token) => sessionStorage.setItem(KEY, token);
+export const clearToken = () => sessionStorage.removeItem(KEY);

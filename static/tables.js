@@ -1,10 +1,10 @@
-/** The numbers behind charts, as a table that is made when somebody opens it. */
+/** The numbers of charts as a collapsible table, built when it is opened. */
 
 import { el } from "./dom.js";
 
 /**
- * A closed table. `columns` are `{label, of, number}`: `of` makes a row's text. Rows
- * come from `update`.
+ * A table, initially collapsed. `columns` are `{label, text, number}`: `text` returns a row's
+ * cell, `number` aligns it to the right.
  */
 export class DataTable {
   constructor(root, { title, columns }) {
@@ -13,7 +13,7 @@ export class DataTable {
     this.body = el("tbody");
     this.details = el(
       "details",
-      { class: "behind" },
+      { class: "table-details" },
       el("summary", {}, `${title} as a table`),
       el(
         "div",
@@ -21,9 +21,16 @@ export class DataTable {
         el(
           "table",
           { class: "plain" },
-          el("caption", { class: "unseen" }, title),
-          el("thead", {}, el("tr", {}, ...columns.map(({ label, number }) =>
-            el("th", { scope: "col", class: number ? "number" : null }, label)))),
+          el("caption", { class: "visually-hidden" }, title),
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              ...columns.map(({ label, number }) => el("th", { scope: "col", class: number ? "number" : null }, label)),
+            ),
+          ),
           this.body,
         ),
       ),
@@ -37,14 +44,27 @@ export class DataTable {
     this.#draw();
   }
 
-  /** The newest rows first, as most are looked for there. */
+  /** Newest rows first. */
   #draw() {
     if (!this.details.open) {
       this.body.replaceChildren();
       return;
     }
     const newest = [...this.rows].reverse();
-    this.body.replaceChildren(...newest.map((row) => el("tr", {}, ...this.columns.map((column, index) =>
-      el(index ? "td" : "th", { scope: index ? null : "row", class: column.number ? "number" : null }, column.of(row))))));
+    this.body.replaceChildren(
+      ...newest.map((row) =>
+        el(
+          "tr",
+          {},
+          ...this.columns.map((column, index) =>
+            el(
+              index ? "td" : "th",
+              { scope: index ? null : "row", class: column.number ? "number" : null },
+              column.text(row),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 }

@@ -1,4 +1,4 @@
-/** Light or dark: the system's choice, or the reader's. */
+/** The colour theme: light, dark, or as the system prefers. */
 
 import { byId } from "./dom.js";
 
@@ -6,8 +6,8 @@ const KEY = "fpp-analytics-theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
 
-/** Call `listener` whenever the colours have changed. */
-export function onTheme(listener) {
+/** Call `listener` after every change of colours. */
+export function onThemeChange(listener) {
   listeners.add(listener);
 }
 
@@ -19,29 +19,29 @@ export function start() {
     localStorage.setItem(KEY, select.value);
     apply(select.value);
   });
-  system.addEventListener("change", told);
+  system.addEventListener("change", notify);
 }
 
 function apply(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  told();
+  notify();
 }
 
-function told() {
+function notify() {
   for (const listener of listeners) listener();
 }
 
-/** The colours of charts as the canvas can use them, from the style sheet's names. */
-export function colours() {
+/** Chart colours, resolved from CSS variables to values that a canvas accepts. */
+export function chartColours() {
   const probe = document.createElement("span");
   document.body.append(probe);
   const style = getComputedStyle(probe);
-  const found = {};
-  for (const name of ["accent", "accent-soft", "accent-faint", "second", "muted", "edge", "faint", "line"]) {
+  const colours = {};
+  for (const name of ["accent", "accent-soft", "accent-faint", "secondary", "muted", "border", "faint", "divider"]) {
     probe.style.color = `var(--${name})`;
-    found[name] = style.color;
+    colours[name] = style.color;
   }
   probe.remove();
-  return found;
+  return colours;
 }

@@ -1,4 +1,4 @@
-/** What is looked at: the range and its options, kept in the page's address. */
+/** The view: range, options and room, stored in the query string of the page's URL. */
 
 export const PRESETS = {
   "7d": "7 days",
@@ -22,26 +22,26 @@ const DEFAULTS = {
   room: null,
 };
 
-/** The view that an address asks for; what it does not know is as by default. */
+/** Parse a query string. Missing and invalid parameters get their defaults. */
 export function read(search) {
-  const given = new URLSearchParams(search);
+  const params = new URLSearchParams(search);
   const view = { ...DEFAULTS };
-  const [from, to] = [given.get("from"), given.get("to")];
+  const [from, to] = [params.get("from"), params.get("to")];
   if (ISO_DATE.test(from ?? "") && ISO_DATE.test(to ?? "")) {
     Object.assign(view, { preset: null, from, to });
-  } else if (Object.hasOwn(PRESETS, given.get("range") ?? "")) {
-    view.preset = given.get("range");
+  } else if (Object.hasOwn(PRESETS, params.get("range") ?? "")) {
+    view.preset = params.get("range");
   }
-  if (INTERVALS.includes(given.get("interval"))) view.interval = given.get("interval");
-  view.tz = given.get("tz");
-  view.weekends = given.get("weekends") === "true";
-  view.compare = given.get("compare") !== "no";
-  if (given.get("series") === "accumulated") view.series = "accumulated";
-  if (/^\d{1,12}$/.test(given.get("room") ?? "")) view.room = given.get("room");
+  if (INTERVALS.includes(params.get("interval"))) view.interval = params.get("interval");
+  view.tz = params.get("tz");
+  view.weekends = params.get("weekends") === "true";
+  view.compare = params.get("compare") !== "no";
+  if (params.get("series") === "accumulated") view.series = "accumulated";
+  if (/^\d{1,12}$/.test(params.get("room") ?? "")) view.room = params.get("room");
   return view;
 }
 
-/** The address of a view: only what is not as by default. */
+/** The query string of a view, without parameters that have their default. */
 export function write(view) {
   const query = new URLSearchParams();
   if (view.preset === null) {
@@ -61,24 +61,25 @@ export function write(view) {
 }
 
 /**
- * The view's range as the API's parameters. `history` holds the first and the last
- * day there is: twelve months reach back to the first at most.
+ * The API parameters for the view's range. The API has no period for "12m", so it becomes two
+ * dates, limited to `history`: the first and last day of all data.
  */
-export function range(view, history) {
+export function rangeQuery(view, history) {
   const query = { tz: view.tz };
   if (view.preset === null) return { from: view.from, to: view.to, ...query };
   if (view.preset !== "12m") return { period: view.preset, ...query };
-  const first = yearBefore(history.to);
-  return { from: first < history.from ? history.from : first, to: history.to, ...query };
+  let from = yearBefore(history.to);
+  if (from < history.from) from = history.from;
+  return { from, to: history.to, ...query };
 }
 
-/** The parameters of series besides. */
-export const fineness = (view) => ({ interval: view.interval, weekends: view.weekends });
+/** Further API parameters for series. */
+export const seriesQuery = (view) => ({ interval: view.interval, weekends: view.weekends });
 
-/** Before everything there is nothing to compare with. */
-export const compares = (view) => view.compare && view.preset !== "all";
+/** All data has no previous period to compare with. */
+export const comparesPrevious = (view) => view.compare && view.preset !== "all";
 
-/** The day after the same one a year earlier. */
+/** The first of twelve months that end with `iso`: 2026-03-31 becomes 2025-04-01. */
 function yearBefore(iso) {
   const day = new Date(`${iso}T00:00:00Z`);
   day.setUTCFullYear(day.getUTCFullYear() - 1);

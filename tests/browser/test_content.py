@@ -242,10 +242,13 @@ def test_a_room_is_looked_up_by_its_id(
 
 def test_an_invalid_room_id_shows_an_error(visitor: Visitor, page: Page) -> None:
     """Covers text that is not a number, and a number that the API refuses."""
-    for given, said in (("seven", "Type a room's id"), ("0", "There can be no room 0")):
-        page.get_by_label("Room id").fill(given)
+    for text, problem in (
+        ("seven", "Enter a room id"),
+        ("0", "0 is not a valid room id"),
+    ):
+        page.get_by_label("Room id").fill(text)
         page.get_by_role("button", name="Look up").click()
-        expect(page.locator("#room-problem")).to_contain_text(said)
+        expect(page.locator("#room-problem")).to_contain_text(problem)
     visitor.expect_problem("400")
 
 

@@ -60,11 +60,11 @@ def test_other_tables_are_saved_as_shown(page: Page, server: Server) -> None:
     views = answer["data"]["traffic"]["page_views"]
     assert overview[2][:2] == ["page_views", str(views)]
     (run,) = server.ask("/sync/runs", limit=1).json()["runs"]
-    runs = list(csv.reader(saved(page, "Last runs").decode().splitlines()))
+    runs = list(csv.reader(saved(page, "Recent runs").decode().splitlines()))
     assert runs[1][0] == run["started_at"]
     assert runs[1][-1] == run["message"]
     assert saved(page, "Last 24 hours").startswith(b"figure,value,before")
-    assert b"avg_estimation," in saved(page, "Figures of votes")
+    assert b"avg_estimation," in saved(page, "Vote figures")
 
 
 def test_a_failed_download_shows_an_error(visitor: Visitor, own_server: Server) -> None:
@@ -73,7 +73,7 @@ def test_a_failed_download_shows_an_error(visitor: Visitor, own_server: Server) 
     own_server.stop()
     button = page.get_by_role("button", name="Pages as CSV", exact=True)
     button.click()
-    page.get_by_text("Pages could not be saved. The API does not answer.").wait_for()
+    page.get_by_text("Pages could not be saved. The API is not responding.").wait_for()
     assert button.is_enabled()
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 

@@ -72,8 +72,8 @@ def test_the_page_survives_an_outage(visitor: Visitor, own_server: Server) -> No
     own_server.stop()
     page.clock.run_for(REFRESH_MS)
     banner = page.locator("#banner")
-    expect(banner).to_contain_text("The API does not answer. What is shown is from")
-    expect(page.locator("#freshness")).to_contain_text("the API does not answer")
+    expect(banner).to_contain_text("The API is not responding. Showing data from")
+    expect(page.locator("#freshness")).to_contain_text("the API is not responding")
     assert page.locator("#tiles .value").all_inner_texts() == shown
     expect(page.locator("#view")).to_have_class("stale")
     own_server.start()

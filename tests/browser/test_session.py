@@ -65,7 +65,7 @@ def test_an_invalid_token_is_not_sent(visitor: Visitor, server: Server) -> None:
     """Covers an empty token, and characters that a header cannot contain."""
     page = visitor.open_page()
     page.goto(server.page)
-    for given, said in (("", "Type the token."), ("zwölf Boxkämpfer", "no spaces")):
+    for given, said in (("", "Enter the token."), ("zwölf Boxkämpfer", "no spaces")):
         page.get_by_label("Access token").fill(given)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text(said)
