@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from calculations.analytics import SECTIONS
 from calculations.period import Interval
-from routers.query import AnalyticsRange
+from routers.query import AnalyticsParameters
 from tests.routers.conftest import client_of, make_settings
 from tests.support import oracle
 from tests.support.frames import NOW, START, at
@@ -44,7 +44,9 @@ def client(published: Path) -> Iterator[TestClient]:
 
 def resolved(now: datetime = NOW, start: date = START, /, **given: str) -> Any:
     """The period that parameters stand for; ``from_`` is from."""
-    asked = AnalyticsRange.model_validate({k.strip("_"): v for k, v in given.items()})
+    asked = AnalyticsParameters.model_validate(
+        {k.strip("_"): v for k, v in given.items()}
+    )
     return asked.resolve(make_settings(start_date=start), now)
 
 
