@@ -9,8 +9,19 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from calculations.analytics import SECTIONS, SERIES, engine_for, read, rows
-from calculations.comparison import Change, change, compared, single_figures
+from calculations.analytics import (
+    SECTIONS,
+    SERIES,
+    collect,
+    engine_for,
+    validate_row,
+)
+from calculations.comparison import (
+    PercentChanges,
+    collect_both,
+    collect_figures,
+    percent_changes,
+)
 from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily
@@ -61,7 +72,9 @@ class _AnalyticsData(BaseModel):
     data: Analytics
 
 
-class AnalyticsAnswer(RangeAnswer[Analytics, dict[str, Change]], _AnalyticsData):
+class AnalyticsAnswer(
+    RangeAnswer[Analytics, dict[str, PercentChanges]], _AnalyticsData
+):
     """All statistics of one snapshot."""
 
     data_updated_at: datetime = Field(
@@ -70,7 +83,7 @@ class AnalyticsAnswer(RangeAnswer[Analytics, dict[str, Change]], _AnalyticsData)
     )
 
 
-class DailyAnswer(RangeAnswer[Daily, Change], Daily):
+class DailyAnswer(RangeAnswer[Daily, PercentChanges], Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
@@ -146,12 +159,12 @@ def _analytics_json(
     if query.is_customised:
         envelope["query"] = encode(describe(query, period))
     if not query.compare:
-        _, data = _encode_sections(rows(plan, engine))
+        _, data = _encode_sections(collect(plan, engine))
         return json_object({"data": data, **envelope})
-    before = plans.analytics(snapshot, period.before(), sections)
-    both = rows(compared(plan, before), engine)
-    figures, data = _encode_sections(both["now"].struct.unnest())
-    earlier, previous = _encode_sections(both["before"].struct.unnest())
+    previous_plan = plans.analytics(snapshot, period.previous(), sections)
+    current_row, previous_row = collect_both(plan, previous_plan, engine)
+    figures, data = _encode_sections(current_row)
+    earlier, previous = _encode_sections(previous_row)
     changes = to_json(_changes(figures, earlier, sections))
     return json_object(
         {"data": data, **envelope, "previous": previous, "change": changes}
@@ -160,9 +173,9 @@ def _analytics_json(
 
 def _changes(
     figures: Analytics, earlier: Analytics, sections: frozenset[str]
-) -> dict[str, Change]:
+) -> dict[str, PercentChanges]:
     return {
-        name: change(getattr(figures, name), getattr(earlier, name))
+        name: percent_changes(getattr(figures, name), getattr(earlier, name))
         for name in COMPARED_SECTIONS
         if name in sections
     }
@@ -175,7 +188,7 @@ def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
     kept the interpreter from requests for /health several times as long. The columns
     of their plan are the fields of their model, in its order.
     """
-    figures = read(Analytics, row.drop(SERIES, strict=False))
+    figures = validate_row(Analytics, row.drop(SERIES, strict=False))
     sections = {
         name: rows_of(row[name]).write_json().encode()
         if name in SERIES
@@ -193,9 +206,9 @@ def _daily_json(
     plan = daily(tables.votes, tables.page_views, period)
     before = None
     if query.compare:
-        earlier = period.before() if period.range else period
+        earlier = period.previous() if period.range else period
         before = daily(tables.votes, tables.page_views, earlier, day_before=True)
-    figures = single_figures(Daily, plan, before)
+    figures = collect_figures(Daily, plan, before)
     return encode_figures(DailyAnswer, figures, query, period, snapshot)
 
 
@@ -205,6 +218,6 @@ def _deliver(
     """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
-    figures: dict[str, Any] = single_figures(Daily, plan, None)
+    figures: dict[str, Any] = collect_figures(Daily, plan, None)
     send_daily(service.base_url, service.key, figures)
     return encode(DailyAnswer.model_construct(**figures))

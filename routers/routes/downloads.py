@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from calculations.analytics import engine_for, rows
+from calculations.analytics import collect, engine_for
 from calculations.breakdown import Dimension, breakdown
 from calculations.period import Period
 from calculations.results import HistoricalRow, ReoccurringRow
@@ -40,7 +40,9 @@ FORMULA: Final = r"^([=+\-@\t\r])"
 
 type SeriesName = Literal["historical", "reoccurring"]
 
-router = APIRouter(tags=["downloads"], dependencies=[RequireToken, NoRepeatedParameters])
+router = APIRouter(
+    tags=["downloads"], dependencies=[RequireToken, NoRepeatedParameters]
+)
 
 
 def _documented(header: str) -> DocumentedResponses:
@@ -117,7 +119,7 @@ def _series_csv(
     name: SeriesName, period: Period, snapshot: Snapshot, plans: PlanCache
 ) -> Iterator[bytes]:
     plan = plans.analytics(snapshot, period, [name])
-    row = rows(plan, engine_for(snapshot.rows, period.fraction))
+    row = collect(plan, engine_for(snapshot.rows, period.fraction))
     return csv_chunks(rows_of(row[name]))
 
 
@@ -125,7 +127,7 @@ def _breakdown_csv(
     dimension: Dimension, period: Period, snapshot: Snapshot, plans: PlanCache
 ) -> Iterator[bytes]:
     plan = breakdown(plans.tables(snapshot), dimension, period)
-    return csv_chunks(rows(plan, engine_for(snapshot.rows, period.fraction)))
+    return csv_chunks(collect(plan, engine_for(snapshot.rows, period.fraction)))
 
 
 def csv_chunks(frame: pl.DataFrame) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
-from calculations.comparison import Change, single_figures
+from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
 from calculations.results import RoomStats
 from calculations.room_stats import room_stats
@@ -30,7 +30,7 @@ router = APIRouter(
 )
 
 
-class RoomAnswer(RangeAnswer[RoomStats, Change], RoomStats):
+class RoomAnswer(RangeAnswer[RoomStats, PercentChanges], RoomStats):
     """One room's statistics, over all its votes or those of the range."""
 
 
@@ -73,6 +73,6 @@ def _room_json(
 ) -> bytes:
     votes = snapshot.scan("fpp_votes")
     plan = room_stats(votes, room_id, period)
-    before = room_stats(votes, room_id, period.before()) if query.compare else None
-    figures = single_figures(RoomStats, plan, before)
+    before = room_stats(votes, room_id, period.previous()) if query.compare else None
+    figures = collect_figures(RoomStats, plan, before)
     return encode_figures(RoomAnswer, figures, query, period, snapshot)
