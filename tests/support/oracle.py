@@ -6,7 +6,7 @@ table a list of rows.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
@@ -252,11 +252,11 @@ class Oracle:
     def location(self) -> dict[str, Any]:
         """Users per device, OS, browser, country, region and city."""
 
-        def count_users(key: Callable[[Row], Any]) -> Counter[Any]:
-            return Counter(key(user) for user in self.users)
+        def names(column: str) -> Counter[str]:
+            return Counter(name_or_unknown(user[column]) for user in self.users)
 
         def places(place: str) -> list[dict[str, Any]]:
-            counts = count_users(lambda user: (user["country"], user[place]))
+            counts = Counter((user["country"], user[place]) for user in self.users)
             order = sorted(counts, key=lambda pair: (-counts[pair], *nulls_last(pair)))
             return [
                 {"country": pair[0], place: pair[1], "count": counts[pair]}
@@ -264,15 +264,10 @@ class Oracle:
             ]
 
         return {
-            **{
-                name: top(
-                    count_users(lambda user, name=name: name_or_unknown(user[name]))
-                )  # type: ignore[misc]
-                for name in ("device", "os", "browser")
-            },
-            "country": top(
-                count_users(lambda user: name_or_unknown(user["country"])), 40
-            ),
+            "device": top(names("device")),
+            "os": top(names("os")),
+            "browser": top(names("browser")),
+            "country": top(names("country"), 40),
             "country_region": places("region"),
             "country_city": places("city"),
         }
