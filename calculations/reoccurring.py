@@ -9,7 +9,7 @@ from calculations.period import Period
 from calculations.shapes import as_list
 
 LAPSE = timedelta(days=30)
-"""Whoever is absent for longer no longer counts as adjusted (active)."""
+"""Users and rooms absent for longer no longer count as adjusted (active)."""
 
 GROUPS = ("users", "rooms")
 

@@ -4,7 +4,7 @@ The docstrings below classes and fields are the API's published descriptions. Th
 for every combination of parameters: with and without a range, interval and weekends.
 """
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -70,9 +70,9 @@ class QueryEcho(Result):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    from_: datetime.date | None = Field(alias="from", examples=["2026-11-16"])
+    from_: dt.date | None = Field(alias="from", examples=["2026-11-16"])
     """First day, included; null without a range."""
-    to: datetime.date | None = Field(examples=["2026-11-22"])
+    to: dt.date | None = Field(examples=["2026-11-22"])
     """Last day, included; null without a range."""
     tz: str = Field(examples=["Europe/Berlin"])
     """IANA time zone that days are cut in."""
@@ -92,7 +92,7 @@ class Traffic(Result):
     page_views: int = Field(examples=[42100])
     """Number of page views."""
     bounce_rate: Rounded = Field(examples=[0.42], ge=0, le=1)
-    """1 − (users who estimated ÷ unique users), a share from 0 to 1, never below 0. With a range, users who estimated in it; without one, users who estimated after the start of START_DATE."""
+    """1 minus (users who estimated ÷ unique users), a share from 0 to 1, never below 0. With a range, users who estimated in it; without one, users who estimated after the start of START_DATE."""
     average_duration: Rounded = Field(examples=[7.31], ge=0)
     """Mean length of a session in minutes. A session ends when more than 10 minutes pass without a page view or estimation; 10 seconds are added for the last one. With a range, a session that crosses its edge counts with the part inside; without one, only activity after the start of START_DATE counts."""
 
@@ -132,7 +132,7 @@ class Behaviour(Result):
     sources: Counts = Field(examples=[{"Google Search": 8000, "Other": 1200}])
     """Page views per source category, largest first. Other is always present. Page views without a source are not counted."""
     rooms: Counts = Field(examples=[{"daily": 310, "Unknown": 12}])
-    """Votes per room name, the 40 largest; Unknown stands for deleted rooms."""
+    """Votes per room name, the 40 largest; deleted rooms count as Unknown."""
 
 
 # Series rows are TypedDicts, not models: they are sent as the plan produces them.
@@ -144,7 +144,7 @@ class ReoccurringRow(TypedDict):
     shows the state at the end of the last listed day of its interval.
     """
 
-    date: datetime.date
+    date: dt.date
     """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
     reoccurring_users: int
     """Users who had estimated on at least two listed days. With a range, users who estimated in it so far; listed days from START_DATE until the range count as one of the two."""
@@ -166,7 +166,7 @@ class HistoricalRow(TypedDict):
     start at START_DATE or, with a range, with the range.
     """
 
-    date: datetime.date
+    date: dt.date
     """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
     new_users: int
     """Users created on the listed days of the interval."""

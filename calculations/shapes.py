@@ -3,7 +3,7 @@
 import polars as pl
 
 UNKNOWN = "Unknown"
-"""Stands for a missing name."""
+"""Replaces a missing name."""
 
 TOP_GROUPS = 40
 """Number of groups in a breakdown that is limited."""

@@ -221,12 +221,12 @@ class Oracle:
             row: dict[str, Any] = {}
             today = [r for r in self.estimations if self.day(r["estimated_at"]) == day]
             for key, plural in keys:
-                for who in {r[key] for r in today}:
-                    seen[key].setdefault(who, []).append(day)
+                for member in {r[key] for r in today}:
+                    seen[key].setdefault(member, []).append(day)
                 returned = [
                     days
-                    for who, days in seen[key].items()
-                    if len(days) >= 2 or who in earlier[key]
+                    for member, days in seen[key].items()
+                    if len(days) >= 2 or member in earlier[key]
                 ]
                 row[f"reoccurring_{plural}"] = len(returned)
                 row[f"adjusted_reoccurring_{plural}"] = sum(

@@ -28,7 +28,7 @@ ZONES = [
     "Europe/Berlin",
     "America/New_York",
     "America/Havana",
-    "America/St_Johns",  # UTC−3:30
+    "America/St_Johns",  # UTC-3:30
     "Africa/Cairo",
     "Asia/Kolkata",  # UTC+5:30
     "Asia/Kathmandu",  # UTC+5:45
