@@ -1,4 +1,4 @@
-"""The API: `uvicorn main:app --port 5100`. It reads snapshots, and nothing else."""
+"""The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
 import util.allocator  # noqa: F401 - before anything that imports Polars
 
@@ -6,10 +6,12 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware
@@ -17,8 +19,9 @@ from starlette_compress import CompressMiddleware
 import config
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
-from routers.middleware.access_log import Observe
-from routers.middleware.limits import Guard
+from routers.middleware.access_log import AccessLog
+from routers.middleware.limits import RequestLimits
+from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
     dashboard,
@@ -35,26 +38,27 @@ from util.redaction import hide
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
 
-SERVICE = "fpp-analytics-api"
-ZSTD_LEVEL = 3
-"""The whole answer, 279 kB of JSON, becomes 41 kB in 1.2 ms; level 6 needs 4.3 ms."""
+SERVICE: Final = "fpp-analytics-api"
 
-PATIENCE = timedelta(seconds=7)
-"""Between SIGTERM and the end, for answers that are being made; then Sentry's flush."""
+ZSTD_LEVEL: Final = 3
+"""279 kB of JSON, a whole answer, become 41 kB in 1.2 ms; level 6 takes 4.3 ms."""
 
-RETRY_AFTER_SECONDS = 30
-"""When a caller may ask again while there is no read model: a first sync is short."""
+SHUTDOWN_GRACE: Final = timedelta(seconds=7)
+"""Time from SIGTERM to the forced exit, for requests in progress; then Sentry's flush."""
 
-DESCRIPTION = """\
+RETRY_AFTER_SECONDS: Final = 30
+"""Retry-After while there is no read model: a first sync is short."""
+
+DESCRIPTION: Final = """\
 Free Planning Poker's statistics, computed on demand from an exact copy of its database.
 
-Days are cut in the time zone TIMEZONE; timestamps are UTC. Statistics want the token:
-**Authorize** with it, or send `Authorization: Bearer <token>`.
+Days begin at midnight in the time zone TIMEZONE; timestamps are UTC. All routes except
+`/health` require the token: use **Authorize**, or send `Authorization: Bearer <token>`.
 """
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application; without *settings* it reads them when the server starts."""
+    """Create the application. Without *settings* it loads them when the server starts."""
     app: FastAPI = FastAPIOffline(
         title="FPP Analytics",
         version=config.VERSION,
@@ -63,9 +67,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         static_url="/docs/assets",
         lifespan=_lifespan,
+        generate_unique_id_function=operation_id,
     )
     app.state.settings = settings
-    app.state.metrics = ApiMetrics(_figures(app))
+    app.state.metrics = ApiMetrics(_metric_sources(app))
+    app.state.plans = PlanCache()
     for module in (
         analytics,
         room,
@@ -76,18 +82,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dashboard,
     ):
         app.include_router(module.router)
-    app.add_exception_handler(ReadModelMissing, _no_read_model)
-    app.add_exception_handler(DeliveryError, _not_delivered)
-    # The last one is the outermost.
+    app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
+    app.add_exception_handler(DeliveryError, _respond_delivery_failed)
+    # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
-    app.add_middleware(Guard)
-    app.add_middleware(Observe, on_error=_unexpected)
-    app.add_middleware(_Start)
+    app.add_middleware(RequestLimits)
+    app.add_middleware(AccessLog, on_error=_respond_unexpected)
+    app.add_middleware(LoadSettings)
     return app
 
 
-def _figures(app: FastAPI) -> Sources:
-    """Where the metrics look; the settings are known once the server has started."""
+def operation_id(route: APIRoute) -> str:
+    """The handler's name, of which generated clients make the name of a method."""
+    return route.name
+
+
+def _metric_sources(app: FastAPI) -> Sources:
+    """Sources of the metrics. The settings are known once the server has started."""
     return Sources(
         snapshot=lambda: read_model_metrics.current_manifest(
             app.state.settings.data_dir
@@ -99,16 +110,16 @@ def _figures(app: FastAPI) -> Sources:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
-    # It only reads, so an answer that takes too long may be cut off.
-    force_exit_after(PATIENCE, last=sentry_wrapper.flush)
+    # The API only reads, so a request that takes too long may be aborted.
+    force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     sentry_wrapper.flush()
 
 
-class _Start:
-    """Reads the settings when the server starts, and refuses to where they are wrong.
+class LoadSettings:
+    """Middleware that loads the settings at start-up, and fails if they are invalid.
 
-    It says so in one line, where an error in the lifespan would show a traceback.
+    The failure is one line; an error in the lifespan would print a traceback.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -126,7 +137,7 @@ class _Start:
 
 
 def _prepare(app: FastAPI) -> None:
-    """Settings, logs and Sentry. Raises SettingsError."""
+    """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
     app.state.settings = settings
@@ -140,38 +151,38 @@ def _prepare(app: FastAPI) -> None:
     )
 
 
-def _early_logs() -> None:
+def configure_logs_early() -> None:
+    """Configure logs before the application starts, for uvicorn's first lines."""
     try:
         settings = config.load()
-    except SettingsError:  # said when the application starts, which then fails
+    except SettingsError:  # reported when the application starts, which then fails
         logs.configure(SERVICE)
     else:
         logs.configure(SERVICE, settings.log_level, settings.log_format)
 
 
-def _no_read_model(_: Request, error: Exception) -> JSONResponse:
+def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         {"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
     )
 
 
-def _not_delivered(request: Request, error: Exception) -> JSONResponse:
-    capture_error(error, _where(request), Severity.MEDIUM)
+def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:
+    capture_error(error, error_context(request), Severity.MEDIUM)
     return JSONResponse({"detail": str(error)}, 502)
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    capture_error(error, _where(request), Severity.HIGH)
+def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
+    capture_error(error, error_context(request), Severity.HIGH)
     return JSONResponse({"detail": "Internal server error"}, 500)
 
 
-def _where(request: Request) -> ErrorContext:
+def error_context(request: Request) -> ErrorContext:
+    """Method and route template of a request, for an error report."""
     route = getattr(request.scope.get("route"), "path", "unknown")
     return ErrorContext("api", f"{request.method} {route}")
 
 
 app = create_app()
 if logs.is_served():
-    # Uvicorn says its first lines before the application starts, and they too are to
-    # come in our form.
-    _early_logs()
+    configure_logs_early()

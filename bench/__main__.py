@@ -1,7 +1,7 @@
-"""`make bench`: measure the answers and the sync, print tables, keep them with --write.
+"""`make bench`: measure answers and syncs, and print tables.
 
-SCALE is how many times the sample (about 130,000 rows) there are: 1 unless set. With
-more, the answers are measured at scale 1 as well, so that growth shows.
+SCALE multiplies the sample of about 130,000 rows; the default is 1. At other scales the
+answers are also measured at scale 1, for comparison.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import chain
 
-from bench import answers, growth, machine, promises, ranges, report, serving, sync
+from bench import answers, growth, machine, ranges, report, serving, sync, targets
 from bench.errors import BenchError
 from util.errors import FppError
 
@@ -19,21 +19,23 @@ SCALE = "SCALE"
 
 
 def main() -> int:
-    """Run what was asked for; the exit code."""
+    """Run the selected parts; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=list(PARTS), help="only this part")
     parser.add_argument(
-        "--write", action="store_true", help="put the tables into docs/performance.md"
+        "part", nargs="?", choices=list(PARTS), help="measure only this part"
     )
-    given = parser.parse_args()
+    parser.add_argument(
+        "--write", action="store_true", help="write the tables to docs/performance.md"
+    )
+    options = parser.parse_args()
     try:
         scale = _scale(os.environ.get(SCALE) or "1")
-        for part in [given.part] if given.part else PARTS:
-            _run(part, scale, write=given.write)
+        for part in [options.part] if options.part else PARTS:
+            _run(part, scale, write=options.write)
     except FppError as error:
         print(f"✗ {error}", file=sys.stderr)
         return 1
-    except subprocess.CalledProcessError as error:  # it has said why itself
+    except subprocess.CalledProcessError as error:  # it printed the reason
         print(f"✗ {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -54,18 +56,18 @@ def _scale(text: str) -> float:
 def _run(part: str, scale: float, *, write: bool) -> None:
     print(f"▸ {part}", end="\n\n")
     texts = []
-    for text in chain([_circumstances()], PARTS[part](scale, write)):
+    for text in chain([_environment()], PARTS[part](scale, write)):
         print(text, end="\n\n", flush=True)
         texts.append(text)
     if write:
         report.insert(part, "\n\n".join(texts))
 
 
-def _circumstances() -> str:
+def _environment() -> str:
     load = machine.load()
     noise = (
-        f" Others were using it, too (load average {load:.1f}): figures are too high."
-        if load > machine.LOADED
+        f" Other programs used it, too (load average {load:.1f}): figures are too high."
+        if load > machine.BUSY_LOAD
         else ""
     )
     return f"Measured on {machine.description()}.{noise}"
@@ -77,21 +79,24 @@ def _scales(scale: float) -> list[float]:
 
 def _answers(scale: float, _: bool) -> Iterator[str]:
     measured = yield from _at_scales(scale, answers.measure, answers.tables)
-    kept = [promise for one in measured for promise in answers.kept(one)]
+    checked = [target for one in measured for target in answers.check_targets(one)]
     for larger in measured[1:]:
-        kept += answers.grown(measured[0], larger)
-    yield promises.table(kept)
+        checked += answers.check_growth(measured[0], larger)
+    yield targets.table(checked)
 
 
 def _ranges(scale: float, _: bool) -> Iterator[str]:
     measured = yield from _at_scales(scale, ranges.measure, ranges.tables)
-    if kept := [promise for one in measured for promise in ranges.kept(one)]:
-        yield promises.table(kept)
+    checked = [target for one in measured for target in ranges.check_targets(one)]
+    if checked:
+        yield targets.table(checked)
 
 
 def _serving(scale: float, _: bool) -> Iterator[str]:
     measured = yield from _at_scales(scale, serving.measure, serving.tables)
-    yield promises.table(promise for one in measured for promise in serving.kept(one))
+    yield targets.table(
+        target for one in measured for target in serving.check_targets(one)
+    )
 
 
 def _at_scales[M](
@@ -99,7 +104,7 @@ def _at_scales[M](
     measure: Callable[[float], M],
     tables: Callable[[M], Iterator[str]],
 ) -> Generator[str, None, list[M]]:
-    """Yield the tables of each scale as it is measured; return what was measured."""
+    """Measure each scale and yield its tables; return all measurements."""
     measured = []
     for one in _scales(scale):
         measured.append(measure(one))
@@ -110,7 +115,7 @@ def _at_scales[M](
 def _growth(scale: float, write: bool) -> Iterator[str]:
     points = growth.measure(scale)
     if len(points) < 2:
-        yield f"There is no growth at one scale: set {SCALE}=100."
+        yield f"Growth needs more than one scale: set {SCALE}=100."
         return
     yield from growth.tables(points)
     if write:
@@ -121,10 +126,10 @@ def _sync(scale: float, _: bool) -> Iterator[str]:
     yield from sync.run(scale)
 
 
-type Part = Callable[[float, bool], Iterator[str]]
-"""Takes the scale, and whether to write into docs/; yields Markdown as it is measured."""
+type BenchPart = Callable[[float, bool], Iterator[str]]
+"""Function of the scale and of --write; measures, and yields Markdown texts."""
 
-PARTS: Mapping[str, Part] = {
+PARTS: Mapping[str, BenchPart] = {
     "answers": _answers,
     "ranges": _ranges,
     "serving": _serving,

@@ -1,31 +1,33 @@
-"""The answers: every statistic by every engine, checked equal, then timed."""
+"""Answers: every case by every engine, checked to be equal, then timed."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from bench import promises, report
-from bench.cases import ALL, SECTIONS, SHAPES, TITLES, Asked, asked
-from bench.data import made, size
+from bench import report, targets
+from bench.cases import ALL, MODELS, SECTIONS, TITLES, Dataset, dataset
+from bench.data import sample_dir, size
 from bench.errors import BenchError
-from bench.promises import Promise
+from bench.targets import Target
 from bench.worker import Timing, answers, timings
 
-COMPARED = ("ours", "DuckDB", "plain Polars", "decode")
+ENGINES = ("ours", "DuckDB", "plain Polars", "decode")
 
 SECONDS = 4.5
-"""For the repetitions of one question by one engine."""
+"""Measured time per case and engine."""
 
 DECODE_FACTORS = {1.0: 6.0, 100.0: 4.0}
+"""Scale -> upper bound of our time as a multiple of only decoding."""
+
 DUCKDB_FACTOR = 2.0
 PEAK_MEGABYTES = 1024
-GROWN_AT_MOST = 3.0
+GROWTH_FACTOR = 3.0
 
 type Timings = Mapping[str, Mapping[str, Timing]]
-"""Question -> engine -> its timing."""
+"""Case -> engine -> its timing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class AnswerTimings:
     """All timings at one scale."""
 
     scale: float
@@ -34,51 +36,52 @@ class Measured:
     timings: Timings
 
 
-def check(engines: Iterable[str], asked_for: Asked) -> None:
-    """Ask every engine everything. Raises BenchError at the first difference."""
+def check(engines: Iterable[str], data: Dataset) -> None:
+    """Compute every case by every engine. Raises BenchError at the first difference."""
     first, *others = engines
-    right = answers(first, asked_for)
+    expected = answers(first, data)
     for other in others:
-        for question, text in answers(other, asked_for).items():
-            if text != right[question]:
+        for case, text in answers(other, data).items():
+            if text != expected[case]:
                 raise BenchError(
-                    f"{other} answers {question} differently from {first}:\n"
-                    f"  {_difference(right[question], text)}"
+                    f"{other} and {first} differ in {case}:\n"
+                    f"  {_difference(expected[case], text)}"
                 )
 
 
-def _difference(right: str, other: str) -> str:
-    """Where two texts begin to differ, with a little around it."""
-    pairs = enumerate(zip(right, other, strict=False))
-    start = next((i for i, (a, b) in pairs if a != b), min(len(right), len(other)))
+def _difference(expected: str, other: str) -> str:
+    """Both texts around their first difference, one per line."""
+    pairs = enumerate(zip(expected, other, strict=False))
+    length = min(len(expected), len(other))
+    start = next((i for i, (a, b) in pairs if a != b), length)
     around = slice(max(start - 60, 0), start + 60)
-    return f"{right[around]!r}\n  {other[around]!r}"
+    return f"{expected[around]!r}\n  {other[around]!r}"
 
 
-def measure(scale: float) -> Measured:
+def measure(scale: float) -> AnswerTimings:
     """Check, then time, every engine at *scale*."""
-    asked_for = asked(made(scale))
+    data = dataset(sample_dir(scale))
     report.progress(f"comparing the answers at scale {scale:g}")
-    check((name for name in COMPARED if name != "decode"), asked_for)
-    timed = {question: _timed(question, asked_for, scale) for question in SHAPES}
-    return Measured(scale, *size(asked_for.data_dir), timed)
+    check((name for name in ENGINES if name != "decode"), data)
+    by_case = {case: _timed(case, data, scale) for case in MODELS}
+    return AnswerTimings(scale, *size(data.data_dir), by_case)
 
 
-def _timed(question: str, asked_for: Asked, scale: float) -> dict[str, Timing]:
-    report.progress(f"timing {question} at scale {scale:g}")
-    return timings(COMPARED, asked_for, question, SECONDS)
+def _timed(case: str, data: Dataset, scale: float) -> dict[str, Timing]:
+    report.progress(f"timing {case} at scale {scale:g}")
+    return timings(ENGINES, data, case, SECONDS)
 
 
-def tables(measured: Measured) -> Iterator[str]:
-    """The figures of one scale, as Markdown."""
+def tables(measured: AnswerTimings) -> Iterator[str]:
+    """The figures of one scale as Markdown."""
     yield (
         f"### Scale {measured.scale:g}: {measured.rows:,} rows, "
         f"{report.megabytes(measured.bytes)} MB of Parquet"
     )
     runs = [timing.runs for by in measured.timings.values() for timing in by.values()]
     yield (
-        "Milliseconds from the question to Python objects: the median (and the best) "
-        f"of {min(runs)} to {max(runs)} runs; engines take turns, and warm up before each."
+        "Milliseconds from the query to Python objects: the median (and the best) of "
+        f"{min(runs)} to {max(runs)} runs; engines take turns, and warm up before each."
     )
     yield report.markdown(
         [
@@ -90,62 +93,60 @@ def tables(measured: Measured) -> Iterator[str]:
             "DuckDB ÷ ours",
             "ours ÷ decoding",
         ],
-        (_times(name, by) for name, by in measured.timings.items()),
+        (_times(case, by) for case, by in measured.timings.items()),
     )
     yield "Milliseconds of processor time (median) and megabytes of memory (peak):"
     yield report.markdown(
         [
             "",
-            *(f"{name} ms" for name in COMPARED),
-            *(f"{name} MB" for name in COMPARED),
+            *(f"{name} ms" for name in ENGINES),
+            *(f"{name} MB" for name in ENGINES),
         ],
-        (_costs(name, by) for name, by in measured.timings.items()),
+        (_costs(case, by) for case, by in measured.timings.items()),
     )
 
 
-def _times(question: str, by: Mapping[str, Timing]) -> list[str]:
+def _times(case: str, by: Mapping[str, Timing]) -> list[str]:
     ours, duckdb, decode = by["ours"], by["DuckDB"], by["decode"]
     return [
-        TITLES.get(question, question),
+        TITLES.get(case, case),
         *(
             f"{report.milliseconds(by[name].median)} ({report.milliseconds(by[name].best)})"
-            for name in COMPARED
+            for name in ENGINES
         ),
         f"{duckdb.median / ours.median:.1f}",
         f"{ours.median / decode.median:.1f}",
     ]
 
 
-def _costs(question: str, by: Mapping[str, Timing]) -> list[str]:
+def _costs(case: str, by: Mapping[str, Timing]) -> list[str]:
     return [
-        TITLES.get(question, question),
-        *(report.milliseconds(by[name].median_cpu) for name in COMPARED),
-        *(report.megabytes(by[name].peak_bytes) for name in COMPARED),
+        TITLES.get(case, case),
+        *(report.milliseconds(by[name].median_cpu) for name in ENGINES),
+        *(report.megabytes(by[name].peak_bytes) for name in ENGINES),
     ]
 
 
-def kept(measured: Measured) -> Iterator[Promise]:
-    """The promises about one scale."""
+def check_targets(measured: AnswerTimings) -> Iterator[Target]:
+    """The targets for one scale."""
     scale = f"at scale {measured.scale:g}"
     whole = measured.timings[ALL]
     ours, duckdb, decode = (whole[name] for name in ("ours", "DuckDB", "decode"))
-    yield promises.at_least(
+    yield targets.at_least(
         f"DuckDB ÷ ours, all of `GET /`, {scale}",
         duckdb.median / ours.median,
         DUCKDB_FACTOR,
         "",
     )
-    yield from (
-        _no_slower(question, measured) for question in SHAPES if question != ALL
-    )
+    yield from (_no_slower(case, measured) for case in MODELS if case != ALL)
     if factor := DECODE_FACTORS.get(measured.scale):
-        yield promises.at_most(
+        yield targets.at_most(
             f"ours ÷ decoding, all of `GET /`, {scale}",
             ours.median / decode.median,
             factor,
             "",
         )
-    yield promises.at_most(
+    yield targets.at_most(
         f"peak memory, all of `GET /`, {scale}",
         ours.peak_bytes / 2**20,
         PEAK_MEGABYTES,
@@ -153,23 +154,23 @@ def kept(measured: Measured) -> Iterator[Promise]:
     )
 
 
-def _no_slower(question: str, measured: Measured) -> Promise:
-    by = measured.timings[question]
-    return promises.at_least(
-        f"DuckDB ÷ ours, {TITLES.get(question, question)}, at scale {measured.scale:g}",
+def _no_slower(case: str, measured: AnswerTimings) -> Target:
+    by = measured.timings[case]
+    return targets.at_least(
+        f"DuckDB ÷ ours, {TITLES.get(case, case)}, at scale {measured.scale:g}",
         by["DuckDB"].median / by["ours"].median,
         1,
         "",
     )
 
 
-def grown(small: Measured, large: Measured) -> Iterator[Promise]:
-    """The promises about what must hardly grow with the data."""
-    for question in SHAPES.keys() - SECTIONS - {ALL}:
-        before, after = (one.timings[question]["ours"] for one in (small, large))
-        yield promises.at_most(
-            f"{TITLES[question]}, scale {large.scale:g} ÷ scale {small.scale:g}",
+def check_growth(small: AnswerTimings, large: AnswerTimings) -> Iterator[Target]:
+    """The targets for cases whose time must hardly grow with the data."""
+    for case in MODELS.keys() - SECTIONS - {ALL}:
+        before, after = (one.timings[case]["ours"] for one in (small, large))
+        yield targets.at_most(
+            f"{TITLES[case]}, scale {large.scale:g} ÷ scale {small.scale:g}",
             after.median / before.median,
-            GROWN_AT_MOST,
+            GROWTH_FACTOR,
             "",
         )

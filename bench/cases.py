@@ -1,11 +1,12 @@
-"""The questions that every engine is asked, and the shape of each answer.
+"""The cases that every engine computes, and the model of each answer.
 
-An answer is one row as a dict; validated as its shape it is the same whoever gave it.
+An answer is one row as a mapping. Validated by its model and encoded as JSON, equal
+answers are equal texts, whichever engine computed them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -15,25 +16,26 @@ from pydantic import BaseModel
 
 from bench.data import NOW
 from calculations import results
+from calculations.analytics import SERIES
 from calculations.period import Period
 from readmodel.store import snapshot
 
-type Row = Mapping[str, Any]
+type Answer = Mapping[str, Any]
 
 PERIOD = Period(start=date(2024, 6, 3), now=NOW, zone=ZoneInfo("UTC"))
-OPENS = datetime.combine(PERIOD.start, time(), PERIOD.zone)
 
 FEW_VOTES = 5
+"""Votes of the room in the case ``room_stats``."""
 
 
-class Historical(results.Result):
-    """The historical section by itself."""
+class HistoricalAnswer(results.Result):
+    """The historical section alone."""
 
     historical: list[results.HistoricalRow]
 
 
-class Reoccurring(results.Result):
-    """The reoccurring section by itself."""
+class ReoccurringAnswer(results.Result):
+    """The reoccurring section alone."""
 
     reoccurring: list[results.ReoccurringRow]
 
@@ -43,26 +45,23 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "votes": results.Votes,
     "behaviour": results.Behaviour,
     "location_and_user_agent": results.LocationAndUserAgent,
-    "historical": Historical,
-    "reoccurring": Reoccurring,
+    "historical": HistoricalAnswer,
+    "reoccurring": ReoccurringAnswer,
 }
 
 SECTIONS = _SECTIONS.keys()
-"""What `GET /` is made of."""
-
-FLAT = {"historical", "reoccurring"}
-"""Sections that are one list, and no object, in the answer to ALL."""
+"""Cases that are a section of `GET /`."""
 
 ALL = "analytics"
-"""All sections side by side, as `GET /` answers them."""
+"""The case with all sections, as `GET /` returns them."""
 
-SHAPES: Mapping[str, type[BaseModel]] = {
+MODELS: Mapping[str, type[BaseModel]] = {
     **_SECTIONS,
     "room_stats": results.RoomStats,
     "daily": results.Daily,
     ALL: results.Analytics,
 }
-"""Every question, and the shape of its answer."""
+"""Case -> model of its answer."""
 
 TITLES = {
     "location_and_user_agent": "location",
@@ -70,40 +69,41 @@ TITLES = {
     "daily": "last 24 hours",
     ALL: "**all of `GET /`**",
 }
-"""What people call a question, where its name does not do."""
+"""Case -> its title in tables, if that is not its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Where the answers are to be found, and what is asked for besides PERIOD."""
+class Dataset:
+    """A read model, and the room whose statistics are computed."""
 
     data_dir: Path
     room_id: int
 
 
 class Engine(Protocol):
-    """Something that can answer; made once per process, with its files open."""
+    """Computes answers. Created once per process, with its files open."""
 
-    def ask(self, question: str) -> Row:
-        """The answer to one of SHAPES, computed anew."""
+    def answer(self, case: str) -> Answer:
+        """Compute the answer to one of MODELS."""
         ...
 
 
-def asked(data_dir: Path) -> Asked:
-    """Ask for a room in the middle with FEW_VOTES votes."""
+def dataset(data_dir: Path) -> Dataset:
+    """The read model in *data_dir*, and the middle room among those with FEW_VOTES."""
     votes = snapshot.current(data_dir).scan("fpp_votes")
     rooms = votes.group_by("room_id").len().filter(pl.col("len") == FEW_VOTES)
     ids = rooms.sort("room_id").collect()["room_id"]
-    return Asked(data_dir, int(ids[len(ids) // 2]))
+    return Dataset(data_dir, int(ids[len(ids) // 2]))
 
 
-def together(section: Mapping[str, Row]) -> Row:
-    """The answers to SECTIONS as the answer to ALL."""
+def combine(sections: Mapping[str, Answer]) -> Answer:
+    """Combine the answers to SECTIONS into the answer to ALL."""
     return {
-        name: row[name] if name in FLAT else dict(row) for name, row in section.items()
+        name: answer[name] if name in SERIES else dict(answer)
+        for name, answer in sections.items()
     }
 
 
-def told(question: str, row: Row) -> str:
-    """*row* as the JSON that the API would send: equal texts are equal answers."""
-    return SHAPES[question].model_validate(row).model_dump_json()
+def to_json(case: str, answer: Answer) -> str:
+    """The JSON text that the API would send for *answer*."""
+    return MODELS[case].model_validate(answer).model_dump_json()

@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 460, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 92, 56, 44
 
 type Panel = tuple[str, Sequence["Line"]]
-"""What its lines measure, and the lines."""
+"""Caption and lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Sequence[float], begin: float, end: float) -> "Axis":
+        """The shortest axis that contains all *values*."""
         low, high = (
             math.floor(math.log10(min(values))),
             math.ceil(math.log10(max(values))),
@@ -39,15 +40,17 @@ class Axis:
         return cls(low, max(high, low + 1), begin, end)
 
     def at(self, value: float) -> float:
+        """The pixel of *value*."""
         share = (math.log10(value) - self.low) / (self.high - self.low)
         return self.begin + share * (self.end - self.begin)
 
     def ticks(self) -> list[float]:
+        """All powers of ten on the axis."""
         return [10.0**power for power in range(self.low, self.high + 1)]
 
 
-def picture(title: str, *panels: Panel) -> str:
-    """An SVG document; rows run along each panel's x axis."""
+def render(title: str, *panels: Panel) -> str:
+    """An SVG document; the x axis of each panel is the number of rows."""
     width = WIDTH * len(panels)
     inside = "\n".join(
         f'<g transform="translate({WIDTH * i} 0)">\n{chr(10).join(_panel(*panel))}\n</g>'
@@ -63,11 +66,11 @@ def picture(title: str, *panels: Panel) -> str:
     )
 
 
-def _panel(what: str, lines: Sequence[Line]) -> Iterator[str]:
+def _panel(caption: str, lines: Sequence[Line]) -> Iterator[str]:
     xs, ys = zip(*(point for line in lines for point in line.points), strict=True)
     x = Axis.around(xs, LEFT, WIDTH - RIGHT)
     y = Axis.around(ys, HEIGHT - BOTTOM, TOP)
-    yield f'<text x="{LEFT}" y="{TOP - 12}" fill="#555">{escape(what)}</text>'
+    yield f'<text x="{LEFT}" y="{TOP - 12}" fill="#555">{escape(caption)}</text>'
     for tick in x.ticks():
         yield _rule(x.at(tick), y.begin, x.at(tick), y.end)
         yield _label(x.at(tick), HEIGHT - BOTTOM + 18, "middle", _short(tick))
@@ -91,12 +94,12 @@ def _lines(lines: Sequence[Line], x: Axis, y: Axis) -> Iterator[str]:
 
 
 def _names(lines: Sequence[Line], x: Axis, y: Axis) -> Iterator[str]:
-    """Each line's name at its end, moved down where it would cover the one above."""
-    free = float(TOP)
+    """The name of each line at its end, moved down if it would overlap the one above."""
+    next_free = float(TOP)
     for line in sorted(lines, key=lambda line: -line.points[-1][1]):
         right, value = line.points[-1]
-        place = max(y.at(value) + 4, free)
-        free = place + 14
+        place = max(y.at(value) + 4, next_free)
+        next_free = place + 14
         yield (
             f'<text x="{x.at(right) + 8:.1f}" y="{place:.1f}" fill="{line.colour}">'
             f"{escape(line.name)}</text>"

@@ -1,8 +1,8 @@
-"""Clients in a process of their own: each asks again as soon as it was answered.
+"""Clients in a process of their own: each sends its next request after the answer.
 
     python -m bench.clients '<Load as JSON>'
 
-Prints one Latencies as JSON. It only ever asks this machine's loopback, and stops
+Prints one Latencies as JSON. Sends requests to the loopback interface only, and stops
 after the given time or number of requests.
 """
 
@@ -25,7 +25,7 @@ FEWEST_REQUESTS = 3
 
 
 class Load(BaseModel):
-    """What is asked, by how many, for how long."""
+    """The request, the number of clients, and how long they send it."""
 
     port: int
     path: str
@@ -34,24 +34,24 @@ class Load(BaseModel):
     clients: int = 1
     seconds: float = 3
     most_requests: int = 500
-    """By each client."""
+    """Per client."""
     pause_seconds: float = 0
-    """After each answer."""
+    """Between an answer and the next request."""
 
 
 class Latencies(BaseModel):
-    """Seconds from sending a request until all of its answer was there."""
+    """Seconds from sending each request to receiving its complete answer."""
 
     seconds: list[float]
 
     def percentile(self, percent: float) -> float:
-        """The smallest that *percent* of all do not exceed."""
+        """The smallest latency that *percent* of all latencies do not exceed."""
         rank = ceil(len(self.seconds) * percent / 100)
         return sorted(self.seconds)[max(rank, 1) - 1]
 
 
-class Running:
-    """Clients that were set going."""
+class ClientProcess:
+    """A started process with clients."""
 
     def __init__(self, load: Load) -> None:
         self._process = subprocess.Popen(
@@ -62,7 +62,7 @@ class Running:
         )
 
     def latencies(self) -> Latencies:
-        """Wait for the end. Raises CalledProcessError when a request failed."""
+        """Wait for the process. Raises CalledProcessError if a request failed."""
         output, _ = self._process.communicate()
         if self._process.returncode:
             raise subprocess.CalledProcessError(
@@ -72,25 +72,25 @@ class Running:
 
 
 def run(load: Load) -> Latencies:
-    """Every latency of *load*. Raises OSError or RuntimeError when a request fails."""
+    """Generate *load*. Raises OSError or RuntimeError if a request fails."""
     with ThreadPoolExecutor(load.clients) as pool:
         clients = [pool.submit(list, _client(load)) for _ in range(load.clients)]
-        return Latencies(seconds=[one for client in clients for one in client.result()])
+        return Latencies(seconds=[s for client in clients for s in client.result()])
 
 
 def _client(load: Load) -> Iterator[float]:
     until = time.perf_counter() + load.seconds
     with closing(
         http.client.HTTPConnection(HOST, load.port, timeout=TIMEOUT_SECONDS)
-    ) as kept:
+    ) as connection:
         for number in range(load.most_requests):
             if number >= FEWEST_REQUESTS and time.perf_counter() > until:
                 break
-            yield _ask(kept, load)
+            yield _request(connection, load)
             time.sleep(load.pause_seconds)
 
 
-def _ask(connection: http.client.HTTPConnection, load: Load) -> float:
+def _request(connection: http.client.HTTPConnection, load: Load) -> float:
     began = time.perf_counter()
     connection.request("GET", load.path, headers=load.headers)
     response = connection.getresponse()

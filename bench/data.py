@@ -1,4 +1,4 @@
-"""The sample as a read model, made by the project's own sync and kept in `.bench/`."""
+"""The sample as a read model, written by the project's own sync, cached in `.bench/`."""
 
 import hashlib
 import shutil
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -19,30 +20,33 @@ from readmodel.sync.run import sync
 from readmodel.tables import TABLES, Table
 
 PROJECT = Path(__file__).resolve().parent.parent
-KEPT = PROJECT / ".bench"
+CACHE = PROJECT / ".bench"
 
-# A Friday evening, so that the last 24 hours hold something.
+# A Friday evening, so that the last 24 hours contain rows.
 NOW = datetime(2026, 11, 20, 18, tzinfo=UTC)
 
-# What is older belongs to no other run of the benchmark.
+# Older folders are not in use by another run of the benchmark.
 LONGEST_RUN = timedelta(hours=2)
 
-# What decides on the rows or on how they are written.
-_MAKERS = (
-    *(f"demo/{name}.py" for name in ("sample", "workdays", "dice", "vocabulary")),
-    *(f"readmodel/{name}.py" for name in ("plan", "source", "stage", "sync", "visits")),
+SOURCES: Final = (
+    "demo/*.py",
+    "readmodel/*.py",
+    "readmodel/source/*.py",
+    "readmodel/store/*.py",
+    "readmodel/sync/*.py",
     "bench/data.py",
 )
+"""The code (as globs) that determines the sample's rows and files."""
 
 
-def made(scale: float, kept: Path = KEPT) -> Path:
-    """The DATA_DIR of the sample at *scale*, up to NOW; made where it is not there yet.
+def sample_dir(scale: float, cache: Path = CACHE) -> Path:
+    """The DATA_DIR of the sample at *scale*, up to NOW; created unless it is cached.
 
-    It is made anew when the code that makes or writes it has changed.
+    It is created again after a change of SOURCES.
     """
-    place = kept / f"scale-{scale:g}-{_mark()}"
+    place = cache / f"scale-{scale:g}-{_fingerprint()}"
     if not (place / snapshot.CURRENT).exists():
-        for old in kept.glob(f"scale-{scale:g}-*"):
+        for old in cache.glob(f"scale-{scale:g}-*"):
             if time.time() - old.stat().st_mtime > LONGEST_RUN.total_seconds():
                 shutil.rmtree(old)
         write(sample(NOW, scale), place)
@@ -50,8 +54,8 @@ def made(scale: float, kept: Path = KEPT) -> Path:
 
 
 def write(tables: Mapping[str, pl.DataFrame], data_dir: Path) -> None:
-    """Publish *tables* in *data_dir*, laid out as a first sync lays them out."""
-    sync(Frames(tables), data_dir, list(TABLES.values()), lambda: NOW)
+    """Publish *tables* in *data_dir*, with the layout of a first sync."""
+    sync(FrameSource(tables), data_dir, list(TABLES.values()), lambda: NOW)
 
 
 def size(data_dir: Path) -> tuple[int, int]:
@@ -61,22 +65,23 @@ def size(data_dir: Path) -> tuple[int, int]:
     return sum(t.rows for t in tables), sum(t.bytes for t in tables)
 
 
-def _mark() -> str:
+def _fingerprint() -> str:
     digest = hashlib.sha256()
-    for name in _MAKERS:
-        digest.update((PROJECT / name).read_bytes())
+    for pattern in SOURCES:
+        for file in sorted(PROJECT.glob(pattern)):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
-    """Frames in memory as a source that `sync` can mirror; itself its only view."""
+class FrameSource:
+    """Data frames as a source that `sync` can mirror. It is its own only view."""
 
     tables: Mapping[str, pl.DataFrame]
     name: str = "the sample"
 
     @contextmanager
-    def view(self) -> Iterator["Frames"]:
+    def view(self) -> Iterator["FrameSource"]:
         yield self
 
     def columns(self, table: Table) -> Sequence[Column]:
@@ -99,7 +104,7 @@ class Frames:
         cut: Blocking,
         span: BlockRange = EVERYTHING,  # noqa: ARG002 - part of the protocol
     ) -> Sequence[Block]:
-        """Digests are left 0: this source is synced once."""
+        """All digests are 0: this source is synced only once."""
         counts = self.tables[table.name].group_by(block=cut.number()).len()
         return [Block(n, rows, 0) for n, rows in counts.sort("block").iter_rows()]
 

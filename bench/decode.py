@@ -1,10 +1,10 @@
-"""Only decoding: each needed column of a question once, and nothing done with it."""
+"""Lower bound: decode the columns that a case needs, each once, and nothing else."""
 
 from collections.abc import Mapping
 
 import polars as pl
 
-from bench.cases import ALL, Asked, Row
+from bench.cases import ALL, Answer, Dataset
 from calculations.analytics import engine_for
 from readmodel.store import snapshot
 
@@ -60,13 +60,13 @@ NEEDED: Mapping[str, Mapping[str, set[str]]] = {
         "fpp_page_views": {"user_id", "viewed_at"},
     },
 }
-"""Question -> table -> the columns without which it cannot be answered."""
+"""Case -> table -> the columns that it cannot be computed without."""
 
 
-def needed(question: str) -> dict[str, set[str]]:
-    """The columns of *question*; ALL needs those of every section."""
-    if question != ALL:
-        return dict(NEEDED[question])
+def needed(case: str) -> dict[str, set[str]]:
+    """Table -> columns of *case*; ALL needs those of every section."""
+    if case != ALL:
+        return dict(NEEDED[case])
     columns: dict[str, set[str]] = {}
     for name in NEEDED.keys() - {"room_stats", "daily"}:
         for table, some in NEEDED[name].items():
@@ -74,21 +74,22 @@ def needed(question: str) -> dict[str, set[str]]:
     return columns
 
 
-class Decode:
+class DecodeEngine:
     """Reads whole columns into memory, by the engine that the API would choose.
 
     Its answers are empty.
     """
 
-    def __init__(self, asked: Asked) -> None:
-        self._snapshot = snapshot.current(asked.data_dir)
+    def __init__(self, data: Dataset) -> None:
+        self._snapshot = snapshot.current(data.data_dir)
         self._engine = engine_for(self._snapshot.rows)
 
-    def ask(self, question: str) -> Row:
+    def answer(self, case: str) -> Answer:
+        """Decode the needed columns; return an empty answer."""
         pl.collect_all(
             [
                 self._snapshot.scan(table).select(sorted(columns))
-                for table, columns in needed(question).items()
+                for table, columns in needed(case).items()
             ],
             engine=self._engine,
         )

@@ -1,7 +1,7 @@
-"""What can go wrong in the benchmark."""
+"""Errors of the benchmark."""
 
 from util.errors import FppError
 
 
 class BenchError(FppError):
-    """Nothing can be measured; the message says why."""
+    """The benchmark cannot continue; the message gives the reason."""

@@ -1,4 +1,4 @@
-"""Growth: what all of `GET /` costs as the data becomes a hundred times as much."""
+"""Growth: the cost of all of `GET /` as the data grows a hundredfold."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench import chart, report
-from bench.cases import ALL, asked
+from bench.cases import ALL, dataset
 from bench.chart import Line
-from bench.data import PROJECT, made, size
+from bench.data import PROJECT, sample_dir, size
 from bench.worker import Timing, timings
 
 PICTURE = PROJECT / "docs" / "growth.svg"
@@ -28,7 +28,7 @@ SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One scale: its rows, and how long each engine took for ALL."""
+    """One scale: its rows, and the timing of ALL by each engine."""
 
     scale: float
     rows: int
@@ -42,9 +42,9 @@ def measure(largest: float) -> list[Point]:
 
 def _point(scale: float) -> Point:
     report.progress(f"timing all of GET / at scale {scale:g}")
-    asked_for = asked(made(scale))
-    rows, _ = size(asked_for.data_dir)
-    return Point(scale, rows, timings(ENGINES, asked_for, ALL, SECONDS))
+    data = dataset(sample_dir(scale))
+    rows, _ = size(data.data_dir)
+    return Point(scale, rows, timings(ENGINES, data, ALL, SECONDS))
 
 
 def tables(points: Sequence[Point]) -> Iterator[str]:
@@ -58,8 +58,8 @@ def tables(points: Sequence[Point]) -> Iterator[str]:
         ),
     )
     yield (
-        "Microseconds per thousand rows; in brackets the power of the number of rows "
-        "with which the time has grown since the line before (1 is in proportion):"
+        "Microseconds per thousand rows; in brackets the exponent with which the time "
+        "grew with the number of rows since the line before (1 is proportional):"
     )
     yield report.markdown(["rows", *ENGINES], _per_row(points))
     yield _crossing(points)
@@ -71,13 +71,13 @@ def _both(timing: Timing) -> str:
 
 
 def _per_row(points: Sequence[Point]) -> Iterator[list[str]]:
-    before: Sequence[Point | None] = [None, *points]
-    for last, point in zip(before, points, strict=False):
+    previous_points: Sequence[Point | None] = [None, *points]
+    for previous, point in zip(previous_points, points, strict=False):
         yield [
             f"{point.rows:,}",
             *(
                 f"{_cost(point, name):,.0f}"
-                + (f" ({_power(last, point, name):.2f})" if last else "")
+                + (f" ({_exponent(previous, point, name):.2f})" if previous else "")
                 for name in ENGINES
             ),
         ]
@@ -88,31 +88,31 @@ def _cost(point: Point, engine: str) -> float:
     return point.timings[engine].median * 1e6 / (point.rows / 1000)
 
 
-def _power(last: Point, point: Point, engine: str) -> float:
-    slower = point.timings[engine].median / last.timings[engine].median
-    return math.log(slower) / math.log(point.rows / last.rows)
+def _exponent(previous: Point, point: Point, engine: str) -> float:
+    slower = point.timings[engine].median / previous.timings[engine].median
+    return math.log(slower) / math.log(point.rows / previous.rows)
 
 
 def _crossing(points: Sequence[Point]) -> str:
-    """From how many rows on the streaming engine wins, between two measured scales."""
-    for last, point in pairwise(points):
-        before, after = _lead(last), _lead(point)
+    """The number of rows from which the streaming engine is faster, interpolated."""
+    for previous, point in pairwise(points):
+        before, after = _lead(previous), _lead(point)
         if before < 0 <= after:
             share = before / (before - after)
-            rows = last.rows * (point.rows / last.rows) ** share
+            rows = previous.rows * (point.rows / previous.rows) ** share
             return f"The streaming engine is the faster one from about {rows:,.0f} rows on."
     faster = "streaming" if _lead(points[-1]) >= 0 else "in-memory"
     return f"The {faster} engine is the faster one at every scale measured."
 
 
 def _lead(point: Point) -> float:
-    """How far streaming is ahead of in-memory: a logarithm, above 0 where it wins."""
+    """Logarithm of in-memory time ÷ streaming time: positive if streaming is faster."""
     memory, streaming = (point.timings[name] for name in ("in-memory", "streaming"))
     return math.log(memory.median / streaming.median)
 
 
 def draw(points: Sequence[Point]) -> str:
-    """The picture: time, and time per row, over the number of rows."""
+    """An SVG picture of time, and of time per row, over the number of rows."""
     times = [
         Line(
             name,
@@ -127,7 +127,7 @@ def draw(points: Sequence[Point]) -> str:
         )
         for name in ENGINES
     ]
-    return chart.picture(
+    return chart.render(
         "All of GET / as the data grows",
         ("milliseconds", times),
         ("microseconds per thousand rows", costs),

@@ -1,4 +1,4 @@
-"""What is measured on: so that figures can be compared, or not."""
+"""The machine: its description, load and memory, so that figures can be compared."""
 
 import os
 import platform
@@ -10,10 +10,10 @@ import psutil
 from util.allocator import without
 
 THREADS = min(2, os.cpu_count() or 1)
-"""How many every engine gets, wherever the benchmark runs."""
+"""Threads per engine, on every machine."""
 
-LOADED = 1.0
-"""A load average from which on figures are marked: others use the processor, too."""
+BUSY_LOAD = 1.0
+"""Load average above which figures are marked: other programs use the processor, too."""
 
 
 def environment() -> dict[str, str]:
@@ -22,7 +22,7 @@ def environment() -> dict[str, str]:
 
 
 def description() -> str:
-    """Processor, memory, system and versions, as a line."""
+    """Processor, memory, system and versions on one line."""
     packages = ("polars", "duckdb", "fastapi", "uvicorn")
     gigabytes = psutil.virtual_memory().total / 2**30
     return (
@@ -34,14 +34,14 @@ def description() -> str:
 
 
 def load() -> float:
-    """How many processes have wanted a processor in the last minute, on average."""
+    """Load average over the last minute."""
     return os.getloadavg()[0]
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that process *pid* has held so far; now, where only that is known.
+    """Peak memory of process *pid*; its current memory on systems other than Linux.
 
-    Not ru_maxrss: it begins with what the parent held when it started the process.
+    Not ru_maxrss, which starts with the parent's memory at the time of the fork.
     """
     try:
         status = Path(f"/proc/{pid}/status").read_text()

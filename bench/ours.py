@@ -1,78 +1,73 @@
-"""What this project answers with."""
+"""This project: the plans of `calculations`, collected as the API collects them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import polars as pl
 
-from bench.cases import ALL, FLAT, PERIOD, SECTIONS, Asked, Row
-from calculations.analytics import Tables, analytics, engine_for
+from bench.cases import ALL, PERIOD, SECTIONS, Answer, Dataset
+from calculations.analytics import SERIES, analytics, engine_for
 from calculations.daily import daily
 from calculations.period import Period
 from calculations.room_stats import room_stats
 from readmodel.store import snapshot
+from readmodel.store.snapshot import Snapshot
+from routers.tables import open_tables
 
-type Scan = Callable[[str], pl.LazyFrame]
-"""Opens a table by its name."""
 
+class OurEngine:
+    """Computes answers of one snapshot, which it opens once.
 
-class Ours:
-    """The plans of `calculations`, collected as the API collects them.
-
-    With *engine* they are collected by that one instead of the API's choice, with
-    *scan* and *visits* they read what those open, with *period* they are about other days.
+    *engine* replaces the API's choice of the Polars engine, *source* the current
+    snapshot, *period* the days.
     """
 
     def __init__(
         self,
-        asked: Asked,
-        scan: Scan | None = None,
-        visits: Scan | None = None,
+        data: Dataset,
+        source: Snapshot | None = None,
         *,
         engine: pl.Engine | None = None,
         period: Period = PERIOD,
     ) -> None:
-        current = snapshot.current(asked.data_dir)
-        self._scan = scan or current.scan
-        self._visits = visits or current.visits
-        self._room_id = asked.room_id
+        self._snapshot = source or snapshot.current(data.data_dir)
+        self._room_id = data.room_id
         self._engine = engine
         self._period = period
-        self._choice = engine_for(current.rows, period.fraction)
-        self._tables = self._opened()
+        self._choice = engine_for(self._snapshot.rows, period.fraction)
+        self._tables = open_tables(self._snapshot)
+        self._kept: dict[str, pl.LazyFrame] = {}
+        self._plans: Mapping[str, Callable[[], pl.LazyFrame]] = {
+            "room_stats": self._room_stats,
+            "daily": self._daily,
+            ALL: partial(self._keep, ALL, frozenset(SECTIONS)),
+            **{name: partial(self._keep, name, frozenset({name})) for name in SECTIONS},
+        }
 
-    def ask(self, question: str) -> Row:
-        plan = self._plan(question, self._tables)
-        row = plan.collect(engine=self._engine_of(question)).row(0, named=True)
-        section: Row = row[question] if question in SECTIONS - FLAT else row
-        return section
+    def answer(self, case: str) -> Answer:
+        """Collect the plan of *case*."""
+        plan = self._plans[case]()
+        row = plan.collect(engine=self._engine_for(case)).row(0, named=True)
+        answer: Answer = row[case] if case in SECTIONS - SERIES else row
+        return answer
 
-    def _engine_of(self, question: str) -> pl.Engine:
-        """As the routers choose: for few rows, which the filter leaves, in memory."""
-        large = question == ALL or question in SECTIONS
+    def _engine_for(self, case: str) -> pl.Engine:
+        """Like the routers: in memory for the few rows that a room or a day has."""
+        large = case == ALL or case in SECTIONS
         return self._engine or (self._choice if large else pl.InMemoryEngine())
 
-    def _plan(self, question: str, tables: Tables) -> pl.LazyFrame:
-        match question:
-            case "room_stats":
-                # The API opens votes anew for it, and no other table.
-                votes = self._scan("fpp_votes")
-                return room_stats(votes, self._room_id, self._period)
-            case "daily":
-                return daily(tables.votes, tables.page_views, self._period)
-            case _ if question == ALL:
-                return analytics(tables, self._period)
-            case _:
-                return analytics(tables, self._period, {question})
+    def _keep(self, case: str, sections: frozenset[str]) -> pl.LazyFrame:
+        """The plan of *sections*, kept like the API keeps it for one snapshot and day."""
+        if case not in self._kept:
+            self._kept[case] = analytics(
+                self._tables, self._period.at_midnight(), sections
+            )
+        return self._kept[case]
 
-    def _opened(self) -> Tables:
-        """Kept, as the API keeps them for one snapshot; opened by each question."""
-        return Tables(
-            page_views=self._scan("fpp_page_views"),
-            viewed=self._visits("fpp_page_views"),
-            estimations=self._scan("fpp_estimations"),
-            estimated=self._visits("fpp_estimations"),
-            votes=self._scan("fpp_votes"),
-            users=self._scan("fpp_users"),
-            events=self._scan("fpp_events"),
-            rooms=self._scan("fpp_rooms"),
-        )
+    def _room_stats(self) -> pl.LazyFrame:
+        # Like the API, which opens only this table, for each request.
+        votes = self._snapshot.scan("fpp_votes")
+        return room_stats(votes, self._room_id, self._period)
+
+    def _daily(self) -> pl.LazyFrame:
+        return daily(self._tables.votes, self._tables.page_views, self._period)

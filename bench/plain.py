@@ -1,46 +1,49 @@
-"""The same answers by plain Polars: read the columns, group by the obvious thing."""
+"""Plain Polars: read the needed columns, then the obvious group-by."""
 
 from datetime import timedelta
 
 import polars as pl
 
-from bench.cases import ALL, OPENS, PERIOD, SECTIONS, Asked, Row, together
+from bench.cases import ALL, PERIOD, SECTIONS, Answer, Dataset, combine
 from bench.decode import needed
 from calculations.behaviour import SOURCES
 from readmodel.store import snapshot
 
-type Frames = dict[str, pl.DataFrame]
+type DataFrames = dict[str, pl.DataFrame]
+"""Table, without its prefix -> its needed columns."""
 
 
-class Plain:
-    """A function per question over the frames that it needs, read anew each time."""
+class PlainEngine:
+    """One function per case over data frames that are read for each answer."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._snapshot = snapshot.current(asked.data_dir)
-        self._room_id = asked.room_id
+    def __init__(self, data: Dataset) -> None:
+        self._snapshot = snapshot.current(data.data_dir)
+        self._room_id = data.room_id
 
-    def ask(self, question: str) -> Row:
-        if question == ALL:
-            return together({section: self.ask(section) for section in SECTIONS})
+    def answer(self, case: str) -> Answer:
+        """Read the needed columns and compute *case*; for ALL, every section in turn."""
+        if case == ALL:
+            return combine({section: self.answer(section) for section in SECTIONS})
         frames = {
             table.removeprefix("fpp_"): pl.read_parquet(
                 self._snapshot.files(table), columns=sorted(columns)
             )
-            for table, columns in needed(question).items()
+            for table, columns in needed(case).items()
         }
-        match question:
-            case "room_stats":
-                return room_stats(frames, self._room_id)
-            case _:
-                return ANSWERS[question](frames)
+        if case == "room_stats":
+            return room_stats(frames, self._room_id)
+        return ANSWERS[case](frames)
 
 
-def traffic(frames: Frames) -> Row:
+def traffic(frames: DataFrames) -> Answer:
+    """Visitors, page views, bounce rate and mean session length."""
     views, estimations = frames["page_views"], frames["estimations"]
-    after = estimations.filter(pl.col("estimated_at") > OPENS)
+    after = estimations.filter(pl.col("estimated_at") > PERIOD.history_start)
     activity = pl.concat(
         [
-            views.filter(pl.col("viewed_at") > OPENS).rename({"viewed_at": "at"}),
+            views.filter(pl.col("viewed_at") > PERIOD.history_start).rename(
+                {"viewed_at": "at"}
+            ),
             after.rename({"estimated_at": "at"}),
         ],
         how="diagonal",
@@ -50,18 +53,19 @@ def traffic(frames: Frames) -> Row:
     sessions = (
         activity.with_columns(session=number)
         .group_by("session")
-        .agg(lasting=pl.col("at").max() - pl.col("at").min() + timedelta(seconds=10))
+        .agg(length=pl.col("at").max() - pl.col("at").min() + timedelta(seconds=10))
     )
     unique_users = views["user_id"].n_unique()
     return {
         "unique_users": unique_users,
         "page_views": views.height,
         "bounce_rate": max(1 - after["user_id"].n_unique() / unique_users, 0),
-        "average_duration": sessions["lasting"].dt.total_seconds().mean() / 60,  # type: ignore[operator]
+        "average_duration": sessions["length"].dt.total_seconds().mean() / 60,  # type: ignore[operator]
     }
 
 
-def votes(frames: Frames) -> Row:
+def votes(frames: DataFrames) -> Answer:
+    """Totals, means, votes per weekday and estimations per value."""
     votes = frames["votes"]
     means = {
         "avg_estimations_per_vote": "amount_of_estimations",
@@ -92,7 +96,8 @@ def votes(frames: Frames) -> Row:
     }
 
 
-def behaviour(frames: Frames) -> Row:
+def behaviour(frames: DataFrames) -> Answer:
+    """Page views per route and source, events, and votes per room name."""
     views, source = frames["page_views"], pl.col("source")
     category = pl.coalesce(
         pl.when(source.str.contains(pattern)).then(pl.lit(name))
@@ -104,29 +109,30 @@ def behaviour(frames: Frames) -> Row:
     )
     return {
         "routes": _counts(views, "route").sort("key").to_dicts(),
-        "events": _largest(_counts(frames["events"], "event"), "key"),
-        "sources": _largest(_counts(sources, "key"), "key"),
-        "rooms": _largest(_counts(rooms, "name"), "key", top=40),
+        "events": _top(_counts(frames["events"], "event"), "key"),
+        "sources": _top(_counts(sources, "key"), "key"),
+        "rooms": _top(_counts(rooms, "name"), "key", limit=40),
     }
 
 
-def location_and_user_agent(frames: Frames) -> Row:
+def location_and_user_agent(frames: DataFrames) -> Answer:
+    """Users per device, OS, browser, country, region and city."""
     users = frames["users"]
     short = {
-        name: _largest(_counts(users, name), "key")
-        for name in ("device", "os", "browser")
+        name: _top(_counts(users, name), "key") for name in ("device", "os", "browser")
     }
     places = {
-        f"country_{place}": _largest(
-            users.group_by("country", place).len("count"), "country", place, top=40
+        f"country_{place}": _top(
+            users.group_by("country", place).len("count"), "country", place, limit=40
         )
         for place in ("region", "city")
     }
-    country = _largest(_counts(users, "country"), "key", top=40)
+    country = _top(_counts(users, "country"), "key", limit=40)
     return {**short, "country": country, **places}
 
 
-def historical(frames: Frames) -> Row:
+def historical(frames: DataFrames) -> Answer:
+    """Counts per listed day, running sums and moving averages."""
     days = _listed_days()
     for name, table, at in (
         ("new_users", "users", "created_at"),
@@ -149,51 +155,52 @@ def historical(frames: Frames) -> Row:
     return {"historical": rows.to_dicts()}
 
 
-def reoccurring(frames: Frames) -> Row:
+def reoccurring(frames: DataFrames) -> Answer:
+    """Users and rooms that have returned, all and active, per listed day."""
     estimations = frames["estimations"].with_columns(
         date=pl.col("estimated_at").dt.date()
     )
     days = _listed_days()
-    for who, name in (("user_id", "users"), ("room_id", "rooms")):
-        days = days.join(_returns(estimations, who, name), on="date", how="left")
+    for key, name in (("user_id", "users"), ("room_id", "rooms")):
+        days = days.join(_returns(estimations, key, name), on="date", how="left")
     return {"reoccurring": days.sort("date").with_columns(_zeros).to_dicts()}
 
 
 _zeros = pl.exclude("date").fill_null(0)
 
 
-def _returns(estimations: pl.DataFrame, who: str, name: str) -> pl.DataFrame:
-    """Per calendar day: who is known to return by then, and who is still active."""
+def _returns(estimations: pl.DataFrame, key: str, name: str) -> pl.DataFrame:
+    """Per calendar day: number of *key* that have returned, and that are active."""
     date = pl.col("date")
-    seen = (
-        estimations.select(who, "date")
+    visits = (
+        estimations.select(key, "date")
         .unique()
         .join(_listed_days(), on="date", how="semi")
-        .sort(who, "date")
+        .sort(key, "date")
         .with_columns(
-            visit=pl.int_range(pl.len()).over(who),
-            before=date.shift(1).over(who),
-            after=date.shift(-1).over(who),
+            visit=pl.int_range(pl.len()).over(key),
+            before=date.shift(1).over(key),
+            after=date.shift(-1).over(key),
         )
         .filter(pl.col("visit") > 0)
     )
     lapse = timedelta(days=30)
     second = pl.col("visit") == 1
-    came = seen.filter(second | (date - pl.col("before") > lapse))
-    went = seen.filter((pl.col("after") - date > lapse).fill_null(True))
+    came = visits.filter(second | (date - pl.col("before") > lapse))
+    left = visits.filter((pl.col("after") - date > lapse).fill_null(True))
     changes = pl.concat(
         [
             came.select("date", known=second.cast(pl.Int64), active=pl.lit(1)),
-            went.select(
+            left.select(
                 date + timedelta(days=31),
                 known=pl.lit(0, pl.Int64),
                 active=pl.lit(-1),
             ),
         ]
     )
-    every_day = pl.date_range(PERIOD.start, PERIOD.today, eager=True).alias("date")
+    calendar_days = pl.date_range(PERIOD.start, PERIOD.today, eager=True).alias("date")
     return (
-        every_day.to_frame()
+        calendar_days.to_frame()
         .join(changes.group_by("date").sum(), on="date", how="left")
         .sort("date")
         .select(
@@ -207,7 +214,8 @@ def _returns(estimations: pl.DataFrame, who: str, name: str) -> pl.DataFrame:
     )
 
 
-def room_stats(frames: Frames, room_id: int) -> Row:
+def room_stats(frames: DataFrames, room_id: int) -> Answer:
+    """Statistics of one room."""
     votes = frames["votes"].filter(pl.col("room_id") == room_id)
     return {
         "votes": votes.height,
@@ -222,7 +230,8 @@ def room_stats(frames: Frames, room_id: int) -> Row:
     }
 
 
-def daily(frames: Frames) -> Row:
+def daily(frames: DataFrames) -> Answer:
+    """Figures of the last 24 hours."""
     since = PERIOD.now - timedelta(hours=24)
     votes = frames["votes"].filter(pl.col("voted_at") > since)
     views = frames["page_views"].filter(pl.col("viewed_at") > since)
@@ -245,13 +254,13 @@ def _counts(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     return rows.group_by(key=key).len("count")
 
 
-def _largest(
-    counts: pl.DataFrame, *keys: str, top: int | None = None
+def _top(
+    counts: pl.DataFrame, *keys: str, limit: int | None = None
 ) -> list[dict[str, object]]:
     descending = [True, *(False for _ in keys)]
     return (
         counts.sort("count", *keys, descending=descending, nulls_last=True)
-        .head(top or counts.height)
+        .head(limit or counts.height)
         .to_dicts()
     )
 

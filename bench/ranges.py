@@ -1,39 +1,39 @@
-"""Ranges: what all of `GET /` costs about a few days, hstack all there are."""
+"""Ranges: the cost of all of `GET /` for a few days, compared with all days."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bench import promises, report
-from bench.cases import ALL, asked
-from bench.data import made
-from bench.promises import Promise
-from bench.worker import STRETCHES, Timing, timings
+from bench import report, targets
+from bench.cases import ALL, dataset
+from bench.data import sample_dir
+from bench.targets import Target
+from bench.worker import RANGES, Timing, timings
 
 SECONDS = 3.0
 
 WEEK = "last 7 days"
 WEEK_AT_MOST = {100.0: 0.1}
-"""Scale -> the share of the whole that WEEK may cost; fixed costs are more of a little."""
+"""Scale -> upper bound of WEEK's share. None at scale 1, where fixed costs dominate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ranges:
-    """One scale: how long each of STRETCHES took, and "ours", which is everything."""
+class RangeTimings:
+    """One scale: timings of each of RANGES, and of "ours", which is all days."""
 
     scale: float
     timings: Mapping[str, Timing]
 
 
-def measure(scale: float) -> Ranges:
-    """Everything and every stretch, with the engines that the API chooses."""
-    asked_for = asked(made(scale))
+def measure(scale: float) -> RangeTimings:
+    """Time all days and each of RANGES, with the engines that the API chooses."""
+    data = dataset(sample_dir(scale))
     report.progress(f"timing ranges at scale {scale:g}")
-    names = ("ours", *STRETCHES)
-    return Ranges(scale, timings(names, asked_for, ALL, SECONDS))
+    names = ("ours", *RANGES)
+    return RangeTimings(scale, timings(names, data, ALL, SECONDS))
 
 
-def tables(measured: Ranges) -> Iterator[str]:
-    """The figures of one scale, as Markdown."""
+def tables(measured: RangeTimings) -> Iterator[str]:
+    """The figures of one scale as Markdown."""
     yield (
         f"Milliseconds for all of `GET /` at scale {measured.scale:g} (median), of "
         "processor time, and its share of the whole's:"
@@ -52,15 +52,15 @@ def tables(measured: Ranges) -> Iterator[str]:
     )
 
 
-def _share(measured: Ranges, name: str) -> float:
+def _share(measured: RangeTimings, name: str) -> float:
     whole = measured.timings["ours"]
     return measured.timings[name].median_cpu / whole.median_cpu
 
 
-def kept(measured: Ranges) -> Iterator[Promise]:
-    """The promises about one scale."""
+def check_targets(measured: RangeTimings) -> Iterator[Target]:
+    """The targets for one scale."""
     if bound := WEEK_AT_MOST.get(measured.scale):
-        yield promises.at_most(
+        yield targets.at_most(
             f"{WEEK} ÷ all days, processor time, at scale {measured.scale:g}",
             _share(measured, WEEK),
             bound,

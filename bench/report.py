@@ -1,4 +1,4 @@
-"""Tables as Markdown, on the screen and between markers in docs/performance.md."""
+"""Markdown tables, for the terminal and between markers in docs/performance.md."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ PERFORMANCE = PROJECT / "docs" / "performance.md"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with its columns lined up; all but the first are right-aligned."""
+    """A table with aligned columns; all but the first are right-aligned."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = [
@@ -27,25 +27,26 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"| {' | '.join(padded)} |"
 
 
-def progress(doing: str) -> None:
-    """Say on the screen what takes so long; it is no part of the tables."""
-    print(f"  … {doing}", file=sys.stderr, flush=True)
+def progress(step: str) -> None:
+    """Print the current step to stderr; it is not part of the tables."""
+    print(f"  … {step}", file=sys.stderr, flush=True)
 
 
 def milliseconds(seconds: float) -> str:
-    """Three digits, or all of a large number."""
+    """Milliseconds with three significant digits, or without decimals from 100."""
     ms = seconds * 1000
     return f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
 
 
 def megabytes(size: float) -> str:
+    """Bytes as whole megabytes (2^20 bytes)."""
     return f"{size / 2**20:,.0f}"
 
 
 def insert(part: str, text: str, document: Path = PERFORMANCE) -> None:
-    """Put *text* between the markers of *part* in *document*, in place of what is there.
+    """Replace the text between the markers of *part* in *document* by *text*.
 
-    Raises ValueError when the document has no such markers.
+    Raises ValueError if the document does not have these markers once.
     """
     begin, end = f"<!-- bench:{part} -->", f"<!-- /bench:{part} -->"
     old = document.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The API as it is, on a day on which the sample has something to say."""
+"""The API with its clock set to the last day of the sample."""
 
 import util.allocator  # noqa: F401 - before anything that imports Polars
 

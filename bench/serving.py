@@ -1,4 +1,4 @@
-"""Over HTTP: the real API on a free port of this machine, asked by real clients."""
+"""Over HTTP: the real API on a free loopback port, with real clients."""
 
 import http.client
 import secrets
@@ -12,12 +12,12 @@ from statistics import median
 
 import psutil
 
-from bench import promises, report
-from bench.cases import Asked, asked
-from bench.clients import HOST, Latencies, Load, Running
-from bench.data import made
+from bench import report, targets
+from bench.cases import Dataset, dataset
+from bench.clients import HOST, ClientProcess, Latencies, Load
+from bench.data import sample_dir
 from bench.machine import THREADS, peak_bytes
-from bench.promises import Promise
+from bench.targets import Target
 from demo.processes import Program, free_port, running
 
 FIRST_PORT = 5180
@@ -34,106 +34,107 @@ IDLE_MEGABYTES = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A running API."""
+class RunningApi:
+    """A running API process."""
 
     port: int
     pid: int
     headers: dict[str, str]
     ready_seconds: float
-    """From starting the process until /health answered."""
+    """From the start of the process to the first answer of /health."""
     idle_bytes: int
-    """Memory right then."""
+    """Memory at that time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """What was asked, by how many at once, and how long they waited."""
+class RequestTiming:
+    """Latencies of one kind of request from a number of concurrent clients."""
 
-    what: str
+    request: str
     clients: int
     latencies: Latencies
-    worked: float | None = None
-    """Seconds of processor time of the API, per request."""
+    cpu: float | None = None
+    """Seconds of processor time of the API per request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """All of it, at one scale."""
+class ServingTimings:
+    """All measurements at one scale."""
 
     scale: float
-    askings: Sequence[Asking]
+    requests: Sequence[RequestTiming]
     ready_seconds: float
     idle_bytes: int
     peak_bytes: int
 
-    def p(self, percent: float, what: str, clients: int = 1) -> float:
-        """A percentile (seconds) of one of the askings."""
-        found = (a for a in self.askings if (a.what, a.clients) == (what, clients))
-        return next(found).latencies.percentile(percent)
+    def percentile(self, percent: float, request: str, clients: int = 1) -> float:
+        """A percentile (seconds) of the latencies of *request* by *clients*."""
+        kind = (request, clients)
+        timing = next(t for t in self.requests if (t.request, t.clients) == kind)
+        return timing.latencies.percentile(percent)
 
 
 ANALYTICS = "`GET /`"
 UNCHANGED = "`GET /`, unchanged (304)"
 HEALTH = "`GET /health`"
-BUSY_HEALTH = f"`GET /health` while {MANY} clients ask `GET /`"
+BUSY_HEALTH = f"`GET /health` while {MANY} clients request `GET /`"
 
 
-def measure(scale: float) -> Served:
-    """Start the API on the sample at *scale*, and ask it everything."""
-    report.progress(f"asking the API at scale {scale:g}")
-    asked_for = asked(made(scale))
+def measure(scale: float) -> ServingTimings:
+    """Start the API on the sample at *scale*, and send every kind of request."""
+    report.progress(f"sending requests to the API at scale {scale:g}")
+    data = dataset(sample_dir(scale))
     starts = []
     for _ in range(STARTS - 1):
-        with serving(asked_for.data_dir, "main:app") as server:
-            starts.append(server)
-    with serving(asked_for.data_dir, "bench.server:app") as server:
-        starts.append(server)
-        askings = list(_askings(server, asked_for))
-        peak = peak_bytes(server.pid)
-    return Served(
+        with running_api(data.data_dir, "main:app") as api:
+            starts.append(api)
+    with running_api(data.data_dir, "bench.server:app") as api:
+        starts.append(api)
+        requests = list(_time_requests(api, data))
+        peak = peak_bytes(api.pid)
+    return ServingTimings(
         scale,
-        askings,
+        requests,
         ready_seconds=median(one.ready_seconds for one in starts),
         idle_bytes=max(one.idle_bytes for one in starts),
         peak_bytes=peak,
     )
 
 
-def _askings(server: Server, asked_for: Asked) -> Iterator[Asking]:
-    unchanged = {**server.headers, "If-None-Match": _etag(server)}
+def _time_requests(api: RunningApi, data: Dataset) -> Iterator[RequestTiming]:
+    unchanged = {**api.headers, "If-None-Match": etag(api)}
     paths = {
-        "`GET /room/{id}/stats`": f"/room/{asked_for.room_id}/stats",
+        "`GET /room/{id}/stats`": f"/room/{data.room_id}/stats",
         "`GET /daily-analytics`": "/daily-analytics",
     }
-    yield _ask(server, HEALTH, _load(server, "/health"))
-    yield _ask(server, ANALYTICS, _load(server, "/"))
-    yield _ask(server, UNCHANGED, _load(server, "/", headers=unchanged, status=304))
-    for what, path in paths.items():
+    yield _time(api, HEALTH, _load(api, "/health"))
+    yield _time(api, ANALYTICS, _load(api, "/"))
+    yield _time(api, UNCHANGED, _load(api, "/", headers=unchanged, status=304))
+    for request, path in paths.items():
         for clients in (1, MANY):
-            yield _ask(server, what, _load(server, path, clients=clients))
-    yield from _busy(server)
+            yield _time(api, request, _load(api, path, clients=clients))
+    yield from _time_busy(api)
 
 
-def _busy(server: Server) -> Iterator[Asking]:
-    """Many clients on all statistics, and someone who asks how the API is."""
-    many = Running(_load(server, "/", clients=MANY))
-    health = Running(_load(server, "/health", pause_seconds=HEALTH_EVERY_SECONDS))
-    yield Asking(BUSY_HEALTH, 1, health.latencies())
-    yield Asking(ANALYTICS, MANY, many.latencies())
+def _time_busy(api: RunningApi) -> Iterator[RequestTiming]:
+    """Many clients request all statistics, while another one requests /health."""
+    many = ClientProcess(_load(api, "/", clients=MANY))
+    health = ClientProcess(_load(api, "/health", pause_seconds=HEALTH_EVERY_SECONDS))
+    yield RequestTiming(BUSY_HEALTH, 1, health.latencies())
+    yield RequestTiming(ANALYTICS, MANY, many.latencies())
 
 
-def _ask(server: Server, what: str, load: Load) -> Asking:
-    api = psutil.Process(server.pid)
-    before = api.cpu_times()
-    latencies = Running(load).latencies()
-    after = api.cpu_times()
-    worked = after.user + after.system - before.user - before.system
-    return Asking(what, load.clients, latencies, worked / len(latencies.seconds))
+def _time(api: RunningApi, request: str, load: Load) -> RequestTiming:
+    process = psutil.Process(api.pid)
+    before = process.cpu_times()
+    latencies = ClientProcess(load).latencies()
+    after = process.cpu_times()
+    cpu = after.user + after.system - before.user - before.system
+    return RequestTiming(request, load.clients, latencies, cpu / len(latencies.seconds))
 
 
 def _load(
-    server: Server,
+    api: RunningApi,
     path: str,
     *,
     headers: dict[str, str] | None = None,
@@ -142,9 +143,9 @@ def _load(
     pause_seconds: float = 0,
 ) -> Load:
     return Load(
-        port=server.port,
+        port=api.port,
         path=path,
-        headers=headers or server.headers,
+        headers=headers or api.headers,
         status=status,
         clients=clients,
         seconds=SECONDS,
@@ -152,19 +153,20 @@ def _load(
     )
 
 
-def _etag(server: Server) -> str:
-    with closing(http.client.HTTPConnection(HOST, server.port)) as connection:
-        connection.request("GET", "/", headers=server.headers)
+def etag(api: RunningApi) -> str:
+    """The ETag of the current answer to `GET /`."""
+    with closing(http.client.HTTPConnection(HOST, api.port)) as connection:
+        connection.request("GET", "/", headers=api.headers)
         response = connection.getresponse()
         response.read()
         return response.headers["ETag"]
 
 
 @contextmanager
-def serving(data_dir: Path, app: str) -> Iterator[Server]:
+def running_api(data_dir: Path, app: str) -> Iterator[RunningApi]:
     """Run *app* on *data_dir* under uvicorn until the block ends.
 
-    Raises DemoError when it ends by itself or is not ready in time.
+    Raises DemoError if it exits early, TimeoutError if it is not ready in time.
     """
     token, port = secrets.token_hex(), free_port(FIRST_PORT)
     settings = {
@@ -180,11 +182,12 @@ def serving(data_dir: Path, app: str) -> Iterator[Server]:
             ready = _ready(program, port, began)
             pid = program.process.pid
             idle = psutil.Process(pid).memory_info().rss
-            yield Server(port, pid, {"Authorization": f"Bearer {token}"}, ready, idle)
+            headers = {"Authorization": f"Bearer {token}"}
+            yield RunningApi(port, pid, headers, ready, idle)
 
 
 def _ready(program: Program, port: int, began: float) -> float:
-    """Seconds since *began* at which /health answers."""
+    """Wait until /health answers; return the seconds since *began*."""
     while (waited := time.perf_counter() - began) < READY_WITHIN_SECONDS:
         program.check()
         with closing(http.client.HTTPConnection(HOST, port)) as connection:
@@ -192,61 +195,62 @@ def _ready(program: Program, port: int, began: float) -> float:
                 connection.request("GET", "/health")
                 if connection.getresponse().status == 200:
                     return time.perf_counter() - began
-            except ConnectionError:  # it does not listen yet
+            except ConnectionError:  # not listening yet
                 time.sleep(0.005)
     raise TimeoutError(f"the API was not ready after {waited:.0f} seconds")
 
 
-def tables(served: Served) -> Iterator[str]:
-    """The figures of one scale, as Markdown."""
-    yield f"### Over HTTP, scale {served.scale:g}"
+def tables(measured: ServingTimings) -> Iterator[str]:
+    """The figures of one scale as Markdown."""
+    yield f"### Over HTTP, scale {measured.scale:g}"
     yield (
-        "Milliseconds that clients waited; each asks again as soon as it was answered, "
-        "and shares the processor with the API. Last, what the API worked per request."
+        "Latency in milliseconds; each client sends its next request after the answer, "
+        "and shares the processor with the API. The last column is the API's processor "
+        "time per request."
     )
     yield report.markdown(
         ["", "clients", "requests", "p50", "p95", "processor"],
         (
             [
-                asking.what,
-                str(asking.clients),
-                str(len(asking.latencies.seconds)),
-                report.milliseconds(asking.latencies.percentile(50)),
-                report.milliseconds(asking.latencies.percentile(95)),
-                "" if asking.worked is None else report.milliseconds(asking.worked),
+                timing.request,
+                str(timing.clients),
+                str(len(timing.latencies.seconds)),
+                report.milliseconds(timing.latencies.percentile(50)),
+                report.milliseconds(timing.latencies.percentile(95)),
+                "" if timing.cpu is None else report.milliseconds(timing.cpu),
             ]
-            for asking in served.askings
+            for timing in measured.requests
         ),
     )
     yield (
-        f"Ready {served.ready_seconds:.2f} s after its start (median of {STARTS}); "
-        f"{report.megabytes(served.idle_bytes)} MB of memory then, "
-        f"{report.megabytes(served.peak_bytes)} MB at most while it was asked all this."
+        f"Ready {measured.ready_seconds:.2f} s after the start (median of {STARTS}) with "
+        f"{report.megabytes(measured.idle_bytes)} MB of memory; "
+        f"{report.megabytes(measured.peak_bytes)} MB at most during all requests."
     )
 
 
-def kept(served: Served) -> Iterator[Promise]:
-    """The promises about one scale."""
-    scale = f"at scale {served.scale:g}"
-    if served.scale == 1:
-        yield promises.at_most(
+def check_targets(measured: ServingTimings) -> Iterator[Target]:
+    """The targets for one scale."""
+    scale = f"at scale {measured.scale:g}"
+    if measured.scale == 1:
+        yield targets.at_most(
             f"{BUSY_HEALTH}, p95, {scale}",
-            served.p(95, BUSY_HEALTH) * 1000,
+            measured.percentile(95, BUSY_HEALTH) * 1000,
             HEALTH_P95_MS,
             " ms",
         )
-    yield promises.at_least(
+    yield targets.at_least(
         f"{ANALYTICS} computed ÷ unchanged, {scale}",
-        served.p(50, ANALYTICS) / served.p(50, UNCHANGED),
+        measured.percentile(50, ANALYTICS) / measured.percentile(50, UNCHANGED),
         UNCHANGED_FACTOR,
         "",
     )
-    yield promises.at_most(
-        f"ready after its start, {scale}", served.ready_seconds, READY_SECONDS, " s"
+    yield targets.at_most(
+        f"ready after the start, {scale}", measured.ready_seconds, READY_SECONDS, " s"
     )
-    yield promises.at_most(
+    yield targets.at_most(
         f"memory when ready, {scale}",
-        served.idle_bytes / 2**20,
+        measured.idle_bytes / 2**20,
         IDLE_MEGABYTES,
         " MB",
     )

@@ -1,6 +1,6 @@
-"""The cost of a sync: first, without changes, and with 1,000 new rows a table.
+"""Sync: the cost of the first one, of one without changes, and of 1,000 new rows a table.
 
-Beside it, in the same run against the same server, what else one could do.
+Alternatives are measured in the same run against the same server.
 """
 
 import subprocess
@@ -16,42 +16,43 @@ import polars as pl
 import psutil
 from mysql.connector import HAVE_CEXT
 
-from bench import promises
+from bench import targets
 from bench.data import NOW, PROJECT
 from bench.errors import BenchError
 from bench.machine import environment
-from bench.promises import Promise, at_most
 from bench.report import markdown, progress
-from bench.sync_worker import Cost
+from bench.sync_worker import CopyCost
+from bench.targets import Target, at_most
 from demo.sample import sample
 from testbed import schema
 from testbed.mariadb import Login, Server, private_server
 
 DATABASE: Final = "bench"
 NEW_ROWS: Final = 1_000
-MEGA_ROWS: Final = 1_000_000
+MILLION_ROWS: Final = 1_000_000
 OURS: Final = "this project"
 DIGESTS: Final = "digest queries alone"
 
 CURSORS: Final = "plain cursors"
 LAST_ID: Final = "id > max(id)"
 
-# Per event, who is measured: a way without memory does the same work each time, and
-# without a file the last id is no more than plain cursors, so it goes on from theirs.
+# Event -> the methods measured. A stateless method copies everything each time, so it is
+# not measured in every event. LAST_ID without a file equals plain cursors, so it continues
+# from their files.
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "first sync": (OURS, "connectorx", CURSORS),
     "no change": (DIGESTS, OURS, LAST_ID),
     "1,000 new rows a table": (DIGESTS, OURS, "connectorx", LAST_ID),
 }
 
-type Measured = dict[tuple[str, str], tuple[Cost, float]]
-"""Per event and way: the client's cost, and the server's seconds of processor."""
+type SyncCosts = dict[tuple[str, str], tuple[CopyCost, float]]
+"""Event and method -> the client's cost, and the server's seconds of processor time."""
 
 
 def run(scale: float) -> Iterator[str]:
-    """Markdown texts as they are measured, at scale 1 and at *scale*.
+    """Measure at scale 1 and at *scale*; yield Markdown texts one by one.
 
-    Raises BenchError without connectorx, for its rows would be missed.
+    Raises BenchError if connectorx is missing: its rows would be missing, too.
     """
     if find_spec("connectorx") is None:
         raise BenchError(
@@ -64,24 +65,24 @@ def run(scale: float) -> Iterator[str]:
         yield f"Sync at scale {one:g}:"
         measured[one] = _measure(one)
         yield _table(measured[one])
-    yield promises.table(_promises(measured))
+    yield targets.table(_check_targets(measured))
 
 
 def _cursors() -> str:
     kind = "with its C extension" if HAVE_CEXT else "in pure Python"
     return (
         f"Plain cursors are those of mysql-connector-python, {kind}; "
-        f"{LAST_ID} is to go on from what they copied."
+        f"{LAST_ID} continues from their copy."
     )
 
 
-def _measure(scale: float) -> Measured:
+def _measure(scale: float) -> SyncCosts:
     progress(f"loading the sample at scale {scale:g} into a database")
     tables = sample(NOW, scale)
-    costs: Measured = {}
+    costs: SyncCosts = {}
     with private_server("--local-infile=1") as server, TemporaryDirectory() as folder:
         _load(server.root, tables, Path(folder))
-        more = {name: _further(frame) for name, frame in tables.items()}
+        more = {name: _later_rows(frame) for name, frame in tables.items()}
         del tables
         for event, ways in EVENTS.items():
             if event == "1,000 new rows a table":
@@ -92,8 +93,8 @@ def _measure(scale: float) -> Measured:
     return costs
 
 
-def _further(frame: pl.DataFrame) -> pl.DataFrame:
-    """NEW_ROWS later rows like the last ones."""
+def _later_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """NEW_ROWS copies of the last rows, with higher keys."""
     last = frame.tail(NEW_ROWS)
     key = pl.col("id")
     if frame.schema["id"] == pl.String:
@@ -101,15 +102,15 @@ def _further(frame: pl.DataFrame) -> pl.DataFrame:
     return last.with_columns(key + last.height)
 
 
-def _cost(way: str, folder: Path, server: Server) -> tuple[Cost, float]:
+def _cost(way: str, folder: Path, server: Server) -> tuple[CopyCost, float]:
     place = folder / (CURSORS if way == LAST_ID else way)
     place.mkdir(exist_ok=True)
     login = server.root
-    given = [login.host, str(login.port), login.user, login.password, DATABASE]
+    arguments = [login.host, str(login.port), login.user, login.password, DATABASE]
     process = psutil.Process(server.process.pid)
     before = process.cpu_times()
     done = subprocess.run(
-        [sys.executable, "-m", "bench.sync_worker", way, str(place), *given],
+        [sys.executable, "-m", "bench.sync_worker", way, str(place), *arguments],
         cwd=PROJECT,
         env=environment(),
         check=True,
@@ -118,7 +119,7 @@ def _cost(way: str, folder: Path, server: Server) -> tuple[Cost, float]:
     )
     after = process.cpu_times()
     seconds = after.user + after.system - before.user - before.system
-    return Cost.model_validate_json(done.stdout), seconds
+    return CopyCost.model_validate_json(done.stdout), seconds
 
 
 def _load(
@@ -154,7 +155,7 @@ def _load_table(cursor: Any, name: str, frame: pl.DataFrame, file: Path) -> None
     file.unlink()
 
 
-def _table(measured: Measured) -> str:
+def _table(measured: SyncCosts) -> str:
     head = ["", "wall s", "client CPU s", "server CPU s", "peak MB", "rows read", "MB written"]  # fmt: skip
     rows = [
         [
@@ -171,20 +172,20 @@ def _table(measured: Measured) -> str:
     return markdown(head, rows)
 
 
-def _promises(measured: Mapping[float, Measured]) -> Iterator[Promise]:
-    """What the sync must keep to at the largest scale, and how it may grow."""
+def _check_targets(measured: Mapping[float, SyncCosts]) -> Iterator[Target]:
+    """The targets for the largest scale, and for growth."""
     large = measured[max(measured)]
     first, _ = large["first sync", OURS]
     new, _ = large["1,000 new rows a table", OURS]
     digests, _ = large["1,000 new rows a table", DIGESTS]
     small, _ = measured[min(measured)]["1,000 new rows a table", OURS]
-    mega = 2**20
-    if first.rows > MEGA_ROWS:  # with fewer, it is the interpreter that is measured
-        per_million = first.cpu / (first.rows / MEGA_ROWS)
+    megabyte = 2**20
+    if first.rows > MILLION_ROWS:  # with fewer, the interpreter dominates
+        per_million = first.cpu / (first.rows / MILLION_ROWS)
         yield at_most("first sync: client CPU a million rows", per_million, 1.5, " s")
-    yield at_most("first sync: peak memory", first.peak_bytes / mega, 350, " MB")
-    yield at_most("1,000 new rows: written", new.written / mega, 10, " MB")
-    yield at_most("1,000 new rows: peak memory", new.peak_bytes / mega, 200, " MB")
+    yield at_most("first sync: peak memory", first.peak_bytes / megabyte, 350, " MB")
+    yield at_most("1,000 new rows: written", new.written / megabyte, 10, " MB")
+    yield at_most("1,000 new rows: peak memory", new.peak_bytes / megabyte, 200, " MB")
     yield at_most("1,000 new rows: wall", new.wall, 1.5 * digests.wall + 1, " s")
     if len(measured) > 1:
-        yield at_most("1,000 new rows: client CPU as times that at scale 1", new.cpu / small.cpu, 1.5, "")  # fmt: skip
+        yield at_most("1,000 new rows: client CPU, as a multiple of scale 1", new.cpu / small.cpu, 1.5, "")  # fmt: skip

@@ -1,8 +1,8 @@
-"""One way of copying the database, in a process of its own, measured.
+"""One method of copying the database, measured in a process of its own.
 
-    python -m bench.sync_worker WAY FOLDER HOST PORT USER PASSWORD DATABASE
+    python -m bench.sync_worker METHOD FOLDER HOST PORT USER PASSWORD DATABASE
 
-prints one Cost as JSON.
+Prints one CopyCost as JSON.
 """
 
 import os
@@ -27,11 +27,11 @@ from readmodel.tables import TABLES
 CHUNK_ROWS = 100_000
 
 
-class Cost(BaseModel):
-    """What a copy took; `rows` is what was read from the database.
+class CopyCost(BaseModel):
+    """The cost of one copy.
 
-    Seconds of processor and the peak of memory are the whole process's, its start
-    included; `written` counts what it handed to write(2).
+    `rows` were read from the database. `cpu` seconds and `peak_bytes` are those of the
+    whole process, including its start. `written` counts bytes passed to write(2).
     """
 
     wall: float = 0.0
@@ -42,13 +42,13 @@ class Cost(BaseModel):
 
 
 def ours(source: MysqlSource, folder: Path) -> int:
-    """The project's own sync."""
+    """Run the project's own sync."""
     tables = list(TABLES.values())
     return sync(source, folder, tables, lambda: datetime.now(UTC)).fetched
 
 
 def digests(source: MysqlSource, _: Path) -> int:
-    """Only the digest queries, to know what a sync cannot do without."""
+    """Run only the digest queries, the lower bound of a sync."""
     with source.view() as view:
         for table in TABLES.values():
             columns = view.columns(table)
@@ -57,8 +57,8 @@ def digests(source: MysqlSource, _: Path) -> int:
 
 
 def connectorx(source: MysqlSource, folder: Path) -> int:
-    """Every row by connectorx, a table at a time."""
-    import connectorx as cx  # only here: it is in a group of its own
+    """Copy all rows with connectorx, one table at a time."""
+    import connectorx as cx  # in a dependency group of its own
 
     login = f"{source.user}:{source.password}@{source.host}:{source.port}"
     url = f"mysql://{login}/{source.database}"
@@ -71,7 +71,7 @@ def connectorx(source: MysqlSource, folder: Path) -> int:
 
 
 def cursors(source: MysqlSource, folder: Path) -> int:
-    """Every row by mysql-connector-python's own cursors."""
+    """Copy all rows with the cursors of mysql-connector-python."""
     rows = 0
     with closing(_connect(source)) as connection:
         for name in TABLES:
@@ -83,24 +83,24 @@ def cursors(source: MysqlSource, folder: Path) -> int:
 
 
 def last_id(source: MysqlSource, folder: Path) -> int:
-    """What is above the highest key so far, added to the whole file."""
+    """Add the rows above the highest stored key; rewrite the whole file."""
     rows = 0
     with closing(_connect(source)) as connection:
         for name, table in TABLES.items():
             file = folder / f"{name}.parquet"
-            before = pl.read_parquet(file) if file.exists() else None
-            above, schema = "", None
-            if before is not None:
-                above = f" WHERE {table.key} > '{before[table.key].max()!s}'"
-                schema = before.schema
-            new = list(_chunks(connection, f"SELECT * FROM {name}{above}", schema))
-            frame = pl.concat([*([] if before is None else [before]), *new])
+            stored = pl.read_parquet(file) if file.exists() else None
+            condition, schema = "", None
+            if stored is not None:
+                condition = f" WHERE {table.key} > '{stored[table.key].max()!s}'"
+                schema = stored.schema
+            new = list(_chunks(connection, f"SELECT * FROM {name}{condition}", schema))
+            frame = pl.concat([*([] if stored is None else [stored]), *new])
             frame.write_parquet(file)
             rows += sum(chunk.height for chunk in new)
     return rows
 
 
-WAYS: Final[dict[str, Callable[[MysqlSource, Path], int]]] = {
+METHODS: Final[dict[str, Callable[[MysqlSource, Path], int]]] = {
     "this project": ours,
     "digest queries alone": digests,
     "connectorx": connectorx,
@@ -135,15 +135,16 @@ def _chunks(
             yield frame.cast(dict(schema))  # type: ignore[arg-type]
 
 
-def main(way: str, folder: str, *login: str) -> None:
+def main(method: str, folder: str, *login: str) -> None:
+    """Run one of METHODS and print its CopyCost."""
     host, port, user, password, database = login
     source = MysqlSource(host, int(port), user, password, database)
     began = time.perf_counter()
-    rows = WAYS[way](source, Path(folder))
+    rows = METHODS[method](source, Path(folder))
     wall = time.perf_counter() - began
     cpu = time.process_time()
     peak = peak_bytes(os.getpid())
-    cost = Cost(wall=wall, cpu=cpu, peak_bytes=peak, rows=rows, written=_written())
+    cost = CopyCost(wall=wall, cpu=cpu, peak_bytes=peak, rows=rows, written=_written())
     print(cost.model_dump_json())
 
 

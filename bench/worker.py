@@ -1,7 +1,7 @@
-"""One engine in a process of its own, so that its memory and its time are its own.
+"""One engine in a process of its own, which isolates its memory and time.
 
     python -m bench.worker ENGINE DATA_DIR ROOM_ID answers
-    python -m bench.worker ENGINE DATA_DIR ROOM_ID time QUESTION SECONDS
+    python -m bench.worker ENGINE DATA_DIR ROOM_ID time CASE SECONDS
 
 The first prints every answer, the second one Timing, as JSON.
 """
@@ -21,12 +21,12 @@ from typing import Final
 import polars as pl
 from pydantic import BaseModel
 
-from bench.cases import PERIOD, SHAPES, Asked, Engine, told
+from bench.cases import MODELS, PERIOD, Dataset, Engine, to_json
 from bench.data import PROJECT
-from bench.decode import Decode
+from bench.decode import DecodeEngine
 from bench.machine import THREADS, environment, peak_bytes
-from bench.ours import Ours
-from bench.plain import Plain
+from bench.ours import OurEngine
+from bench.plain import PlainEngine
 from calculations.period import DateRange, Period
 from util import allocator
 
@@ -35,51 +35,52 @@ MOST_RUNS = 12
 
 ROUNDS = 3
 SLOW_SECONDS = 5.0
-"""What takes longer is not asked again: a machine's moods are nothing hstack it."""
+"""Slower engines are not repeated: fluctuations of the machine hardly matter to them."""
 
 
-def _duck(asked: Asked) -> Engine:
-    from bench.duck import Duck  # only here, so that only its process holds it
+def _duck(data: Dataset) -> Engine:
+    from bench.duck import DuckEngine  # not in the memory of other processes
 
-    return Duck(asked, THREADS)
+    return DuckEngine(data, THREADS)
 
 
-def _ending(day: date, days: int) -> Period:
+def _period_until(day: date, days: int) -> Period:
     first = day - timedelta(days=days - 1)
     return replace(PERIOD, range=DateRange(first, day))
 
 
-STRETCHES: Final = {
-    "last 7 days": _ending(PERIOD.today, 7),
-    "last 30 days": _ending(PERIOD.today, 30),
-    "7 days a year ago": _ending(PERIOD.today - timedelta(days=365), 7),
+RANGES: Final = {
+    "last 7 days": _period_until(PERIOD.today, 7),
+    "last 30 days": _period_until(PERIOD.today, 30),
+    "7 days a year ago": _period_until(PERIOD.today - timedelta(days=365), 7),
 }
-"""Days that ours is also asked for, by name."""
+"""Name -> a range that our engine also computes."""
 
 
-def _about(period: Period) -> Callable[[Asked], Engine]:
-    return lambda asked: Ours(asked, period=period)
+def _ours_in(period: Period) -> Callable[[Dataset], Engine]:
+    return lambda data: OurEngine(data, period=period)
 
 
-ENGINES: Final[dict[str, Callable[[Asked], Engine]]] = {
-    "ours": Ours,
-    "in-memory": lambda asked: Ours(asked, engine=pl.InMemoryEngine()),
-    "streaming": lambda asked: Ours(asked, engine=pl.StreamingEngine()),
+ENGINES: Final[dict[str, Callable[[Dataset], Engine]]] = {
+    "ours": OurEngine,
+    "in-memory": lambda data: OurEngine(data, engine=pl.InMemoryEngine()),
+    "streaming": lambda data: OurEngine(data, engine=pl.StreamingEngine()),
     "DuckDB": _duck,
-    "plain Polars": Plain,
-    "decode": Decode,
-    **{name: _about(period) for name, period in STRETCHES.items()},
+    "plain Polars": PlainEngine,
+    "decode": DecodeEngine,
+    **{name: _ours_in(period) for name, period in RANGES.items()},
 }
 
 
 class Timing(BaseModel):
-    """Seconds of each run after a first one that warms up; memory over all of them."""
+    """Seconds of each run after a warm-up run, and peak memory of all runs."""
 
     wall: list[float]
     cpu: list[float]
     peak_bytes: int
 
     def __add__(self, more: "Timing") -> "Timing":
+        """All runs of both timings."""
         return Timing(
             wall=self.wall + more.wall,
             cpu=self.cpu + more.cpu,
@@ -88,56 +89,60 @@ class Timing(BaseModel):
 
     @property
     def runs(self) -> int:
+        """Number of runs."""
         return len(self.wall)
 
     @property
     def best(self) -> float:
+        """Wall time of the fastest run."""
         return min(self.wall)
 
     @property
     def median(self) -> float:
+        """Median wall time."""
         return median(self.wall)
 
     @property
     def median_cpu(self) -> float:
+        """Median processor time."""
         return median(self.cpu)
 
 
-def answers(engine: str, asked: Asked) -> dict[str, str]:
-    """Every answer of *engine*, by question, as JSON texts."""
-    texts: dict[str, str] = json.loads(_run(engine, asked, "answers"))
+def answers(engine: str, data: Dataset) -> dict[str, str]:
+    """Case -> answer of *engine* as JSON text."""
+    texts: dict[str, str] = json.loads(_run(engine, data, "answers"))
     return texts
 
 
 def timings(
-    engines: Iterable[str], asked: Asked, question: str, seconds: float
+    engines: Iterable[str], data: Dataset, case: str, seconds: float
 ) -> dict[str, Timing]:
-    """How long each engine takes for *question*, measured for about *seconds*.
+    """Time each engine for *case*, about *seconds* each.
 
-    They take turns, in ROUNDS: a machine that is shared is fast in one minute and slow
-    in the next, and so it is fast and slow for all of them.
+    Engines take turns in ROUNDS, because the speed of a shared machine changes from
+    minute to minute: fast and slow minutes then affect all engines.
     """
-    found = {name: timing(name, asked, question, seconds / ROUNDS) for name in engines}
-    quick = [name for name, first in found.items() if first.median < SLOW_SECONDS]
+    total = {name: timing(name, data, case, seconds / ROUNDS) for name in engines}
+    fast = [name for name, first in total.items() if first.median < SLOW_SECONDS]
     for _ in range(ROUNDS - 1):
-        for name in quick:
-            found[name] += timing(name, asked, question, seconds / ROUNDS)
-    return found
+        for name in fast:
+            total[name] += timing(name, data, case, seconds / ROUNDS)
+    return total
 
 
-def timing(engine: str, asked: Asked, question: str, seconds: float) -> Timing:
-    """How long one engine takes for *question*, in a process of its own."""
-    text = _run(engine, asked, "time", question, str(seconds))
+def timing(engine: str, data: Dataset, case: str, seconds: float) -> Timing:
+    """Time one engine for *case* in a process of its own."""
+    text = _run(engine, data, "time", case, str(seconds))
     return Timing.model_validate_json(text)
 
 
-def _run(engine: str, asked: Asked, *task: str) -> str:
-    """What a process of its own prints. Raises CalledProcessError when it fails."""
-    given = [engine, str(asked.data_dir), str(asked.room_id), *task]
+def _run(engine: str, data: Dataset, *task: str) -> str:
+    """The output of a worker process. Raises CalledProcessError if it fails."""
+    arguments = [engine, str(data.data_dir), str(data.room_id), *task]
     return subprocess.run(
-        [sys.executable, "-m", "bench.worker", *given],
+        [sys.executable, "-m", "bench.worker", *arguments],
         cwd=PROJECT,
-        # Polars is told here what the API tells it, whatever is measured.
+        # All engines on Polars run with the API's allocator settings.
         env=environment() | {allocator.VARIABLE: allocator.CONF},
         check=True,
         stdout=subprocess.PIPE,
@@ -145,28 +150,28 @@ def _run(engine: str, asked: Asked, *task: str) -> str:
     ).stdout
 
 
-def measure(ask: Callable[[], object], seconds: float) -> Timing:
-    """Call *ask* once to warm up, then again and again for about *seconds*."""
-    ask()
+def measure(compute: Callable[[], object], seconds: float) -> Timing:
+    """Call *compute* once to warm up, then repeatedly for about *seconds*."""
+    compute()
     wall: list[float] = []
     cpu: list[float] = []
     while len(wall) < FEWEST_RUNS or (len(wall) < MOST_RUNS and sum(wall) < seconds):
         began, worked = time.perf_counter(), time.process_time()
-        ask()
+        compute()
         wall.append(time.perf_counter() - began)
         cpu.append(time.process_time() - worked)
     return Timing(wall=wall, cpu=cpu, peak_bytes=peak_bytes(os.getpid()))
 
 
-def main(engine: str, data_dir: str, room_id: str, *task: str) -> None:
-    asked = Asked(Path(data_dir), int(room_id))
-    answering = ENGINES[engine](asked)
+def main(name: str, data_dir: str, room_id: str, *task: str) -> None:
+    """Print all answers of one of ENGINES, or the timing of one case."""
+    engine = ENGINES[name](Dataset(Path(data_dir), int(room_id)))
     match task:
         case ("answers",):
-            texts = {name: told(name, answering.ask(name)) for name in SHAPES}
+            texts = {case: to_json(case, engine.answer(case)) for case in MODELS}
             print(json.dumps(texts))
-        case ("time", question, seconds):
-            timed = measure(lambda: answering.ask(question), float(seconds))
+        case ("time", name_of_case, seconds):
+            timed = measure(lambda: engine.answer(name_of_case), float(seconds))
             print(timed.model_dump_json())
 
 

@@ -1,35 +1,35 @@
-"""Activity: what every visitor did, in order; shared by traffic and reoccurring."""
+"""Visitor activity in chronological order, shared by traffic and reoccurring."""
 
 import polars as pl
 
 TIME_BITS = 52
-"""Microseconds since 1970 fit in here until the year 2112."""
+"""Bits for microseconds since 1970; enough until the year 2112."""
 
 _VISITOR_STEP = pl.lit(2**64, dtype=pl.UInt128)
 
 
 def activity(viewed: pl.LazyFrame, estimated: pl.LazyFrame) -> pl.LazyFrame:
-    """All page views and estimations, sorted by visitor and then by time.
+    """All page views and estimations, sorted by visitor, then by time.
 
     *viewed* and *estimated* are those of `Tables`.
 
-    Columns: ``visitor`` (UInt32, 1, 2, 3 … in no meaningful order), ``at``
+    Columns: ``visitor`` (UInt32, numbered 1, 2, 3 … in arbitrary order), ``at``
     (Datetime[us, UTC]) and ``estimated`` (Boolean, false for a page view). Rows
-    without a visitor are left out; one without a time counts as 1970.
+    without a visitor are dropped; a missing time counts as 1970.
 
-    Sorting millions of pairs is what costs most in the whole answer, so each row
-    becomes one integer first: who, when and what in 128 bits.
+    Sorting millions of pairs dominates the cost of the whole answer, so each row is
+    first packed into one 128-bit integer: visitor, time, kind.
     """
     rows = pl.concat(
         [_packed(viewed, "viewed_at", 0), _packed(estimated, "estimated_at", 1)]
     )
-    here, moment = pl.col("packed"), pl.col("moment")
-    newcomer = (here ^ here.shift(1)) >= _VISITOR_STEP
+    packed, moment = pl.col("packed"), pl.col("moment")
+    new_visitor = (packed ^ packed.shift(1)) >= _VISITOR_STEP
     return (
         rows.sort("packed")
         .select(
-            visitor=newcomer.fill_null(True).cum_sum().cast(pl.UInt32),
-            moment=here.cast(pl.UInt64, wrap_numerical=True),
+            visitor=new_visitor.fill_null(True).cum_sum().cast(pl.UInt32),
+            moment=packed.cast(pl.UInt64, wrap_numerical=True),
         )
         .select(
             "visitor",
@@ -40,24 +40,28 @@ def activity(viewed: pl.LazyFrame, estimated: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def visitors(rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """How many different visitors are in *rows* of activity (in its order): one column."""
+    """Count distinct visitors in *rows* of `activity`: one row, column *name* (Int64).
+
+    *rows* must still be sorted by visitor.
+    """
     return rows.select(starts_run("visitor").sum().cast(pl.Int64).alias(name))
 
 
 def starts_run(column: str) -> pl.Expr:
-    """Where *column*, which has no nulls, differs from the row before; the first does."""
+    """True where *column* (without nulls) differs from the row before; true first."""
     return pl.col(column).ne_missing(pl.col(column).shift(1))
 
 
 def _packed(rows: pl.LazyFrame, at: str, kind: int) -> pl.LazyFrame:
-    """One column ``packed`` (UInt128): 64 bits of identity, then time, one of *kind*.
+    """Pack each row into ``packed`` (UInt128): 64-bit visitor, 63-bit time, 1-bit *kind*.
 
-    The identity is a hash: two of a million visitors fall together in one of 3·10⁷
-    databases.
+    Example: visitor 7 at microsecond 5, kind 1, becomes 7 · 2⁶⁴ + 5 · 2 + 1.
+
+    ``visitor`` is a hash: two of a million visitors collide in one of 3·10⁷ databases.
     """
     moment = pl.col(at).to_physical().fill_null(0).clip(0, 2**TIME_BITS - 1)
     high, low = (
-        # Neither is negative, so nothing can wrap, and nothing has to be checked.
+        # Both are non-negative, so wrapping cannot occur and skips the range check.
         number.cast(pl.UInt128, wrap_numerical=True)
         for number in (pl.col("visitor"), moment * 2 + kind)
     )

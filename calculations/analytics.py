@@ -1,8 +1,7 @@
-"""Every section side by side: the whole answer is one row."""
+"""All sections in one plan: the whole answer is one row."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import polars as pl
 from pydantic import BaseModel
@@ -21,11 +20,13 @@ from calculations.votes import votes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """The six tables of one snapshot, as the source has them, and who visited when.
+    """The six source tables of one snapshot, and the visits in two of them.
 
-    `viewed` and `estimated` are the rows of page views and estimations with ``visitor``
-    (UInt64, a hash of ``user_id``; null where that is) and ``viewed_at``, or
-    ``estimated_at`` and ``room_id``.
+    Attributes:
+        viewed: the visits of page views: ``visitor`` (UInt64, a hash of ``user_id``,
+            null where it is null) and ``viewed_at``.
+        estimated: the visits of estimations: ``visitor``, ``estimated_at`` and
+            ``room_id``.
     """
 
     page_views: pl.LazyFrame
@@ -38,12 +39,11 @@ class Tables:
     rooms: pl.LazyFrame
 
     def within(self, period: Period) -> "Tables":
-        """The rows of the *period*.
+        """Tables with only the rows in the range of *period*, if it has one.
 
-        Where that is all of them, the explicit cache() makes sure that each file is
-        read once. The optimizer does not find it by itself where one reader wants
-        other columns or fewer rows; and it would no longer let a range choose what is
-        read, below a cache with one reader.
+        Without a range, cache() makes each file be read once: the optimizer does not
+        merge scans that differ in columns or rows. With a range it is omitted: it
+        would block predicate pushdown into the scan.
         """
         if period.range is None:
             return replace(
@@ -67,46 +67,38 @@ class Tables:
 
 
 STREAMING_ROWS = 3_000_000
-"""From so many on the streaming engine is the faster one, see docs/performance.md."""
-
-KEPT_PLANS = 16
-"""What a dashboard's users ask for by turns; a plan takes less than a megabyte."""
+"""Above this many rows the streaming engine is faster, see docs/performance.md."""
 
 SERIES = {"reoccurring", "historical"}
-"""Sections that are one list of rows already."""
+"""Sections that are a list of rows rather than an object."""
 
 SECTIONS = tuple(Analytics.model_fields)
-"""What `analytics` can answer, in the order in which it does."""
+"""Names of all sections, in the order of the answer."""
 
 
 def analytics(
     tables: Tables, period: Period, sections: Collection[str] = SECTIONS
 ) -> pl.LazyFrame:
-    """One row shaped like Analytics, with only the *sections* asked for.
+    """One row shaped like Analytics, with a column for each of *sections*.
 
-    The plan is kept for whoever asks the same of the same *tables* on the same day: at
-    130,000 rows, making it takes as long as decoding them. Nothing that was read is in
-    it. See docs/decisions/kept-plans.md.
+    A pure function: the plan depends on ``period.now`` only through ``period.today``.
+    A caller that keeps plans passes ``period.at_midnight()``, which is equal for all
+    moments of a day. See docs/decisions/kept-plans.md.
     """
-    return _plan(tables, period.at_midnight(), frozenset(sections))
-
-
-@lru_cache(maxsize=KEPT_PLANS)
-def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFrame:
-    # The sorted activity is what two sections share; the explicit cache() makes sure
-    # that it is computed once, since the optimizer does not find it by itself.
     within = tables.within(period)
-    # Who comes back is told by estimations alone; only traffic needs the page views.
+    # Only traffic needs page views; reoccurring needs estimations alone.
     views = within.viewed if "traffic" in sections else within.viewed.clear()
+    # Two sections share the sorted activity. The optimizer does not detect that, so
+    # cache() makes sure that it is computed once.
     visits = activity(views, within.estimated).cache()
-    ever = tables if period.range else within
+    all_time = tables if period.range else within
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
         "traffic": lambda: traffic(within.viewed, visits, period),
         "votes": lambda: votes(within.votes, within.estimations, period),
         "behaviour": lambda: behaviour(
-            within.page_views, within.events, within.votes, ever.rooms
+            within.page_views, within.events, within.votes, all_time.rooms
         ),
-        "reoccurring": lambda: reoccurring(visits, ever.estimated, period),
+        "reoccurring": lambda: reoccurring(visits, all_time.estimated, period),
         "historical": lambda: historical(
             users=within.users,
             page_views=within.viewed,
@@ -126,24 +118,24 @@ def _plan(tables: Tables, period: Period, sections: frozenset[str]) -> pl.LazyFr
     )
 
 
-def engine_for(rows: int, share: float = 1) -> pl.Engine:
-    """The engine that answers fastest over that *share* of so many *rows* together."""
-    much = rows * share > STREAMING_ROWS
-    return pl.StreamingEngine() if much else pl.InMemoryEngine()
+def engine_for(rows: int, fraction: float = 1) -> pl.Engine:
+    """The faster engine for a plan that reads *fraction* (0 to 1) of *rows*."""
+    large = rows * fraction > STREAMING_ROWS
+    return pl.StreamingEngine() if large else pl.InMemoryEngine()
 
 
-def answer[R: BaseModel](
-    shape: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
-) -> R:
-    """Collect *plan*, once, and `read` its only row as *shape*; in memory by default."""
-    return read(shape, rows(plan, engine))
-
-
-def rows(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
-    """Collect *plan*: the only place that does; in memory by default."""
+def collect(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
+    """Run *plan*, by default in memory. No other function collects a plan."""
     return plan.collect(engine=engine or pl.InMemoryEngine())
 
 
-def read[R: BaseModel](shape: type[R], row: pl.DataFrame) -> R:
-    """The only row of *row*, validated as *shape*."""
-    return shape.model_validate(row.row(0, named=True))
+def collect_as[R: BaseModel](
+    model: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
+) -> R:
+    """Run *plan*, by default in memory, and validate its only row as *model*."""
+    return validate_row(model, collect(plan, engine))
+
+
+def validate_row[R: BaseModel](model: type[R], frame: pl.DataFrame) -> R:
+    """Validate the only row of *frame* as *model*."""
+    return model.model_validate(frame.row(0, named=True))

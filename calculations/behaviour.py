@@ -1,4 +1,4 @@
-"""Behaviour: where visitors go, what they do, where they come from, which rooms vote."""
+"""Behaviour: pages visited, events, traffic sources, and the busiest rooms."""
 
 import polars as pl
 
@@ -22,7 +22,7 @@ SOURCES = {
     "GitHub": r"github\.com",
     "Bing": r"bing\.com",
 }
-"""Category -> the pattern to search for; the first that is found takes the source."""
+"""Category -> pattern to search for in the source. The first match wins."""
 
 OTHER = "Other"
 
@@ -33,7 +33,10 @@ def behaviour(
     votes: pl.LazyFrame,
     rooms: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """One row shaped like Behaviour; page views are grouped once for both of theirs."""
+    """One row shaped like Behaviour.
+
+    Page views are grouped once, by route and source together, for both breakdowns.
+    """
     views = page_views.group_by("route", "source").agg(count=pl.len()).cache()
     return hstack(
         as_list("routes", count_by_name(views, "route").sort("key")),
@@ -44,29 +47,30 @@ def behaviour(
 
 
 def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
-    """Page views per source category (``key``, ``count``); OTHER is always there.
+    """Page views per source category: ``key``, ``count``. OTHER is always present.
 
-    *counts* are those per source, so that patterns meet each different one once.
+    *counts* is already grouped by source, so each distinct source is matched once.
+    Null sources are not counted.
     """
-    found = counts.drop_nulls("key")
+    known = counts.drop_nulls("key")
     source = pl.col("key").cast(pl.String)
     category = pl.coalesce(
         pl.when(source.str.contains(pattern)).then(pl.lit(name))
         for name, pattern in SOURCES.items()
     ).fill_null(OTHER)
-    always = pl.LazyFrame(
+    zero_other = pl.LazyFrame(
         {"key": [OTHER], "count": [0]},
         schema={"key": pl.String, "count": pl.get_index_type()},
     )
     return (
-        pl.concat([found.select(category.alias("key"), "count"), always])
+        pl.concat([known.select(category.alias("key"), "count"), zero_other])
         .group_by("key")
         .agg(pl.col("count").sum())
     )
 
 
 def busy_rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
-    """Votes per room name (``key``, ``count``); rooms that are gone have none."""
+    """Votes per room name: ``key``, ``count``. Deleted rooms count as ``UNKNOWN``."""
     names = rooms.select(pl.col("id").cast(pl.Int64), "name")
     counts = count_by(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
     return count_by_name(

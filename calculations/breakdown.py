@@ -1,4 +1,4 @@
-"""Breakdowns: all rows of one dimension, where sections show the top."""
+"""Breakdowns: every group of one dimension, not only the largest ones."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -13,7 +13,7 @@ from calculations.votes import values, weekdays
 
 
 class Dimension(StrEnum):
-    """What can be counted by; each is the name of its column."""
+    """What to count by. Each value is also the name of its column."""
 
     ROUTE = "route"
     SOURCE = "source"
@@ -30,11 +30,11 @@ class Dimension(StrEnum):
 
 
 def breakdown(tables: Tables, dimension: Dimension, period: Period) -> pl.LazyFrame:
-    """A row per value of *dimension*, in the order of the sections: its name, ``count``.
+    """One row per value of *dimension*: a column named like it, then ``count``.
 
-    Regions and cities stand hstack their ``country``, with nulls as they are; else
-    missing names are Unknown. Routes are sorted by name, weekdays from Monday,
-    estimations by value, all others by count.
+    Order: routes by name, weekdays from Monday, estimations by value, all others by
+    count, largest first. Regions and cities have ``country`` as first column, and
+    keep nulls; in all other dimensions a missing name is ``UNKNOWN``.
     """
     within = tables.within(period)
     views, votes, users = within.page_views, within.votes, within.users
@@ -55,6 +55,6 @@ def breakdown(tables: Tables, dimension: Dimension, period: Period) -> pl.LazyFr
 
 
 def _places(users: pl.LazyFrame, place: str) -> pl.LazyFrame:
-    texts = pl.col("country", place).cast(pl.String)
-    counts = users.group_by(texts).agg(count=pl.len())
+    names = pl.col("country", place).cast(pl.String)
+    counts = users.group_by(names).agg(count=pl.len())
     return top(counts, "country", place)

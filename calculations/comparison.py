@@ -1,58 +1,61 @@
-"""Comparison: a stretch hstack the one before, and the change in per cent."""
+"""Comparison: a range next to the previous range, and the change in per cent."""
 
 from typing import Any
 
 import polars as pl
 from pydantic import BaseModel
 
-from calculations.analytics import answer
-from calculations.results import Result
+from calculations.analytics import collect, collect_as, validate_row
 from calculations.shapes import as_struct, hstack
 
-type Change = dict[str, float | None]
+# A plain assignment, not a `type` statement, which would become a published schema.
+PercentChanges = dict[str, float | None]
+"""Figure -> change in per cent."""
 
 
-class Compared[R: BaseModel](Result):
-    """The same answer about two stretches."""
-
-    now: R
-    before: R
+def compare(current: pl.LazyFrame, previous: pl.LazyFrame) -> pl.LazyFrame:
+    """Join two one-row plans into one row: struct columns ``current``, ``previous``."""
+    return hstack(as_struct("current", current), as_struct("previous", previous))
 
 
-def compared(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
-    """Two one-row plans as one row shaped like Compared."""
-    return hstack(as_struct("now", now), as_struct("before", before))
+def collect_both(
+    current: pl.LazyFrame, previous: pl.LazyFrame, engine: pl.Engine | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Run two one-row plans as one, by default in memory; return their rows."""
+    both = collect(compare(current, previous), engine)
+    return both["current"].struct.unnest(), both["previous"].struct.unnest()
 
 
-def change(now: BaseModel, before: BaseModel) -> Change:
-    """Per figure of both answers, the change in per cent of the earlier one.
+def percent_changes(current: BaseModel, previous: BaseModel) -> PercentChanges:
+    """Change of each figure in per cent of the previous one, to two decimals.
 
-    From the figures as they are shown, two decimals; null where the earlier is 0.
-    Only single numbers are compared, neither breakdowns nor series.
+    Computed from the rounded figures as published; None where the previous one is 0.
+    Fields that are not single numbers (breakdowns, series) are left out.
     """
-    earlier = dict(before)
+    before = dict(previous)
     return {
-        name: _per_cent(figure, earlier[name])
-        for name, figure in now
+        name: _percent_change(figure, before[name])
+        for name, figure in current
         if isinstance(figure, int | float)
     }
 
 
-def single_figures[R: BaseModel](
-    shape: type[R], now: pl.LazyFrame, before: pl.LazyFrame | None
+def collect_figures[R: BaseModel](
+    model: type[R], current: pl.LazyFrame, previous: pl.LazyFrame | None
 ) -> dict[str, Any]:
-    """The fields of *shape*, and ``previous`` and ``change`` where *before* is given."""
-    if before is None:
-        return dict(answer(shape, now))
-    both = answer(Compared[shape], compared(now, before))  # type: ignore[valid-type]
-    return {
-        **dict(both.now),
-        "previous": both.before,
-        "change": change(both.now, both.before),
-    }
+    """Run *current* and return the fields of *model*.
+
+    With *previous*, run both as one plan and add ``previous`` (a *model*) and
+    ``change`` (PercentChanges).
+    """
+    if previous is None:
+        return dict(collect_as(model, current))
+    now, before = (validate_row(model, row) for row in collect_both(current, previous))
+    return {**dict(now), "previous": before, "change": percent_changes(now, before)}
 
 
-def _per_cent(now: float, before: float) -> float | None:
-    if not before:
+def _percent_change(current: float, previous: float) -> float | None:
+    if not previous:
         return None
-    return round((now - before) / before * 100, 2) + 0.0  # no minus zero
+    # Adding 0.0 turns -0.0 into 0.0.
+    return round((current - previous) / previous * 100, 2) + 0.0

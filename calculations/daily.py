@@ -1,4 +1,4 @@
-"""Daily: the last 24 hours, for the e-mail of the day."""
+"""Daily: the figures of the last 24 hours, for the daily e-mail."""
 
 from datetime import timedelta
 
@@ -17,9 +17,10 @@ def daily(
     *,
     day_before: bool = False,
 ) -> pl.LazyFrame:
-    """One row shaped like Daily: what is later than 24 hours before now.
+    """One row shaped like Daily: rows later than 24 hours before ``period.now``.
 
-    *day_before* asks for the 24 hours before those; a range takes the place of both.
+    With *day_before*: the 24 hours before those. If *period* has a range, the range
+    is used instead, and *day_before* has no effect.
     """
 
     def recent(rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
@@ -34,14 +35,14 @@ def daily(
         recent(votes, "voted_at").select(
             votes=pl.len().cast(pl.Int64),
             estimations=total("amount_of_estimations"),
-            rooms=different("room_id"),
+            rooms=distinct("room_id"),
         ),
         recent(page_views, "viewed_at").select(
-            unique_users=different("user_id"), page_views=pl.len().cast(pl.Int64)
+            unique_users=distinct("user_id"), page_views=pl.len().cast(pl.Int64)
         ),
     )
 
 
-def different(column: str) -> pl.Expr:
-    """How many different values there are, nulls aside (Int64)."""
+def distinct(column: str) -> pl.Expr:
+    """Number of distinct values (Int64), without null."""
     return pl.col(column).drop_nulls().n_unique().cast(pl.Int64)

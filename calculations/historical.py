@@ -1,4 +1,4 @@
-"""Historical: what happened on each listed day, so far, and on average."""
+"""Historical: counts per listed day, running sums and moving averages."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from calculations.period import Period
 from calculations.shapes import as_list
 
 MOVING_AVERAGE_ROWS = 30
-"""How many rows of the series, of whatever interval, a moving average covers."""
+"""Rows of the series in a moving average, whatever the interval."""
 
 
 def historical(
@@ -22,7 +22,7 @@ def historical(
 ) -> pl.LazyFrame:
     """One row, one list column ``historical`` of HistoricalRow, ascending by date.
 
-    Under a range, running sums start with it, and so do moving averages.
+    With a range, running sums and moving averages start at its first row.
     """
     moments = {
         "new_users": users.select(at="created_at"),
@@ -31,35 +31,37 @@ def historical(
         "estimations": estimations.select(at="estimated_at"),
         "votes": votes.select(at="voted_at"),
     }
-    days = period.bucketed(counted(moments, period), pl.exclude("date").sum())
+    rows = period.group_by_interval(
+        daily_counts(moments, period), pl.exclude("date").sum()
+    )
     counts, window = pl.exclude("date"), MOVING_AVERAGE_ROWS
-    # A thirtieth is never near a tie, so Polars rounds it as Rounded does.
+    # A multiple of 1/30 is never near a tie, so Polars and Rounded round it alike.
     averages = (counts.rolling_sum(window) / window).round(2)
     return as_list(
         "historical",
-        days.with_columns(
+        rows.with_columns(
             counts.cum_sum().name.prefix("acc_"), averages.name.prefix("ma_")
         ),
     )
 
 
-def counted(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """How many of each of *moments* (``at``) there were, a row each listed day.
+def daily_counts(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
+    """Rows per listed day of each frame in *moments* (column ``at``), including zeros.
 
-    Columns: ``date``, and one of Int64 for each, ascending by date.
+    Columns: ``date``, then one Int64 column per key of *moments*. Ascending by date.
     """
     kinds = list(enumerate(moments.items()))
-    moments_of_all = pl.concat(
+    dated = pl.concat(
         rows.select(kind=_kind(number), date=period.day_of("at"))
         for number, (_, rows) in kinds
     )
-    no_runs = period.listed_days().select(
+    zero_runs = period.listed_days().select(
         kind=_kind(None), date="date", run=pl.lit(0, dtype=pl.Int64)
     )
-    runs = day_runs(moments_of_all).filter(period.reports("date"))
+    runs = day_runs(dated).filter(period.reports("date"))
     run, kind = pl.col("run"), pl.col("kind")
     return (
-        pl.concat([runs, no_runs])
+        pl.concat([runs, zero_runs])
         .group_by("date")
         .agg(
             run.filter(kind == number).sum().alias(name) for number, (name, _) in kinds
@@ -69,16 +71,15 @@ def counted(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame
 
 
 def day_runs(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """How many rows in a row have one ``kind`` and ``date``: both, and ``run`` (Int64).
+    """Run-length encode ``kind`` and ``date``: both, and ``run``, the length (Int64).
 
-    Rows come nearly in the order of their days, so measuring runs from end to end
-    leaves few to group.
+    Rows arrive almost in date order, so few runs remain to be grouped.
     """
     kind, date, end = pl.col("kind"), pl.col("date"), pl.col("end").cast(pl.Int64)
-    ends = kind.ne_missing(kind.shift(-1)) | date.ne_missing(date.shift(-1))
+    ends_run = kind.ne_missing(kind.shift(-1)) | date.ne_missing(date.shift(-1))
     return (
         rows.with_row_index("end")
-        .filter(ends)
+        .filter(ends_run)
         .select("kind", "date", run=end - end.shift(1, fill_value=-1))
     )
 

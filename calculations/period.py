@@ -1,4 +1,4 @@
-"""The question's time: which days, whose clock, how finely; the only "now" and "today"."""
+"""The time of a query: its days, time zone and interval; the only "now" and "today"."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,7 +16,7 @@ DAY_MICROSECONDS = ONE_DAY // timedelta(microseconds=1)
 
 
 class Interval(StrEnum):
-    """How long one row of a series is; weeks begin on Monday."""
+    """Length of one row of a series. Weeks begin on Monday."""
 
     DAY = "day"
     WEEK = "week"
@@ -33,23 +33,23 @@ class DateRange(NamedTuple):
     last: date
 
     @property
-    def before(self) -> "DateRange":
-        """The stretch of equal length just before."""
+    def previous(self) -> "DateRange":
+        """The range of equal length that ends the day before this one begins."""
         length = self.last - self.first + ONE_DAY
         return DateRange(self.first - length, self.last - length)
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What a question asks of time, resolved and validated.
+    """The time that a query covers, resolved and validated.
 
     Attributes:
-        start: the day on which history begins (START_DATE).
-        now: the instant of the request, with its time zone.
-        zone: where midnight is.
-        range: the days asked for; None is everything there is.
-        interval: how long one row of a series is.
-        weekends: whether Saturdays and Sundays are listed, too.
+        start: first day of the recorded history (START_DATE).
+        now: instant of the request, timezone-aware.
+        zone: time zone that days are cut in.
+        range: days to include; None includes all rows, also those before *start*.
+        interval: length of one row of a series.
+        weekends: list Saturdays and Sundays in series, too.
     """
 
     start: date
@@ -61,16 +61,16 @@ class Period:
 
     @property
     def today(self) -> date:
-        """The calendar day of *now* in the period's zone."""
+        """The calendar day of *now* in the zone."""
         return self.now.astimezone(self.zone).date()
 
     def at_midnight(self) -> "Period":
-        """The same for every moment of its day: as if asked when the day began."""
+        """A copy with *now* moved to the start of today; equal for all of a day."""
         return replace(self, now=self.midnight(self.today))
 
     @property
     def history_start(self) -> datetime:
-        """The first instant of *start*, as UTC."""
+        """The first instant of *start*, in UTC."""
         return self.midnight(self.start)
 
     @property
@@ -85,27 +85,30 @@ class Period:
 
     @property
     def fraction(self) -> float:
-        """How much of all days until today is asked for, from 0 to 1."""
+        """Share of the days from *start* to today that are in the range, 0 to 1."""
         if self.range is None:
             return 1
-        asked = (self.last - self.first + ONE_DAY).days
-        there = (self.today - self.start + ONE_DAY).days
-        return min(max(asked, 0) / max(there, 1), 1)
+        included = (self.last - self.first + ONE_DAY).days
+        available = (self.today - self.start + ONE_DAY).days
+        return min(max(included, 0) / max(available, 1), 1)
 
-    def before(self) -> "Period":
-        """The same question of the stretch just before. Raises ValueError without one."""
+    def previous(self) -> "Period":
+        """The same period for the previous range. Raises ValueError without a range."""
         if self.range is None:
-            raise ValueError("nothing lies before everything")
-        return replace(self, range=self.range.before)
+            raise ValueError("a period without a range has no previous one")
+        return replace(self, range=self.range.previous)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """The first instant of the first day asked for, and that after the last day."""
+        """First instant of the first day, and of the day after the last, in UTC.
+
+        Unlike `last`, the end of a range in the future is not cut at today.
+        """
         last = self.range.last if self.range else self.last
         return self.midnight(self.first), self.midnight(last + ONE_DAY)
 
     def midnight(self, day: date) -> datetime:
-        """The first instant of *day* in the zone, as UTC.
+        """The first instant of *day* in the zone, in UTC.
 
         Where the clock is put forward at midnight there is no 00:00; the day then
         begins at the change, which is what `fold=0` resolves to.
@@ -113,15 +116,15 @@ class Period:
         return datetime.combine(day, time(), self.zone).astimezone(UTC)
 
     def filter(self, rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
-        """Those of *rows* whose timestamp *at* is in the stretch asked for; else all."""
+        """Rows whose timestamp column *at* lies in the range; all rows without one."""
         if self.range is None:
             return rows
         return rows.filter(pl.col(at).is_between(*self.bounds, closed="left"))
 
     def day_of(self, column: str) -> pl.Expr:
-        """Calendar day (Date) of a UTC timestamp (microseconds), in the zone.
+        """Calendar day (Date) in the zone of a Datetime[us, UTC] column.
 
-        In UTC itself a division does, at a third of what the calendar costs.
+        For UTC itself an integer division suffices, at a third of the calendar's cost.
         """
         at = pl.col(column)
         if self.zone.key == "UTC":
@@ -129,31 +132,33 @@ class Period:
         return at.dt.convert_time_zone(self.zone.key).dt.date()
 
     def reports(self, day: str) -> pl.Expr:
-        """Whether a Date column falls on a listed day, first to last."""
+        """True where the Date column *day* is a listed day from `first` to `last`."""
         return pl.col(day).is_between(self.first, self.last) & self.is_listed(day)
 
     def is_listed(self, day: str) -> pl.Expr:
-        """Whether series list this kind of day: Monday to Friday, or every day."""
+        """True where *day* is a listed day: Monday to Friday, or any with *weekends*."""
         if self.weekends:
             return pl.lit(True)
         return pl.col(day).dt.weekday() <= FRIDAY
 
-    def every_day(self) -> pl.LazyFrame:
-        """Every calendar day, first to last, ascending: one column ``date`` (Date)."""
-        span = pl.date_range(self.first, self.last, "1d").alias("date")
-        return pl.LazyFrame().select(span)
+    def calendar_days(self) -> pl.LazyFrame:
+        """Every day from `first` to `last`, ascending: one column ``date`` (Date)."""
+        days = pl.date_range(self.first, self.last, "1d").alias("date")
+        return pl.LazyFrame().select(days)
 
     def listed_days(self) -> pl.LazyFrame:
         """Every listed day, ascending: one column ``date`` (Date)."""
-        return self.every_day().filter(self.is_listed("date"))
+        return self.calendar_days().filter(self.is_listed("date"))
 
-    def bucketed(self, days: pl.LazyFrame, how: pl.Expr) -> pl.LazyFrame:
-        """Listed *days* (with ``date``, ascending) as rows of the interval.
+    def group_by_interval(
+        self, days: pl.LazyFrame, aggregation: pl.Expr
+    ) -> pl.LazyFrame:
+        """Group listed *days* (``date`` ascending, further columns) by interval.
 
-        ``date`` becomes the interval's first day, the other columns what *how* makes
-        of those of its days.
+        ``date`` becomes the first day of the interval; *aggregation* reduces the other
+        columns. Example: with weeks, Wednesday 5 June 2024 belongs to Monday 3 June.
         """
         if self.interval is Interval.DAY:
             return days
-        bucket = pl.col("date").dt.truncate(_TRUNCATE[self.interval])
-        return days.group_by(bucket).agg(how).sort("date")
+        first_day = pl.col("date").dt.truncate(_TRUNCATE[self.interval])
+        return days.group_by(first_day).agg(aggregation).sort("date")

@@ -1,4 +1,4 @@
-"""Reoccurring: users and rooms that came back on another listed day."""
+"""Reoccurring: users and rooms that return on another listed day."""
 
 from datetime import timedelta
 
@@ -9,14 +9,12 @@ from calculations.period import Period
 from calculations.shapes import as_list
 
 LAPSE = timedelta(days=30)
-"""Who was not seen for longer is no longer counted as adjusted."""
+"""Users and rooms absent for longer no longer count as adjusted (active)."""
 
-ONE_DAY = timedelta(days=1)
+GROUPS = ("users", "rooms")
 
-WHOSE = ("users", "rooms")
-
-IDENTITY_STEP = 2**24
-"""Identities are multiples of it, so that a number of days fits in between."""
+KEY_STEP = 2**24
+"""Keys are multiples of it, so that a day number fits in between."""
 
 
 def reoccurring(
@@ -24,87 +22,90 @@ def reoccurring(
 ) -> pl.LazyFrame:
     """One row, one list column ``reoccurring`` of ReoccurringRow, ascending by date.
 
-    *activity* is that of page views and estimations, in its order. Under a range
-    those who were seen in it count, and what they did before decides whether they
-    returned.
+    *activity* is `activity` of all page views and estimations, in its order;
+    *estimations* is ``Tables.estimated``. With a range, users and rooms that estimated
+    in it are counted; their earlier estimations decide whether they have returned.
     """
-    rooms = pl.col("room_id").cast(pl.Int64) * IDENTITY_STEP
+    room_key = pl.col("room_id").cast(pl.Int64) * KEY_STEP
     if period.range:
-        users, by_room = days_with_history(estimations, period)
+        user_days, room_days = days_with_history(estimations, period)
     else:
-        users = user_days(activity, period).with_columns(returns=pl.lit(False))
-        by_room = days_of(estimations, rooms, period).with_columns(
+        user_days = days_of_users(activity, period).with_columns(returns=pl.lit(False))
+        room_days = days_of(estimations, room_key, period).with_columns(
             returns=pl.lit(False)
         )
-    days = period.every_day()
-    for who, whose in zip((users, by_room), WHOSE, strict=True):
-        days = days.join(comings_and_goings(who, whose), on="date", how="left")
+    days = period.calendar_days()
+    for group_days, group in zip((user_days, room_days), GROUPS, strict=True):
+        days = days.join(count_changes(group_days, group), on="date", how="left")
     listed = (
         days.sort("date")
         .with_columns(pl.exclude("date").fill_null(0))
-        .select("date", *map(returned, WHOSE), *map(active, WHOSE))
+        .select("date", *map(returned, GROUPS), *map(active, GROUPS))
         .filter(period.is_listed("date"))
     )
-    return as_list("reoccurring", period.bucketed(listed, pl.exclude("date").last()))
+    last_day = pl.exclude("date").last()
+    return as_list("reoccurring", period.group_by_interval(listed, last_day))
 
 
-def returned(whose: str) -> pl.Expr:
-    """How many of *whose* were known as returning by the end of each calendar day."""
-    return pl.col(f"known_{whose}").cum_sum().alias(f"reoccurring_{whose}")
+def returned(group: str) -> pl.Expr:
+    """Number of *group* that had returned by the end of each calendar day."""
+    return pl.col(f"known_{group}").cum_sum().alias(f"reoccurring_{group}")
 
 
-def active(whose: str) -> pl.Expr:
-    """How many of those were seen within ``LAPSE``; a row each calendar day."""
-    gone = pl.col(f"last_seen_{whose}").shift(LAPSE.days + 1, fill_value=0)
-    here = pl.col(f"came_{whose}") - gone
-    return here.cum_sum().alias(f"adjusted_reoccurring_{whose}")
+def active(group: str) -> pl.Expr:
+    """Number of those last seen within ``LAPSE``. Needs one row per calendar day."""
+    lapsed = pl.col(f"last_seen_{group}").shift(LAPSE.days + 1, fill_value=0)
+    change = pl.col(f"came_{group}") - lapsed
+    return change.cum_sum().alias(f"adjusted_reoccurring_{group}")
 
 
-def user_days(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """The listed days on which each user estimated: ``who``, ``date``, sorted, once."""
+def days_of_users(activity: pl.LazyFrame, period: Period) -> pl.LazyFrame:
+    """Listed days on which each user estimated: distinct ``key``, ``date``, sorted."""
     return (
         activity.filter(pl.col("estimated"))
-        .select(who="visitor", date=period.day_of("at"))
-        .filter(starts_run("who") | starts_run("date"))
+        .select(key="visitor", date=period.day_of("at"))
+        .filter(starts_run("key") | starts_run("date"))
         .filter(period.reports("date"))
     )
 
 
-def days_of(estimations: pl.LazyFrame, who: pl.Expr, period: Period) -> pl.LazyFrame:
-    """The listed days on which each *who* estimated: ``who``, ``date``, sorted, once.
+def days_of(estimations: pl.LazyFrame, key: pl.Expr, period: Period) -> pl.LazyFrame:
+    """Listed days with an estimation by each *key*: distinct ``key``, ``date``, sorted.
 
-    *who* is an integer and a multiple of ``IDENTITY_STEP``, so that one integer holds
-    who and day: it is sorted several times faster than two columns. Estimations of
-    one room come in a row, so most repetitions go before the sort.
+    *key* is an integer and a multiple of ``KEY_STEP``, so that one integer holds key
+    and day: key 3 · 2²⁴ on day 19,877 is 3 · 2²⁴ + 19,877. Sorting one integer is
+    several times faster than sorting two columns. Estimations of one room come in
+    runs, so most duplicates are dropped before the sort.
     """
-    both = pl.col("both")
-    day = both % IDENTITY_STEP
+    packed = pl.col("packed")
+    day = packed % KEY_STEP
     return (
-        estimations.select(who=who, date=period.day_of("estimated_at"))
+        estimations.select(key=key, date=period.day_of("estimated_at"))
         .drop_nulls()
-        .filter(starts_run("who") | starts_run("date"))
+        .filter(starts_run("key") | starts_run("date"))
         .filter(period.reports("date"))
-        .select(both=pl.col("who") + pl.col("date").to_physical())
-        .sort("both")
-        .filter(starts_run("both"))
-        .select(who=both - day, date=day.cast(pl.Int32).cast(pl.Date))
+        .select(packed=pl.col("key") + pl.col("date").to_physical())
+        .sort("packed")
+        .filter(starts_run("packed"))
+        .select(key=packed - day, date=day.cast(pl.Int32).cast(pl.Date))
     )
 
 
 def days_with_history(
     estimations: pl.LazyFrame, period: Period
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """`days_of` users and of rooms in a range, with ``returns``.
+    """`days_of` users and of rooms in a range, with ``returns`` (Boolean).
 
-    That is whether they had been seen on a listed day before; it travels in ``who``.
+    ``returns`` is true if they estimated on a listed day before the range. It is
+    encoded in the key: (2 · id + returns) · ``KEY_STEP``.
     """
     rows = with_history(estimations, period)
-    who = pl.col("who")
+    key = pl.col("key")
 
-    def in_range(key: str, identity: pl.Expr) -> pl.LazyFrame:
-        marked = identity * 2 + pl.col(f"{key}_returns").cast(pl.Int64)
-        return days_of(rows, marked * IDENTITY_STEP, period).with_columns(
-            returns=who // IDENTITY_STEP % 2 == 1
+    def in_range(name: str, identity: pl.Expr) -> pl.LazyFrame:
+        marked = identity * 2 + pl.col(f"{name}_returns").cast(pl.Int64)
+        return days_of(rows, marked * KEY_STEP, period).with_columns(
+            returns=key // KEY_STEP % 2 == 1
         )
 
     return (
@@ -114,58 +115,63 @@ def days_with_history(
 
 
 def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """The estimations of a range, and who in them had been seen on a listed day before.
+    """Estimations in a range, marked by whether user and room estimated before it.
 
     Columns: ``visitor``, ``room_id``, ``estimated_at``, ``user_returns``,
-    ``room_returns``, and what these are made of. A join would find the same, but
-    looking up is several times faster.
+    ``room_returns`` (Boolean), and intermediate columns. A join gives the same
+    result, but is_in() is several times faster.
     """
     begins, ends = period.bounds
     at = pl.col("estimated_at")
-    within = at.is_between(begins, ends, closed="left")
+    in_range = at.is_between(begins, ends, closed="left")
     before = (at >= period.history_start) & (at < begins) & period.is_listed("date")
-    if period.last < period.today:  # else a filter would only copy nearly all rows
+    # A range that ends today includes nearly all rows: filtering would only copy them.
+    if period.last < period.today:
         estimations = estimations.filter(at < ends)
 
-    def among(key: str, those: pl.Expr) -> pl.Expr:
-        return pl.col(key).is_in(pl.col(key).filter(those).drop_nulls().implode())
+    def occurs(column: str, condition: pl.Expr) -> pl.Expr:
+        matching = pl.col(column).filter(condition).drop_nulls()
+        return pl.col(column).is_in(matching.implode())
 
     return (
-        # Two columns and no one condition, since columns are made side by side.
+        # Two columns rather than one condition, since columns are computed in parallel.
         estimations.with_columns(
-            user_seen=among("visitor", within), room_seen=among("room_id", within)
+            user_seen=occurs("visitor", in_range), room_seen=occurs("room_id", in_range)
         )
         .filter(pl.col("user_seen") | pl.col("room_seen"))
         .with_columns(date=period.day_of("estimated_at"))
         .with_columns(
-            user_returns=among("visitor", before),
-            room_returns=among("room_id", before),
+            user_returns=occurs("visitor", before),
+            room_returns=occurs("room_id", before),
         )
-        .filter(within)
+        .filter(in_range)
         .cache()
     )
 
 
-def comings_and_goings(days: pl.LazyFrame, whose: str) -> pl.LazyFrame:
-    """How many became known as returning, came, and were last seen, by ``date``.
+def count_changes(days: pl.LazyFrame, group: str) -> pl.LazyFrame:
+    """Count per ``date`` how the numbers of returned and active members change.
 
-    Columns: ``date``, then ``known_``, ``came_`` and ``last_seen_`` (Int64) with
-    *whose* appended. *days* are ``who`` and ``date``, sorted, each once, and
-    ``returns``: whether their first day is a return already. Else they become known
-    on their second. They are active from then, or from their next day after a lapse,
-    until ``LAPSE`` is over after they were last seen before one.
+    *days* holds distinct ``key`` and ``date``, sorted, and ``returns``: true if the
+    key's first day is already a return. Otherwise its second day is. A key is active
+    from its return, or from its next day after a lapse, until ``LAPSE`` has passed
+    since it was last seen.
+
+    Columns: ``date``, then Int64 ``known_`` (returned for the first time), ``came_``
+    (became active) and ``last_seen_`` (last day before a lapse), each followed by
+    *group*.
     """
-    who, date, returns = pl.col("who"), pl.col("date"), pl.col("returns")
-    first = starts_run("who")
+    key, date, returns = pl.col("key"), pl.col("date"), pl.col("returns")
+    first = starts_run("key")
     before = pl.when(~first).then(date.shift(1))
-    after = pl.when(who == who.shift(-1)).then(date.shift(-1))
-    second = ~first & (who != who.shift(2)).fill_null(True)
+    after = pl.when(key == key.shift(-1)).then(date.shift(-1))
+    second = ~first & (key != key.shift(2)).fill_null(True)
     known = (first & returns) | (second & ~returns)
-    lapsed = (date - before > LAPSE).fill_null(False)
-    leaves = (~first | returns) & (after - date > LAPSE).fill_null(True)
-    found = {"known": known, "came": known | lapsed, "last_seen": leaves}
+    after_lapse = (date - before > LAPSE).fill_null(False)
+    last_seen = (~first | returns) & (after - date > LAPSE).fill_null(True)
+    changes = {"known": known, "came": known | after_lapse, "last_seen": last_seen}
     return (
-        days.select("date", **{f"{name}_{whose}": flag for name, flag in found.items()})
+        days.select("date", **{f"{name}_{group}": on for name, on in changes.items()})
         .group_by("date")
         .agg(pl.all().sum().cast(pl.Int64))
     )

@@ -1,7 +1,11 @@
-"""What the calculations answer: one frozen model per section, with units and meaning."""
+"""Results: one frozen model per section, with the meaning and unit of each figure.
 
+The docstrings below classes and fields are the API's published descriptions. They hold
+for every combination of parameters: with and without a range, interval and weekends.
+"""
+
+import datetime as dt
 from collections.abc import Iterable
-from datetime import date as Date
 from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import (
@@ -26,82 +30,84 @@ def _whole(value: float) -> float:
     return round(value, 0)
 
 
-type Rounded = Annotated[float, AfterValidator(_two_decimals)]
+# Plain assignments: `type` statements would be published as schemas of their own.
+Rounded = Annotated[float, AfterValidator(_two_decimals)]
 """Two decimals, as Python's round() gives them: correctly rounded from the float.
 
 Polars rounds the product with 100 instead, and so differs at ties such as 2.675.
 """
 
 
-def _as_mapping(count_by: Any) -> Any:
-    """Read a list of key and count as the mapping it stands for."""
-    if isinstance(count_by, Iterable) and not isinstance(count_by, dict):
-        return {row["key"]: row["count"] for row in count_by}
-    return count_by
+def _as_mapping(counts: Any) -> Any:
+    """Convert a list of ``{"key": k, "count": n}`` to ``{k: n}``; else pass through."""
+    if isinstance(counts, Iterable) and not isinstance(counts, dict):
+        return {row["key"]: row["count"] for row in counts}
+    return counts
 
 
-type Counts = Annotated[dict[str, int], BeforeValidator(_as_mapping)]
-"""How many there are of each name, in the order of the plan's list."""
+Counts = Annotated[dict[str, int], BeforeValidator(_as_mapping)]
+"""Name -> count, in the order of the plan's list."""
 
-type ValueCounts = Annotated[
+ValueCounts = Annotated[
     dict[int | float, int],
     BeforeValidator(_as_mapping),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "integer"}}),
 ]
+"""Number -> count, in the order of the plan's list."""
 
 
 EXACT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Result(BaseModel):
-    """A validated answer: exactly the fields of its plan's row."""
+    """A validated result: exactly the fields of its plan's row."""
 
     model_config = ConfigDict(frozen=True, **EXACT)
 
 
 class QueryEcho(Result):
-    """What was understood of the parameters."""
+    """The parameters as the server understood them."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    from_: Date | None = Field(alias="from", examples=["2026-11-16"])
-    """First day, included; null where no range was asked for."""
-    to: Date | None = Field(examples=["2026-11-22"])
-    """Last day, included; null where no range was asked for."""
+    from_: dt.date | None = Field(alias="from", examples=["2026-11-16"])
+    """First day, included; null without a range."""
+    to: dt.date | None = Field(examples=["2026-11-22"])
+    """Last day, included; null without a range."""
     tz: str = Field(examples=["Europe/Berlin"])
-    """IANA time zone in which days are cut."""
+    """IANA time zone that days are cut in."""
     interval: Interval
-    """What one row of a series is."""
+    """Length of one row of a series."""
     weekends: bool
     """Whether series list Saturdays and Sundays."""
     compare: Literal["previous"] | None
-    """Whether the stretch before is in the answer."""
+    """`previous` if the answer includes the previous range; else null."""
 
 
 class Traffic(Result):
-    """Visitors, page views, bounces and time spent."""
+    """Visitors, page views, bounces and session length; with a range, within it."""
 
     unique_users: int = Field(examples=[9012])
-    """Different users over all page views."""
+    """Distinct users who viewed a page."""
     page_views: int = Field(examples=[42100])
-    """All page views."""
+    """Number of page views."""
     bounce_rate: Rounded = Field(examples=[0.42], ge=0, le=1)
-    """Share (0 to 1) of the unique users who never estimated after START_DATE."""
+    """1 minus (users who estimated ÷ unique users), a share from 0 to 1, never below 0. With a range, users who estimated in it; without one, users who estimated after the start of START_DATE."""
     average_duration: Rounded = Field(examples=[7.31], ge=0)
-    """Mean length of a session in minutes, since START_DATE. A session ends where more than 10 minutes pass without page view or estimation; 10 seconds are added for the last sight."""
+    """Mean length of a session in minutes. A session ends when more than 10 minutes pass without a page view or estimation; 10 seconds are added for the last one. With a range, a session that crosses its edge counts with the part inside; without one, only activity after the start of START_DATE counts."""
 
 
 class Votes(Result):
-    """How many votes there were, how long they took, how far apart estimates lie."""
+    """Number, duration and spread of votes; with a range, of votes and estimations in it."""
 
     total_votes: int = Field(examples=[12010])
-    """All votes."""
+    """Number of votes."""
     total_estimations: int = Field(examples=[45020])
-    """Sum of the votes' estimations."""
+    """Sum of the votes' numbers of estimations."""
     avg_estimations_per_vote: Rounded = Field(examples=[3.75])
-    """Mean number of estimations in a vote."""
+    """Mean number of estimations per vote."""
     avg_spectators_per_vote: Rounded = Field(examples=[0.31])
-    """Mean number of spectators in a vote."""
+    """Mean number of spectators per vote."""
     avg_duration_per_vote: Rounded = Field(examples=[1.9])
     """Mean duration of a vote in minutes."""
     avg_estimation: Rounded = Field(examples=[6.02])
@@ -111,75 +117,91 @@ class Votes(Result):
     avg_max_estimation: Rounded = Field(examples=[8.7])
     """Mean of the votes' highest estimation."""
     weekday_counts: Counts = Field(examples=[{"Monday": 2103, "Tuesday": 2544}])
-    """Votes per weekday name, Monday first; only days that occur."""
+    """Votes per weekday name, Monday first, Saturday and Sunday included; weekdays without votes are omitted."""
     estimation_counts: ValueCounts = Field(examples=[{"1": 3120, "2": 5012, "3": 7100}])
-    """Estimations per value, ascending; spectators are left out."""
+    """Estimations per value, ascending; spectators are not counted."""
 
 
 class Behaviour(Result):
-    """Where visitors go, what they do, where they come from, which rooms vote."""
+    """Pages visited, events, traffic sources and busiest rooms; with a range, within it."""
 
     routes: Counts = Field(examples=[{"HOME": 20100, "ROOM": 18010}])
-    """Page views per route, by name."""
+    """Page views per route, sorted by name."""
     events: Counts = Field(examples=[{"ENTERED_NEW_ROOM": 2400}])
-    """Events per kind, top first."""
+    """Events per kind, largest first."""
     sources: Counts = Field(examples=[{"Google Search": 8000, "Other": 1200}])
-    """Page views per source category, top first; Other is always there. Page views without a source are not counted."""
+    """Page views per source category, largest first. Other is always present. Page views without a source are not counted."""
     rooms: Counts = Field(examples=[{"daily": 310, "Unknown": 12}])
-    """Votes per room name, the 40 top; Unknown stands for rooms that are gone."""
+    """Votes per room name, the 40 largest; deleted rooms count as Unknown."""
 
 
-# The rows of a series are no models: they travel as the plan makes them.
+# Series rows are TypedDicts, not models: they are sent as the plan produces them.
 @with_config(EXACT)
 class ReoccurringRow(TypedDict):
-    """Who had come back by the end of one listed day."""
+    """Users and rooms that had returned by the end of one day, week or month.
 
-    date: Date
-    """A Monday to Friday."""
+    Only listed days count: Monday to Friday, or every day with weekends=true. A row
+    shows the state at the end of the last listed day of its interval.
+    """
+
+    date: dt.date
+    """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
     reoccurring_users: int
-    """Users who estimated on at least two listed days so far."""
+    """Users who had estimated on at least two listed days. With a range, users who estimated in it so far; listed days from START_DATE until the range count as one of the two."""
     reoccurring_rooms: int
-    """Rooms that estimated on at least two listed days so far."""
+    """Rooms that had estimated on at least two listed days. With a range, rooms that estimated in it so far; listed days from START_DATE until the range count as one of the two."""
     adjusted_reoccurring_users: int
-    """Those of them last seen at most 30 calendar days ago."""
+    """Those of reoccurring_users last seen at most 30 calendar days before the row's last listed day."""
     adjusted_reoccurring_rooms: int
-    """Those of them last seen at most 30 calendar days ago."""
+    """Those of reoccurring_rooms last seen at most 30 calendar days before the row's last listed day."""
 
 
 @with_config(EXACT)
 class HistoricalRow(TypedDict):
-    """One listed day: its counts, running sums (acc_) and moving averages (ma_).
+    """Counts of one day, week or month, running sums (acc_) and moving averages (ma_).
 
-    Moving averages are means over the last 30 listed days, to two decimals, and null
-    until there are 30.
+    Only listed days count: Monday to Friday, or every day with weekends=true. A row
+    sums the listed days of its interval; the first and last interval may be cut by the
+    range, START_DATE or today. The series, its running sums and its moving averages
+    start at START_DATE or, with a range, with the range.
     """
 
-    date: Date
-    """A Monday to Friday."""
+    date: dt.date
+    """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
     new_users: int
-    """Users created on this day."""
+    """Users created on the listed days of the interval."""
     page_views: int
-    """Page views on this day."""
+    """Page views on the listed days of the interval."""
     rooms: int
-    """Rooms first used on this day."""
+    """Rooms first used on the listed days of the interval."""
     estimations: int
-    """Estimations on this day."""
+    """Estimations on the listed days of the interval."""
     votes: int
-    """Votes on this day."""
+    """Votes on the listed days of the interval."""
     acc_new_users: int
+    """Running sum of new_users: all rows up to this one, starting with the first row of the series."""
     acc_page_views: int
+    """Running sum of page_views: all rows up to this one, starting with the first row of the series."""
     acc_rooms: int
+    """Running sum of rooms: all rows up to this one, starting with the first row of the series."""
     acc_estimations: int
+    """Running sum of estimations: all rows up to this one, starting with the first row of the series."""
     acc_votes: int
+    """Running sum of votes: all rows up to this one, starting with the first row of the series."""
     ma_new_users: float | None
+    """Moving average of new_users: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
     ma_page_views: float | None
+    """Moving average of page_views: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
     ma_rooms: float | None
+    """Moving average of rooms: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
     ma_estimations: float | None
+    """Moving average of estimations: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
     ma_votes: float | None
+    """Moving average of votes: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
 
 
 class Region(Result):
-    """How many users are in one region."""
+    """Number of users in one region."""
 
     country: str | None = Field(examples=["DE"])
     region: str | None = Field(examples=["Bavaria"])
@@ -187,7 +209,7 @@ class Region(Result):
 
 
 class City(Result):
-    """How many users are in one city."""
+    """Number of users in one city."""
 
     country: str | None = Field(examples=["DE"])
     city: str | None = Field(examples=["München"])
@@ -195,7 +217,7 @@ class City(Result):
 
 
 class LocationAndUserAgent(Result):
-    """Where users are, and what they use: numbers of users, top first."""
+    """Users per place and user agent, largest first; with a range, users created in it."""
 
     device: Counts = Field(examples=[{"desktop": 7000, "Unknown": 20}])
     """Users per device."""
@@ -204,15 +226,15 @@ class LocationAndUserAgent(Result):
     browser: Counts = Field(examples=[{"Chrome": 6000}])
     """Users per browser."""
     country: Counts = Field(examples=[{"DE": 3000, "US": 1200}])
-    """Users per country, the 40 top."""
+    """Users per country, the 40 largest."""
     country_region: list[Region]
-    """Users per country and region, the 40 top."""
+    """Users per country and region, the 40 largest."""
     country_city: list[City]
-    """Users per country and city, the 40 top."""
+    """Users per country and city, the 40 largest."""
 
 
 class Analytics(Result):
-    """All statistics side by side, or those of them that were asked for."""
+    """All statistics, or only the requested sections."""
 
     traffic: Traffic | SkipJsonSchema[None] = None
     votes: Votes | SkipJsonSchema[None] = None
@@ -223,16 +245,16 @@ class Analytics(Result):
 
 
 class RoomStats(Result):
-    """How one room votes; all zeros where it never did."""
+    """Votes of one room; with a range, those in it. All zeros without votes."""
 
     votes: int = Field(examples=[41])
-    """The room's votes."""
+    """Number of votes."""
     duration: Annotated[float, AfterValidator(_whole)] = Field(examples=[95.0])
     """Mean duration of a vote in seconds, without decimals."""
     estimations: int = Field(examples=[150])
-    """Sum of the votes' estimations."""
+    """Sum of the votes' numbers of estimations."""
     estimations_per_vote: Rounded = Field(examples=[3.66])
-    """Mean number of estimations in a vote."""
+    """Mean number of estimations per vote."""
     avg_min_estimation: Rounded = Field(examples=[3.2])
     """Mean of the votes' lowest estimation."""
     avg_avg_estimation: Rounded = Field(examples=[5.12])
@@ -240,21 +262,21 @@ class RoomStats(Result):
     avg_max_estimation: Rounded = Field(examples=[8.05])
     """Mean of the votes' highest estimation."""
     spectators: int = Field(examples=[12])
-    """Sum of the votes' spectators."""
+    """Sum of the votes' numbers of spectators."""
     spectators_per_vote: Rounded = Field(examples=[0.29])
-    """Mean number of spectators in a vote."""
+    """Mean number of spectators per vote."""
 
 
 class Daily(Result):
-    """The last 24 hours."""
+    """Figures of the last 24 hours or, with a range, of the range."""
 
     votes: int = Field(examples=[24])
-    """Votes."""
+    """Number of votes."""
     estimations: int = Field(examples=[91])
-    """Sum of those votes' estimations."""
+    """Sum of the votes' numbers of estimations."""
     rooms: int = Field(examples=[9])
-    """Different rooms that voted."""
+    """Distinct rooms that voted."""
     unique_users: int = Field(examples=[55])
-    """Different users who viewed a page."""
+    """Distinct users who viewed a page."""
     page_views: int = Field(examples=[140])
-    """Page views."""
+    """Number of page views."""

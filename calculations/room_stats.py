@@ -1,4 +1,4 @@
-"""Room statistics: how one room votes."""
+"""Room statistics: the votes of one room."""
 
 import polars as pl
 
@@ -7,7 +7,7 @@ from calculations.shapes import mean, ratio, total
 
 
 def room_stats(votes: pl.LazyFrame, room_id: int, period: Period) -> pl.LazyFrame:
-    """One row shaped like RoomStats; zeros for a room without votes. Seconds."""
+    """One row shaped like RoomStats, durations in seconds; zeros without votes."""
     rows = period.filter(votes, "voted_at").filter(pl.col("room_id") == room_id)
     return rows.select(
         votes=pl.len().cast(pl.Int64),

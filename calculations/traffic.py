@@ -1,4 +1,4 @@
-"""Traffic: visitors, page views, bounce rate and time spent per session."""
+"""Traffic: visitors, page views, bounce rate and session length."""
 
 from datetime import timedelta
 
@@ -15,12 +15,13 @@ LAST_SIGHT = timedelta(seconds=10)
 def traffic(
     page_views: pl.LazyFrame, activity: pl.LazyFrame, period: Period
 ) -> pl.LazyFrame:
-    """One row shaped like Traffic; *activity* is that of page views and estimations.
+    """One row shaped like Traffic; *activity* is `activity` of the same rows.
 
-    Under a range a session that its edge cuts counts with the part inside. Else bounces
-    and sessions begin after START_DATE.
+    Without a range, bounces and sessions consider only activity after the start of
+    START_DATE. With a range, a session that crosses its edge counts with the part
+    inside.
     """
-    since = (
+    considered = (
         activity
         if period.range
         else activity.filter(pl.col("at") > period.history_start)
@@ -28,7 +29,7 @@ def traffic(
     counts = hstack(
         visitors(activity.filter(~pl.col("estimated")), "unique_users"),
         page_views.select(page_views=pl.len().cast(pl.Int64)),
-        visitors(since.filter(pl.col("estimated")), "estimators"),
+        visitors(considered.filter(pl.col("estimated")), "estimators"),
     ).select(
         "unique_users",
         "page_views",
@@ -37,20 +38,20 @@ def traffic(
             pl.col("unique_users"),
         ),
     )
-    return hstack(counts, duration(since))
+    return hstack(counts, average_duration(considered))
 
 
-def duration(activity: pl.LazyFrame) -> pl.LazyFrame:
-    """The mean length of a session in minutes, as ``average_duration``.
+def average_duration(activity: pl.LazyFrame) -> pl.LazyFrame:
+    """Mean session length in minutes: one row, column ``average_duration`` (Float64).
 
-    A pause longer than ``SESSION_GAP`` opens a new session, and each session lasts
-    ``LAST_SIGHT`` beyond its last event. So the sessions together last all pauses
-    that are not longer, and ``LAST_SIGHT`` each: no session has to be built.
+    A pause longer than ``SESSION_GAP`` starts a new session. A session lasts until
+    ``LAST_SIGHT`` after its last event. Total session time = sum of all pauses ≤
+    ``SESSION_GAP`` + ``LAST_SIGHT`` per session, so sessions need not be materialised.
     """
     pause = pl.col("at").diff()
     same_visitor = pl.col("visitor") == pl.col("visitor").shift(1)
-    goes_on = (same_visitor & (pause <= SESSION_GAP)).fill_null(False)
-    sessions = pl.len() - goes_on.sum()
-    seconds = pause.filter(goes_on).sum().dt.total_microseconds() / 1_000_000
-    lasting = seconds + sessions * LAST_SIGHT.total_seconds()
-    return activity.select(average_duration=ratio(lasting, sessions) / 60)
+    continues = (same_visitor & (pause <= SESSION_GAP)).fill_null(False)
+    sessions = pl.len() - continues.sum()
+    seconds = pause.filter(continues).sum().dt.total_microseconds() / 1_000_000
+    total_seconds = seconds + sessions * LAST_SIGHT.total_seconds()
+    return activity.select(average_duration=ratio(total_seconds, sessions) / 60)

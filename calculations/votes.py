@@ -1,4 +1,4 @@
-"""Votes: how many, how long, how far apart the estimates lie."""
+"""Votes: totals, means per vote, votes per weekday and estimations per value."""
 
 import calendar
 
@@ -32,7 +32,7 @@ def votes(
 
 
 def weekdays(votes: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """Votes per weekday name (``key``, ``count``), Monday first, days that occur."""
+    """Votes per weekday name: ``key``, ``count``. Monday first, without zeros."""
     days = count_by(votes.select(day=period.day_of("voted_at")), "day").drop_nulls(
         "key"
     )
@@ -45,5 +45,5 @@ def weekdays(votes: pl.LazyFrame, period: Period) -> pl.LazyFrame:
 
 
 def values(estimations: pl.LazyFrame) -> pl.LazyFrame:
-    """Estimations per value (``key``, ``count``), ascending, without spectators."""
+    """Estimations per value: ``key``, ``count``, ascending. Spectators have no value."""
     return count_by(estimations, "estimation").drop_nulls("key").sort("key")

@@ -1,4 +1,4 @@
-"""Who calls: the bearer of a token, or else an address."""
+"""Authentication by token."""
 
 import hmac
 from collections.abc import Iterable, Sequence
@@ -9,37 +9,38 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from routers.dependencies import CurrentSettings
 
-Headers = Iterable[tuple[bytes, bytes]]
 
+def matching_token(
+    headers: Iterable[tuple[bytes, bytes]], tokens: Sequence[str]
+) -> int | None:
+    """Index of the token in the Authorization header; None if none of *tokens* matches.
 
-def bearer(headers: Headers, tokens: Sequence[str]) -> int | None:
-    """Which of *tokens* the Authorization header holds, byte for byte; None for none.
-
-    The header is ``Bearer <token>``, the scheme in any case, or today's bare token.
-    All tokens are compared in constant time; two headers are ambiguous and hold none.
+    The header is ``Bearer <token>``, the scheme in any case, or the bare token. All
+    tokens are compared in constant time, byte for byte. Two headers are ambiguous and
+    match none.
     """
-    sent = [value for name, value in headers if name == b"authorization"]
-    given = sent[0] if len(sent) == 1 else b""
-    scheme, _, rest = given.partition(b" ")
+    values = [value for name, value in headers if name == b"authorization"]
+    sent = values[0] if len(values) == 1 else b""
+    scheme, _, credentials = sent.partition(b" ")
     if scheme.lower() == b"bearer":
-        given = rest
-    matches = [hmac.compare_digest(given, token.encode()) for token in tokens]
+        sent = credentials
+    matches = [hmac.compare_digest(sent, token.encode()) for token in tokens]
     return matches.index(True) if any(matches) else None
 
 
 _scheme = HTTPBearer(
     auto_error=False,
-    description="ANALYTICS_SECRET_TOKEN, as a bearer token or bare in the header.",
+    description="ANALYTICS_SECRET_TOKEN, as `Bearer <token>` or the bare token.",
 )
 
 
-async def _token(
+async def _require_token(
     request: Request,
     settings: CurrentSettings,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)],
 ) -> None:
-    """Let the bearer of a token pass; else 401."""
-    if bearer(request.scope["headers"], settings.require_tokens()) is None:
+    """Answer 401 unless the request has one of the tokens."""
+    if matching_token(request.scope["headers"], settings.require_tokens()) is None:
         raise HTTPException(
             401,
             "Missing or wrong token",
@@ -47,4 +48,4 @@ async def _token(
         )
 
 
-RequireToken = Depends(_token)
+RequireToken = Depends(_require_token)

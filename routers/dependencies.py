@@ -1,13 +1,18 @@
-"""What handlers ask for, as named types: settings, clock, period, snapshot, caller."""
+"""Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
+from routers.plan_cache import PlanCache
+
+# All are async, and the classes are never dependencies themselves: FastAPI runs a plain
+# function on a thread, which takes longer than what is done here.
 
 
 async def _settings(request: Request) -> Settings:
@@ -19,7 +24,7 @@ CurrentSettings = Annotated[Settings, Depends(_settings)]
 
 
 async def now() -> datetime:
-    """The only clock; tests put another in its place."""
+    """The only clock; tests override it."""
     return datetime.now(UTC)
 
 
@@ -27,10 +32,31 @@ Now = Annotated[datetime, Depends(now)]
 
 
 async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
-    # Not on a thread: it looks at a few files, and would wait for a thread longer.
     current = snapshot.current(settings.data_dir)
     request.state.snapshot = current.id  # for the request's log line
     return current
 
 
 CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
+
+
+async def _plan_cache(request: Request) -> PlanCache:
+    plans: PlanCache = request.app.state.plans
+    return plans
+
+
+Plans = Annotated[PlanCache, Depends(_plan_cache)]
+
+
+async def _whole_answers(request: Request) -> CapacityLimiter:
+    limiter: CapacityLimiter = request.app.state.whole_answers
+    return limiter
+
+
+WholeAnswers = Annotated[CapacityLimiter, Depends(_whole_answers)]
+"""Capacity for answers that read most of the tables: one at a time.
+
+Each takes all cores and the memory of its tables, so two at once gain nothing, and
+eight would keep the interpreter from requests for /health. They wait as coroutines,
+without occupying a thread.
+"""

@@ -1,8 +1,8 @@
-"""The question's parameters: parsed and validated once, into one Period."""
+"""Query parameters of ranges and series, resolved once into a Period."""
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
@@ -12,205 +12,230 @@ from calculations.analytics import SECTIONS
 from calculations.period import DateRange, Interval, Period
 from calculations.results import QueryEcho
 from config import Settings, parse_zone
-from routers.strict_query import Parameters, wrong
+from routers.strict_query import QueryParameters, invalid_parameter
 
-LONGEST_YEARS = 10
+MAX_RANGE_YEARS: Final = 10
 
-type Span = Literal["today", "7d", "30d", "90d", "month", "year", "all"]
+# The aliases here are plain assignments: a `type` statement would publish each of them
+# as a schema of the OpenAPI document.
+NamedRange = Literal["today", "7d", "30d", "90d", "month", "year", "all"]
 
-_DAYS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
+_DAYS_OF_NAME: Final = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
 
 
-def _iso_date(given: str) -> date:
-    # fromisoformat() would also take 20240603 and 2024-W23-1.
+def _parse_iso_date(text: str) -> date:
+    # fromisoformat() also accepts 20240603 and 2024-W23-1.
     try:
-        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
-            return date.fromisoformat(given)
-    except ValueError:  # there is no such day
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return date.fromisoformat(text)
+    except ValueError:  # not a day of the calendar, such as 2024-02-30
         pass
     raise ValueError("use a day of the calendar as YYYY-MM-DD, such as 2024-06-03")
 
 
-def _sections(given: str) -> str:
-    unknown = [name for name in given.split(",") if name not in SECTIONS]
+def _validate_sections(text: str) -> str:
+    unknown = [name for name in text.split(",") if name not in SECTIONS]
     if unknown:
         raise ValueError(f"unknown section {unknown[0]!r}, use {', '.join(SECTIONS)}")
-    return given
+    return text
 
 
-type Day = Annotated[date, BeforeValidator(_iso_date)]
-type Zone = Annotated[
+IsoDate = Annotated[date, BeforeValidator(_parse_iso_date)]
+IanaZone = Annotated[
     ZoneInfo,
     BeforeValidator(parse_zone),
     WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]}),
 ]
 
 
-class Days(Parameters, arbitrary_types_allowed=True):
-    """Which days, and on whose clock."""
+class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
+    """Parameters that select days, and the time zone in which days begin."""
 
-    from_: Day | None = Field(
+    from_: IsoDate | None = Field(
         None,
         alias="from",
-        description="First day, included. Without it, START_DATE.",
+        description=(
+            "First day of the range, included. Default: START_DATE. Without `from`, "
+            "`to` and `period` there is no range."
+        ),
         examples=["2026-01-01"],
     )
-    to: Day | None = Field(
+    to: IsoDate | None = Field(
         None,
-        description="Last day, included. Without it, today.",
+        description="Last day of the range, included. Default: today.",
         examples=["2026-01-31"],
     )
-    period: Span | None = Field(
+    period: NamedRange | None = Field(
         None,
         description=(
-            "Instead of dates: today, the last 7, 30 or 90 days up to today, this month "
-            "or year so far, or all since START_DATE."
+            "A range by name, instead of `from` and `to`: today, the last 7, 30 or 90 "
+            "days including today, this month or year until today, or all days since "
+            "START_DATE."
         ),
     )
-    tz: Zone | None = Field(
+    tz: IanaZone | None = Field(
         None,
-        description="IANA time zone of days, weekdays and today. Without it, TIMEZONE.",
+        description=(
+            "IANA time zone in which days, weeks and months begin. Default: TIMEZONE."
+        ),
     )
 
     @property
-    def given(self) -> bool:
-        """Whether anything was asked for at all."""
+    def is_customised(self) -> bool:
+        """True if the request has any query parameter."""
         return bool(self.model_fields_set)
 
     def resolve(self, settings: Settings, now: datetime) -> Period:
-        """What was asked for, as dates. Raises RequestValidationError (422)."""
-        everything = Period(settings.start_date, now, self.tz or settings.timezone)
-        return Period(everything.start, now, everything.zone, self._stretch(everything))
+        """Resolve names and defaults to dates. Raises RequestValidationError (422)."""
+        zone = self.tz or settings.timezone
+        history = DateRange(settings.start_date, now.astimezone(zone).date())
+        interval, weekends = self._row_options()
+        return Period(
+            start=settings.start_date,
+            now=now,
+            zone=zone,
+            range=self._resolve_range(history),
+            interval=interval,
+            weekends=weekends,
+        )
 
-    def _stretch(self, everything: Period) -> DateRange | None:
+    def _row_options(self) -> tuple[Interval, bool]:
+        """Interval and weekends of a series; the defaults for routes without series."""
+        return Interval.DAY, False
+
+    def _resolve_range(self, history: DateRange) -> DateRange | None:
+        """The range in dates; *history* is from START_DATE to today."""
         if self.period is not None:
             self._require_no_dates()
-            return _named(self.period, everything)
+            return _resolve_name(self.period, history)
         if self.from_ is None and self.to is None:
             return None
-        first = self.from_ or everything.start
-        last = self.to or max(everything.today, first)
-        self._require_bounds(first, last, everything)
+        first = self.from_ or history.first
+        last = self.to or max(history.last, first)
+        self._require_bounds(first, last, history)
         return DateRange(first, last)
 
     def _require_no_dates(self) -> None:
         for name, day in (("from", self.from_), ("to", self.to)):
             if day is not None:
-                raise wrong(name, str(day), f"leave it out, or period={self.period}")
+                allowed = f"leave it out, or period={self.period}"
+                raise invalid_parameter(name, str(day), allowed)
 
-    def _require_bounds(self, first: date, last: date, everything: Period) -> None:
-        if first < everything.start:
-            allowed = f"use {everything.start} (START_DATE) or later"
-            raise wrong("from", str(self.from_), allowed)
+    def _require_bounds(self, first: date, last: date, history: DateRange) -> None:
+        if first < history.first:
+            allowed = f"use {history.first} (START_DATE) or later"
+            raise invalid_parameter("from", str(self.from_), allowed)
         if last < first:
-            raise wrong("to", str(self.to), f"use {first}, the first day, or later")
-        longest = min(_years_after(first), _years_after(everything.today))
-        if last >= longest:
+            allowed = f"use {first}, the first day, or later"
+            raise invalid_parameter("to", str(self.to), allowed)
+        if last >= min(_max_end(first), _max_end(history.last)):
             name, day = ("to", self.to) if self.to else ("from", self.from_)
             allowed = (
-                f"a range is at most {LONGEST_YEARS} years long, and ends at most that "
-                "far in the future"
+                f"a range is at most {MAX_RANGE_YEARS} years long, and ends at most "
+                "that far in the future"
             )
-            raise wrong(name, str(day), allowed)
+            raise invalid_parameter(name, str(day), allowed)
 
 
-class Range(Days):
-    """Which days, on whose clock, and compared with what."""
+class ComparisonParameters(RangeParameters):
+    """Parameters that select days, and a comparison with the days before."""
 
     compare: Literal["previous"] | None = Field(
         None,
         description=(
-            "Adds the same figures of the stretch of equal length just before, and the "
-            "change in per cent."
+            "Adds the figures of the preceding range of equal length as `previous`, "
+            "and the change in percent as `change`. Needs a range, except on "
+            "`/daily-analytics`, where the last 24 hours are compared with the 24 "
+            "hours before."
         ),
     )
 
 
-class Series(Days):
-    """Which days, and how finely series are drawn."""
+class SeriesParameters(RangeParameters):
+    """Parameters that select days, and the rows of the series."""
 
     interval: Interval = Field(
         Interval.DAY,
         description=(
-            "What one row of a series is; weeks begin on Monday, and a row bears the "
-            "first day of its interval. Moving averages cover 30 rows."
+            "What one row of a series covers: a day, a week (from Monday) or a month; "
+            "`date` is the first day of it. A moving average is the mean of 30 rows, "
+            "so of 30 days, weeks or months, and null in the first 29."
         ),
     )
     weekends: bool = Field(
         False,
-        description="Lists every calendar day in series and sums, not Monday to Friday.",
+        description=(
+            "Whether series count Saturdays and Sundays. By default they count Monday "
+            "to Friday only: in rows of days, weeks and months, in running sums and in "
+            "moving averages."
+        ),
     )
 
-    def resolve(self, settings: Settings, now: datetime) -> Period:
-        """What was asked for, as dates. Raises RequestValidationError (422)."""
-        asked = super().resolve(settings, now)
-        return Period(
-            asked.start,
-            now,
-            asked.zone,
-            asked.range,
-            self.interval,
-            self.weekends,
-        )
+    def _row_options(self) -> tuple[Interval, bool]:
+        return self.interval, self.weekends
 
 
-class AnalyticsRange(Range, Series):
-    """Which days, how finely, compared with what, and which sections are wanted."""
+class AnalyticsParameters(ComparisonParameters, SeriesParameters):
+    """Parameters of `GET /`: days, rows of the series, comparison and sections."""
 
-    sections: Annotated[str, AfterValidator(_sections)] = Field(
+    sections: Annotated[str, AfterValidator(_validate_sections)] = Field(
         ",".join(SECTIONS),
         description=f"The sections to compute, separated by commas: {', '.join(SECTIONS)}.",
         examples=["traffic,votes"],
     )
 
     @property
-    def wanted(self) -> frozenset[str]:
-        """The sections asked for."""
+    def requested_sections(self) -> frozenset[str]:
+        """The names of the sections to compute."""
         return frozenset(self.sections.split(","))
 
 
-def echo(asked: Range, period: Period) -> QueryEcho:
-    """What was understood, for the answer."""
+RangeQuery = Annotated[RangeParameters, Query()]
+ComparisonQuery = Annotated[ComparisonParameters, Query()]
+SeriesQuery = Annotated[SeriesParameters, Query()]
+AnalyticsQuery = Annotated[AnalyticsParameters, Query()]
+
+
+def describe(query: ComparisonParameters, period: Period) -> QueryEcho:
+    """The parameters as they were resolved, for the answer."""
     return QueryEcho(
         **{"from": period.range and period.range.first},
         to=period.range and period.range.last,
         tz=period.zone.key,
         interval=period.interval,
         weekends=period.weekends,
-        compare=asked.compare,
+        compare=query.compare,
     )
 
 
-def require_range(asked: Range, period: Period) -> None:
-    """Refuse a comparison without a range: nothing lies before everything."""
-    if asked.compare and period.range is None:
-        raise wrong("compare", asked.compare, "use it with from, to or period")
+def require_range(query: ComparisonParameters, period: Period) -> None:
+    """Refuse a comparison of the whole history. Raises RequestValidationError (422)."""
+    if query.compare and period.range is None:
+        allowed = "use it with from, to or period"
+        raise invalid_parameter("compare", query.compare, allowed)
 
 
-def _named(span: Span, everything: Period) -> DateRange:
-    """The stretch that a name stands for; it never begins before history does."""
-    today = everything.today
-    if span in _DAYS:
-        first = today - timedelta(days=_DAYS[span] - 1)
-    elif span == "month":
+def _resolve_name(name: NamedRange, history: DateRange) -> DateRange:
+    """The dates of a named range, which never begins before *history* does."""
+    start, today = history
+    if name in _DAYS_OF_NAME:
+        first = today - timedelta(days=_DAYS_OF_NAME[name] - 1)
+    elif name == "month":
         first = today.replace(day=1)
-    elif span == "year":
+    elif name == "year":
         first = today.replace(month=1, day=1)
     else:
-        first = everything.start
-    first = max(first, everything.start)
+        first = start
+    first = max(first, start)
     return DateRange(first, max(first, today))
 
 
-def _years_after(day: date) -> date:
-    """The same day, ``LONGEST_YEARS`` later; the calendar's end where that is past it."""
+def _max_end(day: date) -> date:
+    """The first day that is too late as the end of a range from *day*.
+
+    2024-06-03 gives 2034-06-03; 2028-02-29 gives 2038-03-01.
+    """
     try:
-        return day.replace(year=day.year + LONGEST_YEARS)
-    except ValueError:  # 29 February, or beyond the year 9999
-        return date(min(day.year + LONGEST_YEARS, 9999), 3, 1)
-
-
-DaysQuery = Annotated[Days, Query()]
-RangeQuery = Annotated[Range, Query()]
-SeriesQuery = Annotated[Series, Query()]
-AnalyticsQuery = Annotated[AnalyticsRange, Query()]
+        return day.replace(year=day.year + MAX_RANGE_YEARS)
+    except ValueError:  # 29 February, or after the year 9999
+        return date(min(day.year + MAX_RANGE_YEARS, 9999), 3, 1)

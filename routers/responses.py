@@ -1,12 +1,11 @@
-"""How an answer travels: bytes with an ETag, or 304 without computing."""
+"""Responses: revalidation by ETag, bodies of bytes, and the documented errors."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC
-from typing import Annotated, Any
+from typing import Any, Final
 
-from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
@@ -14,20 +13,20 @@ from pydantic_core import to_json
 from calculations.period import Period
 from config import VERSION, Settings
 from readmodel.store.snapshot import Snapshot
-from routers.dependencies import CurrentSettings, CurrentSnapshot
 
-CACHE_CONTROL = "private, no-cache"
-CSV = "text/csv; charset=utf-8; header=present"
+CACHE_CONTROL: Final = "private, no-cache"
+JSON: Final = "application/json"
+CSV: Final = "text/csv; charset=utf-8; header=present"
 
 
-class Detail(BaseModel):
-    """What went wrong."""
+class ErrorResponse(BaseModel):
+    """An error, as a sentence."""
 
     detail: str
 
 
-class Problem(BaseModel):
-    """One part of a request that is not valid."""
+class ParameterProblem(BaseModel):
+    """One invalid parameter of a request."""
 
     type: str
     loc: list[str | int] = Field(
@@ -38,138 +37,103 @@ class Problem(BaseModel):
     input: Any = Field(None, description="The value as it was sent.")
 
 
-class Invalid(BaseModel):
-    """What is not valid in a request."""
+class ValidationErrorResponse(BaseModel):
+    """Every invalid parameter of a request."""
 
-    detail: list[Problem]
+    detail: list[ParameterProblem]
 
 
-ANY: dict[int | str, dict[str, Any]] = {
-    422: {"model": Invalid, "description": "A parameter is unknown or malformed."},
+type DocumentedResponses = dict[int | str, dict[str, Any]]
+"""Status to response object, for the OpenAPI document."""
+
+PUBLIC_RESPONSES: Final[DocumentedResponses] = {
+    422: {
+        "model": ValidationErrorResponse,
+        "description": "A parameter is unknown or malformed.",
+    },
 }
-"""What every answer may be instead, for the OpenAPI document."""
+"""Errors of every route."""
 
-PROTECTED = ANY | {
-    401: {"model": Detail, "description": "The token is missing or wrong."},
-    429: {"model": Detail, "description": "Too many requests; see Retry-After."},
+PROTECTED_RESPONSES: Final = PUBLIC_RESPONSES | {
+    401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    429: {"model": ErrorResponse, "description": "Too many requests; see Retry-After."},
 }
-"""What every answer to the bearer of a token may be instead."""
+"""Errors of every route that requires the token."""
 
-COMMON = PROTECTED | {
-    304: {"description": "Unchanged since the answer with this If-None-Match."},
-    503: {"model": Detail, "description": "There is no read model yet."},
+READ_MODEL_RESPONSES: Final = PROTECTED_RESPONSES | {
+    304: {"description": "Unchanged since the answer whose ETag is in If-None-Match."},
+    503: {"model": ErrorResponse, "description": "There is no read model yet."},
 }
-"""What every answer from the read model may be instead."""
-
-type Compute = Callable[[], bytes]
+"""Errors of every route that answers from the read model, and 304."""
 
 
-class Conditional:
-    """One request's answer, known by its ETag before anything is computed.
-
-    The tag is made of the snapshot, the period as resolved, the request and this
-    program's version. It is weak, since compression may change the bytes on their way.
-
-    What has to be computed is computed on a thread, so that others are answered
-    meanwhile. Whole answers wait for each other, and not on threads: each takes all
-    cores and the memory of its tables, so two at once gain nothing, and eight would
-    keep the interpreter from whoever asks for /health.
-    """
-
-    def __init__(
-        self, request: Request, snapshot: Snapshot, settings: Settings
-    ) -> None:
-        self._request = request
-        self._whole: CapacityLimiter = request.app.state.whole_answers
-        self._known = (
-            VERSION,
-            snapshot.id,
-            settings.start_date.isoformat(),
-            settings.timezone.key,
-            request.url.path,
-            request.url.query,
-        )
-
-    async def by_day(
-        self, period: Period, compute: Compute, *, whole: bool = False
-    ) -> Response:
-        """Answer what changes with the snapshot and at the period's midnight only.
-
-        *whole* is for what reads most of the tables.
-        """
-        return await self._answer(_day(period), compute, _json, whole)
-
-    async def csv_by_day(
-        self,
-        period: Period,
-        name: str,
-        compute: Callable[[], Iterator[bytes]],
-        *,
-        whole: bool = False,
-    ) -> Response:
-        """Answer `by_day` with a CSV file called *name*, in the chunks it comes in."""
-
-        def respond(chunks: Iterator[bytes], headers: dict[str, str]) -> Response:
-            headers |= {"Content-Disposition": f'attachment; filename="{name}"'}
-            return StreamingResponse(chunks, media_type=CSV, headers=headers)
-
-        return await self._answer(_day(period), compute, respond, whole)
-
-    async def by_minute(self, period: Period, compute: Compute) -> Response:
-        """Answer what changes as time passes; at most a minute is overlooked."""
-        minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
-        return await self._answer(minute, compute, _json, whole=False)
-
-    async def always(self, compute: Compute) -> Response:
-        """Answer with each call, whatever the client has: calling has an effect."""
-        return _json(await to_thread.run_sync(compute), {"Cache-Control": "no-store"})
-
-    async def _answer[T](
-        self,
-        moment: str,
-        compute: Callable[[], T],
-        respond: Callable[[T, dict[str, str]], Response],
-        whole: bool,
-    ) -> Response:
-        made_of = "\n".join((*self._known, moment))
-        etag = f'W/"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}"'
-        headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
-        if self._has(etag):
-            return Response(status_code=304, headers=headers)
-        limiter = self._whole if whole else None
-        return respond(await to_thread.run_sync(compute, limiter=limiter), headers)
-
-    def _has(self, etag: str) -> bool:
-        """Whether the client's If-None-Match names *etag*; weak comparison, RFC 9110."""
-        given = ",".join(self._request.headers.getlist("if-none-match"))
-        tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
-        return "*" in tags or etag.removeprefix("W/") in tags
+def etag_by_day(
+    request: Request, snapshot: Snapshot, settings: Settings, period: Period
+) -> str:
+    """ETag of an answer that changes with the snapshot and at the zone's midnight."""
+    return _etag(request, snapshot, settings, period.today.isoformat())
 
 
-async def _conditional(
-    request: Request, snapshot: CurrentSnapshot, settings: CurrentSettings
-) -> Conditional:
-    # Async, and not the class itself, for which FastAPI would wait for a thread.
-    return Conditional(request, snapshot, settings)
+def etag_by_minute(
+    request: Request, snapshot: Snapshot, settings: Settings, period: Period
+) -> str:
+    """ETag of an answer that changes as time passes; up to a minute late."""
+    minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+    return _etag(request, snapshot, settings, minute)
 
 
-Answering = Annotated[Conditional, Depends(_conditional)]
+def unchanged(request: Request, etag: str) -> Response | None:
+    """304 if If-None-Match contains *etag*, by weak comparison (RFC 9110); else None."""
+    sent = ",".join(request.headers.getlist("if-none-match"))
+    tags = {tag.strip().removeprefix("W/") for tag in sent.split(",")}
+    if "*" in tags or etag.removeprefix("W/") in tags:
+        return Response(status_code=304, headers=_cache_headers(etag))
+    return None
+
+
+def json_response(body: bytes, etag: str) -> Response:
+    """A JSON response that clients keep and revalidate."""
+    return Response(body, media_type=JSON, headers=_cache_headers(etag))
+
+
+def uncached_json_response(body: bytes) -> Response:
+    """A JSON response that must not be kept, because the request has an effect."""
+    return Response(body, media_type=JSON, headers={"Cache-Control": "no-store"})
+
+
+def csv_response(chunks: Iterator[bytes], filename: str, etag: str) -> Response:
+    """A CSV file to download as *filename*, which clients keep and revalidate."""
+    disposition = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    return StreamingResponse(
+        chunks, media_type=CSV, headers=_cache_headers(etag) | disposition
+    )
 
 
 def encode(answer: BaseModel) -> bytes:
-    """JSON of a validated answer, encoded once, straight to bytes; what is unset is not in it."""
+    """JSON of a validated model, without its unset fields, encoded straight to bytes."""
     return answer.__pydantic_serializer__.to_json(answer, exclude_unset=True)
 
 
 def json_object(members: Mapping[str, bytes]) -> bytes:
-    """A JSON object of *members*, which are JSON already."""
+    """A JSON object whose *members* are already encoded."""
     pairs = (to_json(name) + b":" + value for name, value in members.items())
     return b"{" + b",".join(pairs) + b"}"
 
 
-def _day(period: Period) -> str:
-    return period.today.isoformat()
+def _etag(request: Request, snapshot: Snapshot, settings: Settings, moment: str) -> str:
+    # Weak, since compression changes the bytes on their way.
+    inputs = (
+        VERSION,
+        snapshot.id,
+        settings.start_date.isoformat(),
+        settings.timezone.key,
+        request.url.path,
+        request.url.query,
+        moment,
+    )
+    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
+    return f'W/"{digest[:32]}"'
 
 
-def _json(body: bytes, headers: dict[str, str]) -> Response:
-    return Response(body, media_type="application/json", headers=headers)
+def _cache_headers(etag: str) -> dict[str, str]:
+    return {"ETag": etag, "Cache-Control": CACHE_CONTROL}

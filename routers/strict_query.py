@@ -1,4 +1,4 @@
-"""Query parameters: what no route knows, or is sent twice, is refused, not ignored."""
+"""Strict query parameters: unknown and repeated ones are refused, never ignored."""
 
 from collections import Counter
 from typing import Annotated, Any, Self
@@ -14,15 +14,15 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 
-class Parameters(BaseModel, extra="forbid"):
-    """A route's query parameters; those with any inherit from it."""
+class QueryParameters(BaseModel, extra="forbid"):
+    """Base of all models of query parameters."""
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explained(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """Errors name the parameter, the value as sent, and what is allowed."""
+    def _explain_errors(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Make each error name the parameter, the value as sent and what is allowed."""
         try:
-            return read(given)
+            return read(data)
         except ValidationError as error:
             details = [cls._explain(problem) for problem in error.errors()]
             raise ValidationError.from_exception_data(cls.__name__, details) from None
@@ -31,7 +31,7 @@ class Parameters(BaseModel, extra="forbid"):
     def _explain(cls, problem: ErrorDetails) -> InitErrorDetails:
         match problem["type"]:
             case "extra_forbidden":
-                allowed = cls._allowed()
+                allowed = cls._known_parameters()
             case "bool_parsing":
                 allowed = "use true or false"
             case _:
@@ -43,40 +43,40 @@ class Parameters(BaseModel, extra="forbid"):
         )
 
     @classmethod
-    def _allowed(cls) -> str:
+    def _known_parameters(cls) -> str:
         fields = cls.model_fields.items()
         names = ", ".join(field.alias or name for name, field in fields)
         return f"unknown parameter, use {names}" if names else "there are no parameters"
 
 
-async def _none(_: Annotated[Parameters, Query()]) -> None:
-    """Answers 422, naming what was sent, where anything was."""
+async def _refuse_parameters(_: Annotated[QueryParameters, Query()]) -> None:
+    """Answer 422, naming the parameter, if the request has any."""
 
 
-NoParameters = Depends(_none)
+NoParameters = Depends(_refuse_parameters)
 
 
-async def _each_once(request: Request) -> None:
-    """Answers 422 where a parameter comes twice: one of the two would be ignored."""
+async def _refuse_repeated(request: Request) -> None:
+    """Answer 422 if a parameter is repeated: one of its values would be ignored."""
     names = (name for name, _ in request.query_params.multi_items())
-    for name, times in Counter(names).items():
-        if times > 1:
-            given = request.query_params.getlist(name)
-            raise wrong(name, given, "use it once")
+    for name, count in Counter(names).items():
+        if count > 1:
+            values = request.query_params.getlist(name)
+            raise invalid_parameter(name, values, "use it once")
 
 
-EachOnce = Depends(_each_once)
+NoRepeatedParameters = Depends(_refuse_repeated)
 
 
-def wrong(name: str, given: Any, allowed: str) -> RequestValidationError:
-    """The error (422) that parameter *name* was sent as *given*; what is *allowed*."""
+def invalid_parameter(name: str, value: Any, allowed: str) -> RequestValidationError:
+    """The error (422) for a parameter's *value* as sent; *allowed* becomes `msg`."""
     return RequestValidationError(
         [
             {
                 "type": "value_error",
                 "loc": ("query", name),
                 "msg": allowed,
-                "input": given,
+                "input": value,
             }
         ]
     )

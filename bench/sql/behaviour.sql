@@ -1,4 +1,4 @@
--- Grouped once by both; patterns then meet each different source once.
+-- Grouped once, by route and source together, so each distinct source is matched once.
 WITH views AS MATERIALIZED (
     SELECT route, source, count(*) AS count FROM page_views GROUP BY ALL
 ),

@@ -1,4 +1,4 @@
--- Someone comes on their second day or after a lapse, and goes when 30 days are over.
+-- A user becomes active on the second day or after a lapse, and lapses after 30 days.
 WITH seen AS (
     SELECT DISTINCT 'user' AS kind, hash(user_id) AS who, day(estimated_at) AS date
     FROM estimations

@@ -1,11 +1,11 @@
--- The mean session needs no sessions: pauses up to ten minutes, and ten seconds each.
--- Windows over a hash of the 21 characters took half as long as over the text.
+-- Total session time = pauses up to ten minutes + ten seconds per session: no sessions built.
+-- Windows over a hash of the user take half the time of windows over the 21 characters.
 WITH activity AS (
     SELECT hash(user_id) AS visitor, epoch_us(viewed_at) AS moment
-    FROM page_views WHERE viewed_at > $opens
+    FROM page_views WHERE viewed_at > $history_start
     UNION ALL
     SELECT hash(user_id), epoch_us(estimated_at)
-    FROM estimations WHERE estimated_at > $opens
+    FROM estimations WHERE estimated_at > $history_start
 ),
 steps AS (
     SELECT moment - lag(moment) OVER (PARTITION BY visitor ORDER BY moment) AS pause
@@ -23,7 +23,7 @@ viewers AS (
 ),
 estimators AS (
     SELECT count(DISTINCT hash(user_id)) AS estimators
-    FROM estimations WHERE estimated_at > $opens
+    FROM estimations WHERE estimated_at > $history_start
 )
 SELECT unique_users,
        page_views,

@@ -1,4 +1,4 @@
-"""What every request leaves behind: an id, a log line, a measurement, safe headers."""
+"""Access log: an id, a log line, a measurement and security headers per request."""
 
 import re
 import time
@@ -16,10 +16,10 @@ from util.metrics import ApiMetrics
 from util.sentry_wrapper import separate_breadcrumbs
 
 REQUEST_ID: Final = "X-Request-ID"
-# What may stand in a log line as it came; anything else is replaced.
-_GOOD_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+# Safe to copy into a log line; any other id is replaced.
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
-HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -27,27 +27,27 @@ HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000",
 }
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-# Pages of ours load nothing from elsewhere; /docs has its script in the page.
-PAGE_POLICY: Final = (
+# Pages load nothing from other hosts. 'unsafe-inline', since /docs has inline scripts.
+HTML_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-CALLER_LEFT: Final = 499
-"""The status of a request whose caller did not wait for an answer, as nginx has it."""
+CLIENT_CLOSED_REQUEST: Final = 499
+"""Status of a request whose client disconnected before the answer, as in nginx."""
 
 _log = get_log("api")
 
 type OnError = Callable[[Request, Exception], Response]
 
 
-class Observe:
-    """The outermost middleware, so that no answer passes it by.
+class AccessLog:
+    """The outermost middleware, so that it sees every response.
 
-    *on_error* makes the answer to an unexpected error and reports it. It is called
-    here, and not by Starlette, which answers outside of every middleware and raises
-    the error again for the server to report a second time.
+    *on_error* reports an unexpected error and returns the response to it. It is called
+    here because Starlette would answer outside of every middleware and raise the error
+    again, which the server would report a second time.
     """
 
     def __init__(self, app: ASGIApp, on_error: OnError) -> None:
@@ -58,64 +58,64 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = _Seen(scope)
-        with bound(request_id=seen.id), separate_breadcrumbs():
+        record = _RequestRecord(scope)
+        with bound(request_id=record.id), separate_breadcrumbs():
             try:
-                await self._answer(scope, receive, seen.watching(send))
+                await self._respond(scope, receive, record.observe(send))
             finally:
-                seen.report()
+                record.report()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watching(message: Message) -> None:
+        async def note_start(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, watching)
+            await self._app(scope, receive, note_start)
         except Exception as error:
-            # The edge of the program: whatever it is, it is reported and answered.
+            # The boundary of the program: every error is reported and answered.
             response = self._on_error(Request(scope), error)
             if started:
                 raise
             await response(scope, receive, send)
 
 
-class _Seen:
-    """One request as it is observed."""
+class _RequestRecord:
+    """What is logged and measured of one request."""
 
     def __init__(self, scope: Scope) -> None:
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        self.id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+        sent = Headers(scope=scope).get(REQUEST_ID, "")
+        self.id = sent if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
         self._scope = scope
         self._began = time.perf_counter()
-        self._status = CALLER_LEFT  # until an answer begins
+        self._status = CLIENT_CLOSED_REQUEST  # until a response starts
 
-    def watching(self, send: Send) -> Send:
-        """*send*, noting the status and adding headers on the way."""
+    def observe(self, send: Send) -> Send:
+        """Wrap *send* to note the status and to add headers."""
 
-        async def watched(message: Message) -> None:
+        async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._status = message["status"]
-                self._protect(MutableHeaders(scope=message))
+                self._add_headers(MutableHeaders(scope=message))
             await send(message)
 
-        return watched
+        return observed
 
-    def _protect(self, headers: MutableHeaders) -> None:
+    def _add_headers(self, headers: MutableHeaders) -> None:
         headers[REQUEST_ID] = self.id
-        for name, value in HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
-        is_page = headers.get("content-type", "").startswith("text/html")
-        policy = PAGE_POLICY if is_page else DATA_POLICY
+        is_html = headers.get("content-type", "").startswith("text/html")
+        policy = HTML_POLICY if is_html else DATA_POLICY
         headers.setdefault("Content-Security-Policy", policy)
 
     def report(self) -> None:
-        """Measure the request, and log it unless it only asked for health."""
+        """Measure the request and log it, except a health check that succeeded."""
         took = timedelta(seconds=time.perf_counter() - self._began)
-        method, route = self._scope["method"], _template(self._scope)
+        method, route = self._scope["method"], _route_template(self._scope)
         metrics: ApiMetrics = self._scope["app"].state.metrics
         metrics.observe(route, method, self._status, took)
         if route == "/health" and self._status == 200:
@@ -128,16 +128,16 @@ class _Seen:
             "ms": round(took / timedelta(milliseconds=1), 1),
             "snapshot": self._scope.get("state", {}).get("snapshot"),
         }
-        told = (method, fields["route"], self._status, fields["ms"])
-        _log.info("%s %s %s %s ms", *told, extra=fields)
+        values = (method, fields["route"], self._status, fields["ms"])
+        _log.info("%s %s %s %s ms", *values, extra=fields)
 
 
-def _template(scope: Scope) -> str | None:
-    """The route's template, or None where none matched; never the address itself."""
+def _route_template(scope: Scope) -> str | None:
+    """The template of the matched route, never the path itself; None without a match."""
     matched = scope.get("route")
     if matched is not None:
         return str(matched.path)
-    # Plain pages and folders of files do not say that they matched.
-    fixed = {getattr(route, "path", None) for route in scope["app"].routes}
-    asked = (scope["path"], scope.get("root_path"))
-    return next((path for path in asked if path in fixed), None)
+    # Starlette's plain routes and mounts do not set scope["route"].
+    templates = {getattr(route, "path", None) for route in scope["app"].routes}
+    paths = (scope["path"], scope.get("root_path"))
+    return next((path for path in paths if path in templates), None)

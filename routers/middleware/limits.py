@@ -1,4 +1,4 @@
-"""What is refused before anyone works on it: too much, too often, too many guesses."""
+"""Limits on requests: their size, their rate, and the rate of failed logins."""
 
 import asyncio
 import hashlib
@@ -14,21 +14,29 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import Settings
-from routers.auth import bearer
+from routers.auth import matching_token
 from util.metrics import ApiMetrics
 
-LONGEST_PATH: Final = 8_192  # bytes, with the query
-LONGEST_HEADERS: Final = 8_192  # bytes, all names and values together
-FREE_GUESSES: Final = 60  # wrong tokens a minute from one address, before each is slow
-SLOWNESS: Final = 1.0  # seconds that every further one waits for its 401
-UNLIMITED: Final = frozenset({"/health"})
+MAX_URL_BYTES: Final = 8_192
+"""Path and query together."""
+
+MAX_HEADER_BYTES: Final = 8_192
+"""All names and values together."""
+
+UNDELAYED_FAILURES: Final = 60
+"""Failed logins per minute and address before each further one is delayed."""
+
+FAILURE_DELAY_SECONDS: Final = 1.0
+"""Delay of each further 401."""
+
+UNLIMITED_PATHS: Final = frozenset({"/health"})
 
 
-class Guard:
-    """Refuses oversized requests, limits how often a caller asks, and slows guesses.
+class RequestLimits:
+    """Refuse oversized and too frequent requests, and delay repeated failed logins.
 
-    Callers are told apart by their token, those without a right one by address. What
-    was counted is kept in memory and forgotten with the process.
+    Requests are counted per token, those without a valid one per address. Counts are
+    kept in memory, so a restart clears them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -40,21 +48,21 @@ class Guard:
             await self._app(scope, receive, send)
             return
         settings: Settings = scope["app"].state.settings
-        refusal = _oversized(scope) or self._too_often(scope, settings)
+        refusal = _refuse_oversized(scope) or self._refuse_frequent(scope, settings)
         if refusal:
             await refusal(scope, receive, send)
         else:
-            await self._app(scope, receive, self._slowing(scope, send))
+            await self._app(scope, receive, self._delay_failures(scope, send))
 
-    def _too_often(self, scope: Scope, settings: Settings) -> JSONResponse | None:
-        if not settings.rate_limit_per_minute or scope["path"] in UNLIMITED:
+    def _refuse_frequent(self, scope: Scope, settings: Settings) -> JSONResponse | None:
+        if not settings.rate_limit_per_minute or scope["path"] in UNLIMITED_PATHS:
             return None
         limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
         caller = _caller(scope, settings.require_tokens())
         if self._limiter.hit(limit, "requests", caller):
             return None
-        free_at = self._limiter.get_window_stats(limit, "requests", caller).reset_time
-        wait = max(1, math.ceil(free_at - time.time()))
+        reset = self._limiter.get_window_stats(limit, "requests", caller).reset_time
+        wait = max(1, math.ceil(reset - time.time()))
         _metrics(scope).rate_limited.inc()
         return JSONResponse(
             {"detail": f"Too many requests: at most {limit.amount} a minute"},
@@ -62,34 +70,35 @@ class Guard:
             {"Retry-After": str(wait)},
         )
 
-    def _slowing(self, scope: Scope, send: Send) -> Send:
-        """*send* that counts 401 answers, and delays them to who collects them."""
+    def _delay_failures(self, scope: Scope, send: Send) -> Send:
+        """Wrap *send* to count 401 responses per address and delay repeated ones."""
 
-        async def slow(message: Message) -> None:
+        async def delayed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
                 _metrics(scope).failed_logins.inc()
-                guesses = RateLimitItemPerMinute(FREE_GUESSES)
-                if not self._limiter.hit(guesses, "guesses", _address(scope)):
-                    await asyncio.sleep(SLOWNESS)
+                undelayed = RateLimitItemPerMinute(UNDELAYED_FAILURES)
+                if not self._limiter.hit(undelayed, "failures", _address(scope)):
+                    await asyncio.sleep(FAILURE_DELAY_SECONDS)
             await send(message)
 
-        return slow
+        return delayed
 
 
-def _oversized(scope: Scope) -> JSONResponse | None:
-    if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
+def _refuse_oversized(scope: Scope) -> JSONResponse | None:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
         return JSONResponse({"detail": "The address is too long"}, 414)
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    if sum(len(name) + len(value) for name, value in headers) > LONGEST_HEADERS:
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         return JSONResponse({"detail": "The headers are too long"}, 431)
     return None
 
 
 def _caller(scope: Scope, tokens: tuple[str, ...]) -> str:
-    held = bearer(scope["headers"], tokens)
-    if held is None:
+    """Key of the caller's counter: a token's hash, or else the address."""
+    index = matching_token(scope["headers"], tokens)
+    if index is None:
         return f"address {_address(scope)}"
-    return f"token {hashlib.sha256(tokens[held].encode()).hexdigest()}"
+    return f"token {hashlib.sha256(tokens[index].encode()).hexdigest()}"
 
 
 def _address(scope: Scope) -> str:

@@ -1,174 +1,223 @@
-"""All statistics, and those of the last 24 hours."""
+"""`GET /`, all statistics, and `GET /daily-analytics`, those of the last 24 hours."""
 
 from datetime import datetime
+from typing import Any, Final
 
 import polars as pl
-from fastapi import APIRouter, Response
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
 
 from calculations.analytics import (
     SECTIONS,
     SERIES,
-    analytics,
+    collect,
     engine_for,
-    read,
-    rows,
+    validate_row,
 )
-from calculations.comparison import Change, change, compared, single_figures
+from calculations.comparison import (
+    PercentChanges,
+    collect_both,
+    collect_figures,
+    percent_changes,
+)
 from calculations.daily import daily
-from calculations.results import Analytics, Daily, QueryEcho
+from calculations.period import Period
+from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
+from config import EmailService
+from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now
-from routers.query import AnalyticsQuery, RangeQuery, echo, require_range
-from routers.responses import COMMON, Answering, Detail, encode, json_object
-from routers.strict_query import EachOnce
-from routers.tables import tables
+from routers.dependencies import (
+    CurrentSettings,
+    CurrentSnapshot,
+    Now,
+    Plans,
+    WholeAnswers,
+)
+from routers.envelope import RangeAnswer, encode_figures
+from routers.plan_cache import PlanCache
+from routers.query import (
+    AnalyticsParameters,
+    AnalyticsQuery,
+    ComparisonParameters,
+    ComparisonQuery,
+    describe,
+    require_range,
+)
+from routers.responses import (
+    READ_MODEL_RESPONSES,
+    ErrorResponse,
+    encode,
+    etag_by_day,
+    etag_by_minute,
+    json_object,
+    json_response,
+    uncached_json_response,
+    unchanged,
+)
+from routers.strict_query import NoRepeatedParameters
 from util.http_client import send_daily
 
-COMPARED_SECTIONS = ("traffic", "votes")
-"""The sections that are single figures."""
+COMPARED_SECTIONS: Final = ("traffic", "votes")
+"""The sections that consist of single figures."""
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken, EachOnce])
+router = APIRouter(
+    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+)
 
 
-class AnalyticsAnswer(BaseModel):
+class _AnalyticsData(BaseModel):
+    data: Analytics
+
+
+class AnalyticsAnswer(
+    RangeAnswer[Analytics, dict[str, PercentChanges]], _AnalyticsData
+):
     """All statistics of one snapshot."""
 
-    data: Analytics
     data_updated_at: datetime = Field(
         description="The instant (UTC) at which the snapshot equals the database.",
         examples=["2026-11-21T23:10:00.123456Z"],
     )
-    query: QueryEcho | SkipJsonSchema[None] = Field(
-        None, description="What was understood, where anything was asked for."
-    )
-    previous: Analytics | SkipJsonSchema[None] = Field(
-        None, description="With compare: the same of the stretch just before."
-    )
-    change: dict[str, Change] | SkipJsonSchema[None] = Field(
-        None,
-        description=(
-            "With compare: per section and figure the change in per cent, null where "
-            "the earlier one is 0."
-        ),
-        examples=[{"traffic": {"page_views": 12.5}}],
-    )
 
 
-class DailyAnswer(Daily):
-    """The last 24 hours, or the range asked for."""
-
-    data_updated_at: datetime | SkipJsonSchema[None] = Field(
-        None, description="UTC instant of the snapshot, where anything was asked for."
-    )
-    query: QueryEcho | SkipJsonSchema[None] = Field(
-        None, description="What was understood, where anything was asked for."
-    )
-    previous: Daily | SkipJsonSchema[None] = Field(
-        None, description="With compare: the same of the stretch just before."
-    )
-    change: Change | SkipJsonSchema[None] = Field(
-        None, description="With compare: the change in per cent, null from 0."
-    )
+class DailyAnswer(RangeAnswer[Daily, PercentChanges], Daily):
+    """Figures of the last 24 hours, or of the range."""
 
 
-@router.get("/", response_model=AnalyticsAnswer, responses=COMMON)
+@router.get("/", response_model=AnalyticsAnswer, responses=READ_MODEL_RESPONSES)
 async def get_analytics(
-    asked: AnalyticsQuery,
-    conditional: Answering,
+    query: AnalyticsQuery,
+    request: Request,
     snapshot: CurrentSnapshot,
     settings: CurrentSettings,
     now: Now,
+    plans: Plans,
+    whole_answers: WholeAnswers,
 ) -> Response:
-    """All statistics: traffic, votes, behaviour, reoccurring, historical, location.
+    """All statistics, section by section.
 
-    Without parameters about everything there is, series since START_DATE.
+    Without a range they cover all rows of the database; series begin at START_DATE.
     """
-    period = asked.resolve(settings, now)
-    require_range(asked, period)
+    period = query.resolve(settings, now)
+    require_range(query, period)
+    etag = etag_by_day(request, snapshot, settings, period)
+    if response := unchanged(request, etag):
+        return response
+    body = await to_thread.run_sync(
+        _analytics_json, query, period, snapshot, plans, limiter=whole_answers
+    )
+    return json_response(body, etag)
 
-    def compute() -> bytes:
-        given, wanted = tables(snapshot), asked.wanted
-        engine = engine_for(snapshot.rows, period.fraction)
-        plan = analytics(given, period, wanted)
-        told = {"data_updated_at": to_json(snapshot.taken_at)}
-        if asked.given:
-            told["query"] = encode(echo(asked, period))
-        if not asked.compare:
-            _, data = _sections(rows(plan, engine))
-            return json_object({"data": data} | told)
-        both = rows(compared(plan, analytics(given, period.before(), wanted)), engine)
-        later, data = _sections(both["now"].struct.unnest())
-        earlier, told["previous"] = _sections(both["before"].struct.unnest())
-        changes = {
-            name: change(getattr(later, name), getattr(earlier, name))
-            for name in COMPARED_SECTIONS
-            if name in wanted
+
+@router.get(
+    "/daily-analytics",
+    response_model=DailyAnswer,
+    responses=READ_MODEL_RESPONSES
+    | {
+        502: {
+            "model": ErrorResponse,
+            "description": "The e-mail service did not accept the figures.",
         }
-        return json_object({"data": data} | told | {"change": to_json(changes)})
+    },
+)
+async def get_daily_analytics(
+    query: ComparisonQuery,
+    request: Request,
+    snapshot: CurrentSnapshot,
+    settings: CurrentSettings,
+    now: Now,
+    plans: Plans,
+) -> Response:
+    """Figures of the last 24 hours, or of the range.
 
-    return await conditional.by_day(period, compute, whole=True)
-
-
-def _sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
-    """The sections of *row* but for series, and all of them as JSON.
-
-    Series are most of the answer. Polars writes them as JSON itself: to make objects
-    of them first kept the interpreter from /health several times as long. Their plan's
-    columns are those of their model, in its order.
+    If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
+    posts the figures to the e-mail service, and its answer must not be cached.
     """
-    figures = read(Analytics, row.drop(SERIES, strict=False))
-    told = {
+    period = query.resolve(settings, now)
+    service = None if query.is_customised else settings.email_service
+    if service:
+        body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
+        return uncached_json_response(body)
+    etag_of = etag_by_day if period.range else etag_by_minute
+    etag = etag_of(request, snapshot, settings, period)
+    if response := unchanged(request, etag):
+        return response
+    body = await to_thread.run_sync(_daily_json, query, period, snapshot, plans)
+    return json_response(body, etag)
+
+
+def _analytics_json(
+    query: AnalyticsParameters, period: Period, snapshot: Snapshot, plans: PlanCache
+) -> bytes:
+    sections = query.requested_sections
+    plan = plans.analytics(snapshot, period, sections)
+    engine = engine_for(snapshot.rows, period.fraction)
+    envelope = {"data_updated_at": to_json(snapshot.taken_at)}
+    if query.is_customised:
+        envelope["query"] = encode(describe(query, period))
+    if not query.compare:
+        _, data = _encode_sections(collect(plan, engine))
+        return json_object({"data": data, **envelope})
+    previous_plan = plans.analytics(snapshot, period.previous(), sections)
+    current_row, previous_row = collect_both(plan, previous_plan, engine)
+    figures, data = _encode_sections(current_row)
+    earlier, previous = _encode_sections(previous_row)
+    changes = to_json(_changes(figures, earlier, sections))
+    return json_object(
+        {"data": data, **envelope, "previous": previous, "change": changes}
+    )
+
+
+def _changes(
+    figures: Analytics, earlier: Analytics, sections: frozenset[str]
+) -> dict[str, PercentChanges]:
+    return {
+        name: percent_changes(getattr(figures, name), getattr(earlier, name))
+        for name in COMPARED_SECTIONS
+        if name in sections
+    }
+
+
+def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
+    """The sections of *row* except series, validated; and all of them as JSON.
+
+    Series are most of the answer. Polars encodes them: creating Python objects first
+    kept the interpreter from requests for /health several times as long. The columns
+    of their plan are the fields of their model, in its order.
+    """
+    figures = validate_row(Analytics, row.drop(SERIES, strict=False))
+    sections = {
         name: rows_of(row[name]).write_json().encode()
         if name in SERIES
         else encode(getattr(figures, name))
         for name in SECTIONS
         if name in row.columns
     }
-    return figures, json_object(told)
+    return figures, json_object(sections)
 
 
-@router.get(
-    "/daily-analytics",
-    response_model=DailyAnswer,
-    responses=COMMON
-    | {502: {"model": Detail, "description": "The e-mail service did not take it."}},
-)
-async def get_daily_analytics(
-    asked: RangeQuery,
-    conditional: Answering,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-) -> Response:
-    """The last 24 hours, or the range asked for.
+def _daily_json(
+    query: ComparisonParameters, period: Period, snapshot: Snapshot, plans: PlanCache
+) -> bytes:
+    tables = plans.tables(snapshot)
+    plan = daily(tables.votes, tables.page_views, period)
+    before = None
+    if query.compare:
+        earlier = period.previous() if period.range else period
+        before = daily(tables.votes, tables.page_views, earlier, day_before=True)
+    figures = collect_figures(Daily, plan, before)
+    return encode_figures(DailyAnswer, figures, query, period, snapshot)
 
-    When BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service.
-    """
-    period = asked.resolve(settings, now)
 
-    def compute() -> bytes:
-        given = tables(snapshot)
-        plan = daily(given.votes, given.page_views, period)
-        before = None
-        if asked.compare:
-            earlier = period.before() if period.range else period
-            before = daily(given.votes, given.page_views, earlier, day_before=True)
-        figures = single_figures(Daily, plan, before)
-        if service:
-            send_daily(service.base_url, service.key, figures)
-        if asked.given:
-            figures |= {"query": echo(asked, period)}
-            figures |= {"data_updated_at": snapshot.taken_at}
-        return encode(DailyAnswer.model_construct(**figures))
-
-    service = None if asked.given else settings.email_service
-    if service:
-        return await conditional.always(compute)
-    if period.range:
-        return await conditional.by_day(period, compute)
-    return await conditional.by_minute(period, compute)
+def _deliver(
+    service: EmailService, period: Period, snapshot: Snapshot, plans: PlanCache
+) -> bytes:
+    """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
+    tables = plans.tables(snapshot)
+    plan = daily(tables.votes, tables.page_views, period)
+    figures: dict[str, Any] = collect_figures(Daily, plan, None)
+    send_daily(service.base_url, service.key, figures)
+    return encode(DailyAnswer.model_construct(**figures))

@@ -1,4 +1,4 @@
-"""The dashboard: a static page without data, which asks the API with the reader's token."""
+"""`GET /dashboard`: a static page without data. Its script calls the API with a token."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ PAGE_POLICY: Final = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-# No name holds a version, so browsers ask each time; mostly they are answered 304.
+# File names have no version, so browsers revalidate each time; most answers are 304.
 CACHE_CONTROL: Final = "no-cache"
 
 router = APIRouter(include_in_schema=False)
@@ -22,7 +22,7 @@ _files = StaticFiles(directory=STATIC)
 
 @router.api_route("/dashboard", methods=["GET", "HEAD"])
 async def get_dashboard(request: Request) -> Response:
-    """Public: the page itself. What its address says is for the page's script."""
+    """The page, without a token. Its script reads the query."""
     page = await _file("dashboard.html", request)
     page.headers["Content-Security-Policy"] = PAGE_POLICY
     return page
@@ -30,12 +30,12 @@ async def get_dashboard(request: Request) -> Response:
 
 @router.api_route("/dashboard/assets/{path:path}", methods=["GET", "HEAD"])
 async def get_asset(path: str, request: Request) -> Response:
-    """Public: what the page is made of; 404 for anything else."""
+    """A script, style or picture of the page, without a token; else 404."""
     return await _file(path, request)
 
 
 async def _file(path: str, request: Request) -> Response:
-    """A file of ``static/`` with its ETag, or 304 where the browser has it."""
+    """A file of ``static/`` with its ETag, or 304 if the browser has it."""
     response = await _files.get_response(path, request.scope)
     response.headers["Cache-Control"] = CACHE_CONTROL
     return response

@@ -1,74 +1,93 @@
 """Series and breakdowns as CSV files (RFC 4180), for spreadsheets."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal
 
 import polars as pl
-from fastapi import APIRouter, Path, Response
+from anyio import to_thread
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from calculations.analytics import analytics, engine_for, rows
+from calculations.analytics import collect, engine_for
 from calculations.breakdown import Dimension, breakdown
 from calculations.period import Period
 from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now
-from routers.query import DaysQuery, SeriesQuery
-from routers.responses import COMMON, Answering, Conditional
-from routers.strict_query import EachOnce
-from routers.tables import tables
+from routers.dependencies import (
+    CurrentSettings,
+    CurrentSnapshot,
+    Now,
+    Plans,
+    WholeAnswers,
+)
+from routers.plan_cache import PlanCache
+from routers.query import RangeQuery, SeriesQuery
+from routers.responses import (
+    READ_MODEL_RESPONSES,
+    DocumentedResponses,
+    csv_response,
+    etag_by_day,
+    unchanged,
+)
+from routers.strict_query import NoRepeatedParameters
 
-CHUNK_ROWS = 5_000
+CHUNK_ROWS: Final = 5_000
 
-FORMULA = r"^([=+\-@\t\r])"
-"""How a text begins that a spreadsheet would compute."""
+FORMULA: Final = r"^([=+\-@\t\r])"
+"""Start of a text that a spreadsheet would compute."""
 
-router = APIRouter(tags=["CSV"], dependencies=[RequireToken, EachOnce])
+type SeriesName = Literal["historical", "reoccurring"]
+
+router = APIRouter(
+    tags=["downloads"], dependencies=[RequireToken, NoRepeatedParameters]
+)
 
 
-def _documented(header: str) -> dict[int | str, dict[str, Any]]:
-    """The answers of a CSV route whose first line is *header*."""
+def _documented(header: str) -> DocumentedResponses:
+    """The responses of a CSV route whose first line is *header*."""
     file = {
         "description": "A CSV file: RFC 4180, UTF-8, with a header line.",
         "content": {"text/csv": {"schema": {"type": "string"}, "example": header}},
     }
-    return COMMON | {200: file}
+    return READ_MODEL_RESPONSES | {200: file}
 
 
-@router.get(
-    "/historical.csv",
-    response_class=StreamingResponse,
-    responses=_documented(",".join(HistoricalRow.__annotations__)),
-)
-async def get_historical_csv(
-    asked: SeriesQuery,
-    conditional: Answering,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-) -> Response:
-    """A row per listed day, or interval, as in `historical` of `GET /`."""
-    period = asked.resolve(settings, now)
-    return await _series("historical", period, snapshot, conditional)
+def _add_series_route(name: SeriesName, row: type) -> None:
+    """Add the route of one series, whose columns are the fields of *row*."""
+
+    @router.get(
+        f"/{name}.csv",
+        name=f"get_{name}_csv",
+        description=(
+            f"A row per listed day, week or month, as in `{name}` of `GET /`. Listed "
+            "days are Monday to Friday, or all with `weekends`."
+        ),
+        response_class=StreamingResponse,
+        responses=_documented(",".join(row.__annotations__)),
+    )
+    async def get_series_csv(
+        query: SeriesQuery,
+        request: Request,
+        snapshot: CurrentSnapshot,
+        settings: CurrentSettings,
+        now: Now,
+        plans: Plans,
+        whole_answers: WholeAnswers,
+    ) -> Response:
+        period = query.resolve(settings, now)
+        etag = etag_by_day(request, snapshot, settings, period)
+        if response := unchanged(request, etag):
+            return response
+        chunks = await to_thread.run_sync(
+            _series_csv, name, period, snapshot, plans, limiter=whole_answers
+        )
+        return csv_response(chunks, _filename(name, period), etag)
 
 
-@router.get(
-    "/reoccurring.csv",
-    response_class=StreamingResponse,
-    responses=_documented(",".join(ReoccurringRow.__annotations__)),
-)
-async def get_reoccurring_csv(
-    asked: SeriesQuery,
-    conditional: Answering,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-) -> Response:
-    """A row per listed day, or interval, as in `reoccurring` of `GET /`."""
-    period = asked.resolve(settings, now)
-    return await _series("reoccurring", period, snapshot, conditional)
+_add_series_route("historical", HistoricalRow)
+_add_series_route("reoccurring", ReoccurringRow)
 
 
 @router.get(
@@ -77,44 +96,46 @@ async def get_reoccurring_csv(
     responses=_documented("route,count"),
 )
 async def get_breakdown_csv(
-    dimension: Annotated[Dimension, Path(description="What is counted by.")],
-    asked: DaysQuery,
-    conditional: Answering,
+    dimension: Annotated[Dimension, Path(description="The attribute to count by.")],
+    query: RangeQuery,
+    request: Request,
     snapshot: CurrentSnapshot,
     settings: CurrentSettings,
     now: Now,
+    plans: Plans,
 ) -> Response:
-    """A row per value of one dimension, all of them, where `GET /` shows the largest."""
-    period = asked.resolve(settings, now)
-
-    def compute() -> Iterator[bytes]:
-        plan = breakdown(tables(snapshot), dimension, period)
-        return chunks(rows(plan, engine_for(snapshot.rows, period.fraction)))
-
-    return await conditional.csv_by_day(period, _name(dimension, period), compute)
-
-
-async def _series(
-    name: Literal["historical", "reoccurring"],
-    period: Period,
-    snapshot: Snapshot,
-    conditional: Conditional,
-) -> Response:
-    def compute() -> Iterator[bytes]:
-        plan = analytics(tables(snapshot), period, [name])
-        row = rows(plan, engine_for(snapshot.rows, period.fraction))
-        return chunks(rows_of(row[name]))
-
-    return await conditional.csv_by_day(
-        period, _name(name, period), compute, whole=True
+    """A row per value of one dimension with its count. `GET /` has the largest only."""
+    period = query.resolve(settings, now)
+    etag = etag_by_day(request, snapshot, settings, period)
+    if response := unchanged(request, etag):
+        return response
+    chunks = await to_thread.run_sync(
+        _breakdown_csv, dimension, period, snapshot, plans
     )
+    return csv_response(chunks, _filename(dimension, period), etag)
 
 
-def chunks(frame: pl.DataFrame) -> Iterator[bytes]:
-    """The header, and then *frame* as CSV, some thousand rows at a time.
+def _series_csv(
+    name: SeriesName, period: Period, snapshot: Snapshot, plans: PlanCache
+) -> Iterator[bytes]:
+    plan = plans.analytics(snapshot, period, [name])
+    row = collect(plan, engine_for(snapshot.rows, period.fraction))
+    return csv_chunks(rows_of(row[name]))
+
+
+def _breakdown_csv(
+    dimension: Dimension, period: Period, snapshot: Snapshot, plans: PlanCache
+) -> Iterator[bytes]:
+    plan = breakdown(plans.tables(snapshot), dimension, period)
+    return csv_chunks(collect(plan, engine_for(snapshot.rows, period.fraction)))
+
+
+def csv_chunks(frame: pl.DataFrame) -> Iterator[bytes]:
+    """The header, then *frame* as CSV, CHUNK_ROWS rows at a time.
 
     A null is an empty cell, an empty text a quoted one. A text that a spreadsheet
-    would take for a formula begins with an apostrophe; numbers stay numbers.
+    would compute gets a leading apostrophe: ``=1+1`` becomes ``'=1+1``. Numbers are
+    not changed.
     """
     yield _lines(frame.clear(), header=True)
     disarmed = pl.col(pl.String).str.replace(FORMULA, "'${1}")
@@ -126,7 +147,7 @@ def _lines(frame: pl.DataFrame, *, header: bool) -> bytes:
     return frame.write_csv(include_header=header, line_terminator="\r\n").encode()
 
 
-def _name(what: str, period: Period) -> str:
-    """The file's name, which says what is in it."""
+def _filename(content: str, period: Period) -> str:
+    """A file name such as ``fpp-historical-2024-06-03-to-2024-06-09.csv``."""
     days = "{}-to-{}".format(*period.range) if period.range else "all"
-    return f"fpp-{what}-{days}.csv"
+    return f"fpp-{content}-{days}.csv"

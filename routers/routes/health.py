@@ -1,7 +1,8 @@
-"""Whether the read model is there, and how old it is."""
+"""`GET /health`: completeness, size and age of the read model."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from enum import StrEnum
+from typing import Final
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
@@ -11,38 +12,47 @@ from readmodel.store import snapshot
 from readmodel.store.snapshot import NOTHING, Snapshot
 from readmodel.tables import TABLES
 from routers.dependencies import CurrentSettings, Now
-from routers.responses import ANY
+from routers.responses import PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
 from util.errors import ReadModelMissing
 
-LATE_INTERVALS = 3
-"""Data is stale when it is older than this many sync intervals."""
+STALE_AFTER_INTERVALS: Final = 3
+"""Data is stale if it is older than this many sync intervals."""
 
-MEGABYTE = 1024 * 1024
-
-type Status = Literal["ok", "degraded", "unavailable"]
+MEGABYTE: Final = 1024 * 1024
 
 router = APIRouter(tags=["health"], dependencies=[NoParameters])
 
 
-class ParquetFiles(BaseModel):
-    """Whether each table is there."""
+class HealthStatus(StrEnum):
+    """From best to worst."""
 
-    status: Status
-    files: dict[str, bool] = Field(examples=[{"fpp_votes.parquet": True}])
+    OK = "ok"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
 
 
-class Storage(BaseModel):
-    """How much room the read model takes."""
+class ParquetFilesHealth(BaseModel):
+    """Completeness of the read model."""
 
-    status: Status
+    status: HealthStatus
+    files: dict[str, bool] = Field(
+        description="Per table, whether all of its files exist.",
+        examples=[{"fpp_votes.parquet": True}],
+    )
+
+
+class StorageHealth(BaseModel):
+    """Size of the read model."""
+
+    status: HealthStatus
     data_size_mb: float = Field(description="Megabytes (2^20 bytes).", examples=[2.1])
 
 
-class Freshness(BaseModel):
-    """How old the read model is."""
+class FreshnessHealth(BaseModel):
+    """Age of the read model."""
 
-    status: Status
+    status: HealthStatus
     data_updated_at: datetime | None = Field(
         description="The instant (UTC) of the snapshot; null without one."
     )
@@ -51,65 +61,71 @@ class Freshness(BaseModel):
     )
 
 
-class Components(BaseModel):
-    """The parts that make up health."""
+class HealthComponents(BaseModel):
+    """Health of each component."""
 
-    parquet_files: ParquetFiles
-    storage: Storage
-    freshness: Freshness
+    parquet_files: ParquetFilesHealth
+    storage: StorageHealth
+    freshness: FreshnessHealth
 
 
 class Health(BaseModel):
-    """The worst of the components."""
+    """Health of the service; its status is the worst of its components."""
 
-    status: Status
-    components: Components
+    status: HealthStatus
+    components: HealthComponents
 
 
 @router.get(
     "/health",
-    responses=ANY | {503: {"model": Health, "description": "A table is missing."}},
+    responses=PUBLIC_RESPONSES
+    | {503: {"model": Health, "description": "A table is missing."}},
 )
 async def get_health(settings: CurrentSettings, now: Now, response: Response) -> Health:
-    """Public. 503 while a table is missing; degraded (200) when data is stale."""
-    # Not on a thread: it looks at a few files, and would wait for a thread longer.
+    """Completeness, size and age of the data, without a token.
+
+    503 if a table is missing. Stale data is 200 with status "degraded".
+    """
+    # Not on a thread: looking at a few files takes less time than waiting for one.
     latest = _latest(settings)
-    held = latest.held() if latest else dict.fromkeys(TABLES, NOTHING)
-    files = {snapshot.folder(name): held[name].complete for name in TABLES}
+    tables = latest.held() if latest else dict.fromkeys(TABLES, NOTHING)
+    files = {snapshot.folder(name): tables[name].complete for name in TABLES}
     complete = all(files.values())
     freshness = _freshness(latest, settings, now) if latest and complete else _unknown()
     if not complete:
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
-    size = sum(table.bytes for table in held.values()) / MEGABYTE
-    present: Status = "ok" if complete else "unavailable"
+    size = sum(table.bytes for table in tables.values()) / MEGABYTE
+    presence = HealthStatus.OK if complete else HealthStatus.UNAVAILABLE
     return Health(
         status=freshness.status,
-        components=Components(
-            parquet_files=ParquetFiles(status=present, files=files),
-            storage=Storage(status="ok", data_size_mb=round(size, 2)),
+        components=HealthComponents(
+            parquet_files=ParquetFilesHealth(status=presence, files=files),
+            storage=StorageHealth(status=HealthStatus.OK, data_size_mb=round(size, 2)),
             freshness=freshness,
         ),
     )
 
 
 def _latest(settings: Settings) -> Snapshot | None:
-    """The snapshot, complete or not; read once, since /health is asked often."""
+    """The latest snapshot, complete or not; None if there is none."""
     try:
         return snapshot.latest(settings.data_dir)
     except (ReadModelMissing, OSError):
         return None
 
 
-def _freshness(held: Snapshot, settings: Settings, now: datetime) -> Freshness:
-    age = now - held.taken_at
-    late = age > timedelta(seconds=settings.sync_interval_seconds) * LATE_INTERVALS
-    return Freshness(
-        status="degraded" if late else "ok",
-        data_updated_at=held.taken_at,
+def _freshness(latest: Snapshot, settings: Settings, now: datetime) -> FreshnessHealth:
+    age = now - latest.taken_at
+    limit = timedelta(seconds=settings.sync_interval_seconds) * STALE_AFTER_INTERVALS
+    return FreshnessHealth(
+        status=HealthStatus.DEGRADED if age > limit else HealthStatus.OK,
+        data_updated_at=latest.taken_at,
         age_seconds=round(age.total_seconds(), 1),
     )
 
 
-def _unknown() -> Freshness:
-    return Freshness(status="unavailable", data_updated_at=None, age_seconds=None)
+def _unknown() -> FreshnessHealth:
+    return FreshnessHealth(
+        status=HealthStatus.UNAVAILABLE, data_updated_at=None, age_seconds=None
+    )

@@ -1,18 +1,17 @@
-"""The API's metrics for Prometheus."""
+"""`GET /metrics`: the API's metrics for Prometheus."""
 
-from typing import Any
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from routers.auth import RequireToken
-from routers.responses import PROTECTED
+from routers.responses import PROTECTED_RESPONSES, DocumentedResponses
 from routers.strict_query import NoParameters
 from util.metrics import ApiMetrics
 
 router = APIRouter(tags=["health"], dependencies=[RequireToken, NoParameters])
 
-
-TEXT: dict[int | str, dict[str, Any]] = {
+TEXT: Final[DocumentedResponses] = {
     200: {
         "description": "The metrics.",
         "content": {"text/plain": {"schema": {"type": "string"}}},
@@ -20,10 +19,10 @@ TEXT: dict[int | str, dict[str, Any]] = {
 }
 
 
-# With a class of one media type, errors would be documented in it as well.
-@router.get("/metrics", response_class=Response, responses=PROTECTED | TEXT)
+# Not a response class of text/plain: its errors would be documented as text, too.
+@router.get("/metrics", response_class=Response, responses=PROTECTED_RESPONSES | TEXT)
 def get_metrics(request: Request) -> Response:
-    """Requests, the snapshot and the runs, in Prometheus' text form."""
+    """Metrics of requests, of the snapshot and of syncs, in Prometheus text format."""
     metrics: ApiMetrics = request.app.state.metrics
     text, content_type = metrics.render(request.headers.get("accept", ""))
     return Response(text, media_type=content_type)

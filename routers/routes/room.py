@@ -1,76 +1,78 @@
-"""One room's statistics."""
+"""`GET /room/{room_id}/stats`: one room's statistics."""
 
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, HTTPException, Path, Response
-from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
+from anyio import to_thread
+from fastapi import APIRouter, HTTPException, Path, Request, Response
 
-from calculations.comparison import Change, single_figures
-from calculations.results import QueryEcho, RoomStats
+from calculations.comparison import PercentChanges, collect_figures
+from calculations.period import Period
+from calculations.results import RoomStats
 from calculations.room_stats import room_stats
+from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings, CurrentSnapshot, Now
-from routers.query import RangeQuery, echo, require_range
-from routers.responses import COMMON, Answering, Detail, encode
-from routers.strict_query import EachOnce
+from routers.envelope import RangeAnswer, encode_figures
+from routers.query import ComparisonParameters, ComparisonQuery, require_range
+from routers.responses import (
+    READ_MODEL_RESPONSES,
+    ErrorResponse,
+    etag_by_day,
+    json_response,
+    unchanged,
+)
+from routers.strict_query import NoRepeatedParameters
 
-LARGEST_ID = 2**31 - 1
+MAX_ROOM_ID: Final = 2**31 - 1
 
-router = APIRouter(tags=["statistics"], dependencies=[RequireToken, EachOnce])
+router = APIRouter(
+    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+)
 
 
-class RoomAnswer(RoomStats):
-    """How one room votes, ever or in the range asked for."""
-
-    data_updated_at: datetime | SkipJsonSchema[None] = Field(
-        None, description="UTC instant of the snapshot, where anything was asked for."
-    )
-    query: QueryEcho | SkipJsonSchema[None] = Field(
-        None, description="What was understood, where anything was asked for."
-    )
-    previous: RoomStats | SkipJsonSchema[None] = Field(
-        None, description="With compare: the same of the stretch just before."
-    )
-    change: Change | SkipJsonSchema[None] = Field(
-        None, description="With compare: the change in per cent, null from 0."
-    )
+class RoomAnswer(RangeAnswer[RoomStats, PercentChanges], RoomStats):
+    """One room's statistics, over all its votes or those of the range."""
 
 
 @router.get(
     "/room/{room_id}/stats",
     response_model=RoomAnswer,
-    responses=COMMON
-    | {400: {"model": Detail, "description": "No room can have this id."}},
+    responses=READ_MODEL_RESPONSES
+    | {400: {"model": ErrorResponse, "description": "No room can have this id."}},
 )
 async def get_room_stats(
     room_id: Annotated[
         int,
-        # Only told, since beyond these bounds the answer is 400 and not 422.
-        Path(examples=[7], json_schema_extra={"minimum": 1, "maximum": LARGEST_ID}),
+        # Documented but not validated: out of these bounds the answer is 400, not 422.
+        Path(
+            description="The room's id, a signed 32-bit integer.",
+            examples=[7],
+            json_schema_extra={"minimum": 1, "maximum": MAX_ROOM_ID},
+        ),
     ],
-    asked: RangeQuery,
-    conditional: Answering,
+    query: ComparisonQuery,
+    request: Request,
     snapshot: CurrentSnapshot,
     settings: CurrentSettings,
     now: Now,
 ) -> Response:
-    """How one room votes; a room that never voted, or is not there, answers zeros."""
-    if not 0 < room_id <= LARGEST_ID:
+    """Statistics of one room; zeros if it never voted or does not exist."""
+    if not 0 < room_id <= MAX_ROOM_ID:
         raise HTTPException(400, "Invalid room_id")
+    period = query.resolve(settings, now)
+    require_range(query, period)
+    etag = etag_by_day(request, snapshot, settings, period)
+    if response := unchanged(request, etag):
+        return response
+    body = await to_thread.run_sync(_room_json, room_id, query, period, snapshot)
+    return json_response(body, etag)
 
-    period = asked.resolve(settings, now)
-    require_range(asked, period)
 
-    def compute() -> bytes:
-        votes = snapshot.scan("fpp_votes")
-        plan = room_stats(votes, room_id, period)
-        before = room_stats(votes, room_id, period.before()) if asked.compare else None
-        figures = single_figures(RoomStats, plan, before)
-        if asked.given:
-            figures |= {"query": echo(asked, period)}
-            figures |= {"data_updated_at": snapshot.taken_at}
-        return encode(RoomAnswer.model_construct(**figures))
-
-    return await conditional.by_day(period, compute)
+def _room_json(
+    room_id: int, query: ComparisonParameters, period: Period, snapshot: Snapshot
+) -> bytes:
+    votes = snapshot.scan("fpp_votes")
+    plan = room_stats(votes, room_id, period)
+    before = room_stats(votes, room_id, period.previous()) if query.compare else None
+    figures = collect_figures(RoomStats, plan, before)
+    return encode_figures(RoomAnswer, figures, query, period, snapshot)

@@ -10,15 +10,15 @@ from readmodel.store import run_log
 from readmodel.store.run_log import Run
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings
-from routers.responses import CACHE_CONTROL, PROTECTED, encode
-from routers.strict_query import EachOnce, Parameters
+from routers.responses import CACHE_CONTROL, PROTECTED_RESPONSES, encode
+from routers.strict_query import NoRepeatedParameters, QueryParameters
 
 MOST_RUNS = 1_000
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken, EachOnce])
+router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
-class SyncRunsParameters(Parameters):
+class SyncRunsParameters(QueryParameters):
     """Which runs are asked for."""
 
     limit: int = Field(50, ge=1, le=MOST_RUNS, description="How many at most.")
@@ -56,7 +56,7 @@ class SyncRuns(BaseModel):
     )
 
 
-@router.get("/sync/runs", response_model=SyncRuns, responses=PROTECTED)
+@router.get("/sync/runs", response_model=SyncRuns, responses=PROTECTED_RESPONSES)
 def get_sync_runs(
     settings: CurrentSettings,
     asked: Annotated[SyncRunsParameters, Query()],

@@ -1,10 +1,10 @@
-"""A small sample as a read model, made as the benchmark makes its own."""
+"""A small sample as a read model, created like the benchmark's own."""
 
 from pathlib import Path
 
 import pytest
 
-from bench.cases import Asked, asked
+from bench.cases import Dataset, dataset
 from bench.data import NOW, write
 from demo.sample import sample
 
@@ -12,8 +12,8 @@ SMALL = 0.2
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Asked:
-    """About 26,000 rows."""
+def small(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A read model with about 26,000 rows."""
     data_dir: Path = tmp_path_factory.mktemp("bench") / "data"
     write(sample(NOW, SMALL), data_dir)
-    return asked(data_dir)
+    return dataset(data_dir)

@@ -1,4 +1,4 @@
-"""The benchmark's own processes: engines, clients, the API."""
+"""The benchmark's processes: engines, clients and the API."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from bench import __main__ as program
 from bench import answers, ranges, serving, worker
-from bench.cases import Asked
+from bench.cases import Dataset
 from bench.clients import Latencies, Load, run
 from bench.errors import BenchError
 from tests.test_docs import MAKEFILE
@@ -14,8 +14,8 @@ from tests.test_docs import MAKEFILE
 PERFORMANCE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
-def test_engines_are_asked_in_processes_of_their_own(small: Asked) -> None:
-    """They give the same answers there, and tell time and memory."""
+def test_engines_run_in_processes_of_their_own(small: Dataset) -> None:
+    """They compute equal answers there, and report time and memory."""
     answers.check(["ours", "DuckDB"], small)
     timing = worker.timing("ours", small, "daily", seconds=0)
     assert timing.runs == worker.FEWEST_RUNS
@@ -23,55 +23,53 @@ def test_engines_are_asked_in_processes_of_their_own(small: Asked) -> None:
     assert timing.peak_bytes > 10 * 2**20
 
 
-def test_engines_take_turns_but_slow_ones(
-    small: Asked, monkeypatch: pytest.MonkeyPatch
+def test_engines_take_turns_except_slow_ones(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that is slow for a while is slow for each of them."""
-    asked = []
+    """A slow minute of the machine then affects each of the fast engines."""
+    calls = []
 
     def timing(name: str, *_: object) -> worker.Timing:
-        asked.append(name)
+        calls.append(name)
         took = worker.SLOW_SECONDS if name == "slow" else 1.0
-        return worker.Timing(wall=[took], cpu=[took / 2], peak_bytes=len(asked))
+        return worker.Timing(wall=[took], cpu=[took / 2], peak_bytes=len(calls))
 
     monkeypatch.setattr(worker, "timing", timing)
-    found = worker.timings(["one", "slow", "other"], small, "daily", seconds=3)
-    assert asked == ["one", "slow", "other", "one", "other", "one", "other"]
-    assert [found[name].runs for name in ("one", "slow", "other")] == [3, 1, 3]
-    assert (found["one"].peak_bytes, found["one"].median_cpu) == (6, 0.5)
+    total = worker.timings(["one", "slow", "other"], small, "daily", seconds=3)
+    assert calls == ["one", "slow", "other", "one", "other", "one", "other"]
+    assert [total[name].runs for name in ("one", "slow", "other")] == [3, 1, 3]
+    assert (total["one"].peak_bytes, total["one"].median_cpu) == (6, 0.5)
 
 
-def test_a_range_is_asked_for_as_the_rest_is(small: Asked) -> None:
-    """In a process of its own; at scale 100 it must cost a tenth of the whole."""
+def test_a_range_is_timed_like_an_engine(small: Dataset) -> None:
+    """In a process of its own. At scale 100 its target is a tenth of all days."""
     timings = {
         name: worker.timing(name, small, "daily", seconds=0)
-        for name in ("ours", *worker.STRETCHES)
+        for name in ("ours", *worker.RANGES)
     }
-    large = ranges.Ranges(100, timings)
+    large = ranges.RangeTimings(100, timings)
     assert len(list(ranges.tables(large))) == 2
-    (promise,) = ranges.kept(large)
-    assert promise.bound == "at most 0.1"
-    assert not list(ranges.kept(ranges.Ranges(1, timings)))
+    (target,) = ranges.check_targets(large)
+    assert target.bound == "at most 0.1"
+    assert not list(ranges.check_targets(ranges.RangeTimings(1, timings)))
 
 
 def test_a_different_answer_fails_the_run(
-    small: Asked, monkeypatch: pytest.MonkeyPatch
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says who differs, in what, and shows where."""
-    given = {
+    """The error names the engines and the case, and shows the difference."""
+    texts = {
         "ours": {"votes": '{"total_votes":1}'},
         "DuckDB": {"votes": '{"total_votes":2}'},
     }
-    monkeypatch.setattr(answers, "answers", lambda engine, _: given[engine])
-    with pytest.raises(
-        BenchError, match="DuckDB answers votes differently from ours"
-    ) as told:
+    monkeypatch.setattr(answers, "answers", lambda engine, _: texts[engine])
+    with pytest.raises(BenchError, match="DuckDB and ours differ in votes") as raised:
         answers.check(["ours", "DuckDB"], small)
-    assert """'{"total_votes":2}'""" in str(told.value)
+    assert """'{"total_votes":2}'""" in str(raised.value)
 
 
 def test_repetitions_end_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After FEWEST_RUNS at least, besides the first, and MOST_RUNS at most."""
+    """After the warm-up there are at least FEWEST_RUNS and at most MOST_RUNS."""
     calls = []
     assert worker.measure(lambda: calls.append(1), seconds=0).runs == worker.FEWEST_RUNS
     assert len(calls) == worker.FEWEST_RUNS + 1
@@ -82,17 +80,17 @@ def test_repetitions_end_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("percent", "seconds"), [(0, 1), (50, 2), (75, 3), (76, 4), (95, 4), (100, 4)]
 )
-def test_a_percentile_is_one_that_was_measured(percent: float, seconds: float) -> None:
-    """The smallest that so many of all do not exceed."""
+def test_a_percentile_is_a_measured_value(percent: float, seconds: float) -> None:
+    """The smallest value that the given percentage does not exceed."""
     assert Latencies(seconds=[4, 1, 3, 2]).percentile(percent) == seconds
 
 
-def test_clients_ask_the_real_api(small: Asked) -> None:
-    """On a day of the sample, with a token, and an ETag that is not modified."""
-    with serving.serving(small.data_dir, "bench.server:app") as server:
-        assert 0 < server.ready_seconds < serving.READY_WITHIN_SECONDS
-        load = Load(port=server.port, path="/", headers=server.headers, seconds=0)
-        load.headers["If-None-Match"] = serving._etag(server)
+def test_clients_send_requests_to_the_real_api(small: Dataset) -> None:
+    """On a day of the sample, with a token, and with an ETag that is still valid."""
+    with serving.running_api(small.data_dir, "bench.server:app") as api:
+        assert 0 < api.ready_seconds < serving.READY_WITHIN_SECONDS
+        load = Load(port=api.port, path="/", headers=api.headers, seconds=0)
+        load.headers["If-None-Match"] = serving.etag(api)
         load.status = 304
         load.clients = 2
         assert len(run(load).seconds) == 6
@@ -101,10 +99,10 @@ def test_clients_ask_the_real_api(small: Asked) -> None:
             run(load)
 
 
-def test_a_scale_that_is_no_number_is_one_line(
+def test_a_malformed_scale_is_one_line_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Naming the variable; nothing is measured."""
+    """The line names the variable; nothing is measured."""
     monkeypatch.setenv("SCALE", "much")
     monkeypatch.setattr("sys.argv", ["bench"])
     assert program.main() == 1
@@ -112,7 +110,7 @@ def test_a_scale_that_is_no_number_is_one_line(
 
 
 def test_the_document_has_a_place_for_every_part() -> None:
-    """So that --write finds it after an hour of measuring."""
+    """Otherwise --write would fail after an hour of measuring."""
     text = PERFORMANCE.read_text(encoding="utf-8")
     for part in program.PARTS:
         assert text.count(f"<!-- bench:{part} -->") == 1, part
@@ -122,5 +120,5 @@ def test_the_document_has_a_place_for_every_part() -> None:
 
 
 def test_make_bench_runs_the_benchmark() -> None:
-    """As the document says."""
+    """The Makefile calls the module."""
     assert "-m bench" in MAKEFILE

@@ -1,4 +1,4 @@
-"""What the answers are compared with gives the same answers."""
+"""All engines compute equal answers."""
 
 from collections.abc import Iterator
 
@@ -6,75 +6,89 @@ import polars as pl
 import pytest
 from polars.io.plugins import register_io_source
 
-from bench.cases import ALL, FEW_VOTES, SHAPES, Asked, told
+from bench.cases import ALL, FEW_VOTES, MODELS, Dataset, to_json
 from bench.decode import needed
-from bench.duck import Duck
-from bench.ours import Ours
-from bench.plain import Plain
+from bench.duck import DuckEngine
+from bench.ours import OurEngine
+from bench.plain import PlainEngine
 from readmodel.store import snapshot, visits
+from readmodel.store.snapshot import Snapshot
 
 
-@pytest.mark.parametrize("question", SHAPES)
-def test_duckdb_gives_our_answer(small: Asked, question: str) -> None:
-    """To the last byte of JSON, as one SQL statement per statistic."""
-    ours = told(question, Ours(small).ask(question))
-    assert told(question, Duck(small, threads=2).ask(question)) == ours
+@pytest.mark.parametrize("case", MODELS)
+def test_duckdb_gives_our_answer(small: Dataset, case: str) -> None:
+    """Equal JSON to the last byte, from one SQL statement per case."""
+    ours = to_json(case, OurEngine(small).answer(case))
+    assert to_json(case, DuckEngine(small, threads=2).answer(case)) == ours
 
 
-@pytest.mark.parametrize("question", SHAPES)
-def test_plain_polars_gives_our_answer(small: Asked, question: str) -> None:
-    """To the last byte of JSON, by the obvious group-by."""
-    ours = told(question, Ours(small).ask(question))
-    assert told(question, Plain(small).ask(question)) == ours
+@pytest.mark.parametrize("case", MODELS)
+def test_plain_polars_gives_our_answer(small: Dataset, case: str) -> None:
+    """Equal JSON to the last byte, from the obvious group-by."""
+    ours = to_json(case, OurEngine(small).answer(case))
+    assert to_json(case, PlainEngine(small).answer(case)) == ours
 
 
-@pytest.mark.parametrize("question", SHAPES)
+@pytest.mark.parametrize("case", MODELS)
 @pytest.mark.parametrize("engine", [pl.InMemoryEngine(), pl.StreamingEngine()])
 def test_either_polars_engine_gives_our_answer(
-    small: Asked, question: str, engine: pl.Engine
+    small: Dataset, case: str, engine: pl.Engine
 ) -> None:
-    """Whichever the amount of data chooses."""
-    ours = told(question, Ours(small).ask(question))
-    assert told(question, Ours(small, engine=engine).ask(question)) == ours
+    """The amount of data decides between them."""
+    ours = to_json(case, OurEngine(small).answer(case))
+    assert to_json(case, OurEngine(small, engine=engine).answer(case)) == ours
 
 
-def test_decoding_reads_the_columns_that_the_answer_reads(small: Asked) -> None:
-    """All of them and no other, so that it is what the whole answer costs at least."""
-    read: dict[str, set[str]] = {}
-    current = snapshot.current(small.data_dir)
+def test_decoding_reads_the_columns_that_the_answer_reads(small: Dataset) -> None:
+    """Exactly these columns, so that decoding is a lower bound of the whole answer."""
+    spied = SpiedSnapshot(snapshot.current(small.data_dir))
+    OurEngine(small, spied).answer(ALL)
+    assert spied.read == needed(ALL)
 
-    def spied(table: str) -> pl.LazyFrame:
-        rows = current.scan(table).collect()
 
-        def scan(
+class SpiedSnapshot(Snapshot):
+    """A snapshot that records the columns read of each table."""
+
+    read: dict[str, set[str]]
+
+    def __init__(self, wrapped: Snapshot) -> None:
+        super().__init__(wrapped.id, wrapped.taken_at, wrapped.path, wrapped.manifest)
+        object.__setattr__(self, "read", {})
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """All columns of *table*; each column that a plan reads is recorded."""
+        rows = super().scan(table).collect()
+
+        def generate(
             columns: list[str] | None,
             predicate: pl.Expr | None,
             n_rows: int | None,
             batch_size: int | None,  # noqa: ARG001 - a batch may have any size
         ) -> Iterator[pl.DataFrame]:
-            # Where rows are only counted, it is asked for a first column, an id;
-            # Parquet's footer says how many there are.
+            # To count rows, Polars requests the first column, an id; with Parquet files
+            # it takes the number from the footer.
             if columns != ["id"]:
-                read.setdefault(table, set()).update(columns or rows.columns)
-            found = rows if predicate is None else rows.filter(predicate)
-            yield found.select(columns or pl.all()).head(n_rows or found.height)
+                self.read.setdefault(table, set()).update(columns or rows.columns)
+            matching = rows if predicate is None else rows.filter(predicate)
+            yield matching.select(columns or pl.all()).head(n_rows or matching.height)
 
-        return register_io_source(scan, schema=rows.schema)
+        return register_io_source(generate, schema=rows.schema)
 
-    Ours(small, spied, lambda table: visits.derive(spied(table), table)).ask(ALL)
-    assert read == needed(ALL)
-
-
-def test_the_sample_has_something_to_say(small: Asked) -> None:
-    """Answers that are all empty would be equal without meaning anything."""
-    engine = Ours(small)
-    assert engine.ask("daily")["votes"] > 0
-    assert engine.ask("room_stats")["votes"] == FEW_VOTES
-    assert engine.ask(ALL)["reoccurring"][-1]["adjusted_reoccurring_rooms"] > 0
+    def visits(self, table: str) -> pl.LazyFrame:
+        """Visits derived from the recorded scan."""
+        return visits.derive(self.scan(table), table)
 
 
-def test_the_sample_is_laid_out_by_the_sync(small: Asked) -> None:
-    """Its snapshot is a whole one, with a manifest."""
+def test_the_sample_makes_answers_non_empty(small: Dataset) -> None:
+    """Empty answers would be equal, too, and prove nothing."""
+    engine = OurEngine(small)
+    assert engine.answer("daily")["votes"] > 0
+    assert engine.answer("room_stats")["votes"] == FEW_VOTES
+    assert engine.answer(ALL)["reoccurring"][-1]["adjusted_reoccurring_rooms"] > 0
+
+
+def test_the_sample_is_written_by_the_sync(small: Dataset) -> None:
+    """It is a complete snapshot with a manifest."""
     manifest = snapshot.current(small.data_dir).manifest
     assert manifest is not None
     assert manifest.tables["fpp_votes"].rows > 0

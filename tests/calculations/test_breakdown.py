@@ -1,4 +1,4 @@
-"""Breakdowns: the same rows as the sections', but all of them."""
+"""Breakdowns: the same rows as in the sections, without a limit."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from calculations.analytics import rows
+from calculations.analytics import collect
 from calculations.breakdown import Dimension, breakdown
 from tests.support.frames import EMPTY, period, tables
 from tests.support.oracle import Rows
-from tests.support.strategies import Asked, stretches_asked
+from tests.support.strategies import Scenario, scenarios_with_range
 
 PLACES = {
     Dimension.ROUTE: ("behaviour", "routes"),
@@ -26,41 +26,43 @@ PLACES = {
     Dimension.WEEKDAY: ("votes", "weekday_counts"),
     Dimension.ESTIMATION: ("votes", "estimation_counts"),
 }
-"""Where the whole answer shows each dimension."""
+"""Dimension -> section and field of the whole answer that shows it."""
 
 
 @pytest.mark.parametrize("engine", [pl.InMemoryEngine(), pl.StreamingEngine()])
 @settings(max_examples=25, deadline=None)
-@given(asked=stretches_asked)
-def test_each_breakdown_equals_the_definitions(engine: pl.Engine, asked: Asked) -> None:
-    """Drawn tables have less than 40 of anything, so the sections show all of it."""
-    right = asked.oracle(asked.stretch).answer()
+@given(scenario=scenarios_with_range)
+def test_each_breakdown_equals_the_definitions(
+    engine: pl.Engine, scenario: Scenario
+) -> None:
+    """Drawn tables have fewer than 40 groups, so the sections show all of them."""
+    expected = scenario.oracle(scenario.days).answer()
     for dimension, (section, field) in PLACES.items():
-        plan = breakdown(tables(asked.database), dimension, asked.period)
-        got = rows(plan, engine).rows(named=True)
-        assert got == _as_rows(dimension, right[section][field]), dimension
+        plan = breakdown(tables(scenario.database), dimension, scenario.period)
+        result = collect(plan, engine).rows(named=True)
+        assert result == _as_rows(dimension, expected[section][field]), dimension
 
 
-def _as_rows(dimension: Dimension, shown: Any) -> Rows:
-    if isinstance(shown, list):
-        return shown
-    return [{dimension.value: key, "count": count} for key, count in shown.items()]
+def _as_rows(dimension: Dimension, field: Any) -> Rows:
+    if isinstance(field, list):
+        return field
+    return [{dimension.value: key, "count": count} for key, count in field.items()]
 
 
-def test_a_breakdown_holds_more_than_the_largest_forty() -> None:
-    """Of 100 cities all are there, and none of a room, a country or a region is cut."""
+def test_a_breakdown_is_not_limited_to_forty_groups() -> None:
+    """Of 100 countries, regions and cities, all are listed."""
     users: Rows = [
         {"country": f"C{n:03}", "region": f"r{n}", "city": f"c{n}"} for n in range(100)
     ]
-    given = tables(EMPTY | {"users": users})
+    all_tables = tables(EMPTY | {"users": users})
     for dimension in (Dimension.COUNTRY, Dimension.REGION, Dimension.CITY):
-        assert rows(breakdown(given, dimension, period())).height == 100
+        assert collect(breakdown(all_tables, dimension, period())).height == 100
 
 
 @pytest.mark.parametrize("dimension", Dimension)
-def test_empty_tables_give_a_header_and_no_rows(dimension: Dimension) -> None:
-    """But for Other, which is always there among the sources."""
-    got = rows(breakdown(tables(EMPTY), dimension, period()))
-    assert got.columns[-2:] == [dimension.value, "count"]
+def test_empty_tables_give_columns_and_no_rows(dimension: Dimension) -> None:
+    """Except for Other, which is always present among the sources."""
+    result = collect(breakdown(tables(EMPTY), dimension, period()))
+    assert result.columns[-2:] == [dimension.value, "count"]
     expected: Rows = [{"source": "Other", "count": 0}]
-    assert got.rows(named=True) == (expected if dimension == "source" else [])
+    assert result.rows(named=True) == (expected if dimension == "source" else [])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calculations.analytics import answer
+from calculations.analytics import collect_as
 from calculations.historical import MOVING_AVERAGE_ROWS, day_runs, historical
 from calculations.period import Period
 from calculations.results import HistoricalRow, Result
@@ -16,21 +16,26 @@ from tests.support.frames import EMPTY, at, frame, period
 from tests.support.oracle import Rows
 
 
-class History(Result):
+class HistoricalSection(Result):
+    """The historical section alone."""
+
     historical: list[HistoricalRow]
 
 
 def days(when: Period | None = None, **rows: Rows) -> list[HistoricalRow]:
+    """Rows of the series, computed from literal rows per table."""
     frames = {
         name: frame(name, rows.get(name, [])) for name in EMPTY if name != "events"
     }
-    return answer(History, historical(**frames, period=when or period())).historical
+    return collect_as(
+        HistoricalSection, historical(**frames, period=when or period())
+    ).historical
 
 
 def test_every_working_day_up_to_today_has_a_row() -> None:
     """From Monday 3 June to Monday 10 June 2024 there are six."""
-    got = days(period(now=at("2024-06-10 00:00")))
-    assert [day["date"].isoformat() for day in got] == [
+    result = days(period(now=at("2024-06-10 00:00")))
+    assert [day["date"].isoformat() for day in result] == [
         "2024-06-03",
         "2024-06-04",
         "2024-06-05",
@@ -40,23 +45,23 @@ def test_every_working_day_up_to_today_has_a_row() -> None:
     ]
 
 
-def test_weekends_neither_count_nor_carry_over() -> None:
-    """A page view on Saturday is in no day's figures and in no running sum."""
+def test_weekends_are_in_no_count_and_no_running_sum() -> None:
+    """A page view on Saturday is neither in Friday's nor in Monday's row."""
     views: Rows = [
         {"viewed_at": at(moment)}
         for moment in ("2024-06-07 23:59:59", "2024-06-08 00:00", "2024-06-10 00:00")
     ]
-    got = days(period(now=at("2024-06-10 12:00")), page_views=views)
-    assert [(day["page_views"], day["acc_page_views"]) for day in got[-2:]] == [
+    result = days(period(now=at("2024-06-10 12:00")), page_views=views)
+    assert [(day["page_views"], day["acc_page_views"]) for day in result[-2:]] == [
         (1, 1),
         (1, 2),
     ]
 
 
 def test_each_count_has_its_own_timestamp() -> None:
-    """Users by creation, rooms by first use, the others by when they happened."""
+    """Users by creation, rooms by first use, all others by the time of the event."""
     moment = at("2024-06-04 10:00")
-    got = days(
+    result = days(
         period(now=at("2024-06-04 12:00")),
         users=[{"created_at": moment}],
         page_views=[{"viewed_at": moment}] * 2,
@@ -65,11 +70,11 @@ def test_each_count_has_its_own_timestamp() -> None:
         votes=[{"voted_at": moment}] * 5,
     )[-1]
     assert (
-        got["new_users"],
-        got["page_views"],
-        got["rooms"],
-        got["estimations"],
-        got["votes"],
+        result["new_users"],
+        result["page_views"],
+        result["rooms"],
+        result["estimations"],
+        result["votes"],
     ) == (
         1,
         2,
@@ -80,15 +85,15 @@ def test_each_count_has_its_own_timestamp() -> None:
 
 
 def test_the_moving_average_starts_on_the_thirtieth_listed_day() -> None:
-    """One vote on the first day: 1/30 on the 30th listed day, gone on the 31st."""
-    got = days(period(), votes=[{"voted_at": at("2024-06-03 10:00")}])
-    averages = [day["ma_votes"] for day in got[28:31]]
+    """One vote on the first day: 1/30 on the 30th listed day, 0 on the 31st."""
+    result = days(period(), votes=[{"voted_at": at("2024-06-03 10:00")}])
+    averages = [day["ma_votes"] for day in result[28:31]]
     assert averages == [None, 0.03, 0.0]
 
 
 @given(st.integers(0, 10**12))
 def test_a_thirtieth_is_rounded_by_polars_as_by_python(total: int) -> None:
-    """No thirtieth is near a tie, so moving averages need no Rounded."""
+    """No multiple of 1/30 is near a tie, so moving averages need no Rounded."""
     average = pl.select(pl.lit(total) / MOVING_AVERAGE_ROWS).to_series()
     assert average.round(2).to_list() == [round(total / MOVING_AVERAGE_ROWS, 2)]
 
@@ -99,6 +104,7 @@ type Dated = list[tuple[int, date | None]]
 
 
 def runs(rows: Dated, engine: pl.Engine) -> list[tuple[int, date | None, int]]:
+    """`day_runs` of literal rows, collected by *engine*."""
     frame = pl.LazyFrame(rows, schema=KINDS, orient="row")
     return day_runs(frame).collect(engine=engine).rows()
 
@@ -110,7 +116,7 @@ ENGINES = pytest.mark.parametrize(
 
 @ENGINES
 def test_a_run_ends_with_its_day_or_its_kind(engine: pl.Engine) -> None:
-    """A missing day is a day of its own, and the last row ends a run, too."""
+    """A missing day forms runs of its own, and the last row ends a run, too."""
     rows: Dated = [(0, MONDAY), (0, MONDAY), (0, None), (0, MONDAY), (1, MONDAY)]
     rows += [(1, TUESDAY), (1, TUESDAY), (1, None)]
     assert runs(rows, engine) == [
@@ -131,15 +137,15 @@ def test_a_run_ends_with_its_day_or_its_kind(engine: pl.Engine) -> None:
         max_size=40,
     )
 )
-def test_runs_together_are_all_rows(engine: pl.Engine, rows: Dated) -> None:
-    """In whatever order they come."""
+def test_the_lengths_of_runs_add_up_to_all_rows(engine: pl.Engine, rows: Dated) -> None:
+    """Rows may come in any order."""
     found: Counter[tuple[int, date | None]] = Counter()
     for kind, day, run in runs(rows, engine):
         found[kind, day] += run
     assert found == Counter(rows)
 
 
-def test_days_change_at_midnight_over_daylight_saving() -> None:
+def test_days_change_at_local_midnight_before_and_after_a_clock_change() -> None:
     """Berlin's midnight is 22:00 UTC on 25 October 2024 and 23:00 on the 27th."""
     moments = [
         "2024-10-24 21:59:59",
@@ -147,11 +153,11 @@ def test_days_change_at_midnight_over_daylight_saving() -> None:
         "2024-10-27 22:59:59",
         "2024-10-27 23:00:00",
     ]
-    got = days(
+    result = days(
         period(date(2024, 10, 24), at("2024-10-29 00:00"), "Europe/Berlin"),
         page_views=[{"viewed_at": at(moment)} for moment in moments],
     )
-    assert {day["date"].isoformat(): day["page_views"] for day in got} == {
+    assert {day["date"].isoformat(): day["page_views"] for day in result} == {
         "2024-10-24": 1,
         "2024-10-25": 1,
         "2024-10-28": 1,
@@ -159,15 +165,15 @@ def test_days_change_at_midnight_over_daylight_saving() -> None:
     }
 
 
-def test_today_is_the_zones() -> None:
-    """At 22:30 UTC it is already tomorrow in Berlin."""
+def test_the_last_row_is_today_in_the_zone() -> None:
+    """At 22:30 UTC it is already the next day in Berlin."""
     now = at("2024-06-04 22:30")
     assert days(period(now=now))[-1]["date"] == date(2024, 6, 4)
     assert days(period(now=now, zone="Europe/Berlin"))[-1]["date"] == date(2024, 6, 5)
 
 
 def test_a_start_in_the_future_lists_no_days() -> None:
-    """Tomorrow is in the future, today is not."""
+    """A start tomorrow lists nothing; a start today lists one day."""
     today = period().today
     assert days(period(start=today + timedelta(days=1))) == []
     assert len(days(period(start=today))) == 1

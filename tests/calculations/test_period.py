@@ -1,7 +1,7 @@
-"""The period: which instants a stretch holds, and which days series list."""
+"""The period: instants in a range, listed days of a series, and intervals."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -13,14 +13,14 @@ from calculations.period import DateRange, Interval, Period
 from tests.support.frames import INSTANT, NOW, START, at
 
 
-def asked(first: str, last: str, zone: str = "UTC", **more: object) -> Period:
-    """The stretch from *first* to *last*, seen long after it."""
-    stretch = DateRange(date.fromisoformat(first), date.fromisoformat(last))
+def period_of(first: str, last: str, zone: str = "UTC", **more: object) -> Period:
+    """A period with the range *first* to *last*, long in the past."""
+    days = DateRange(date.fromisoformat(first), date.fromisoformat(last))
     return Period(
         START,
         at("2030-01-01"),
         ZoneInfo(zone),
-        stretch,
+        days,
         **more,  # type: ignore[arg-type]
     )
 
@@ -30,11 +30,11 @@ def asked(first: str, last: str, zone: str = "UTC", **more: object) -> Period:
     [
         ("2024-06-05", "UTC", "2024-06-05 00:00", "2024-06-06 00:00"),
         ("2024-06-05", "Asia/Kolkata", "2024-06-04 18:30", "2024-06-05 18:30"),
-        # 25 hours, 23 hours, and half an hour less than 24.
+        # Days of 25, 23 and 23.5 hours.
         ("2024-10-27", "Europe/Berlin", "2024-10-26 22:00", "2024-10-27 23:00"),
         ("2025-03-30", "Europe/Berlin", "2025-03-29 23:00", "2025-03-30 22:00"),
         ("2024-10-06", "Australia/Lord_Howe", "2024-10-05 13:30", "2024-10-06 13:00"),
-        # The clock goes from 23:59 to 01:00, and twice through 00:00.
+        # There is no 00:00, and 00:00 occurs twice.
         ("2025-04-25", "Africa/Cairo", "2025-04-24 22:00", "2025-04-25 21:00"),
         ("2024-11-03", "America/Havana", "2024-11-03 04:00", "2024-11-04 05:00"),
         ("2028-02-29", "America/New_York", "2028-02-29 05:00", "2028-03-01 05:00"),
@@ -44,26 +44,26 @@ def asked(first: str, last: str, zone: str = "UTC", **more: object) -> Period:
 def test_a_day_is_from_its_first_midnight_to_the_next(
     day: str, zone: str, begins: str, ends: str
 ) -> None:
-    """Its first microsecond is in it, that of the next day is not."""
+    """The first microsecond of the day is included, that of the next day is not."""
     moments = [at(begins), at(begins) - TICK, at(ends), at(ends) - TICK]
     rows = pl.LazyFrame({"at": moments}, schema={"at": INSTANT})
-    found = asked(day, day, zone).filter(rows, "at").collect()["at"].to_list()
-    assert found == [at(begins), at(ends) - TICK]
+    included = period_of(day, day, zone).filter(rows, "at").collect()["at"]
+    assert included.to_list() == [at(begins), at(ends) - TICK]
 
 
 TICK = timedelta(microseconds=1)
 
 
-def test_rows_without_a_time_are_in_no_stretch() -> None:
-    """They are in everything there is."""
+def test_rows_without_a_timestamp_are_in_no_range() -> None:
+    """Without a range they are included."""
     rows = pl.LazyFrame({"at": [None]}, schema={"at": INSTANT})
-    everything = Period(START, NOW, ZoneInfo("UTC"))
-    assert asked("2024-06-03", "2024-06-09").filter(rows, "at").collect().is_empty()
-    assert everything.filter(rows, "at").collect().height == 1
+    no_range = Period(START, NOW, ZoneInfo("UTC"))
+    assert period_of("2024-06-03", "2024-06-09").filter(rows, "at").collect().is_empty()
+    assert no_range.filter(rows, "at").collect().height == 1
 
 
 @pytest.mark.parametrize(
-    ("stretch", "before"),
+    ("days", "previous"),
     [
         (("2024-06-10", "2024-06-10"), ("2024-06-09", "2024-06-09")),
         (("2024-06-10", "2024-06-16"), ("2024-06-03", "2024-06-09")),
@@ -71,16 +71,16 @@ def test_rows_without_a_time_are_in_no_stretch() -> None:
         (("2024-06-03", "2024-06-04"), ("2024-06-01", "2024-06-02")),
     ],
 )
-def test_the_stretch_before_is_as_long_and_ends_the_day_before(
-    stretch: tuple[str, str], before: tuple[str, str]
+def test_the_previous_range_has_equal_length_and_ends_the_day_before(
+    days: tuple[str, str], previous: tuple[str, str]
 ) -> None:
-    """Also where that is earlier than START_DATE."""
-    found = asked(*stretch).before()
-    assert found.range == tuple(map(date.fromisoformat, before))
+    """It may begin before START_DATE."""
+    period = period_of(*days).previous()
+    assert period.range == tuple(map(date.fromisoformat, previous))
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "share"),
+    ("first", "last", "fraction"),
     [
         ("2024-06-03", "2024-06-09", 0.7),
         ("2024-06-12", "2024-06-12", 0.1),
@@ -88,19 +88,19 @@ def test_the_stretch_before_is_as_long_and_ends_the_day_before(
         ("2024-06-20", "2024-06-30", 0),
     ],
 )
-def test_the_share_of_all_days_tells_how_much_there_is_to_read(
-    first: str, last: str, share: float
+def test_the_fraction_is_the_share_of_days_until_today_in_the_range(
+    first: str, last: str, fraction: float
 ) -> None:
-    """Ten days after START_DATE began; what is not there yet is not read."""
-    period = replace(asked(first, last), now=at("2024-06-12 12:00"))
-    assert period.fraction == share
+    """Today is the tenth day from START_DATE; days after today do not count."""
+    period = replace(period_of(first, last), now=at("2024-06-12 12:00"))
+    assert period.fraction == fraction
     assert replace(period, range=None).fraction == 1
 
 
-def test_nothing_lies_before_everything() -> None:
-    """Only a stretch has one before it."""
-    with pytest.raises(ValueError, match="nothing lies before"):
-        Period(START, NOW, ZoneInfo("UTC")).before()
+def test_without_a_range_there_is_no_previous_period() -> None:
+    """The previous period is defined by the length of the range."""
+    with pytest.raises(ValueError, match="without a range has no previous"):
+        Period(START, NOW, ZoneInfo("UTC")).previous()
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_nothing_lies_before_everything() -> None:
 def test_series_list_monday_to_friday_or_every_day(
     first: str, last: str, weekends: bool, listed: list[str]
 ) -> None:
-    """A range of one weekend lists nothing, unless weekends are asked for."""
-    days = asked(first, last, weekends=weekends).listed_days().collect()
+    """A range of one weekend lists no day, except with *weekends*."""
+    days = period_of(first, last, weekends=weekends).listed_days().collect()
     assert [day.isoformat() for day in days["date"]] == listed
 
 
@@ -125,7 +125,7 @@ def test_series_list_monday_to_friday_or_every_day(
     [("2024-06-05 21:59", 2), ("2024-06-05 22:00", 3), ("2024-06-02 12:00", 0)],
 )
 def test_series_end_today_at_the_latest(now: str, listed: int) -> None:
-    """Berlin's 6 June begins at 22:00 UTC; of a range in the future nothing is listed."""
+    """Berlin's 6 June begins at 22:00 UTC; a range in the future lists no day."""
     period = Period(
         START,
         at(now),
@@ -143,15 +143,16 @@ def test_series_end_today_at_the_latest(now: str, listed: int) -> None:
         ("month", ["2024-12-01", "2025-01-01"]),
     ],
 )
-def test_an_interval_bears_its_first_day(interval: str, dates: list[str]) -> None:
-    """Over the turn of the year, and where that day is before the range."""
-    period = asked("2024-12-30", "2025-01-02", interval=Interval(interval))
-    rows = period.bucketed(period.listed_days(), pl.exclude("date").sum()).collect()
+def test_an_interval_is_dated_by_its_first_day(interval: str, dates: list[str]) -> None:
+    """Across the turn of the year, and if that day is before the range."""
+    period = period_of("2024-12-30", "2025-01-02", interval=Interval(interval))
+    days, total = period.listed_days(), pl.exclude("date").sum()
+    rows = period.group_by_interval(days, total).collect()
     assert rows["date"].to_list() == [date.fromisoformat(day) for day in dates]
 
 
-def test_today_is_that_of_the_zone() -> None:
-    """The same instant is three different days."""
+def test_today_is_the_calendar_day_in_the_zone() -> None:
+    """One instant falls on three different days."""
     now = datetime.fromisoformat("2024-06-04T10:30+00:00")
     days = [
         Period(START, now, ZoneInfo(zone)).today.day
@@ -161,14 +162,13 @@ def test_today_is_that_of_the_zone() -> None:
 
 
 @given(
-    moment=st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),
+    microseconds=st.integers(0, 6 * 366 * 86_400 * 10**6),
     zone=st.sampled_from(
         ["UTC", "Europe/Berlin", "Africa/Cairo", "America/Havana", "Pacific/Kiritimati"]
     ),
 )
-def test_midnight_stands_for_every_moment_of_its_day(
-    moment: datetime, zone: str
-) -> None:
-    """And is of that day itself, even where the clock leaves it out."""
-    when = Period(START, moment.replace(tzinfo=UTC), ZoneInfo(zone))
+def test_at_midnight_keeps_the_day(microseconds: int, zone: str) -> None:
+    """Also on days on which the clock skips 00:00."""
+    moment = at("2024-01-01") + timedelta(microseconds=microseconds)
+    when = Period(START, moment, ZoneInfo(zone))
     assert when.at_midnight().today == when.today

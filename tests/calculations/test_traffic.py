@@ -1,30 +1,32 @@
-"""Traffic: visitors, bounce rate and sessions at their boundaries."""
+"""Traffic: visitors, bounce rate, and sessions at their boundaries."""
 
 from datetime import date, timedelta
 
 import pytest
 
 from calculations.activity import activity
-from calculations.analytics import answer
+from calculations.analytics import collect_as
 from calculations.period import Period
 from calculations.results import Traffic
 from calculations.traffic import traffic
-from tests.support import frames
-from tests.support.frames import at, period
+from tests.support.frames import at, period, visits_frame
 from tests.support.oracle import Rows
 
 
 def figures(views: Rows, estimations: Rows, when: Period | None = None) -> Traffic:
-    viewed = frames.seen("page_views", views)
-    visits = activity(viewed, frames.seen("estimations", estimations))
-    return answer(Traffic, traffic(viewed, visits, when or period()))
+    """Traffic computed from literal page views and estimations."""
+    page_views = visits_frame("page_views", views)
+    visits = activity(page_views, visits_frame("estimations", estimations))
+    return collect_as(Traffic, traffic(page_views, visits, when or period()))
 
 
-def seen(user: str, *moments: str) -> Rows:
+def viewed(user: str, *moments: str) -> Rows:
+    """One page view at each of *moments*."""
     return [{"user_id": user, "viewed_at": at(moment)} for moment in moments]
 
 
 def estimated(user: str, *moments: str) -> Rows:
+    """One estimation at each of *moments*."""
     return [{"user_id": user, "estimated_at": at(moment)} for moment in moments]
 
 
@@ -42,7 +44,7 @@ def estimated(user: str, *moments: str) -> Rows:
 def test_a_pause_over_ten_minutes_opens_a_session(
     gaps: list[int], lengths: list[int]
 ) -> None:
-    """A pause of exactly ten minutes still belongs to the session."""
+    """A pause of exactly ten minutes continues the session."""
     moment = at("2024-06-04 09:00")
     views: Rows = [{"user_id": "ada", "viewed_at": moment}]
     for gap in gaps:
@@ -53,34 +55,34 @@ def test_a_pause_over_ten_minutes_opens_a_session(
 
 
 def test_page_views_and_estimations_make_one_session() -> None:
-    """A visit of 09:00 to 09:08 with an estimation between, in any row order."""
-    views = seen("ada", "2024-06-04 09:08", "2024-06-04 09:00")
-    got = figures(views, estimated("ada", "2024-06-04 09:04"))
-    assert got.average_duration == round((480 + 10) / 60, 2)
+    """A visit from 09:00 to 09:08 with an estimation between; row order does not matter."""
+    views = viewed("ada", "2024-06-04 09:08", "2024-06-04 09:00")
+    result = figures(views, estimated("ada", "2024-06-04 09:04"))
+    assert result.average_duration == round((480 + 10) / 60, 2)
 
 
-def test_sessions_of_two_users_never_run_together() -> None:
-    """Two users at the same minute have one session each."""
-    views = seen("ada", "2024-06-04 09:00") + seen("bob", "2024-06-04 09:01")
+def test_two_users_never_share_a_session() -> None:
+    """Two users one minute apart have one session each."""
+    views = viewed("ada", "2024-06-04 09:00") + viewed("bob", "2024-06-04 09:01")
     assert figures(views, []).average_duration == round(10 / 60, 2)
 
 
 def test_a_fraction_of_a_second_over_ten_minutes_opens_a_session() -> None:
-    """Microseconds count where the source keeps them."""
-    views = seen("ada", "2024-06-04 09:00:00", "2024-06-04 09:10:00.000001")
+    """Timestamps are compared to the microsecond."""
+    views = viewed("ada", "2024-06-04 09:00:00", "2024-06-04 09:10:00.000001")
     assert figures(views, []).average_duration == round(10 / 60, 2)
 
 
-def test_unique_users_counts_every_page_view_ever() -> None:
-    """Page views from before START_DATE count, users who only estimate do not."""
-    views = seen("ada", "2024-01-01 09:00") + seen("bob", "2024-06-05 09:00")
-    got = figures(views, estimated("cyd", "2024-06-05 09:00"))
-    assert (got.unique_users, got.page_views) == (2, 2)
+def test_unique_users_are_the_users_of_all_page_views() -> None:
+    """Page views before START_DATE count; users who only estimate do not."""
+    views = viewed("ada", "2024-01-01 09:00") + viewed("bob", "2024-06-05 09:00")
+    result = figures(views, estimated("cyd", "2024-06-05 09:00"))
+    assert (result.unique_users, result.page_views) == (2, 2)
 
 
 def test_the_start_itself_is_not_after_the_start() -> None:
-    """Midnight of START_DATE does not count, a second later does."""
-    views = seen("ada", "2024-06-03 00:00:00") + seen("bob", "2024-06-03 00:00:00")
+    """An estimation at midnight of START_DATE does not count; one a second later does."""
+    views = viewed("ada", "2024-06-03 00:00:00") + viewed("bob", "2024-06-03 00:00:00")
     on_time = estimated("ada", "2024-06-03 00:00:00")
     late = estimated("ada", "2024-06-03 00:00:01")
     assert figures(views, on_time).bounce_rate == 1
@@ -89,35 +91,35 @@ def test_the_start_itself_is_not_after_the_start() -> None:
 
 
 def test_the_start_is_midnight_in_the_zone() -> None:
-    """In Berlin START_DATE opens at 22:00 UTC of the day before."""
-    views = seen("ada", "2024-06-02 23:00")
+    """In Berlin START_DATE begins at 22:00 UTC of the day before."""
+    views = viewed("ada", "2024-06-02 23:00")
     work = estimated("ada", "2024-06-02 22:30")
     assert figures(views, work, period(zone="Europe/Berlin")).bounce_rate == 0
     assert figures(views, work, period()).bounce_rate == 1
 
 
 def test_the_bounce_rate_is_never_below_zero() -> None:
-    """More users estimated than ever viewed a page."""
+    """More users estimated than viewed a page."""
     work = estimated("bob", "2024-06-05 09:00") + estimated("cyd", "2024-06-05 09:00")
-    assert figures(seen("ada", "2024-06-05 09:00"), work).bounce_rate == 0
+    assert figures(viewed("ada", "2024-06-05 09:00"), work).bounce_rate == 0
 
 
 def test_a_start_in_the_future_leaves_no_sessions() -> None:
-    """All users bounce then, and nobody stayed."""
-    got = figures(
-        seen("ada", "2024-06-05 09:00"),
+    """All users bounce, and the mean session length is 0."""
+    result = figures(
+        viewed("ada", "2024-06-05 09:00"),
         estimated("ada", "2024-06-05 09:00"),
         period(start=date(2030, 1, 1)),
     )
-    assert got == Traffic(
+    assert result == Traffic(
         unique_users=1, page_views=1, bounce_rate=1, average_duration=0
     )
 
 
-def test_rows_without_time_or_user_do_no_harm() -> None:
-    """A missing time is before START_DATE; a missing user is nobody."""
+def test_rows_without_time_or_user_are_tolerated() -> None:
+    """A missing time counts as before START_DATE; a missing user is not counted."""
     views: Rows = [{"user_id": "ada"}, {"viewed_at": at("2024-06-05 09:00")}]
-    got = figures(views, [])
-    assert got == Traffic(
+    result = figures(views, [])
+    assert result == Traffic(
         unique_users=1, page_views=2, bounce_rate=1, average_duration=0
     )

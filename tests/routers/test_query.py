@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from calculations.analytics import SECTIONS
 from calculations.period import Interval
-from routers.query import AnalyticsRange
+from routers.query import AnalyticsParameters
 from tests.routers.conftest import client_of, make_settings
 from tests.support import oracle
 from tests.support.frames import NOW, START, at
-from tests.support.oracle import Oracle, stretch_before
+from tests.support.oracle import Oracle, previous_range
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.snapshots import publish
 
@@ -44,7 +44,9 @@ def client(published: Path) -> Iterator[TestClient]:
 
 def resolved(now: datetime = NOW, start: date = START, /, **given: str) -> Any:
     """The period that parameters stand for; ``from_`` is from."""
-    asked = AnalyticsRange.model_validate({k.strip("_"): v for k, v in given.items()})
+    asked = AnalyticsParameters.model_validate(
+        {k.strip("_"): v for k, v in given.items()}
+    )
     return asked.resolve(make_settings(start_date=start), now)
 
 
@@ -351,9 +353,9 @@ def test_every_combination_equals_the_definitions(
     assert got["data"] == right(stretch)
     assert ("previous" in got) == ("change" in got) == compare
     if compare:
-        assert got["previous"] == right(stretch_before(stretch))
+        assert got["previous"] == right(previous_range(stretch))
         assert got["change"] == {
-            name: oracle.change(got["data"][name], got["previous"][name])
+            name: oracle.percent_changes(got["data"][name], got["previous"][name])
             for name in ("traffic", "votes")
             if name in sections
         }

@@ -57,7 +57,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def _guesses_are_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request is also sent with wrong tokens, which would take minutes."""
-    monkeypatch.setattr(limits, "SLOWNESS", 0)
+    monkeypatch.setattr(limits, "FAILURE_DELAY_SECONDS", 0)
 
 
 @schema.parametrize()

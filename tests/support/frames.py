@@ -1,4 +1,4 @@
-"""Small tables for the statistics: literal rows, and rows that hypothesis draws."""
+"""Small tables for tests of statistics: from literal rows, or drawn by hypothesis."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -57,39 +57,40 @@ EMPTY: Database = {name: [] for name in SCHEMAS}
 
 
 def at(text: str) -> datetime:
-    """An instant in UTC, written short: ``at("2024-06-03 12:00")``."""
+    """Parse a UTC instant: ``at("2024-06-03 12:00")``."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def period(start: date = START, now: datetime = NOW, zone: str = "UTC") -> Period:
+    """A period without a range."""
     return Period(start=start, now=now, zone=ZoneInfo(zone))
 
 
 def frame(name: str, rows: Rows) -> pl.LazyFrame:
-    """*rows* as the table *name*; columns that a row does not give are null."""
+    """A LazyFrame of *rows* with the schema of table *name*; missing columns are null."""
     return pl.LazyFrame(
         [{column: row.get(column) for column in SCHEMAS[name]} for row in rows],
         schema=SCHEMAS[name],
     )
 
 
-def seen(name: str, rows: Rows) -> pl.LazyFrame:
-    """The visits of *rows* of the table *name*."""
+def visits_frame(name: str, rows: Rows) -> pl.LazyFrame:
+    """The visits derived from *rows* of table *name*, as a snapshot stores them."""
     return visits.derive(frame(name, rows), f"fpp_{name}")
 
 
 def tables(database: Database) -> Tables:
-    """The tables of *database*, and their visits."""
+    """The tables of *database*, with visits."""
     frames = {name: frame(name, rows) for name, rows in database.items()}
     return Tables(
         **frames,
-        viewed=seen("page_views", database["page_views"]),
-        estimated=seen("estimations", database["estimations"]),
+        viewed=visits_frame("page_views", database["page_views"]),
+        estimated=visits_frame("estimations", database["estimations"]),
     )
 
 
-def vote(**given: Any) -> Row:
-    """A vote with unremarkable values but for those *given*."""
+def vote(**columns: Any) -> Row:
+    """A vote with default values, overridden by *columns*."""
     return {
         "room_id": 1,
         "avg_estimation": Decimal("3.00"),
@@ -99,11 +100,11 @@ def vote(**given: Any) -> Row:
         "amount_of_spectators": 0,
         "duration": 60,
         "voted_at": at("2024-06-04 10:00"),
-    } | given
+    } | columns
 
 
-# Moments near each other, near midnight and around both changes of the clock make
-# sessions, days and zones meet their boundaries.
+# Moments close to each other, to midnight and to both clock changes exercise the
+# boundaries of sessions, days and time zones.
 _anchors = st.sampled_from(
     [
         at("2024-06-02 23:59:59"),
@@ -149,7 +150,7 @@ def _rows(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[Rows]:
 
 
 def databases_at(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Database]:
-    """Small databases in which things happen at *moments*."""
+    """Small databases whose timestamps are drawn from *moments*."""
     return st.fixed_dictionaries(
         {
             "page_views": _rows(

@@ -1,11 +1,12 @@
-"""The statistics by hand: plain Python over lists of rows, written from the definitions.
+"""Reference implementation of all statistics in plain Python, for comparison in tests.
 
-Nothing here shares a line with `calculations`; a row is a dict, a table a list of rows.
+Written from the definitions; it shares no code with `calculations`. A row is a dict, a
+table a list of rows.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
@@ -25,10 +26,10 @@ WEEKDAYS = [
 
 
 class Oracle:
-    """Answers about one database, as of *now*, with days cut in *zone*.
+    """All statistics of one database at the instant *now*, with days cut in *zone*.
 
-    With *stretch*, the first and the last day asked for, about these only. *interval*
-    and *weekends* say how series are listed.
+    *days* limits them to a range (first and last day, both included). *interval* is
+    the length of a row of a series; *weekends* lists Saturdays and Sundays, too.
     """
 
     def __init__(
@@ -37,57 +38,60 @@ class Oracle:
         start: date,
         now: datetime,
         zone: tzinfo,
-        stretch: tuple[date, date] | None = None,
+        days: tuple[date, date] | None = None,
         interval: str = "day",
         weekends: bool = False,
     ) -> None:
         self.now, self.zone, self.start = now, zone, start
-        self.stretch, self.interval, self.weekends = stretch, interval, weekends
-        self.opens = datetime.combine(start, time(), zone)
-        self.page_views = self.asked(database["page_views"], "viewed_at")
-        self.estimations = self.asked(database["estimations"], "estimated_at")
-        self.votes = self.asked(database["votes"], "voted_at")
-        self.users = self.asked(database["users"], "created_at")
-        self.events = self.asked(database["events"], "event_at")
+        self.days, self.interval, self.weekends = days, interval, weekends
+        self.history_start = datetime.combine(start, time(), zone)
+        self.page_views = self.in_range(database["page_views"], "viewed_at")
+        self.estimations = self.in_range(database["estimations"], "estimated_at")
+        self.votes = self.in_range(database["votes"], "voted_at")
+        self.users = self.in_range(database["users"], "created_at")
+        self.events = self.in_range(database["events"], "event_at")
         self.all_rooms = database["rooms"]
-        self.rooms = self.asked(database["rooms"], "first_used_at")
+        self.rooms = self.in_range(database["rooms"], "first_used_at")
         self.all_estimations = database["estimations"]
-        self.days = self.listed()
+        self.listed_days = self.list_days()
 
-    def asked(self, rows: Rows, at: str) -> Rows:
-        """The rows of the days asked for."""
-        if self.stretch is None:
+    def in_range(self, rows: Rows, at: str) -> Rows:
+        """Rows whose timestamp *at* lies in the range; all rows without a range."""
+        if self.days is None:
             return rows
-        first, last = self.stretch
+        first, last = self.days
         return [row for row in rows if first <= self.day(row[at]) <= last]
 
-    def listed(self) -> list[date]:
-        """The days of the series."""
+    def list_days(self) -> list[date]:
+        """The listed days of a series, ascending."""
         today = self.now.astimezone(self.zone).date()
-        first, last = self.stretch or (self.start, today)
+        first, last = self.days or (self.start, today)
         count = (min(last, today) - first).days + 1
-        every = [first + timedelta(n) for n in range(count)]
-        return [day for day in every if self.lists(day)]
+        calendar_days = [first + timedelta(n) for n in range(count)]
+        return [day for day in calendar_days if self.is_listed(day)]
 
-    def lists(self, day: date) -> bool:
+    def is_listed(self, day: date) -> bool:
+        """True for Monday to Friday, or any day with *weekends*."""
         return self.weekends or day.weekday() < 5
 
-    def buckets(self) -> dict[date, list[date]]:
-        """The days of the series per interval, known by its first day."""
-        found: dict[date, list[date]] = {}
-        for day in self.days:
-            begins = {
+    def intervals(self) -> dict[date, list[date]]:
+        """First day of each interval -> its listed days."""
+        intervals: dict[date, list[date]] = {}
+        for day in self.listed_days:
+            first_day = {
                 "day": day,
                 "week": day - timedelta(day.weekday()),
                 "month": day.replace(day=1),
             }[self.interval]
-            found.setdefault(begins, []).append(day)
-        return found
+            intervals.setdefault(first_day, []).append(day)
+        return intervals
 
     def day(self, at: datetime) -> date:
+        """The calendar day of an instant in the zone."""
         return at.astimezone(self.zone).date()
 
     def answer(self) -> dict[str, Any]:
+        """All sections, as `GET /` returns them in ``data``."""
         return {
             "traffic": self.traffic(),
             "votes": self.vote_figures(),
@@ -98,11 +102,12 @@ class Oracle:
         }
 
     def traffic(self) -> dict[str, Any]:
+        """Visitors, page views, bounce rate and mean session length in minutes."""
         users = {view["user_id"] for view in self.page_views}
         estimators = {
             row["user_id"]
             for row in self.estimations
-            if self.stretch or row["estimated_at"] > self.opens
+            if self.days or row["estimated_at"] > self.history_start
         }
         bounced = 1 - len(estimators) / len(users) if users else 0
         return {
@@ -113,20 +118,20 @@ class Oracle:
         }
 
     def sessions(self) -> list[float]:
-        """Lengths in seconds."""
+        """Length of each session in seconds."""
         moments: dict[str, list[datetime]] = {}
         for rows, column in (
             (self.page_views, "viewed_at"),
             (self.estimations, "estimated_at"),
         ):
             for row in rows:
-                if self.stretch or row[column] > self.opens:
+                if self.days or row[column] > self.history_start:
                     moments.setdefault(row["user_id"], []).append(row[column])
         lengths = []
-        for seen in moments.values():
-            seen.sort()
-            first = last = seen[0]
-            for at in seen[1:]:
+        for instants in moments.values():
+            instants.sort()
+            first = last = instants[0]
+            for at in instants[1:]:
                 if (at - last).total_seconds() > 600:
                     lengths.append((last - first).total_seconds() + 10)
                     first = at
@@ -135,6 +140,8 @@ class Oracle:
         return lengths
 
     def vote_figures(self) -> dict[str, Any]:
+        """Totals, means, votes per weekday and estimations per value."""
+
         def average(column: str) -> float:
             return mean(row[column] for row in self.votes)
 
@@ -157,6 +164,7 @@ class Oracle:
         }
 
     def behaviour(self) -> dict[str, Any]:
+        """Page views per route and source, events, and votes per room name."""
         names = {room["id"]: room["name"] for room in self.all_rooms}
         routes = Counter(view["route"] for view in self.page_views)
         sources = Counter(
@@ -167,15 +175,18 @@ class Oracle:
         sources.setdefault("Other", 0)
         return {
             "routes": {route: routes[route] for route in sorted(routes)},
-            "events": largest(Counter(row["event"] for row in self.events)),
-            "sources": largest(sources),
-            "rooms": largest(
-                Counter(named(names.get(vote["room_id"])) for vote in self.votes),
+            "events": top(Counter(row["event"] for row in self.events)),
+            "sources": top(sources),
+            "rooms": top(
+                Counter(
+                    name_or_unknown(names.get(vote["room_id"])) for vote in self.votes
+                ),
                 40,
             ),
         }
 
     def historical(self) -> list[dict[str, Any]]:
+        """Counts per interval, running sums and moving averages over 30 rows."""
         per_day = {
             name: Counter(self.day(row[at]) for row in rows)
             for name, rows, at in (
@@ -187,8 +198,8 @@ class Oracle:
             )
         }
         listed: list[dict[str, Any]] = []
-        for begins, days in self.buckets().items():
-            row: dict[str, Any] = {"date": begins}
+        for first_day, days in self.intervals().items():
+            row: dict[str, Any] = {"date": first_day}
             for name, counts in per_day.items():
                 row[name] = sum(counts[day] for day in days)
                 earlier = [before[name] for before in listed]
@@ -201,48 +212,51 @@ class Oracle:
         return listed
 
     def reoccurring(self) -> list[dict[str, Any]]:
+        """Users and rooms that have returned, all and active, per interval."""
         per_day: dict[date, dict[str, Any]] = {}
         keys = (("user_id", "users"), ("room_id", "rooms"))
         seen: dict[str, dict[Any, list[date]]] = {key: {} for key, _ in keys}
         earlier = {key: self.seen_before(key) for key, _ in keys}
-        for day in self.days:
+        for day in self.listed_days:
             row: dict[str, Any] = {}
             today = [r for r in self.estimations if self.day(r["estimated_at"]) == day]
             for key, plural in keys:
-                for who in {r[key] for r in today}:
-                    seen[key].setdefault(who, []).append(day)
-                back = [
+                for member in {r[key] for r in today}:
+                    seen[key].setdefault(member, []).append(day)
+                returned = [
                     days
-                    for who, days in seen[key].items()
-                    if len(days) >= 2 or who in earlier[key]
+                    for member, days in seen[key].items()
+                    if len(days) >= 2 or member in earlier[key]
                 ]
-                row[f"reoccurring_{plural}"] = len(back)
+                row[f"reoccurring_{plural}"] = len(returned)
                 row[f"adjusted_reoccurring_{plural}"] = sum(
-                    (day - days[-1]).days <= 30 for days in back
+                    (day - days[-1]).days <= 30 for days in returned
                 )
             per_day[day] = row
         return [
-            {"date": begins, **per_day[days[-1]]}
-            for begins, days in self.buckets().items()
+            {"date": first_day, **per_day[days[-1]]}
+            for first_day, days in self.intervals().items()
         ]
 
     def seen_before(self, key: str) -> set[Any]:
-        """Who estimated on a listed day from the start until before the stretch."""
-        if self.stretch is None:
+        """Values of *key* that estimated on a listed day from the start to the range."""
+        if self.days is None:
             return set()
         return {
             row[key]
             for row in self.all_estimations
             for day in [self.day(row["estimated_at"])]
-            if self.start <= day < self.stretch[0] and self.lists(day)
+            if self.start <= day < self.days[0] and self.is_listed(day)
         }
 
     def location(self) -> dict[str, Any]:
-        def counted(key: Callable[[Row], Any]) -> Counter[Any]:
-            return Counter(key(user) for user in self.users)
+        """Users per device, OS, browser, country, region and city."""
+
+        def names(column: str) -> Counter[str]:
+            return Counter(name_or_unknown(user[column]) for user in self.users)
 
         def places(place: str) -> list[dict[str, Any]]:
-            counts = counted(lambda user: (user["country"], user[place]))
+            counts = Counter((user["country"], user[place]) for user in self.users)
             order = sorted(counts, key=lambda pair: (-counts[pair], *nulls_last(pair)))
             return [
                 {"country": pair[0], place: pair[1], "count": counts[pair]}
@@ -250,16 +264,16 @@ class Oracle:
             ]
 
         return {
-            **{
-                name: largest(counted(lambda user, name=name: named(user[name])))  # type: ignore[misc]
-                for name in ("device", "os", "browser")
-            },
-            "country": largest(counted(lambda user: named(user["country"])), 40),
+            "device": top(names("device")),
+            "os": top(names("os")),
+            "browser": top(names("browser")),
+            "country": top(names("country"), 40),
             "country_region": places("region"),
             "country_city": places("city"),
         }
 
     def room(self, room_id: int) -> dict[str, Any]:
+        """Statistics of one room."""
         votes = [vote for vote in self.votes if vote["room_id"] == room_id]
 
         def average(column: str) -> float:
@@ -278,15 +292,13 @@ class Oracle:
         }
 
     def daily(self, day_before: bool = False) -> dict[str, Any]:
-        until = self.now - timedelta(days=1) if day_before else datetime.max
+        """Figures of the last 24 hours, of the 24 hours before, or of the range."""
+        day = timedelta(days=1)
+        until = self.now - day if day_before else datetime.max.replace(tzinfo=UTC)
         since = self.now - timedelta(days=2 if day_before else 1)
 
         def recent(rows: Rows, at: str) -> Rows:
-            return [
-                row
-                for row in rows
-                if self.stretch or since < row[at] <= until.replace(tzinfo=UTC)
-            ]
+            return [row for row in rows if self.days or since < row[at] <= until]
 
         votes = recent(self.votes, "voted_at")
         views = recent(self.page_views, "viewed_at")
@@ -299,44 +311,48 @@ class Oracle:
         }
 
 
-def stretch_before(stretch: tuple[date, date]) -> tuple[date, date]:
-    """As many days, just before."""
-    first, last = stretch
-    days = (last - first).days + 1
-    return first - timedelta(days), last - timedelta(days)
+def previous_range(days: tuple[date, date]) -> tuple[date, date]:
+    """The range of equal length that ends the day before *days* begin."""
+    first, last = days
+    length = timedelta((last - first).days + 1)
+    return first - length, last - length
 
 
-def change(now: Row, before: Row) -> dict[str, float | None]:
-    """In per cent of the figure before, for single figures."""
+def percent_changes(current: Row, previous: Row) -> dict[str, float | None]:
+    """Change of each single figure in per cent of the previous one."""
     return {
-        name: round((now[name] - before[name]) / before[name] * 100, 2)
-        if before[name]
+        name: round((current[name] - previous[name]) / previous[name] * 100, 2)
+        if previous[name]
         else None
-        for name in now
-        if not isinstance(now[name], dict)
+        for name in current
+        if not isinstance(current[name], dict)
     }
 
 
 def mean(values: Iterable[Any]) -> float:
-    """Mean, 0 of nothing."""
-    found = list(values)
-    return float(sum(found)) / len(found) if found else 0
+    """Mean of *values*; 0 without any."""
+    numbers = list(values)
+    return float(sum(numbers)) / len(numbers) if numbers else 0
 
 
-def named(name: str | None) -> str:
+def name_or_unknown(name: str | None) -> str:
+    """*name*, or "Unknown" for None."""
     return "Unknown" if name is None else name
 
 
-def largest(counts: Counter[str], top: int | None = None) -> dict[str, int]:
+def top(counts: Counter[str], limit: int | None = None) -> dict[str, int]:
+    """The *limit* largest counts, ties in order of the key."""
     order = sorted(counts, key=lambda key: (-counts[key], key))
-    return {key: counts[key] for key in order[:top]}
+    return {key: counts[key] for key in order[:limit]}
 
 
 def nulls_last(pair: Iterable[str | None]) -> list[tuple[bool, str]]:
+    """Sort key that places None after every string."""
     return [(part is None, part or "") for part in pair]
 
 
 def category(source: str) -> str:
+    """The category of a source: that of the first pattern found in it."""
     for pattern, name in (
         (r"teams\.", "Teams"),
         (r"ads\.|google_ads", "Google Ads"),

@@ -1,4 +1,4 @@
-"""A small database with something in every statistic."""
+"""A small database that makes every statistic non-empty."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Questions that hypothesis draws: stretches about days that are special, on any clock."""
+"""Hypothesis strategies: databases and periods around special days, in any time zone."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,12 +12,12 @@ from tests.support.oracle import Database, Oracle
 
 SPECIAL_DAYS = [
     START,
-    date(2024, 10, 27),  # Berlin puts the clock back at 3
-    date(2025, 3, 30),  # and forward at 2
-    date(2024, 4, 26),  # Cairo has no midnight
-    date(2024, 10, 31),  # Cairo's last hour comes twice
-    date(2024, 11, 3),  # Havana's first hour comes twice, New York's second
-    date(2024, 10, 6),  # Lord Howe puts the clock forward by half an hour
+    date(2024, 10, 27),  # Berlin: clock put back at 3
+    date(2025, 3, 30),  # Berlin: clock put forward at 2
+    date(2024, 4, 26),  # Cairo: no 00:00
+    date(2024, 10, 31),  # Cairo: last hour occurs twice
+    date(2024, 11, 3),  # Havana: first hour twice; New York: second hour twice
+    date(2024, 10, 6),  # Lord Howe: clock put forward by half an hour
     date(2024, 2, 29),
     date(2024, 12, 31),
     date(2025, 1, 1),
@@ -28,55 +28,59 @@ ZONES = [
     "Europe/Berlin",
     "America/New_York",
     "America/Havana",
-    "America/St_Johns",  # half an hour off
+    "America/St_Johns",  # UTC-3:30
     "Africa/Cairo",
-    "Asia/Kolkata",  # half an hour off
-    "Asia/Kathmandu",  # a quarter
+    "Asia/Kolkata",  # UTC+5:30
+    "Asia/Kathmandu",  # UTC+5:45
     "Australia/Lord_Howe",
-    "Pacific/Kiritimati",  # 14 hours ahead
+    "Pacific/Kiritimati",  # UTC+14
 ]
 
 LENGTHS = [1, 1, 2, 3, 7, 30, 31, 45, 366]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A database, and one question about it."""
+class Scenario:
+    """A database, and one query of its statistics.
+
+    `days` is the range of the query (first and last day); None without a range.
+    """
 
     database: Database
     start: date
     now: datetime
     zone: str
-    stretch: tuple[date, date] | None
+    days: tuple[date, date] | None
     interval: str
     weekends: bool
 
     @property
     def period(self) -> Period:
+        """The query's period."""
         return Period(
             self.start,
             self.now,
             ZoneInfo(self.zone),
-            DateRange(*self.stretch) if self.stretch else None,
+            DateRange(*self.days) if self.days else None,
             Interval(self.interval),
             self.weekends,
         )
 
-    def oracle(self, stretch: tuple[date, date] | None) -> Oracle:
-        """What is right, about *stretch*."""
+    def oracle(self, days: tuple[date, date] | None) -> Oracle:
+        """The reference implementation for this scenario, with *days* as its range."""
         return Oracle(
             self.database,
             self.start,
             self.now,
             ZoneInfo(self.zone),
-            stretch,
+            days,
             self.interval,
             self.weekends,
         )
 
 
 @st.composite
-def _asked(draw: st.DrawFn, *, ranged: bool) -> Asked:
+def _scenarios(draw: st.DrawFn, *, ranged: bool) -> Scenario:
     special, name = draw(st.sampled_from(SPECIAL_DAYS)), draw(st.sampled_from(ZONES))
     start = special - _days(draw, [0, 0, 1, 3, 40, 100])
     first = max(start, special - _days(draw, [-40, -3, -1, 0, 0, 1, 2, 30]))
@@ -85,12 +89,12 @@ def _asked(draw: st.DrawFn, *, ranged: bool) -> Asked:
     last = first + _days(draw, LENGTHS) - timedelta(days=1)
     now = _moment(draw, last - _days(draw, [-50, -1, 0, 0, 1, 31, 400]), name)
     moments = _moments(special, first, last, name)
-    return Asked(
+    return Scenario(
         database=draw(databases_at(moments)),
         start=start,
         now=now,
         zone=name,
-        stretch=(first, last) if ranged else None,
+        days=(first, last) if ranged else None,
         interval=draw(st.sampled_from(["day", "week", "month"])),
         weekends=draw(st.booleans()),
     )
@@ -107,7 +111,7 @@ def _moment(draw: st.DrawFn, day: date, zone: str) -> datetime:
 def _moments(
     special: date, first: date, last: date, zone: str
 ) -> st.SearchStrategy[datetime]:
-    """Close to midnight of these days and of some near them, on their own clock."""
+    """Instants close to midnight in *zone*, on these days and on days near them."""
     days = st.builds(
         lambda day, offset: day + timedelta(days=offset),
         st.sampled_from([special, first, last]),
@@ -122,5 +126,5 @@ def _moments(
     return st.builds(at, days, steps)
 
 
-stretches_asked = _asked(ranged=True)
-questions_without_a_stretch = _asked(ranged=False)
+scenarios_with_range = _scenarios(ranged=True)
+scenarios_without_range = _scenarios(ranged=False)

@@ -78,28 +78,28 @@ def test_failed_logins_are_counted_and_slowed(
     monkeypatch.setattr(limits, "asyncio", SimpleNamespace(sleep=sleep))
     wrong = {"Authorization": "wrong"}
     waited = []
-    for _ in range(limits.FREE_GUESSES + 2):
+    for _ in range(limits.UNDELAYED_FAILURES + 2):
         assert client.get("/", headers=wrong).status_code == 401
         waited.append(len(waits))
-    assert waited == [0] * limits.FREE_GUESSES + [1, 2]
-    assert set(waits) == {limits.SLOWNESS}
+    assert waited == [0] * limits.UNDELAYED_FAILURES + [1, 2]
+    assert set(waits) == {limits.FAILURE_DELAY_SECONDS}
     counted = values(client, "fpp_failed_logins_total")
-    assert counted == {"": limits.FREE_GUESSES + 2}
+    assert counted == {"": limits.UNDELAYED_FAILURES + 2}
     assert len(waits) == 2
 
 
 def test_oversized_headers_are_refused(client: TestClient) -> None:
     """Just below the limit passes; beyond it is 431."""
     least = sum(len(k) + len(v) for k, v in client.headers.raw) + 64
-    room = limits.LONGEST_HEADERS - least
+    room = limits.MAX_HEADER_BYTES - least
     assert client.get("/health", headers={"X-A": "x" * room}).status_code == 503
     assert client.get("/health", headers={"X-A": "x" * (room + 64)}).status_code == 431
 
 
 def test_oversized_addresses_are_refused(client: TestClient) -> None:
     """Path and query together."""
-    assert client.get("/" + "x" * limits.LONGEST_PATH).status_code == 414
-    query = {"q": "x" * limits.LONGEST_PATH}
+    assert client.get("/" + "x" * limits.MAX_URL_BYTES).status_code == 414
+    query = {"q": "x" * limits.MAX_URL_BYTES}
     assert client.get("/health", params=query).status_code == 414
 
 

@@ -8,10 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi.testclient import TestClient
 
-from readmodel.store.snapshot import current
 from routers.responses import encode
 from routers.routes.analytics import AnalyticsAnswer
-from routers.tables import tables
 from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import EMPTY, NOW, START
 from tests.support.oracle import Database, Oracle
@@ -124,17 +122,3 @@ def test_a_manifest_damaged_between_two_requests_is_noticed(
     assert client.get("/").status_code == 503
     manifest.write_bytes(whole)
     assert client.get("/").status_code == 200
-
-
-def test_the_tables_of_a_snapshot_are_kept_and_those_of_plain_files_are_not(
-    read_model: Path, tmp_path: Path
-) -> None:
-    """A snapshot's files never change; plain ones can be replaced at any time."""
-    assert tables(current(read_model)) is tables(current(read_model))
-    place = tmp_path / "plain"
-    place.mkdir()
-    for name in SAMPLE:
-        rows = current(read_model).scan(f"fpp_{name}")
-        rows.sink_parquet(place / f"fpp_{name}.parquet")
-    assert current(place).manifest is None
-    assert tables(current(place)) is not tables(current(place))

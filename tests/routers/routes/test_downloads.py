@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from calculations.breakdown import Dimension
-from routers.routes.downloads import CHUNK_ROWS, chunks
+from routers.routes.downloads import CHUNK_ROWS, csv_chunks
 from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import EMPTY, NOW, at
 from tests.support.oracle import Row
@@ -165,7 +165,7 @@ def test_all_rows_are_sent_and_not_the_forty_largest(
 def test_a_large_file_comes_in_chunks() -> None:
     """The header first, then some thousand lines at a time; together they are all."""
     names = [f"{n}" for n in range(CHUNK_ROWS + 1)]
-    sent = list(chunks(pl.DataFrame({"name": names})))
+    sent = list(csv_chunks(pl.DataFrame({"name": names})))
     assert [piece.count(b"\r\n") for piece in sent] == [1, CHUNK_ROWS, 1]
     assert b"".join(sent).decode().split() == ["name", *names]
 

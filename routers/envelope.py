@@ -1,0 +1,51 @@
+"""Envelope of the answers under a range: what was asked, of which data, and before."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from calculations.period import Period
+from calculations.results import QueryEcho
+from readmodel.store.snapshot import Snapshot
+from routers.query import ComparisonParameters, describe
+from routers.responses import encode
+
+
+class RangeAnswer[Figures, Changes](BaseModel):
+    """Members beside the figures. Without query parameters they are absent."""
+
+    data_updated_at: datetime | SkipJsonSchema[None] = Field(
+        None,
+        description="The instant (UTC) at which the snapshot equals the database.",
+        examples=["2026-11-21T23:10:00.123456Z"],
+    )
+    query: QueryEcho | SkipJsonSchema[None] = Field(
+        None, description="The parameters as they were resolved."
+    )
+    previous: Figures | SkipJsonSchema[None] = Field(
+        None, description="With `compare`: the figures of the period before."
+    )
+    change: Changes | SkipJsonSchema[None] = Field(
+        None,
+        description=(
+            "With `compare`: per figure, on `GET /` per section and figure, the change "
+            "from `previous` in percent; null where the previous figure is 0."
+        ),
+    )
+
+
+def encode_figures(
+    answer: type[BaseModel],
+    figures: dict[str, Any],
+    query: ComparisonParameters,
+    period: Period,
+    snapshot: Snapshot,
+) -> bytes:
+    """JSON of *figures*, validated before, as *answer*; enveloped if customised."""
+    envelope: dict[str, Any] = {}
+    if query.is_customised:
+        envelope["query"] = describe(query, period)
+        envelope["data_updated_at"] = snapshot.taken_at
+    return encode(answer.model_construct(**figures, **envelope))

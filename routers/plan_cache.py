@@ -1,0 +1,98 @@
+"""Cache of opened tables and of plans; answers are never cached.
+
+See docs/decisions/kept-plans.md.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection
+from threading import Lock
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from calculations.analytics import Tables, analytics
+from calculations.period import Period
+from readmodel.store import visits
+from readmodel.store.snapshot import Snapshot
+from routers.tables import open_tables
+
+MAX_SNAPSHOTS: Final = 2
+"""The current snapshot, and the one before for requests that still read it."""
+
+MAX_PLANS: Final = 16
+"""Enough for the ranges of one dashboard's users; a plan takes less than a megabyte."""
+
+
+class _TablesKey(NamedTuple):
+    """A snapshot, and for each table with visits whether its visits can be read."""
+
+    snapshot: Snapshot
+    has_visits: tuple[bool, ...]
+
+
+class _PlanKey(NamedTuple):
+    tables: _TablesKey
+    period: Period
+    sections: frozenset[str]
+
+
+class PlanCache:
+    """Tables of the last two snapshots, and the last 16 plans for them. Thread-safe.
+
+    Building a plan takes about as long as decoding 130,000 rows, and holds the
+    interpreter meanwhile. A plan contains no rows: each collect() reads the files.
+
+    Plain files of the earlier system are never cached: they can be replaced at any
+    time, and a scan remembers its file's footer.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._tables: OrderedDict[_TablesKey, Tables] = OrderedDict()
+        self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
+
+    def tables(self, snapshot: Snapshot) -> Tables:
+        """The tables of *snapshot*, opened once for each state of its visits."""
+        if snapshot.manifest is None:
+            return open_tables(snapshot)
+        key = _tables_key(snapshot)
+        with self._lock:
+            return self._cached_tables(key)
+
+    def analytics(
+        self, snapshot: Snapshot, period: Period, sections: Collection[str]
+    ) -> pl.LazyFrame:
+        """The plan of `analytics` for the *period*'s day, whatever the time of day."""
+        day, wanted = period.at_midnight(), frozenset(sections)
+        if snapshot.manifest is None:
+            return analytics(open_tables(snapshot), day, wanted)
+        key = _PlanKey(_tables_key(snapshot), day, wanted)
+        with self._lock:
+            return self._cached_plan(key)
+
+    def _cached_tables(self, key: _TablesKey) -> Tables:
+        if key not in self._tables:
+            self._tables[key] = open_tables(key.snapshot)
+        self._tables.move_to_end(key)
+        if len(self._tables) > MAX_SNAPSHOTS:
+            self._forget(self._tables.popitem(last=False)[0])
+        return self._tables[key]
+
+    def _cached_plan(self, key: _PlanKey) -> pl.LazyFrame:
+        tables = self._cached_tables(key.tables)
+        if key not in self._plans:
+            self._plans[key] = analytics(tables, key.period, key.sections)
+        self._plans.move_to_end(key)
+        if len(self._plans) > MAX_PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[key]
+
+    def _forget(self, tables: _TablesKey) -> None:
+        for key in [key for key in self._plans if key.tables == tables]:
+            del self._plans[key]
+
+
+def _tables_key(snapshot: Snapshot) -> _TablesKey:
+    """Looks at the files each time: visits are copies and may be deleted."""
+    readable = (bool(snapshot.visits_files(table)) for table in visits.COLUMNS)
+    return _TablesKey(snapshot, tuple(readable))
