@@ -236,9 +236,11 @@ def test_no_two_public_classes_have_the_same_name() -> None:
 
 @pytest.mark.xfail(not ARCHITECTURE.exists(), reason="the page is not written yet")
 def test_every_public_class_of_the_read_model_is_in_the_glossary() -> None:
-    """In backticks, in the section "Glossary" of docs/architecture.md."""
+    """The names stand in backticks in the section "Glossary" of the page."""
     page = ARCHITECTURE.read_text(encoding="utf-8")
-    (glossary,) = re.findall(r"^## Glossary\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    (glossary,) = re.findall(
+        r"^## Glossary\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL
+    )
     explained = set(re.findall(r"`(\w+)`", glossary))
     assert {name for name, _ in public_classes("readmodel")} - explained == set()
 

@@ -73,8 +73,8 @@ def test_every_module_can_be_imported(package: str) -> None:
         importlib.import_module(name)
 
 
-def test_its_methods_bear_the_names_of_the_handlers(package: str) -> None:
-    """Not names that are derived from paths and HTTP methods."""
+def test_its_methods_are_named_like_the_handlers(package: str) -> None:
+    """Names derived from paths and HTTP methods would be long and unstable."""
     api = importlib.import_module(f"{package}.api")
     found = {
         name.removeprefix(f"{package}.api.")
@@ -97,7 +97,7 @@ def test_its_methods_bear_the_names_of_the_handlers(package: str) -> None:
 
 
 def test_it_reads_what_the_api_answers(package: str, url: str) -> None:
-    """With the token, as typed objects, with and without a range."""
+    """Answers become typed objects, with and without a range."""
     client = module(package, "client").AuthenticatedClient(base_url=url, token=TOKEN)
     with client:
         room = module(package, "api.statistics.get_room_stats").sync(1, client=client)

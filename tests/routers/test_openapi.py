@@ -76,7 +76,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_the_schemas_are_exactly_these(document: dict[str, Any]) -> None:
-    """Schema names are part of the API; a type alias is none of them."""
+    """Schema names are part of the API; type aliases must not appear among them."""
     assert set(document["components"]["schemas"]) == SCHEMAS
 
 
@@ -169,7 +169,7 @@ def test_series_are_described_for_every_interval_and_with_weekends(
 def test_no_text_claims_monday_to_friday_without_mentioning_weekends(
     document: dict[str, Any],
 ) -> None:
-    """With `weekends` every calendar day is listed."""
+    """Series list every calendar day with `weekends`."""
     found = [text for text in texts(document) if "Monday to Friday" in text]
     assert found
     for text in found:
@@ -177,7 +177,7 @@ def test_no_text_claims_monday_to_friday_without_mentioning_weekends(
 
 
 def test_no_text_calls_a_row_a_day(document: dict[str, Any]) -> None:
-    """With `interval` it is a week or a month."""
+    """A row is a week or a month with `interval`."""
     for text in texts(document):
         if re.search(r"\brows? (per|each|a)\b.*\bday", text, re.IGNORECASE):
             assert "month" in text, text
