@@ -126,6 +126,7 @@ class LoadSettings:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Process one ASGI connection."""
         if scope["type"] == "lifespan":
             try:
                 _prepare(scope["app"])

@@ -11,8 +11,8 @@ from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
 from routers.plan_cache import PlanCache
 
-# All are async, and the classes are never dependencies themselves: FastAPI runs a plain
-# function on a thread, which takes longer than what is done here.
+# All of them are async functions: FastAPI runs others, and classes, on a thread, and
+# waiting for one takes longer than these functions.
 
 
 async def _settings(request: Request) -> Settings:

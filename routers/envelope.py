@@ -1,4 +1,4 @@
-"""Envelope of the answers under a range: what was asked, of which data, and before."""
+"""Envelope of the answers: instant of the data, query, previous figures, change."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The API as a process of its own: how it logs, reports, and leaves."""
+"""The API as a process: logs, error reports and shutdown."""
 
 import json
 import os
@@ -24,32 +24,32 @@ from tests.support.snapshots import publish
 
 TOKEN = "running-t0ken"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-GONE_SECONDS = 10
+EXIT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Api:
-    """A running uvicorn, and the file that its standard error goes to."""
+    """A running uvicorn, and the file that receives its output."""
 
     url: str
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """All that was logged; every line is JSON."""
+        """The log lines, each of which is JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def stop(self) -> float:
-        """SIGTERM; how many seconds it took to leave."""
+        """Send SIGTERM; return the seconds until the exit."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(GONE_SECONDS)
+        self.process.wait(EXIT_SECONDS)
         return time.monotonic() - began
 
 
 @contextmanager
 def running(data_dir: Path, **settings: str) -> Iterator[Api]:
-    """`uvicorn main:app --port …`, as the README has it, once it answers."""
+    """Run `uvicorn main:app --port …`, as in the README; yield once it answers."""
     port = closed_port()
     log = data_dir.parent / "api.log"
     given = {"DATA_DIR": str(data_dir), "ANALYTICS_SECRET_TOKEN": TOKEN} | settings
@@ -83,36 +83,39 @@ def _answers(api: Api) -> bool:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """The sample, published."""
+    """DATA_DIR with the sample published."""
     publish(tmp_path / "data", SAMPLE, TAKEN_AT)
     return tmp_path / "data"
 
 
 @pytest.fixture
 def sentry() -> Iterator[Server]:
+    """A local server that stands in for Sentry."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
 def mailer() -> Iterator[Server]:
+    """A local server that stands in for the e-mail service."""
     with serving() as running:
         yield running
 
 
 def damage(data_dir: Path) -> None:
-    """Let every statistic of the votes fail, as a broken disk would."""
+    """Truncate the votes, so that every statistic of them fails."""
     part = next((data_dir / "fpp_votes.parquet").resolve().iterdir())
     part.write_bytes(part.read_bytes()[:-20])
 
 
 def events(sentry: Server) -> list[dict[str, Any]]:
+    """The events that Sentry received."""
     items = [item for request in sentry.requests for item in envelope_items(request)]
     return [load for head, load in items if head["type"] == "event"]
 
 
-def test_all_that_is_logged_is_one_form(data_dir: Path) -> None:
-    """Uvicorn's own lines included; no access line hstack ours."""
+def test_every_log_line_has_the_same_format(data_dir: Path) -> None:
+    """Including uvicorn's own lines; its access log is off."""
     with running(data_dir) as api:
         httpx.get(f"{api.url}/room/1/stats", headers=HEADERS)
         api.stop()
@@ -127,21 +130,21 @@ def test_all_that_is_logged_is_one_form(data_dir: Path) -> None:
 def test_an_unexpected_error_reaches_sentry_once_without_secrets(
     data_dir: Path, sentry: Server
 ) -> None:
-    """And the log once; expected errors reach Sentry never."""
+    """It reaches the log once, too. Expected errors never reach Sentry."""
     dsn = f"http://dsnKey42@127.0.0.1:{sentry.port}/7"
     given = {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
     with running(data_dir, **given) as api, ExitStack() as stack:
-        ask = stack.enter_context(httpx.Client(base_url=api.url, headers=HEADERS))
-        assert ask.get("/", headers={"Authorization": "wrong"}).status_code == 401
-        assert ask.get("/nothing").status_code == 404
-        assert ask.get("/room/0/stats").status_code == 400
-        assert ask.get("/room/x/stats").status_code == 422
+        http = stack.enter_context(httpx.Client(base_url=api.url, headers=HEADERS))
+        assert http.get("/", headers={"Authorization": "wrong"}).status_code == 401
+        assert http.get("/nothing").status_code == 404
+        assert http.get("/room/0/stats").status_code == 400
+        assert http.get("/room/x/stats").status_code == 422
         current = data_dir / "current"
         current.rename(data_dir / "away")
-        assert ask.get("/").status_code == 503
+        assert http.get("/").status_code == 503
         (data_dir / "away").rename(current)
         damage(data_dir)
-        assert ask.get("/room/1/stats").status_code == 500
+        assert http.get("/room/1/stats").status_code == 500
         sentry.wait_for(1)
         api.stop()
         lines = api.lines()
@@ -159,7 +162,7 @@ def test_an_unexpected_error_reaches_sentry_once_without_secrets(
 
 
 def test_in_development_nothing_is_sent(data_dir: Path, sentry: Server) -> None:
-    """A DSN alone does not make it production."""
+    """A DSN alone is not enough: SENTRY_ENVIRONMENT must be production."""
     with running(data_dir, SENTRY_DSN=f"http://k@127.0.0.1:{sentry.port}/7") as api:
         damage(data_dir)
         assert httpx.get(f"{api.url}/", headers=HEADERS).status_code == 500
@@ -167,68 +170,68 @@ def test_in_development_nothing_is_sent(data_dir: Path, sentry: Server) -> None:
     assert sentry.requests == []
 
 
-def test_sigterm_with_nothing_to_do_ends_it_at_once(data_dir: Path) -> None:
-    """Connections that are only kept open do not hold it."""
+def test_sigterm_without_requests_ends_it_at_once(data_dir: Path) -> None:
+    """Idle keep-alive connections do not delay the exit."""
     with running(data_dir) as api, httpx.Client(base_url=api.url) as kept:
         assert kept.get("/health").status_code == 200
         assert api.stop() < 3
 
 
-def test_sigterm_under_load_ends_it_and_answers_what_it_took(data_dir: Path) -> None:
-    """Who was being answered gets the answer; nobody gets half of one."""
+def test_sigterm_under_load_ends_it_after_the_accepted_requests(data_dir: Path) -> None:
+    """Requests in progress get their whole response."""
     statuses: list[int] = []
 
-    def ask() -> None:
+    def send() -> None:
         try:
             while True:
                 statuses.append(httpx.get(f"{api.url}/", headers=HEADERS).status_code)
         except httpx.TransportError:
-            return  # it has stopped listening
+            return  # it no longer listens
 
     with running(data_dir) as api:
-        askers = [threading.Thread(target=ask) for _ in range(4)]
-        for asker in askers:
-            asker.start()
+        senders = [threading.Thread(target=send) for _ in range(4)]
+        for sender in senders:
+            sender.start()
         time.sleep(1)
-        assert api.stop() < GONE_SECONDS
-        for asker in askers:
-            asker.join()
+        assert api.stop() < EXIT_SECONDS
+        for sender in senders:
+            sender.join()
     assert set(statuses) == {200}
 
 
-def test_sigterm_while_a_caller_sends_half_a_request_ends_it(data_dir: Path) -> None:
-    """The other half may never come."""
+def test_sigterm_during_an_incomplete_request_ends_it(data_dir: Path) -> None:
+    """The rest of the request may never arrive."""
     with running(data_dir) as api:
         port = int(api.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as half:
             half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
             time.sleep(0.2)
-            assert api.stop() < GONE_SECONDS
+            assert api.stop() < EXIT_SECONDS
 
 
-def test_sigterm_while_the_mailer_is_silent_ends_it_in_time(
+def test_sigterm_while_the_e_mail_service_does_not_answer_ends_it_in_time(
     data_dir: Path, mailer: Server
 ) -> None:
-    """The e-mail service has 30 seconds, whoever stops the process does not."""
+    """Its timeout is 30 seconds, longer than a shutdown may take."""
     mailer.delay = 60
     given = {"BEA_BASE_URL": mailer.url, "BEA_SECRET_KEY": "mailKey77"}
     with running(data_dir, **given) as api:
         url = f"{api.url}/daily-analytics"
 
-        def ask() -> None:
+        def send() -> None:
             with pytest.raises(httpx.TransportError):
                 httpx.get(url, headers=HEADERS, timeout=60)
 
-        asker = threading.Thread(target=ask)
-        asker.start()
+        sender = threading.Thread(target=send)
+        sender.start()
         mailer.wait_for(1)
-        assert api.stop() < GONE_SECONDS
-        asker.join()
+        assert api.stop() < EXIT_SECONDS
+        sender.join()
 
 
 @pytest.mark.parametrize("after", [0.0, 0.3, 0.6, 0.9, 1.2])
-def test_sigterm_while_it_starts_ends_it(data_dir: Path, after: float) -> None:
-    """At any moment, also before it listens."""
+def test_sigterm_during_start_up_ends_it(data_dir: Path, after: float) -> None:
+    """At any moment, including before it listens."""
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "main:app", "--port", str(closed_port())],
         cwd=ROOT,
@@ -238,11 +241,11 @@ def test_sigterm_while_it_starts_ends_it(data_dir: Path, after: float) -> None:
     )
     time.sleep(after)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(GONE_SECONDS) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+    assert process.wait(EXIT_SECONDS) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
-def test_it_never_writes_to_the_data(data_dir: Path) -> None:
-    """Not even a lock or a cache."""
+def test_it_never_writes_to_data_dir(data_dir: Path) -> None:
+    """No lock and no cache."""
 
     def state() -> dict[str, int]:
         found = [Path(at) / n for at, _, names in os.walk(data_dir) for n in names]

@@ -55,6 +55,7 @@ class AccessLog:
         self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Process one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -84,7 +85,7 @@ class AccessLog:
 
 
 class _RequestRecord:
-    """What is logged and measured of one request."""
+    """The log line and the measurement of one request."""
 
     def __init__(self, scope: Scope) -> None:
         sent = Headers(scope=scope).get(REQUEST_ID, "")

@@ -44,6 +44,7 @@ class RequestLimits:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Process one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

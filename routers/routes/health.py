@@ -108,7 +108,7 @@ async def get_health(settings: CurrentSettings, now: Now, response: Response) ->
 
 
 def _latest(settings: Settings) -> Snapshot | None:
-    """The latest snapshot, complete or not; None if there is none."""
+    """The latest snapshot, complete or not; None before the first sync."""
     try:
         return snapshot.latest(settings.data_dir)
     except (ReadModelMissing, OSError):

@@ -1,11 +1,17 @@
-"""The API in-process, over a small published read model and a clock that stands."""
+"""The API in-process or served, over a small read model and with a fixed clock."""
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from config import Settings
@@ -24,12 +30,13 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(data_dir: Path) -> Settings:
-    """The least that the API needs."""
+    """Settings with the token and DATA_DIR only."""
     return make_settings(data_dir=data_dir)
 
 
-def make_settings(**given: Any) -> Settings:
-    return Settings.model_validate({"analytics_secret_token": TOKEN} | given)
+def make_settings(**values: Any) -> Settings:
+    """Settings with the token and *values*; the environment is not read."""
+    return Settings.model_validate({"analytics_secret_token": TOKEN} | values)
 
 
 @pytest.fixture
@@ -41,17 +48,40 @@ def read_model(data_dir: Path) -> Path:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    """Whoever has the token; it is 1 August 2024, half past three."""
+    """A client with the token; it is 1 August 2024, 15:30 UTC."""
     with client_of(settings) as client:
         yield client
 
 
 def client_of(settings: Settings, moment: datetime = NOW) -> TestClient:
-    """A client of an API with *settings* whose clock stands at *moment*."""
-    app = create_app(settings)
-    app.dependency_overrides[now] = lambda: moment
+    """A client with the token, of an API with *settings* whose clock shows *moment*."""
     return TestClient(
-        app,
+        create_fixed_app(settings, moment),
         headers={"Authorization": f"Bearer {TOKEN}"},
         raise_server_exceptions=False,
     )
+
+
+def create_fixed_app(settings: Settings, moment: datetime = NOW) -> FastAPI:
+    """An API with *settings* whose clock shows *moment*."""
+    app = create_app(settings)
+    app.dependency_overrides[now] = lambda: moment
+    return app
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The URL of *app*, served by uvicorn on a thread."""
+    # Bound here and not by number: another program may take a number in between.
+    socket = create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield "http://{}:{}".format(*socket.getsockname())
+    finally:
+        server.should_exit = True
+        thread.join()

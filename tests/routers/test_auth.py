@@ -1,4 +1,4 @@
-"""Who may ask: the bearer of the token, byte for byte."""
+"""Authentication: the token is compared byte for byte."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ RAW = TOKEN.encode()
 
 
 @pytest.mark.parametrize("header", [b"Bearer ", b"bearer ", b"BEARER ", b""])
-def test_the_token_opens_with_any_case_of_the_scheme_and_bare(
+def test_the_token_is_accepted_bare_and_with_the_scheme_in_any_case(
     read_model: Path, client: TestClient, header: bytes
 ) -> None:
-    """Today's dashboard sends it bare."""
+    """The analytics dashboard sends it bare."""
     assert read_model.exists()
     got = client.get("/room/1/stats", headers={b"Authorization": header + RAW})
     assert got.status_code == 200
@@ -46,7 +46,7 @@ def test_the_token_opens_with_any_case_of_the_scheme_and_bare(
     ],
 )
 def test_any_other_token_is_refused(client: TestClient, path: str, sent: bytes) -> None:
-    """Before anything is said of the path's own validity or of the read model."""
+    """401 precedes the validation of the path and the check for a read model."""
     got = client.get(path, headers={b"Authorization": sent})
     assert got.status_code == 401
     assert got.headers["WWW-Authenticate"] == "Bearer"
@@ -55,7 +55,7 @@ def test_any_other_token_is_refused(client: TestClient, path: str, sent: bytes) 
 
 @pytest.mark.parametrize("path", PROTECTED)
 def test_no_token_and_two_tokens_are_refused(client: TestClient, path: str) -> None:
-    """Two headers are ambiguous, even where one is right."""
+    """Two headers are ambiguous, even if one is valid."""
     del client.headers["Authorization"]
     assert client.get(path).status_code == 401
     both = [(b"Authorization", RAW), (b"Authorization", RAW)]
@@ -63,7 +63,7 @@ def test_no_token_and_two_tokens_are_refused(client: TestClient, path: str) -> N
 
 
 def test_a_token_beyond_ascii_is_compared_as_utf_8(read_model: Path) -> None:
-    """Bytes are compared, so that no character can raise."""
+    """compare_digest() raises for non-ASCII text, so bytes are compared."""
     token = "schlüssel-🔑"
     settings = make_settings(data_dir=read_model, analytics_secret_token=token)
     with client_of(settings) as client:
@@ -73,7 +73,7 @@ def test_a_token_beyond_ascii_is_compared_as_utf_8(read_model: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/docs", "/openapi.json"])
-def test_what_is_public_needs_no_token(client: TestClient, path: str) -> None:
-    """503 of /health included: there is no read model here."""
+def test_public_routes_need_no_token(client: TestClient, path: str) -> None:
+    """/health answers 503 here, since there is no read model."""
     del client.headers["Authorization"]
     assert client.get(path).status_code in (200, 503)

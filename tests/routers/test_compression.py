@@ -1,4 +1,4 @@
-"""Answers are compressed as the client accepts, and are the same answers."""
+"""Compression: the encoding the client accepts, and the same bytes after decoding."""
 
 import gzip
 from pathlib import Path
@@ -16,7 +16,7 @@ DECODERS = {
 
 
 def raw(client: TestClient, encoding: str) -> tuple[str, bytes]:
-    """The encoding of `GET /` and its bytes as they travelled."""
+    """Content-Encoding and undecoded body of `GET /`."""
     with client.stream("GET", "/", headers={"Accept-Encoding": encoding}) as answer:
         assert answer.status_code == 200
         assert "Accept-Encoding" in answer.headers["Vary"]
@@ -24,10 +24,10 @@ def raw(client: TestClient, encoding: str) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("encoding", DECODERS)
-def test_an_accepted_encoding_holds_the_same_bytes(
+def test_a_decoded_body_equals_the_uncompressed_one(
     read_model: Path, client: TestClient, encoding: str
 ) -> None:
-    """Smaller on the way, equal at the end."""
+    """The compressed body is less than a third of its size."""
     assert read_model.exists()
     plain = raw(client, "identity")[1]
     used, body = raw(client, encoding)
@@ -36,10 +36,10 @@ def test_an_accepted_encoding_holds_the_same_bytes(
     assert DECODERS[encoding](body) == plain
 
 
-def test_the_best_of_the_accepted_encodings_is_taken(
+def test_zstd_is_preferred_and_refused_encodings_are_not_used(
     read_model: Path, client: TestClient
 ) -> None:
-    """zstd is the fastest, and what is refused is not used."""
+    """zstd is the fastest; q=0 refuses an encoding."""
     assert read_model.exists()
     assert raw(client, "gzip, br, zstd")[0] == "zstd"
     assert raw(client, "gzip, br;q=0, zstd;q=0")[0] == "gzip"

@@ -1,4 +1,4 @@
-"""Errors: each has one answer, and says what a caller can do."""
+"""Errors: one response for each, which says what the client can do."""
 
 import logging
 from pathlib import Path
@@ -14,10 +14,10 @@ PATHS = ["/", "/daily-analytics", "/room/1/stats"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_before_the_first_sync_callers_are_asked_to_retry(
+def test_before_the_first_sync_the_response_is_503_with_retry_after(
     data_dir: Path, client: TestClient, path: str
 ) -> None:
-    """And are served, without a restart, as soon as the first snapshot is there."""
+    """After the first snapshot it is 200, without a restart."""
     early = client.get(path)
     assert early.status_code == 503
     assert int(early.headers["Retry-After"]) > 0
@@ -32,13 +32,13 @@ def test_an_unexpected_error_is_500_without_its_text_and_logged_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Callers learn nothing of what is inside; the log does."""
+    """The message is in the log only."""
     assert read_model.exists()
 
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(analytics, "rows", broken)
+    monkeypatch.setattr(analytics, "collect", broken)
     with caplog.at_level(logging.ERROR):
         got = client.get("/")
     assert (got.status_code, got.json()) == (500, {"detail": "Internal server error"})
@@ -46,16 +46,16 @@ def test_an_unexpected_error_is_500_without_its_text_and_logged_once(
     assert [record.getMessage() for record in caplog.records] == ["inside"]
 
 
-def test_a_damaged_part_is_500_not_a_wrong_answer(
+def test_a_damaged_part_is_500_and_not_a_wrong_answer(
     read_model: Path, client: TestClient
 ) -> None:
-    """A truncated file raises; it is not read as fewer rows."""
+    """A truncated file raises an error; it is not read as fewer rows."""
     part = next((read_model / "fpp_votes.parquet").resolve().iterdir())
     part.write_bytes(part.read_bytes()[:-20])
     assert client.get("/").status_code == 500
 
 
 def test_an_unknown_path_is_404_with_a_detail(client: TestClient) -> None:
-    """And says nothing else."""
+    """The body has no other member."""
     got = client.get("/nothing")
     assert (got.status_code, got.json()) == (404, {"detail": "Not Found"})

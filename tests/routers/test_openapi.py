@@ -1,32 +1,117 @@
-"""The OpenAPI document: typed, described, and true to what is answered."""
+"""OpenAPI document: typed, described, and true for every combination of parameters."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 PUBLIC = {"/health"}
 
+SCHEMAS = {
+    "Analytics",
+    "AnalyticsAnswer",
+    "Behaviour",
+    "City",
+    "Daily",
+    "DailyAnswer",
+    "Dimension",
+    "ErrorResponse",
+    "FreshnessHealth",
+    "Health",
+    "HealthComponents",
+    "HealthStatus",
+    "HistoricalRow",
+    "Interval",
+    "LocationAndUserAgent",
+    "ParameterProblem",
+    "ParquetFilesHealth",
+    "QueryEcho",
+    "Region",
+    "ReoccurringRow",
+    "RoomAnswer",
+    "RoomStats",
+    "StorageHealth",
+    "SyncRun",
+    "SyncRuns",
+    "SyncTable",
+    "Traffic",
+    "ValidationErrorResponse",
+    "Votes",
+}
+"""Generated clients have a class per schema, so a rename breaks their callers."""
 
+
+@pytest.fixture
 def document(client: TestClient) -> dict[str, Any]:
+    """The document as served."""
     found: dict[str, Any] = client.get("/openapi.json").json()
     return found
 
 
-def test_every_protected_route_names_the_security_scheme(client: TestClient) -> None:
-    """So that the Authorize button of /docs sends the token."""
-    api = document(client)
-    scheme = api["components"]["securitySchemes"]["HTTPBearer"]
+def described(document: dict[str, Any], schema: str, field: str) -> str:
+    """The description of one field of a schema."""
+    fields = document["components"]["schemas"][schema]["properties"]
+    return str(fields[field]["description"])
+
+
+def parameter(document: dict[str, Any], path: str, name: str) -> str:
+    """The description of one parameter of a route."""
+    listed = document["paths"][path]["get"]["parameters"]
+    (found,) = (each for each in listed if each["name"] == name)
+    return str(found["description"])
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every description below *value*."""
+    if isinstance(value, dict):
+        if isinstance(value.get("description"), str):
+            yield value["description"]
+        for member in value.values():
+            yield from texts(member)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def test_the_schemas_are_exactly_these(document: dict[str, Any]) -> None:
+    """Schema names are part of the API; type aliases must not appear among them."""
+    assert set(document["components"]["schemas"]) == SCHEMAS
+
+
+def test_operations_are_named_like_their_handlers(document: dict[str, Any]) -> None:
+    """Generated clients have a method per operation."""
+    ids = {
+        path: route["get"]["operationId"] for path, route in document["paths"].items()
+    }
+    assert ids == {
+        "/": "get_analytics",
+        "/daily-analytics": "get_daily_analytics",
+        "/room/{room_id}/stats": "get_room_stats",
+        "/historical.csv": "get_historical_csv",
+        "/reoccurring.csv": "get_reoccurring_csv",
+        "/breakdown/{dimension}.csv": "get_breakdown_csv",
+        "/health": "get_health",
+        "/sync/runs": "get_sync_runs",
+        "/metrics": "get_metrics",
+    }
+
+
+def test_every_protected_route_names_the_security_scheme(
+    document: dict[str, Any],
+) -> None:
+    """The Authorize button of /docs then sends the token."""
+    scheme = document["components"]["securitySchemes"]["HTTPBearer"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
-    for path, methods in api["paths"].items():
+    for path, methods in document["paths"].items():
         protected = "security" in methods["get"]
         assert protected == (path not in PUBLIC), path
 
 
-def test_every_answer_is_a_described_model(client: TestClient) -> None:
-    """Each 200 has a schema, and each field of a statistic a meaning."""
-    api = document(client)
-    for path, methods in api["paths"].items():
+def test_every_answer_is_a_described_model(document: dict[str, Any]) -> None:
+    """Each 200 has a schema, and each field of a statistic a description."""
+    for path, methods in document["paths"].items():
         content = methods["get"]["responses"]["200"]["content"]
         if path == "/metrics":
             assert content["text/plain"]["schema"]["type"] == "string"
@@ -35,27 +120,71 @@ def test_every_answer_is_a_described_model(client: TestClient) -> None:
         else:
             assert "$ref" in content["application/json"]["schema"]
     for name in ("Traffic", "Votes", "Behaviour", "RoomStats", "Daily"):
-        fields = api["components"]["schemas"][name]["properties"]
+        fields = document["components"]["schemas"][name]["properties"]
         for field, schema in fields.items():
             assert schema.get("description"), f"{name}.{field}"
             assert schema.get("examples"), f"{name}.{field}"
 
 
-def test_units_are_stated(client: TestClient) -> None:
-    """Minutes, seconds and shares are not for guessing."""
-    schemas = document(client)["components"]["schemas"]
+@pytest.mark.parametrize("answer", ["AnalyticsAnswer", "DailyAnswer", "RoomAnswer"])
+def test_answers_under_a_range_share_an_envelope(
+    document: dict[str, Any], answer: str
+) -> None:
+    """The same members with the same descriptions, after the figures."""
+    members = ["data_updated_at", "query", "previous", "change"]
+    fields = document["components"]["schemas"][answer]["properties"]
+    assert list(fields)[-4:] == members
+    for member in members:
+        shared = described(document, "AnalyticsAnswer", member)
+        assert described(document, answer, member) == shared
 
-    def described(model: str, field: str) -> str:
-        return str(schemas[model]["properties"][field]["description"])
 
-    assert "minutes" in described("Traffic", "average_duration")
-    assert "0 to 1" in described("Traffic", "bounce_rate")
-    assert "minutes" in described("Votes", "avg_duration_per_vote")
-    assert "seconds" in described("RoomStats", "duration")
+def test_units_are_stated(document: dict[str, Any]) -> None:
+    """Minutes, seconds, shares, megabytes and percent."""
+    for schema, field, unit in (
+        ("Traffic", "average_duration", "minutes"),
+        ("Traffic", "bounce_rate", "0 to 1"),
+        ("Votes", "avg_duration_per_vote", "minutes"),
+        ("RoomStats", "duration", "seconds"),
+        ("StorageHealth", "data_size_mb", "Megabytes"),
+        ("FreshnessHealth", "age_seconds", "Seconds"),
+        ("RoomAnswer", "change", "percent"),
+    ):
+        assert unit in described(document, schema, field), f"{schema}.{field}"
 
 
-def test_docs_asks_no_other_host(client: TestClient) -> None:
-    """Its script and style come from this server."""
+@pytest.mark.parametrize("path", ["/", "/historical.csv", "/reoccurring.csv"])
+def test_series_are_described_for_every_interval_and_with_weekends(
+    document: dict[str, Any], path: str
+) -> None:
+    """A row is not always a day, and not always from Monday to Friday."""
+    interval = parameter(document, path, "interval")
+    for length in ("day", "week", "month"):
+        assert re.search(rf"\b{length}s?\b", interval)
+    assert "mean of 30 rows" in interval
+    weekends = parameter(document, path, "weekends")
+    assert "By default they count Monday to Friday only" in weekends
+
+
+def test_no_text_claims_monday_to_friday_without_mentioning_weekends(
+    document: dict[str, Any],
+) -> None:
+    """Series list every calendar day with `weekends`."""
+    found = [text for text in texts(document) if "Monday to Friday" in text]
+    assert found
+    for text in found:
+        assert re.search("weekends|By default", text), text
+
+
+def test_no_text_calls_a_row_a_day(document: dict[str, Any]) -> None:
+    """A row is a week or a month with `interval`."""
+    for text in texts(document):
+        if re.search(r"\brows? (per|each|a)\b.*\bday", text, re.IGNORECASE):
+            assert "month" in text, text
+
+
+def test_docs_load_nothing_from_other_hosts(client: TestClient) -> None:
+    """Script and style are served by this server."""
     page = client.get("/docs").text
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
     for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):

@@ -83,7 +83,7 @@ def test_a_new_snapshot_has_a_plan_of_its_own(plans: PlanCache, data_dir: Path) 
 def test_snapshots_of_two_folders_do_not_share_plans(
     plans: PlanCache, tmp_path: Path
 ) -> None:
-    """Though their ids are equal."""
+    """The path is in the key, since their ids can be equal."""
     empty = publish(tmp_path / "empty", EMPTY, TAKEN_AT)
     full = publish(tmp_path / "full", SAMPLE, TAKEN_AT)
     assert empty.id == full.id

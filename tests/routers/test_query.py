@@ -1,4 +1,4 @@
-"""Parameters: what each stands for, what is refused, and what the answer tells of it."""
+"""Query parameters: their meaning, refusals, and their echo in the answer."""
 
 import json
 from collections.abc import Iterator
@@ -29,29 +29,29 @@ SERVED = [*PATHS, "/historical.csv", "/breakdown/route.csv"]
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One read model for all questions here."""
-    data_dir = tmp_path_factory.mktemp("question") / "data"
+    """One read model for all tests here."""
+    data_dir = tmp_path_factory.mktemp("query") / "data"
     publish(data_dir, SAMPLE, TAKEN_AT)
     return data_dir
 
 
 @pytest.fixture(scope="module")
 def client(published: Path) -> Iterator[TestClient]:
-    """One client, too: none of them changes anything."""
+    """One client for all tests here: no request changes anything."""
     with client_of(make_settings(data_dir=published)) as client:
         yield client
 
 
 def resolved(now: datetime = NOW, start: date = START, /, **given: str) -> Any:
-    """The period that parameters stand for; ``from_`` is from."""
-    asked = AnalyticsParameters.model_validate(
+    """The period of parameters; ``from_`` is `from`."""
+    query = AnalyticsParameters.model_validate(
         {k.strip("_"): v for k, v in given.items()}
     )
-    return asked.resolve(make_settings(start_date=start), now)
+    return query.resolve(make_settings(start_date=start), now)
 
 
 def days(now: datetime = NOW, start: date = START, /, **given: str) -> tuple[str, str]:
-    """The first and the last day that parameters stand for."""
+    """First and last day of the range of parameters."""
     first, last = resolved(now, start, **given).range
     return first.isoformat(), last.isoformat()
 
@@ -75,10 +75,10 @@ def days(now: datetime = NOW, start: date = START, /, **given: str) -> tuple[str
         ({"period": "all"}, "2024-06-03", "2024-08-01"),
     ],
 )
-def test_dates_and_names_stand_for_days(
+def test_dates_and_named_ranges_resolve_to_days(
     given: dict[str, str], first: str, last: str
 ) -> None:
-    """It is 1 August 2024; named stretches never begin before START_DATE."""
+    """It is 1 August 2024; named ranges never begin before START_DATE."""
     assert days(**given) == (first, last)
 
 
@@ -97,7 +97,7 @@ def test_dates_and_names_stand_for_days(
 def test_today_month_and_year_are_those_of_the_zone(
     now: str, zone: str, today: str
 ) -> None:
-    """At midnight there, they change."""
+    """They change at midnight in that zone."""
     day = date.fromisoformat(today)
     assert days(at(now), period="today", tz=zone) == (today, today)
     first_of_month = day.replace(day=1).isoformat()
@@ -106,8 +106,8 @@ def test_today_month_and_year_are_those_of_the_zone(
     assert days(at(now), period="year", tz=zone) == (new_year, today)
 
 
-def test_without_dates_everything_is_asked_for() -> None:
-    """A zone, an interval or weekends alone make no range."""
+def test_without_dates_there_is_no_range() -> None:
+    """A zone, an interval or weekends alone do not make one."""
     period = resolved(tz="Asia/Kathmandu", interval="week", weekends="true")
     assert period.range is None
     assert period.zone == ZoneInfo("Asia/Kathmandu")
@@ -115,14 +115,14 @@ def test_without_dates_everything_is_asked_for() -> None:
 
 
 def test_a_start_in_the_future_is_the_earliest_day() -> None:
-    """Every name then stands for that day."""
+    """Every named range is that day."""
     start = date(2030, 1, 1)
     for name in ("today", "7d", "30d", "90d", "month", "year", "all"):
         assert days(NOW, start, period=name) == ("2030-01-01", "2030-01-01")
 
 
 def test_ten_years_from_a_leap_day_end_before_march() -> None:
-    """There is no 29 February ten years later."""
+    """Ten years later there is no 29 February."""
     now = at("2028-02-29 12:00")
     assert days(now, from_="2028-02-29", to="2038-02-28")[1] == "2038-02-28"
     with pytest.raises(RequestValidationError):
@@ -171,10 +171,10 @@ INVALID: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("query", "name", "value", "allowed"), INVALID)
-def test_what_cannot_be_understood_is_422(
+def test_an_invalid_parameter_is_422(
     client: TestClient, query: str, name: str, value: Any, allowed: str
 ) -> None:
-    """It names the parameter, the value as it was sent, and what is allowed."""
+    """The error names the parameter, the value as sent, and the allowed values."""
     for path in SERVED:
         problem = refused(client, f"{path}?{query}")
         assert (problem["loc"], problem["input"]) == (["query", name], value)
@@ -195,17 +195,17 @@ def test_what_cannot_be_understood_is_422(
         ("compare=previous&tz=UTC", "compare", "previous", "from, to or period"),
     ],
 )
-def test_what_only_the_whole_answer_knows_is_422_too(
+def test_an_invalid_parameter_of_the_whole_answer_is_422(
     client: TestClient, query: str, name: str, value: str, allowed: str
 ) -> None:
-    """Sections, intervals, weekends; and nothing lies before everything."""
+    """Sections, interval, weekends, and a comparison without a range."""
     problem = refused(client, f"/?{query}")
     assert (problem["loc"], problem["input"]) == (["query", name], value)
     assert allowed in problem["msg"]
 
 
-def test_a_room_is_not_compared_without_a_range(client: TestClient) -> None:
-    """The daily figures are: with the 24 hours before."""
+def test_a_comparison_of_a_room_needs_a_range(client: TestClient) -> None:
+    """The daily figures need none: they are compared with the 24 hours before."""
     problem = refused(client, "/room/1/stats?compare=previous")
     assert problem["loc"] == ["query", "compare"]
     assert client.get("/daily-analytics?compare=previous").status_code == 200
@@ -219,16 +219,16 @@ def test_a_room_is_not_compared_without_a_range(client: TestClient) -> None:
         for parameter in ("interval", "weekends", "sections")
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_422(
+def test_a_parameter_of_other_routes_is_422(
     client: TestClient, path: str, parameter: str
 ) -> None:
-    """Instead of being ignored."""
+    """It is not ignored."""
     problem = refused(client, f"{path}?{parameter}=day")
     assert problem["loc"] == ["query", parameter]
 
 
 def refused(client: TestClient, url: str) -> dict[str, Any]:
-    """The only problem of a URL that is answered 422."""
+    """The only problem in the 422 response to *url*."""
     got = client.get(url)
     assert got.status_code == 422
     (problem,) = got.json()["detail"]
@@ -246,10 +246,10 @@ def refused(client: TestClient, url: str) -> dict[str, Any]:
         max_size=4,
     )
 )
-def test_no_query_is_an_error_of_the_server(
+def test_no_query_causes_a_server_error(
     client: TestClient, query: dict[str, str]
 ) -> None:
-    """Any text at all is understood or refused, and every refusal can be encoded."""
+    """Any text is accepted or refused, and every refusal can be encoded."""
     got = client.get("/room/1/stats", params=query)
     assert got.status_code in (200, 422)
     assert got.json()
@@ -265,7 +265,7 @@ def test_no_query_is_an_error_of_the_server(
         ("sections=votes", None, None, "UTC", "day", False),
     ],
 )  # fmt: skip
-def test_the_answer_tells_what_was_understood(
+def test_the_answer_echoes_the_resolved_query(
     client: TestClient,
     query: str,
     first: str | None,
@@ -274,7 +274,7 @@ def test_the_answer_tells_what_was_understood(
     interval: str,
     weekends: bool,
 ) -> None:
-    """Dates as resolved, where any parameter is given, and of which instant it is."""
+    """Named ranges become dates; `data_updated_at` is the snapshot's instant."""
     got = client.get(f"/?{query}").json()
     assert got["query"] == {
         "from": first,
@@ -288,8 +288,8 @@ def test_the_answer_tells_what_was_understood(
 
 
 @pytest.mark.parametrize("path", ["/daily-analytics", "/room/1/stats"])
-def test_single_figures_tell_it_too(client: TestClient, path: str) -> None:
-    """Beside the figures; without parameters there are only the figures."""
+def test_single_figures_have_the_envelope_too(client: TestClient, path: str) -> None:
+    """Beside the figures; without parameters it is absent."""
     plain = client.get(path).json()
     got = client.get(f"{path}?period=today&compare=previous").json()
     assert set(got) - set(plain) == {"query", "data_updated_at", "previous", "change"}
@@ -299,8 +299,8 @@ def test_single_figures_tell_it_too(client: TestClient, path: str) -> None:
     assert set(got["previous"]) == set(got["change"]) == set(plain)
 
 
-def test_only_the_sections_asked_for_are_answered(client: TestClient) -> None:
-    """In the order in which they always come."""
+def test_only_the_requested_sections_are_answered(client: TestClient) -> None:
+    """Their order is fixed, whatever the order of the request."""
     got = client.get("/?sections=votes,traffic,votes").json()
     assert list(got["data"]) == ["traffic", "votes"]
     assert got["data"] == {
@@ -310,8 +310,8 @@ def test_only_the_sections_asked_for_are_answered(client: TestClient) -> None:
     }
 
 
-def test_without_parameters_nothing_is_added(client: TestClient) -> None:
-    """Neither query nor comparison, and the keys in their order."""
+def test_without_parameters_there_is_no_envelope(client: TestClient) -> None:
+    """Neither query nor comparison, and the members in order."""
     assert list(client.get("/").json()) == ["data", "data_updated_at"]
     daily = ["votes", "estimations", "rooms", "unique_users", "page_views"]
     assert list(client.get("/daily-analytics").json()) == daily
@@ -327,7 +327,7 @@ def test_without_parameters_nothing_is_added(client: TestClient) -> None:
     compare=st.booleans(),
     sections=st.lists(st.sampled_from(SECTIONS), min_size=1, unique=True),
 )
-def test_every_combination_equals_the_definitions(
+def test_every_combination_equals_the_reference_implementation(
     client: TestClient,
     first: date,
     length: int,
@@ -337,23 +337,23 @@ def test_every_combination_equals_the_definitions(
     compare: bool,
     sections: list[str],
 ) -> None:
-    """From the URL to the JSON."""
-    stretch = first, first + timedelta(days=length - 1)
-    query: dict[str, Any] = {"from": stretch[0], "to": stretch[1], "tz": zone}
+    """The whole path from the URL to the JSON body is tested."""
+    days = first, first + timedelta(days=length - 1)
+    query: dict[str, Any] = {"from": days[0], "to": days[1], "tz": zone}
     query |= {"interval": interval, "weekends": weekends}
     query |= {"sections": ",".join(sections)}
     query |= {"compare": "previous"} if compare else {}
     got = client.get("/", params=query).json()
 
     def right(of: tuple[date, date]) -> Any:
-        asked = Oracle(SAMPLE, START, NOW, ZoneInfo(zone), of, interval, weekends)
-        wanted = {k: v for k, v in asked.answer().items() if k in sections}
+        reference = Oracle(SAMPLE, START, NOW, ZoneInfo(zone), of, interval, weekends)
+        wanted = {k: v for k, v in reference.answer().items() if k in sections}
         return json.loads(json.dumps(wanted, default=date.isoformat))
 
-    assert got["data"] == right(stretch)
+    assert got["data"] == right(days)
     assert ("previous" in got) == ("change" in got) == compare
     if compare:
-        assert got["previous"] == right(previous_range(stretch))
+        assert got["previous"] == right(previous_range(days))
         assert got["change"] == {
             name: oracle.percent_changes(got["data"][name], got["previous"][name])
             for name in ("traffic", "votes")
@@ -361,10 +361,10 @@ def test_every_combination_equals_the_definitions(
         }
 
 
-def test_the_daily_figures_of_a_range_and_of_the_days_before(
+def test_daily_figures_are_compared_with_the_period_before(
     client: TestClient,
 ) -> None:
-    """Two votes today, one on the first day; nothing the day before either."""
+    """Two votes today, none the day before."""
     got = client.get("/daily-analytics?period=today&compare=previous").json()
     assert (got["votes"], got["previous"]["votes"]) == (2, 0)
     assert got["change"]["votes"] is None
@@ -373,21 +373,21 @@ def test_the_daily_figures_of_a_range_and_of_the_days_before(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_question_has_an_etag_of_its_own(client: TestClient, path: str) -> None:
-    """Though the answers may be alike."""
+def test_each_query_has_an_etag_of_its_own(client: TestClient, path: str) -> None:
+    """Equal answers to different queries have different tags."""
     queries = ["", "?period=7d", "?period=today", "?tz=Asia/Tokyo", "?from=2024-06-03"]
     tags = {client.get(path + query).headers["ETag"] for query in queries}
     assert len(tags) == len(queries)
 
 
 @pytest.mark.parametrize("path", SERVED)
-def test_the_etag_changes_at_midnight_of_the_zone_asked_for(
+def test_the_etag_changes_at_midnight_of_the_requested_zone(
     published: Path, path: str
 ) -> None:
-    """Tokyo's midnight is 15:00 UTC; what is in the range changes then, not before."""
-    asked = f"{path}?period=7d&tz=Asia/Tokyo"
+    """Tokyo's midnight is 15:00 UTC; the range changes then, not before."""
+    url = f"{path}?period=7d&tz=Asia/Tokyo"
     tags = []
     for moment in ("2024-08-01 14:58", "2024-08-01 14:59", "2024-08-01 15:00"):
         with client_of(make_settings(data_dir=published), at(moment)) as client:
-            tags.append(client.get(asked).headers["ETag"])
+            tags.append(client.get(url).headers["ETag"])
     assert tags[0] == tags[1] != tags[2]

@@ -1,4 +1,4 @@
-"""ETags: what is unchanged is not computed again."""
+"""ETags: an unchanged answer is not computed again."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ PATHS = ["/", "/room/1/stats", "/daily-analytics"]
 def test_an_unchanged_answer_is_304_without_computing(
     read_model: Path, client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alone, in a list, as strong tag, or for any tag at all."""
+    """If-None-Match is a tag, a list of tags, a strong tag or `*`."""
     assert read_model.exists()
     first = client.get(path)
     etag = first.headers["ETag"]
@@ -39,7 +39,7 @@ def test_an_unchanged_answer_is_304_without_computing(
 def test_another_etag_is_answered_in_full(
     read_model: Path, client: TestClient, path: str
 ) -> None:
-    """And every answer asks to be revalidated."""
+    """Its Cache-Control requires revalidation."""
     assert read_model.exists()
     got = client.get(path, headers={"If-None-Match": 'W/"other"'})
     assert got.status_code == 200
@@ -47,10 +47,10 @@ def test_another_etag_is_answered_in_full(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_new_snapshot_a_new_day_and_other_settings_have_another_etag(
+def test_the_etag_differs_by_snapshot_day_and_settings(
     data_dir: Path, path: str
 ) -> None:
-    """So that no client keeps yesterday's answer."""
+    """A client never keeps an outdated answer."""
     publish(data_dir, SAMPLE, TAKEN_AT)
     plain = make_settings(data_dir=data_dir)
     tags = [
@@ -63,10 +63,10 @@ def test_a_new_snapshot_a_new_day_and_other_settings_have_another_etag(
     assert len(set(tags)) == 4
 
 
-def test_the_whole_answer_keeps_its_etag_for_the_day_the_last_24_hours_do_not(
+def test_the_etag_changes_daily_or_for_the_last_24_hours_every_minute(
     data_dir: Path,
 ) -> None:
-    """What is later than now − 24 h changes by the minute."""
+    """Rows leave the last 24 hours as time passes."""
     publish(data_dir, SAMPLE, TAKEN_AT)
     settings, later = make_settings(data_dir=data_dir), NOW + timedelta(minutes=1)
     same = {_etag(client_of(settings, at), "/") for at in (NOW, later)}
@@ -74,10 +74,10 @@ def test_the_whole_answer_keeps_its_etag_for_the_day_the_last_24_hours_do_not(
     assert (len(same), len(moved)) == (1, 2)
 
 
-def test_an_etag_does_not_open_without_the_token(
+def test_a_matching_etag_does_not_replace_the_token(
     read_model: Path, client: TestClient
 ) -> None:
-    """401 comes first."""
+    """401, not 304."""
     assert read_model.exists()
     etag = client.get("/").headers["ETag"]
     headers = {"If-None-Match": etag, "Authorization": "wrong"}

@@ -1,16 +1,13 @@
-"""The API holds what its own document promises, whatever is sent to it."""
+"""Every response conforms to the OpenAPI document, whatever the request."""
 
-import threading
-import time
 from collections.abc import Iterator
-from socket import create_server
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import schemathesis
-import uvicorn
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from requests import Request
 from schemathesis import Case
 from schemathesis.checks import CheckFunction
@@ -20,69 +17,59 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from main import app as documented
-from main import create_app
-from routers.dependencies import now
 from routers.middleware import limits
-from tests.routers.conftest import make_settings
-from tests.support.frames import NOW
+from tests.routers.conftest import create_fixed_app, make_settings, served
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
 from tests.support.snapshots import publish
 
-PATIENCE_SECONDS = 120
-"""For one answer: ten, which is the default, may pass where a machine is overloaded."""
+TIMEOUT_SECONDS = 120
+"""For one response; the default of ten is too short for an overloaded machine."""
 
 schema = schemathesis.openapi.from_dict(documented.openapi())
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server with the sample, which refuses nobody for asking often."""
+    """The URL of a real server with the sample and without a rate limit."""
     data_dir = tmp_path_factory.mktemp("schema") / "data"
     publish(data_dir, SAMPLE, TAKEN_AT)
-    app = create_app(make_settings(data_dir=data_dir, rate_limit_per_minute=0))
-    app.dependency_overrides[now] = lambda: NOW
-    # Bound here and not by number: another program may take a number in between.
-    socket = create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield "http://{}:{}".format(*socket.getsockname())
-    server.should_exit = True
-    thread.join()
+    settings = make_settings(data_dir=data_dir, rate_limit_per_minute=0)
+    with served(create_fixed_app(settings)) as url:
+        yield url
 
 
 @pytest.fixture
-def _guesses_are_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request is also sent with wrong tokens, which would take minutes."""
+def _failures_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is also sent with wrong tokens; the delays would take minutes."""
     monkeypatch.setattr(limits, "FAILURE_DELAY_SECONDS", 0)
 
 
 @schema.parametrize()
-@pytest.mark.usefixtures("_guesses_are_fast")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_answer_breaks_the_document(case: Case[Any], address: str) -> None:
-    """No 5xx, and every status, type, header and body as the document states."""
+@pytest.mark.usefixtures("_failures_are_not_delayed")
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
+def test_every_response_conforms_to_the_document(case: Case[Any], address: str) -> None:
+    """No 5xx; every status, content type, header and body is as documented."""
     token = {"Authorization": f"Bearer {TOKEN}"}
-    # What a schema cannot say, such as which zones there are or that a range ends after
-    # it begins, is refused with 422: not all data that fits the schema is accepted.
+    # A schema cannot express all rules, such as which time zones exist or that a range
+    # ends after it begins: data that conforms to the schema may be refused with 422.
     excluded: list[CheckFunction] = [positive_data_acceptance]
-    if not _wholly_sent(case, address):
+    if not _is_sent_completely(case, address):
         excluded.append(negative_data_rejection)
     case.call_and_validate(
         base_url=address,
         headers=token,
         excluded_checks=excluded,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )
 
 
-def _wholly_sent(case: Case[Any], address: str) -> bool:
-    """Whether all parameters are in the URL: an empty list, for one, leaves no trace.
+def _is_sent_completely(case: Case[Any], address: str) -> bool:
+    """True if the URL contains all parameters of *case*.
 
-    Where that is what was wrong, the request is right.
+    An empty list, for example, leaves no trace in a URL, so the request is valid though
+    the case is not.
     """
     sent = Request(**case.as_transport_kwargs(base_url=address)).prepare()
     query = parse_qsl(urlsplit(str(sent.url)).query, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""What every request leaves behind: an id, a log line, a measurement, safe headers."""
+"""Access log: an id, a log line, a measurement and security headers per request."""
 
 import logging
 from pathlib import Path
@@ -14,22 +14,22 @@ ANSWERS = ["/", "/health", "/nothing", "/docs", "/openapi.json", "/room/0/stats"
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The request lines, as fields."""
+    """The fields of each request's log line."""
     logged = [vars(record) for record in caplog.records if record.name == "fpp.api"]
     return [line for line in logged if line.get("action") == "request"]
 
 
 def values(client: TestClient, name: str) -> dict[str, float]:
-    """The samples of one metric, by their labels."""
+    """Labels to value, of the samples of one metric."""
     text = client.get("/metrics").text
     found = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name))
     return {key.removeprefix(name): float(value) for key, value in found}
 
 
-def test_a_request_is_one_line_with_its_template_and_snapshot(
+def test_a_request_is_one_line_with_its_route_template_and_snapshot(
     read_model: Path, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Method, route, status, milliseconds, snapshot; the address itself is not told."""
+    """Method, route, status, milliseconds and snapshot, but not the path."""
     with caplog.at_level(logging.INFO, logger="fpp"):
         client.get("/room/12345/stats", headers={"X-Request-ID": "abc-1"})
     (line,) = lines(caplog)
@@ -51,19 +51,19 @@ def test_a_request_is_one_line_with_its_template_and_snapshot(
         ("/health", "/health"),
     ],
 )
-def test_the_template_is_known_for_whatever_is_served(
+def test_every_served_path_has_a_route_template(
     client: TestClient, caplog: pytest.LogCaptureFixture, path: str, route: str
 ) -> None:
-    """No address becomes a label, and no page of ours is unmatched."""
+    """No path becomes a label, and only unknown paths are "unmatched"."""
     with caplog.at_level(logging.INFO, logger="fpp"):
         client.get(path)
     assert [line["route"] for line in lines(caplog)] == [route]
 
 
-def test_a_healthy_health_is_not_logged_but_measured(
+def test_a_successful_health_check_is_measured_but_not_logged(
     read_model: Path, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Container runtimes ask every few seconds."""
+    """Container runtimes send one every few seconds."""
     assert read_model.exists()
     with caplog.at_level(logging.INFO, logger="fpp"):
         assert client.get("/health").status_code == 200
@@ -73,7 +73,7 @@ def test_a_healthy_health_is_not_logged_but_measured(
 
 
 @pytest.mark.parametrize("path", ANSWERS)
-def test_every_answer_has_an_id_and_security_headers(
+def test_every_response_has_an_id_and_security_headers(
     client: TestClient, path: str
 ) -> None:
     """Errors, pages and data alike."""
@@ -84,8 +84,10 @@ def test_every_answer_has_an_id_and_security_headers(
     assert "frame-ancestors 'none'" in got.headers["Content-Security-Policy"]
 
 
-def test_data_may_load_nothing_and_pages_only_from_here(client: TestClient) -> None:
-    """A browser that is tricked into showing data runs none of it."""
+def test_the_content_policy_allows_data_nothing_and_pages_this_host(
+    client: TestClient,
+) -> None:
+    """A browser that displays data as a page runs no script in it."""
     policy = client.get("/health").headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
     policy = client.get("/docs").headers["Content-Security-Policy"]
@@ -104,28 +106,28 @@ def test_data_may_load_nothing_and_pages_only_from_here(client: TestClient) -> N
         ("", False),
     ],
 )
-def test_a_callers_request_id_is_returned_when_it_is_harmless(
+def test_a_clients_request_id_is_kept_only_if_it_is_safe_to_log(
     client: TestClient, sent: str, kept: bool
 ) -> None:
-    """Anything else is replaced by one of our own."""
+    """Any other is replaced by a generated one."""
     got = client.get("/health", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
     assert (got == sent) is kept
     assert got
 
 
-def test_an_unexpected_error_is_answered_logged_and_measured_like_all(
+def test_an_unexpected_error_is_answered_logged_and_measured(
     read_model: Path,
     client: TestClient,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its answer has the headers and the id too, and it is reported once."""
+    """The response has the headers and the id, and the error is reported once."""
     assert read_model.exists()
 
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(analytics, "rows", broken)
+    monkeypatch.setattr(analytics, "collect", broken)
     with caplog.at_level(logging.INFO, logger="fpp"):
         got = client.get("/", headers={"X-Request-ID": "broken-1"})
     assert got.status_code == 500
@@ -137,14 +139,14 @@ def test_an_unexpected_error_is_answered_logged_and_measured_like_all(
     assert values(client, "fpp_errors_total") == {"": 1}
 
 
-def test_metrics_want_the_token(client: TestClient) -> None:
-    """They tell how much the product is used."""
+def test_metrics_require_the_token(client: TestClient) -> None:
+    """They show how much the product is used."""
     del client.headers["Authorization"]
     assert client.get("/metrics").status_code == 401
 
 
-def test_metrics_tell_the_snapshot(read_model: Path, client: TestClient) -> None:
-    """Rows, parts and bytes are those of the files that are served."""
+def test_metrics_describe_the_snapshot(read_model: Path, client: TestClient) -> None:
+    """Rows, parts and bytes of the files that are served."""
     files = list((read_model / "current" / "fpp_votes.parquet").iterdir())
     of_votes = '{table="fpp_votes"}'
     assert values(client, "fpp_table_rows")[of_votes] > 0
@@ -154,17 +156,17 @@ def test_metrics_tell_the_snapshot(read_model: Path, client: TestClient) -> None
 
 
 def test_metrics_work_without_a_read_model(client: TestClient) -> None:
-    """Or nobody would learn that it is missing."""
+    """Otherwise an alert could not detect that it is missing."""
     got = client.get("/metrics")
     assert got.status_code == 200
     assert got.headers["Content-Type"].startswith("text/plain")
     assert "fpp_snapshot" not in got.text
 
 
-def test_a_damaged_run_log_does_not_stop_the_metrics(
+def test_metrics_work_with_a_damaged_run_log(
     data_dir: Path, read_model: Path, client: TestClient
 ) -> None:
-    """The snapshot's figures go on; the run log's are absent."""
+    """Metrics of the snapshot are present, those of the runs are absent."""
     (data_dir / "sync_runs.parquet").write_bytes(b"PAR1 no PAR1")
     assert read_model.exists()
     text = client.get("/metrics").text
@@ -177,14 +179,14 @@ def test_a_secret_in_an_error_does_not_reach_the_log(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Every secret of the settings is known to the log once the server has started."""
+    """The log redacts every secret of the settings once the server has started."""
     token = "a-very-secret-token"
     settings = make_settings(data_dir=read_model, analytics_secret_token=token)
 
     def broken(*_: object) -> None:
         raise RuntimeError(f"refused {token}")
 
-    monkeypatch.setattr(analytics, "rows", broken)
+    monkeypatch.setattr(analytics, "collect", broken)
     with client_of(settings) as client:
         client.get("/", headers={"Authorization": token})
     logged = capfd.readouterr().err

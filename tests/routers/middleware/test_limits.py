@@ -1,4 +1,4 @@
-"""What is refused: too much, too often, too many guesses, unknown parameters."""
+"""Limits: size, rate, failed logins, and unknown parameters."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +14,8 @@ from tests.support.sample import TOKEN
 PATHS = ["/", "/daily-analytics", "/room/1/stats", "/sync/runs", "/metrics", "/health"]
 
 
-def test_beyond_the_rate_a_caller_is_told_when_to_come_back(data_dir: Path) -> None:
-    """429 with Retry-After; the limit is the setting's."""
+def test_requests_above_the_rate_limit_are_429_with_retry_after(data_dir: Path) -> None:
+    """The limit is RATE_LIMIT_PER_MINUTE."""
     with client_of(make_settings(data_dir=data_dir, rate_limit_per_minute=3)) as client:
         statuses = [client.get("/sync/runs").status_code for _ in range(3)]
         refused = client.get("/sync/runs")
@@ -26,8 +26,8 @@ def test_beyond_the_rate_a_caller_is_told_when_to_come_back(data_dir: Path) -> N
     assert refused.headers["X-Request-ID"]
 
 
-def test_callers_are_limited_apart_by_token_and_address(data_dir: Path) -> None:
-    """Who guesses tokens uses up the address's share, not that of a right token."""
+def test_requests_are_limited_per_token_and_per_address(data_dir: Path) -> None:
+    """Failed logins count towards the address, not towards a valid token."""
     settings = make_settings(
         data_dir=data_dir,
         rate_limit_per_minute=2,
@@ -45,19 +45,19 @@ def test_callers_are_limited_apart_by_token_and_address(data_dir: Path) -> None:
 
 
 def test_health_is_never_limited(data_dir: Path) -> None:
-    """Or a busy caller would let the container be restarted."""
+    """Otherwise a busy client could make the container restart."""
     with client_of(make_settings(data_dir=data_dir, rate_limit_per_minute=1)) as client:
         assert {client.get("/health").status_code for _ in range(5)} == {503}
 
 
-def test_zero_means_no_limit(data_dir: Path) -> None:
-    """For those whose proxy limits already."""
+def test_a_limit_of_zero_disables_it(data_dir: Path) -> None:
+    """For deployments whose proxy limits requests."""
     with client_of(make_settings(data_dir=data_dir, rate_limit_per_minute=0)) as client:
         assert {client.get("/sync/runs").status_code for _ in range(20)} == {200}
 
 
 def test_refusals_are_counted(data_dir: Path) -> None:
-    """An alert can tell that callers are turned away."""
+    """An alert can detect them."""
     settings = make_settings(data_dir=data_dir, rate_limit_per_minute=2)
     with client_of(settings) as client:
         wrong = {"Authorization": "wrong"}
@@ -66,10 +66,10 @@ def test_refusals_are_counted(data_dir: Path) -> None:
         assert values(client, "fpp_rate_limited_total") == {"": 2}
 
 
-def test_failed_logins_are_counted_and_slowed(
+def test_failed_logins_are_counted_and_delayed(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few typos cost nothing; then each guess waits, and a right token never."""
+    """The first ones of a minute are not delayed, each further one is."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -89,15 +89,15 @@ def test_failed_logins_are_counted_and_slowed(
 
 
 def test_oversized_headers_are_refused(client: TestClient) -> None:
-    """Just below the limit passes; beyond it is 431."""
+    """Just below the limit they pass; above it the response is 431."""
     least = sum(len(k) + len(v) for k, v in client.headers.raw) + 64
     room = limits.MAX_HEADER_BYTES - least
     assert client.get("/health", headers={"X-A": "x" * room}).status_code == 503
     assert client.get("/health", headers={"X-A": "x" * (room + 64)}).status_code == 431
 
 
-def test_oversized_addresses_are_refused(client: TestClient) -> None:
-    """Path and query together."""
+def test_oversized_urls_are_refused(client: TestClient) -> None:
+    """Path and query count together."""
     assert client.get("/" + "x" * limits.MAX_URL_BYTES).status_code == 414
     query = {"q": "x" * limits.MAX_URL_BYTES}
     assert client.get("/health", params=query).status_code == 414
@@ -107,7 +107,7 @@ def test_oversized_addresses_are_refused(client: TestClient) -> None:
 def test_unknown_query_parameters_are_refused(
     read_model: Path, client: TestClient, path: str
 ) -> None:
-    """A misspelling must not be answered as if it had been understood."""
+    """A misspelled parameter must not be ignored."""
     assert read_model.exists()
     assert client.get(path).status_code == 200
     got = client.get(path, params={"limt": "5"})
@@ -116,8 +116,10 @@ def test_unknown_query_parameters_are_refused(
     assert problem["loc"] == ["query", "limt"]
 
 
-def test_either_of_two_tokens_opens_so_that_one_can_be_rotated(data_dir: Path) -> None:
-    """The old and the new one, but not both together."""
+def test_each_of_two_tokens_is_accepted_so_that_one_can_be_rotated(
+    data_dir: Path,
+) -> None:
+    """The old or the new one, but not both in one header."""
     both = "old-token, new-token"
     settings = make_settings(data_dir=data_dir, analytics_secret_token=both)
     with client_of(settings) as client:

@@ -1,4 +1,4 @@
-"""`GET /`: every section, from one snapshot, equal to the definitions."""
+"""`GET /`: every section of one snapshot equals the reference implementation."""
 
 import json
 from datetime import date, timedelta
@@ -18,16 +18,17 @@ from tests.support.snapshots import publish
 
 
 def expected(database: Database, start: date = START, zone: str = "UTC") -> object:
+    """The answer of the reference implementation, as JSON."""
     answer = Oracle(database, start, NOW, ZoneInfo(zone)).answer()
     return json.loads(json.dumps(answer, default=date.isoformat))
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_the_answer_equals_the_definitions(
+def test_the_answer_equals_the_reference_implementation(
     data_dir: Path, zone: str, parts: int
 ) -> None:
-    """Whatever the zone and however many parts the tables are stored in."""
+    """Neither the zone nor the number of parts per table matters."""
     publish(data_dir, SAMPLE, TAKEN_AT, parts)
     with client_of(make_settings(data_dir=data_dir, timezone=zone)) as client:
         answer = client.get("/")
@@ -35,16 +36,16 @@ def test_the_answer_equals_the_definitions(
     assert answer.json()["data"] == expected(SAMPLE, zone=zone)
 
 
-def test_the_answer_says_when_its_snapshot_was_taken(
+def test_data_updated_at_is_the_instant_of_the_snapshot(
     read_model: Path, client: TestClient
 ) -> None:
-    """An aware UTC instant."""
+    """The timestamp is in UTC."""
     assert read_model.exists()
     assert client.get("/").json()["data_updated_at"] == "2024-08-01T15:27:00Z"
 
 
-def test_empty_tables_answer_zeros(data_dir: Path, client: TestClient) -> None:
-    """No null and no NaN, but for moving averages that have no window yet."""
+def test_empty_tables_give_zeros(data_dir: Path, client: TestClient) -> None:
+    """No NaN, and no null except moving averages without a full window."""
     publish(data_dir, EMPTY, TAKEN_AT)
     answer = client.get("/")
     assert answer.json()["data"] == expected(EMPTY)
@@ -52,7 +53,7 @@ def test_empty_tables_answer_zeros(data_dir: Path, client: TestClient) -> None:
 
 
 def test_a_start_in_the_future_lists_no_days(data_dir: Path) -> None:
-    """Totals stay what they are."""
+    """Totals do not change."""
     publish(data_dir, SAMPLE, TAKEN_AT)
     start = date(2030, 1, 1)
     with client_of(make_settings(data_dir=data_dir, start_date=start)) as client:
@@ -64,7 +65,7 @@ def test_a_start_in_the_future_lists_no_days(data_dir: Path) -> None:
 def test_files_of_the_earlier_system_are_served(
     data_dir: Path, client: TestClient
 ) -> None:
-    """Plain Parquet files with naive timestamps, which are UTC."""
+    """Plain Parquet files, whose naive timestamps are UTC."""
     snapshot = publish(data_dir / "made", SAMPLE, TAKEN_AT)
     for name in SAMPLE:
         table = snapshot.scan(f"fpp_{name}").collect()
@@ -84,27 +85,27 @@ def test_files_of_the_earlier_system_are_served(
     "path", ["/", "/?period=7d&compare=previous", "/?sections=reoccurring,historical"]
 )
 @pytest.mark.parametrize("database", [SAMPLE, EMPTY], ids=["sample", "empty"])
-def test_the_answer_is_what_its_model_would_write(
+def test_the_body_equals_the_serialised_model(
     data_dir: Path, client: TestClient, path: str, database: Database
 ) -> None:
-    """To the last byte, though most of it is not written by the model."""
+    """Byte for byte, though Polars encodes most of it."""
     publish(data_dir, database, TAKEN_AT)
     body = client.get(path).content
     assert encode(AnalyticsAnswer.model_validate_json(body)) == body
 
 
 def test_an_answer_follows_the_snapshot(data_dir: Path, client: TestClient) -> None:
-    """What is kept between requests is of one snapshot, and read anew for each."""
+    """Cached plans belong to one snapshot, and each request reads its files."""
     publish(data_dir, EMPTY, TAKEN_AT)
     assert client.get("/").json()["data"] == expected(EMPTY)
     publish(data_dir, SAMPLE, TAKEN_AT + timedelta(minutes=10))
     assert client.get("/").json()["data"] == expected(SAMPLE)
 
 
-def test_visits_that_vanish_between_two_requests_are_not_missed(
+def test_deleted_visits_do_not_change_the_answer(
     read_model: Path, client: TestClient
 ) -> None:
-    """They are no more than copies."""
+    """They are derived from their tables."""
     before = client.get("/").json()
     for copy in read_model.glob("current/*.visits/*.parquet"):
         copy.unlink()
@@ -114,7 +115,7 @@ def test_visits_that_vanish_between_two_requests_are_not_missed(
 def test_a_manifest_damaged_between_two_requests_is_noticed(
     read_model: Path, client: TestClient
 ) -> None:
-    """It is parsed once, and looked at each time."""
+    """It is parsed once, but checked on each request."""
     assert client.get("/").status_code == 200
     manifest = read_model / "current" / "snapshot.json"
     whole = manifest.read_bytes()

@@ -1,4 +1,4 @@
-"""The daily figures go to the e-mail service, when there is one."""
+"""`GET /daily-analytics` posts its figures to the e-mail service, if one is set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,13 @@ from tests.support.servers import Server, serving
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A real server in the e-mail service's place."""
+    """A local server that stands in for the e-mail service."""
     with serving() as running:
         yield running
 
 
 def delivering(data_dir: Path, server: Server) -> Settings:
+    """Settings with *server* as e-mail service."""
     return make_settings(
         data_dir=data_dir,
         bea_base_url=f"{server.url}/fpp-daily-analytics",
@@ -25,10 +26,10 @@ def delivering(data_dir: Path, server: Server) -> Settings:
     )
 
 
-def test_each_call_posts_the_figures_that_it_answers(
+def test_each_call_posts_the_figures_it_answers(
     read_model: Path, server: Server
 ) -> None:
-    """Whatever the caller has already: delivering is what it asks for."""
+    """A matching If-None-Match changes nothing, since the call has an effect."""
     with client_of(delivering(read_model, server)) as client:
         first = client.get("/daily-analytics")
         client.get("/daily-analytics", headers={"If-None-Match": "*"})
@@ -43,7 +44,7 @@ def test_each_call_posts_the_figures_that_it_answers(
 def test_a_failed_delivery_is_502_with_a_detail(
     read_model: Path, server: Server
 ) -> None:
-    """It says what happened, without the key or the address."""
+    """The detail contains neither the key nor the URL."""
     server.status = 500
     with client_of(delivering(read_model, server)) as client:
         got = client.get("/daily-analytics")
@@ -52,7 +53,7 @@ def test_a_failed_delivery_is_502_with_a_detail(
 
 
 def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> None:
-    """An address alone is not enough."""
+    """A URL alone is not enough."""
     settings = make_settings(data_dir=read_model, bea_base_url=server.url)
     with client_of(settings) as client:
         assert client.get("/daily-analytics").status_code == 200
@@ -63,7 +64,7 @@ def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> No
 def test_a_call_with_parameters_posts_nothing(
     read_model: Path, server: Server, query: str
 ) -> None:
-    """Who asks for another stretch looks at it, and sends no second e-mail of the day."""
+    """It would send a second e-mail of the day."""
     with client_of(delivering(read_model, server)) as client:
         assert client.get(f"/daily-analytics?{query}").status_code == 200
         assert client.get("/daily-analytics?perid=7d").status_code == 422

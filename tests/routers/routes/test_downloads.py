@@ -1,4 +1,4 @@
-"""CSV: series and breakdowns as spreadsheets and programs read them."""
+"""CSV files of series and breakdowns, read by a strict parser."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def _published(read_model: Path) -> None:
 
 
 def table(text: str) -> list[dict[str, str]]:
-    """What a strict reader of CSV finds."""
+    """The rows that a strict CSV parser reads."""
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
@@ -47,7 +47,7 @@ def table(text: str) -> list[dict[str, str]]:
 def test_a_series_has_the_rows_of_the_json(
     client: TestClient, series: str, query: str
 ) -> None:
-    """Null is an empty cell; a weekend alone is a header and no rows."""
+    """Null is an empty cell; a range of one weekend gives a header and no rows."""
     got = client.get(f"/{series}.csv{query}")
     shown = client.get(f"/{query}").json()["data"][series]
     expected = [
@@ -75,10 +75,10 @@ def test_a_series_has_the_rows_of_the_json(
         ("estimation", ["estimation,count", "5,1", "8,1"]),
     ],
 )
-def test_every_dimension_has_a_file(
+def test_every_dimension_is_a_file(
     client: TestClient, dimension: str, lines: list[str]
 ) -> None:
-    """Lines end with CR and LF, the last one too; text is UTF-8."""
+    """Every line ends with CRLF; text is UTF-8."""
     got = client.get(f"/breakdown/{dimension}.csv")
     assert got.status_code == 200
     assert got.content == "".join(f"{line}\r\n" for line in lines).encode()
@@ -86,17 +86,17 @@ def test_every_dimension_has_a_file(
 
 
 def test_every_dimension_is_tested() -> None:
-    """So that a new one is, too."""
+    """A new dimension needs a case above."""
     (marks,) = (
         mark
-        for mark in test_every_dimension_has_a_file.pytestmark  # type: ignore[attr-defined]
+        for mark in test_every_dimension_is_a_file.pytestmark  # type: ignore[attr-defined]
         if mark.name == "parametrize"
     )
     assert [dimension for dimension, _ in marks.args[1]] == list(Dimension)
 
 
-def test_a_breakdown_follows_range_and_zone(client: TestClient) -> None:
-    """Votes at 09:06 and 10:06 UTC: 14 hours ahead that is Thursday and Friday."""
+def test_a_breakdown_uses_range_and_zone(client: TestClient) -> None:
+    """Votes at 09:06 and 10:06 UTC are on Thursday and Friday at UTC+14."""
     got = client.get(
         "/breakdown/weekday.csv",
         params={"from": "2024-08-01", "tz": "Pacific/Kiritimati"},
@@ -131,10 +131,10 @@ CITIES: list[tuple[str | None, str, str]] = [
 
 
 @pytest.mark.parametrize(("city", "written", "read"), CITIES)
-def test_any_text_is_quoted_and_no_text_is_a_formula(
+def test_text_is_quoted_and_never_a_formula(
     data_dir: Path, client: TestClient, city: str | None, written: str, read: str
 ) -> None:
-    """As RFC 4180 quotes, and with an apostrophe before what would be computed."""
+    """Quoted as in RFC 4180; a formula gets a leading apostrophe."""
     user: Row = {"country": "DE", "city": city, "created_at": at("2024-06-04")}
     publish(data_dir, EMPTY | {"users": [user]}, TAKEN_AT)
     got = client.get("/breakdown/city.csv")
@@ -142,17 +142,17 @@ def test_any_text_is_quoted_and_no_text_is_a_formula(
     assert table(got.text) == [{"country": "DE", "city": read, "count": "1"}]
 
 
-def test_numbers_stay_numbers(data_dir: Path, client: TestClient) -> None:
-    """A negative estimation is no formula."""
+def test_numbers_are_not_changed(data_dir: Path, client: TestClient) -> None:
+    """A negative estimation is not taken for a formula."""
     row: Row = {"estimation": -1, "estimated_at": at("2024-06-04")}
     publish(data_dir, EMPTY | {"estimations": [row]}, TAKEN_AT)
     assert client.get("/breakdown/estimation.csv").text.splitlines()[1] == "-1,1"
 
 
-def test_all_rows_are_sent_and_not_the_forty_largest(
+def test_a_file_has_all_rows_not_only_the_40_largest(
     data_dir: Path, client: TestClient
 ) -> None:
-    """The JSON has forty of them."""
+    """The JSON has 40 of them."""
     users: list[Row] = [
         {"country": f"C{n:03}", "created_at": at("2024-06-04")} for n in range(100)
     ]
@@ -163,7 +163,7 @@ def test_all_rows_are_sent_and_not_the_forty_largest(
 
 
 def test_a_large_file_comes_in_chunks() -> None:
-    """The header first, then some thousand lines at a time; together they are all."""
+    """The header first, then CHUNK_ROWS lines at a time, and no line is lost."""
     names = [f"{n}" for n in range(CHUNK_ROWS + 1)]
     sent = list(csv_chunks(pl.DataFrame({"name": names})))
     assert [piece.count(b"\r\n") for piece in sent] == [1, CHUNK_ROWS, 1]
@@ -184,10 +184,10 @@ def test_a_large_file_comes_in_chunks() -> None:
         ),
     ],
 )
-def test_the_files_name_says_what_is_in_it(
+def test_the_filename_names_the_content_and_the_range(
     client: TestClient, path: str, name: str
 ) -> None:
-    """What, and from when to when."""
+    """The name says "all" without a range."""
     got = client.get(path).headers["Content-Disposition"]
     assert got == f'attachment; filename="{name}"'
 
@@ -196,7 +196,7 @@ def test_the_files_name_says_what_is_in_it(
 def test_an_unchanged_file_is_304_without_computing(
     client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ETag knows the query, too."""
+    """The ETag depends on the query, too."""
     etag = client.get(path).headers["ETag"]
     other = client.get(f"{path}?period=7d").headers["ETag"]
     assert other != etag
@@ -211,13 +211,13 @@ def test_an_unchanged_file_is_304_without_computing(
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_a_file_wants_the_token(client: TestClient, path: str) -> None:
-    """As every statistic does."""
+def test_a_file_requires_the_token(client: TestClient, path: str) -> None:
+    """Like every statistic."""
     assert client.get(path, headers={"Authorization": "wrong"}).status_code == 401
 
 
-def test_before_the_first_sync_callers_are_asked_to_retry(tmp_path: Path) -> None:
-    """503, as elsewhere."""
+def test_before_the_first_sync_the_response_is_503(tmp_path: Path) -> None:
+    """Like every statistic."""
     with client_of(make_settings(data_dir=tmp_path / "none"), NOW) as client:
         for path in FILES:
             assert client.get(path).status_code == 503
@@ -226,17 +226,17 @@ def test_before_the_first_sync_callers_are_asked_to_retry(tmp_path: Path) -> Non
 def test_a_damaged_part_is_500_and_not_a_short_file(
     read_model: Path, client: TestClient
 ) -> None:
-    """It is read before the first line is sent."""
+    """All data is read before the first line is sent."""
     part = next((read_model / "fpp_users.parquet").resolve().iterdir())
     part.write_bytes(part.read_bytes()[:-20])
     assert client.get("/breakdown/city.csv").status_code == 500
 
 
 @pytest.mark.parametrize("dimension", ["x", "ROUTE", "route%00", "%FF", "=1", "routes"])
-def test_an_unknown_dimension_is_422_and_names_all_that_there_are(
+def test_an_unknown_dimension_is_422_and_lists_all_dimensions(
     client: TestClient, dimension: str
 ) -> None:
-    """In `msg`; `loc` says that it is the dimension."""
+    """`msg` lists them; `loc` names the path parameter."""
     got = client.get(f"/breakdown/{dimension}.csv")
     (problem,) = got.json()["detail"]
     assert (got.status_code, problem["loc"]) == (422, ["path", "dimension"])
@@ -253,10 +253,10 @@ def test_an_unknown_dimension_is_422_and_names_all_that_there_are(
         ("/breakdown/route.csv", "weekends"),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_422(
+def test_a_parameter_of_other_routes_is_422(
     client: TestClient, path: str, parameter: str
 ) -> None:
-    """Instead of being ignored."""
+    """It is not ignored."""
     got = client.get(path, params={parameter: "previous"})
     assert got.status_code == 422
     assert [problem["loc"] for problem in got.json()["detail"]] == [
@@ -264,8 +264,8 @@ def test_a_parameter_that_makes_no_sense_is_422(
     ]
 
 
-def test_the_document_says_that_they_are_csv(client: TestClient) -> None:
-    """And that a dimension is one of a list."""
+def test_the_openapi_document_describes_csv(client: TestClient) -> None:
+    """It lists the dimensions as an enumeration."""
     api = client.get("/openapi.json").json()
     for path, header in _csv_routes(api):
         assert header.startswith(("date,", "route,")), path

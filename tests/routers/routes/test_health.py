@@ -1,4 +1,4 @@
-"""`GET /health`: there, late, or missing."""
+"""`GET /health`: ok, degraded or unavailable."""
 
 import shutil
 from datetime import timedelta
@@ -16,7 +16,7 @@ TABLES = ["estimations", "events", "page_views", "rooms", "users", "votes"]
 def test_a_complete_and_fresh_read_model_is_ok(
     read_model: Path, client: TestClient
 ) -> None:
-    """Every table by its file's name, the size, and the age in seconds."""
+    """The body lists every table by file name, the size, and the age in seconds."""
     assert read_model.exists()
     got = client.get("/health")
     assert got.status_code == 200
@@ -40,7 +40,7 @@ def test_a_complete_and_fresh_read_model_is_ok(
 
 
 def test_data_older_than_three_intervals_is_degraded(data_dir: Path) -> None:
-    """Exactly three intervals are still fine."""
+    """Exactly three intervals are ok."""
     publish(data_dir, SAMPLE, TAKEN_AT)
     settings = make_settings(data_dir=data_dir, sync_interval_seconds=600)
     due = TAKEN_AT + timedelta(seconds=1800)
@@ -53,10 +53,10 @@ def test_data_older_than_three_intervals_is_degraded(data_dir: Path) -> None:
     assert statuses == ["ok", "degraded"]
 
 
-def test_a_missing_table_is_unavailable_and_named(
+def test_a_missing_table_is_unavailable_and_listed(
     read_model: Path, client: TestClient
 ) -> None:
-    """503, so that the container's runtime sees it."""
+    """The status code is 503, for the container runtime."""
     shutil.rmtree((read_model / "fpp_votes.parquet").resolve())
     got = client.get("/health")
     assert got.status_code == 503
@@ -66,7 +66,7 @@ def test_a_missing_table_is_unavailable_and_named(
     assert [name for name, there in files.items() if not there] == ["fpp_votes.parquet"]
 
 
-def test_no_read_model_is_unavailable(client: TestClient) -> None:
-    """DATA_DIR does not even exist."""
+def test_without_a_read_model_the_status_is_unavailable(client: TestClient) -> None:
+    """DATA_DIR does not exist here."""
     got = client.get("/health")
     assert (got.status_code, got.json()["status"]) == (503, "unavailable")

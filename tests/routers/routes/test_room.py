@@ -1,4 +1,4 @@
-"""`GET /room/{room_id}/stats`: any room, and any nonsense."""
+"""`GET /room/{room_id}/stats`: known, unknown and invalid rooms."""
 
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,15 +18,17 @@ def _published(read_model: Path) -> None:
 
 
 @pytest.mark.parametrize("room", [1, 9, 2, 2147483647])
-def test_a_room_answers_its_figures_or_zeros(client: TestClient, room: int) -> None:
-    """An unknown room is 200 with zeros."""
+def test_a_known_room_has_figures_and_an_unknown_one_zeros(
+    client: TestClient, room: int
+) -> None:
+    """Both are 200."""
     got = client.get(f"/room/{room}/stats")
     assert got.status_code == 200
     assert got.json() == Oracle(SAMPLE, START, NOW, ZoneInfo("UTC")).room(room)
 
 
 @pytest.mark.parametrize("room", ["0", "-1", "-2147483648", "2147483648", "9" * 40])
-def test_a_number_that_no_room_can_have_is_400(client: TestClient, room: str) -> None:
+def test_an_id_that_no_room_can_have_is_400(client: TestClient, room: str) -> None:
     """Ids are signed 32-bit integers from 1."""
     got = client.get(f"/room/{room}/stats")
     assert (got.status_code, got.json()) == (400, {"detail": "Invalid room_id"})
@@ -36,8 +38,10 @@ def test_a_number_that_no_room_can_have_is_400(client: TestClient, room: str) ->
     "room",
     ["abc", "1.5", "1e3", "%00", "%FF%FE", "%C3%28", "%0A", "٣x", "NaN", "9" * 5000],
 )
-def test_what_is_no_number_is_422_with_a_detail(client: TestClient, room: str) -> None:
-    """Never a 500, whatever the bytes."""
+def test_an_id_that_is_not_an_integer_is_422_with_a_detail(
+    client: TestClient, room: str
+) -> None:
+    """Never 500, for any bytes."""
     got = client.get(f"/room/{room}/stats")
     assert got.status_code == 422
     assert got.json()["detail"]
