@@ -106,7 +106,7 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     ours = set(Settings.model_fields)
     kept = {
         name: value
-        for name, value in allocator.without(os.environ).items()
+        for name, value in allocator.child_environment(os.environ).items()
         if name.lower() not in ours
     }
     return {**kept, "PYTHONPATH": str(PROJECT), **settings}
