@@ -179,7 +179,8 @@ def _token(path: Path) -> str:
         return token
     token = secrets.token_hex(TOKEN_BYTES)
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
         file.write(token)
     return token
 

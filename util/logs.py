@@ -69,6 +69,7 @@ ADOPTED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
 """Loggers whose own handlers are removed."""
 
 _PREFIX: Final = "fpp."
+_LOGGED: Final = "_fpp_logged"
 _NO_FIELDS: Final = {
     "msg",
     "exc_info",
@@ -134,9 +135,9 @@ def configured_by_uvicorn() -> bool:
 
 def mark_logged(error: BaseException) -> bool:
     """Mark *error* as logged; return False if it was marked already."""
-    if getattr(error, "_fpp_logged", False):
+    if getattr(error, _LOGGED, False):
         return False
-    error._fpp_logged = True  # type: ignore[attr-defined]
+    setattr(error, _LOGGED, True)
     return True
 
 
@@ -148,7 +149,7 @@ def _is_first_report(record: logging.LogRecord) -> bool:
     """Drop errors that a server logs again after this program has logged them."""
     error = record.exc_info[1] if record.exc_info else None
     ours = record.name.startswith(_PREFIX)
-    return ours or not getattr(error, "_fpp_logged", False)
+    return ours or not getattr(error, _LOGGED, False)
 
 
 def _formatter(*rendering: Processor) -> ProcessorFormatter:

@@ -127,8 +127,12 @@ def test_the_printed_figures_are_those_of_the_printed_curl_lines(
     """Each printed line works when pasted."""
     health, daily, room, analytics = map(pasted, shared.curl_lines())
     users, recent = analytics["data"]["traffic"]["unique_users"], daily["unique_users"]
-    assert re.search(rf"^  Traffic +unique users +{users:,}$", shared.text, re.M)
-    assert re.search(rf"^  Last 24 hours +unique users +{recent}$", shared.text, re.M)
+    assert re.search(
+        rf"^  Traffic +unique users +{users:,}$", shared.text, re.MULTILINE
+    )
+    assert re.search(
+        rf"^  Last 24 hours +unique users +{recent}$", shared.text, re.MULTILINE
+    )
     assert health["status"] == "ok"
     assert room["votes"] > 0
     assert daily["page_views"] > 0
@@ -147,14 +151,14 @@ def test_the_token_is_needed_and_kept_for_its_owner(
 
 def test_the_printed_address_of_the_docs_works(shared: Running) -> None:
     """It shows the API's documentation."""
-    address = re.search(r"^The docs: +(\S+)", shared.text, re.M)
+    address = re.search(r"^The docs: +(\S+)", shared.text, re.MULTILINE)
     assert address
     assert "swagger" in httpx.get(address[1]).text
 
 
 def test_the_printed_address_of_the_dashboard_works(shared: Running) -> None:
     """It shows the page."""
-    address = re.search(r"^The dashboard: +(\S+)", shared.text, re.M)
+    address = re.search(r"^The dashboard: +(\S+)", shared.text, re.MULTILINE)
     assert address
     assert "<title>FPP Analytics</title>" in httpx.get(address[1]).text
 

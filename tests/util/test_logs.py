@@ -22,6 +22,7 @@ class Terminal(io.StringIO):
     """A text stream that reports to be a terminal."""
 
     def isatty(self) -> bool:
+        """Return True."""
         return True
 
 
@@ -31,6 +32,7 @@ def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def stream() -> io.StringIO:
+    """The stream of the configured logs, in JSON."""
     stream = io.StringIO()
     configure("updater", "DEBUG", stream=stream)
     return stream
