@@ -104,7 +104,7 @@ class FrameSource:
         cut: Blocking,
         span: BlockRange = EVERYTHING,  # noqa: ARG002 - part of the protocol
     ) -> Sequence[Block]:
-        """All digests are 0: this source is synced only once."""
+        """Digests are left 0: this source is synced once."""
         counts = self.tables[table.name].group_by(block=cut.number()).len()
         return [Block(n, rows, 0) for n, rows in counts.sort("block").iter_rows()]
 

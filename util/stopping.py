@@ -1,4 +1,4 @@
-"""Stopping in time when a signal asks for it."""
+"""Stopping in time after a signal."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ PAUSE_SECONDS: Final = 0.1
 
 
 class StopRequest:
-    """Remembers that a signal asked to stop, and raises Stopped.
+    """Remembers a stop signal and raises Stopped.
 
     By default Stopped is also raised where the signal struck. In the callback of a
     database driver such an exception becomes an error of the driver, so call `check`
@@ -46,7 +46,7 @@ class StopRequest:
             self.check()
 
     def request(self, reason: str) -> None:
-        """Ask to stop, as a signal does; *reason* is the message of Stopped."""
+        """Request a stop, as a signal does; *reason* is the message of Stopped."""
         self._reason = reason
 
     def check(self) -> None:
