@@ -10,14 +10,14 @@ WORKDIR /app
 # Packages first: they change less often than the code.
 COPY pyproject.toml uv.lock ./
 RUN uv sync --locked --no-dev
-COPY main.py update_readmodel.py config.py LICENSE ./
+COPY main.py update_readmodel.py startup.py config.py LICENSE ./
 COPY calculations calculations
 COPY readmodel readmodel
 COPY routers routers
 COPY static static
 COPY updater updater
 COPY util util
-RUN .venv/bin/python -m compileall -q main.py update_readmodel.py config.py calculations readmodel routers updater util
+RUN .venv/bin/python -m compileall -q main.py update_readmodel.py startup.py config.py calculations readmodel routers updater util
 
 # Runtime image: Python, the packages and the code; without uv or a compiler.
 FROM python:3.12-slim-bookworm AS base

@@ -1,10 +1,10 @@
-"""Settings: typed, frozen, read once from the environment (and `.env` in development)."""
+"""Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -19,12 +19,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from util.errors import SettingsError
 
-VERSION = "0.1.0"
-"""Of this program, as in pyproject.toml."""
+VERSION: Final = "0.1.0"
+"""As in pyproject.toml."""
+
+STALE_INTERVALS: Final = 3
+"""Sync intervals after which a snapshot is stale."""
 
 
 class EmailService(NamedTuple):
-    """Where the daily figures are delivered, and the key that is sent along."""
+    """The service that receives the daily figures, and the key it expects."""
 
     base_url: str
     key: str
@@ -37,15 +40,15 @@ def _revealed(secret: SecretStr | None) -> str:
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # whoever uses the address says so, naming the variable
+    except ValueError:  # reported, with the variable's name, where the URL is used
         return urlsplit("")
 
 
 def parse_zone(name: Any) -> Any:
-    """The IANA time zone called *name*; what is no text stays as it is.
+    """Parse an IANA zone name. Non-string values pass through unchanged.
 
-    Raises ValueError for what is no such name. Places that zoneinfo also reads, such
-    as "localtime", are none, and Polars would not know them.
+    Raises ValueError for an unknown name. "localtime" and "Factory" count as unknown:
+    zoneinfo reads them, Polars does not.
     """
     if isinstance(name, str):
         if name not in _zone_names():
@@ -67,10 +70,10 @@ def _level(name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Every setting; its variable has the field's name in capitals.
+    """All settings. The environment variable is the field's name in capitals.
 
-    What only one of the two programs needs may be absent for the other: the API
-    starts without a database, the updater without a token.
+    Settings that only one program needs are optional: the API starts without a
+    database, the updater without a token.
     """
 
     model_config = SettingsConfigDict(
@@ -108,12 +111,12 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
 
     def require_tokens(self) -> tuple[str, ...]:
-        """The tokens that callers may send, separated by commas in the variable.
+        """Return the tokens that callers may send, comma-separated in the variable.
 
-        Raises SettingsError without one.
+        Raises SettingsError if there is none.
         """
-        given = _revealed(self.analytics_secret_token).split(",")
-        tokens = tuple(token.strip() for token in given if token.strip())
+        parts = _revealed(self.analytics_secret_token).split(",")
+        tokens = tuple(token.strip() for token in parts if token.strip())
         if not tokens:
             raise SettingsError(
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
@@ -122,42 +125,47 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not show anywhere, for whoever writes logs; addresses may."""
+        """Secret values to redact from logs: of URLs only the credentials in them."""
         in_urls = (
             _split(_revealed(self.source_url)).password,
             _split(self.dsn or "").username,
-            # UptimeKuma's token is the end of the path.
+            # UptimeKuma's token is the last segment of the path.
             _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
         )
         tokens = _revealed(self.analytics_secret_token).split(",")
         whole = (_revealed(self.db_password), _revealed(self.bea_secret_key))
-        given = (secret.strip() for secret in (*tokens, *whole, *in_urls) if secret)
-        return tuple(secret for secret in given if secret)
+        found = (secret.strip() for secret in (*tokens, *whole, *in_urls) if secret)
+        return tuple(secret for secret in found if secret)
 
     @property
     def dsn(self) -> str | None:
-        """Sentry's address, under either of its names."""
+        """Sentry's DSN, from SENTRY_DSN or else FPP_ANALYTICS_SENTRY_DSN."""
         dsn = self.sentry_dsn or self.fpp_analytics_sentry_dsn
         return dsn.get_secret_value() if dsn else None
 
     @property
     def email_service(self) -> EmailService | None:
-        """The e-mail service, when both its address and its key are set."""
+        """The e-mail service; None unless both its URL and its key are set."""
         if self.bea_base_url is None or self.bea_secret_key is None:
             return None
         return EmailService(self.bea_base_url, self.bea_secret_key.get_secret_value())
 
+    @property
+    def stale_after(self) -> timedelta:
+        """Age above which a snapshot is stale."""
+        return timedelta(seconds=self.sync_interval_seconds) * STALE_INTERVALS
+
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read settings from *environ*, or from `.env` and the process's environment.
+    """Read settings from *environ* or, by default, from `.env` and the environment.
 
-    Raises SettingsError, one line naming each variable, never its value.
+    Raises SettingsError, one line that names each malformed variable, never its value.
     """
     try:
         if environ is None:
             return Settings(_env_file=".env")
-        given = {name.lower(): value for name, value in environ.items() if value}
-        return Settings.model_validate(given)
+        values = {name.lower(): value for name, value in environ.items() if value}
+        return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
 

@@ -17,8 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware
 
 import config
+import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
+from readmodel.store.metrics import ReadModelCollector
 from routers.middleware.access_log import AccessLog
 from routers.middleware.limits import RequestLimits
 from routers.plan_cache import PlanCache
@@ -33,8 +35,7 @@ from routers.routes import (
 )
 from util import logs, sentry_wrapper
 from util.errors import DeliveryError, ReadModelMissing, SettingsError
-from util.metrics import ApiMetrics, Sources
-from util.redaction import hide
+from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
 
@@ -70,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=operation_id,
     )
     app.state.settings = settings
-    app.state.metrics = ApiMetrics(_metric_sources(app))
+    app.state.metrics = ApiMetrics(_read_model_collector(app))
     app.state.plans = PlanCache()
     for module in (
         analytics,
@@ -97,13 +98,13 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _metric_sources(app: FastAPI) -> Sources:
-    """Sources of the metrics. The settings are known once the server has started."""
-    return Sources(
-        snapshot=lambda: read_model_metrics.current_manifest(
+def _read_model_collector(app: FastAPI) -> ReadModelCollector:
+    """Metrics of the read model. The settings are known once the server has started."""
+    return ReadModelCollector(
+        manifest=lambda: read_model_metrics.current_manifest(
             app.state.settings.data_dir
         ),
-        sync=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
+        runs=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
     )
 
 
@@ -142,24 +143,7 @@ def _prepare(app: FastAPI) -> None:
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
     app.state.settings = settings
-    hide(settings.secrets)
-    logs.configure(SERVICE, settings.log_level, settings.log_format)
-    sentry_wrapper.init(
-        settings.dsn,
-        settings.sentry_environment,
-        service=SERVICE,
-        release=config.VERSION,
-    )
-
-
-def configure_logs_early() -> None:
-    """Configure logs before the application starts, for uvicorn's first lines."""
-    try:
-        settings = config.load()
-    except SettingsError:  # reported when the application starts, which then fails
-        logs.configure(SERVICE)
-    else:
-        logs.configure(SERVICE, settings.log_level, settings.log_format)
+    startup.start(SERVICE, settings)
 
 
 def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
@@ -185,5 +169,5 @@ def error_context(request: Request) -> ErrorContext:
 
 
 app = create_app()
-if logs.is_served():
-    configure_logs_early()
+if logs.configured_by_uvicorn():
+    startup.configure_logs_early(SERVICE)

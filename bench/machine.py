@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from util.allocator import without
+from util.allocator import child_environment
 
 THREADS = min(2, os.cpu_count() or 1)
 """Threads per engine, on every machine."""
@@ -18,7 +18,7 @@ BUSY_LOAD = 1.0
 
 def environment() -> dict[str, str]:
     """The environment of every measured process."""
-    return without(os.environ) | {"POLARS_MAX_THREADS": str(THREADS)}
+    return child_environment(os.environ) | {"POLARS_MAX_THREADS": str(THREADS)}
 
 
 def description() -> str:

@@ -1,1 +1,1 @@
-"""The demonstration: a lively sample source, and what `make demo` runs on it."""
+"""The demonstration: a sample database, and `make demo`, which serves it."""

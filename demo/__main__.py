@@ -1,51 +1,56 @@
-"""``make demo``: a sample database, mirrored by the real updater, served by the real API."""
+"""``make demo``: mirror a sample database with the updater and serve it with the API."""
 
 import argparse
 import os
 import secrets
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from demo import answers, source
 from demo.errors import DemoError
 from demo.processes import PROJECT, Program, finish, free_port, running
-from demo.stopping import Stop
 from util.errors import Stopped
+from util.stopping import StopRequest
 
-HOST = "127.0.0.1"
-START_SECONDS = 60
-TOKEN_BYTES = 24
+HOST: Final = "127.0.0.1"
+START_SECONDS: Final = 60
+TOKEN_BYTES: Final = 24
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-type Running = AbstractContextManager[Program]
+type _Running = AbstractContextManager[Program]
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """Where the demonstration keeps its things, and what it is asked to do."""
+    """Options of one demonstration, and its stop request."""
 
     folder: Path
     port: int
     scale: float
-    stop: Stop
+    stop: StopRequest
 
     @property
     def database(self) -> Path:
+        """The SQLite file with the sample."""
         return self.folder / "source.db"
 
     @property
     def data_dir(self) -> Path:
+        """DATA_DIR of both programs."""
         return self.folder / "data"
 
     @property
     def updater_settings(self) -> Mapping[str, str]:
+        """Environment of the updater."""
         return {
             "SOURCE_URL": f"sqlite:///{self.database}",
             "DATA_DIR": str(self.data_dir),
@@ -55,7 +60,7 @@ class Demo:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A served read model: where, with which token, and its first answers."""
+    """A running API: URL, token, first answers, and the programs to watch."""
 
     url: str
     token: str
@@ -65,13 +70,13 @@ class Served:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until stopped. Returns 0 when asked to stop, 1 when a step failed."""
+    """Run until a signal; return 0 after a signal, 1 if a step failed."""
     demo = _parse(arguments)
     demo.stop.listen()
     try:
-        _show(demo)
+        _run(demo)
     except Stopped:
-        print("\nStopped. What was made stays in place for the next time.", flush=True)
+        print("\nStopped. The files stay in place for the next time.", flush=True)
         return 0
     except (DemoError, OSError) as error:
         print(f"✗ {error}", file=sys.stderr)
@@ -83,12 +88,14 @@ def _parse(arguments: Sequence[str] | None) -> Demo:
     parser.add_argument("--folder", type=Path, default=PROJECT / ".demo")
     parser.add_argument("--port", type=int, default=5100, help="the first one to try")
     parser.add_argument("--scale", type=float, default=1, help="1 is 130,000 rows")
-    given = parser.parse_args(arguments)
-    return Demo(given.folder.resolve(), given.port, given.scale, Stop())
+    options = parser.parse_args(arguments)
+    # No exception in the midst of starting a program: it would go unnoticed and run on.
+    stop = StopRequest(SIGNALS, interrupt=False)
+    return Demo(options.folder.resolve(), options.port, options.scale, stop)
 
 
-def _show(demo: Demo) -> None:
-    """Serve, tell, and stay until asked to stop or until a program ends."""
+def _run(demo: Demo) -> None:
+    """Serve, print the report, and wait for a signal or the end of a program."""
     with ExitStack() as programs:
         served = _serve_usable(demo, programs)
         print(_report(demo, served), flush=True)
@@ -99,7 +106,7 @@ def _show(demo: Demo) -> None:
 
 
 def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
-    """Serve what an earlier run left; where that cannot be used, make it anew."""
+    """Serve the files of an earlier run; if that fails, delete them and start over."""
     reused = demo.data_dir.exists() or demo.data_dir.is_symlink()
     try:
         return _serve(demo, programs)
@@ -107,11 +114,11 @@ def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
         if not reused:
             raise
         print(
-            f"▸ What an earlier run left cannot be used, so it is made anew ({error})"
+            f"▸ The files of an earlier run cannot be used and are replaced ({error})"
         )
     programs.close()
-    for left in (demo.database, demo.data_dir):
-        _remove(left)
+    for path in (demo.database, demo.data_dir):
+        _remove(path)
     return _serve(demo, programs)
 
 
@@ -124,22 +131,22 @@ def _remove(path: Path) -> None:
 
 def _serve(demo: Demo, programs: ExitStack) -> Served:
     demo.folder.mkdir(parents=True, exist_ok=True)
-    _have_sample(demo)
+    _ensure_sample(demo)
     _sync(demo)
     token, port = _token(demo.folder / "token"), free_port(demo.port)
     with _step(f"Starting the API on port {port}"):
         api = programs.enter_context(_api(demo, token, port))
         url = f"http://{HOST}:{port}"
         _await_health(api, url, demo.stop)
-    with _step("Asking for the first answers"), httpx.Client(base_url=url) as client:
+    with _step("Requesting the first answers"), httpx.Client(base_url=url) as client:
         client.headers["Authorization"] = f"Bearer {token}"
-        analytics = answers.ask(client, "/")
-        daily = answers.ask(client, "/daily-analytics")
+        analytics = answers.get_json(client, "/")
+        daily = answers.get_json(client, "/daily-analytics")
     updater = programs.enter_context(_updater(demo, "updates", ["--every"]))
     return Served(url, token, analytics, daily, (api, updater))
 
 
-def _have_sample(demo: Demo) -> None:
+def _ensure_sample(demo: Demo) -> None:
     if source.is_usable(demo.database):
         return
     with _step("Making a sample of Free Planning Poker's database"):
@@ -155,29 +162,30 @@ def _sync(demo: Demo) -> None:
     print("\n".join(f"    {line}" for line in lines), flush=True)
 
 
-def _updater(demo: Demo, name: str, arguments: list[str]) -> Running:
+def _updater(demo: Demo, name: str, arguments: list[str]) -> _Running:
     command = [str(PROJECT / "update_readmodel.py"), *arguments]
     return running(name, command, demo.updater_settings, demo.folder)
 
 
-def _api(demo: Demo, token: str, port: int) -> Running:
+def _api(demo: Demo, token: str, port: int) -> _Running:
     command = ["-m", "uvicorn", "main:app", "--host", HOST, "--port", str(port)]
     settings = {"ANALYTICS_SECRET_TOKEN": token, "DATA_DIR": str(demo.data_dir)}
     return running("API", command, settings, demo.folder)
 
 
 def _token(path: Path) -> str:
-    """The token of earlier runs, or a new one; only its owner may read the file."""
-    if path.exists() and (kept := path.read_text().strip()):
-        return kept
+    """Return the token of earlier runs or a new one. Only the owner may read the file."""
+    if path.exists() and (token := path.read_text().strip()):
+        return token
     token = secrets.token_hex(TOKEN_BYTES)
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
         file.write(token)
     return token
 
 
-def _await_health(api: Program, url: str, stop: Stop) -> None:
+def _await_health(api: Program, url: str, stop: StopRequest) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         api.check()
@@ -185,20 +193,20 @@ def _await_health(api: Program, url: str, stop: Stop) -> None:
             if httpx.get(f"{url}/health", timeout=START_SECONDS).is_success:
                 return
         except httpx.TransportError:
-            pass  # It does not listen yet.
+            pass  # not listening yet
         stop.pause()
     raise DemoError(f"the API was not healthy within {START_SECONDS} seconds")
 
 
 @contextmanager
-def _step(what: str) -> Iterator[None]:
-    """Say *what* is being done, and how long it took."""
-    print(f"▸ {what} … ", end="", flush=True)
+def _step(name: str) -> Iterator[None]:
+    """Print *name* at the start of the block and the duration at its end."""
+    print(f"▸ {name} … ", end="", flush=True)
     began = time.monotonic()
     try:
         yield
     except BaseException:
-        # Also at Ctrl-C: whatever is said of it begins a line of its own.
+        # Also at a stop: the message that follows starts on a new line.
         print(flush=True)
         raise
     print(f"{time.monotonic() - began:.1f} s", flush=True)
@@ -211,13 +219,13 @@ def _report(demo: Demo, served: Served) -> str:
     return f"""
 Free Planning Poker in numbers, from a sample of {rows:,} rows:
 
-{answers.table(served.analytics, served.daily)}
+{answers.format_table(served.analytics, served.daily)}
 
 The dashboard: {url}/dashboard
 The token:     {served.token}
 The docs:      {url}/docs (paste the token under Authorize)
 
-Ask it yourself, for example:
+Try it yourself, for example:
   curl -s {url}/health
   curl -s {header} {url}/daily-analytics
   curl -s {header} {url}/room/{room}/stats
@@ -228,6 +236,6 @@ Ctrl-C stops it."""
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets "?", not a crash.
+        # Print "?" for characters that the terminal cannot show.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(main())

@@ -1,31 +1,34 @@
-"""The API's first answers: asked over HTTP, told as a small table."""
+"""The first answers of the API, requested over HTTP and formatted as a table."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from demo.errors import DemoError
 
-ANSWER_SECONDS = 60
-Row = tuple[str, str, str]
-"""Section (blank where it is the one above), what is counted, how many."""
+TIMEOUT_SECONDS: Final = 60
+
+type _Row = tuple[str, str, str]
+"""Section (empty if it is that of the row above), label, number."""
 
 
-def ask(client: httpx.Client, path: str) -> Any:
-    """The JSON of ``GET path``. Raises DemoError unless it is a 200."""
+def get_json(client: httpx.Client, path: str) -> Any:
+    """Return the JSON of ``GET path``. Raises DemoError unless the status is 200."""
     try:
-        answer = client.get(path, timeout=ANSWER_SECONDS)
+        response = client.get(path, timeout=TIMEOUT_SECONDS)
     except httpx.TransportError as error:
         raise DemoError(f"GET {path} was not answered: {error}") from error
-    if answer.status_code != httpx.codes.OK:
-        raise DemoError(f"GET {path} was answered {answer.status_code}: {answer.text}")
-    return answer.json()
+    if response.status_code != httpx.codes.OK:
+        raise DemoError(
+            f"GET {path} was answered {response.status_code}: {response.text}"
+        )
+    return response.json()
 
 
-def table(analytics: Mapping[str, Any], daily: Mapping[str, Any]) -> str:
-    """The headline numbers of ``GET /`` and ``GET /daily-analytics``, as lines."""
+def format_table(analytics: Mapping[str, Any], daily: Mapping[str, Any]) -> str:
+    """Format the main figures of ``GET /`` and ``GET /daily-analytics`` as lines."""
     rows = list(_rows(analytics["data"], daily))
     section, label, number = (
         max(map(len, column)) for column in zip(*rows, strict=True)
@@ -35,7 +38,7 @@ def table(analytics: Mapping[str, Any], daily: Mapping[str, Any]) -> str:
     )
 
 
-def _rows(data: Mapping[str, Any], daily: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(data: Mapping[str, Any], daily: Mapping[str, Any]) -> Iterator[_Row]:
     traffic, votes, behaviour = data["traffic"], data["votes"], data["behaviour"]
     yield "Traffic", "unique users", _count(traffic["unique_users"])
     yield "", "page views", _count(traffic["page_views"])
@@ -55,12 +58,12 @@ def _rows(data: Mapping[str, Any], daily: Mapping[str, Any]) -> Iterator[Row]:
     yield "", "estimations", _count(daily["estimations"])
 
 
-def _latest_day(historical: list[Mapping[str, Any]]) -> Iterator[Row]:
+def _latest_day(historical: list[Mapping[str, Any]]) -> Iterator[_Row]:
     if not historical:
         return
     day = historical[-1]
-    named = date.fromisoformat(day["date"]).strftime("%A, %d %b")
-    yield named, "new users", _count(day["new_users"])
+    name = date.fromisoformat(day["date"]).strftime("%A, %d %b")
+    yield name, "new users", _count(day["new_users"])
     yield "", "page views", _count(day["page_views"])
     yield "", "votes", _count(day["votes"])
     yield "", "votes so far", _count(day["acc_votes"])

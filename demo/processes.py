@@ -1,4 +1,4 @@
-"""The real programs as child processes, with what they print kept in a file."""
+"""The real programs as child processes, each with its output in a file."""
 
 import json
 import os
@@ -8,16 +8,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from config import Settings
 from demo.errors import DemoError
-from demo.stopping import Stop
-from util import allocator
+from util.allocator import child_environment
+from util.stopping import StopRequest
 
-PROJECT = Path(__file__).resolve().parent.parent
-GRACE_SECONDS = 10
-SHOWN_LINES = 8
-PORTS_TO_TRY = 100
+PROJECT: Final = Path(__file__).resolve().parent.parent
+GRACE_SECONDS: Final = 10
+"""From SIGTERM to SIGKILL."""
+
+SHOWN_LINES: Final = 8
+PORTS_TO_TRY: Final = 100
 
 
 class Program:
@@ -29,19 +32,19 @@ class Program:
         self._log = log
 
     def lines(self) -> list[str]:
-        """What it printed so far; of JSON log lines the message."""
+        """Return the lines printed so far; of JSON log lines only the message."""
         text = self._log.read_text(encoding="utf-8", errors="replace")
         return [_message(line) for line in text.splitlines() if line.strip()]
 
     def check(self) -> None:
-        """Raises DemoError with the program's own last lines when it has ended."""
+        """Raise DemoError with the program's last lines if it has ended."""
         code = self.process.poll()
         if code is not None:
-            said = "\n".join(f"  {line}" for line in self.lines()[-SHOWN_LINES:])
-            raise DemoError(f"{self.name} ended with exit code {code}:\n{said}")
+            shown = "\n".join(f"  {line}" for line in self.lines()[-SHOWN_LINES:])
+            raise DemoError(f"{self.name} ended with exit code {code}:\n{shown}")
 
     def stop(self) -> None:
-        """Ask it to stop, and insist after GRACE_SECONDS."""
+        """Send SIGTERM, and SIGKILL after GRACE_SECONDS."""
         if self.process.poll() is not None:
             return
         self.process.terminate()
@@ -56,10 +59,10 @@ class Program:
 def running(
     name: str, command: list[str], settings: Mapping[str, str], folder: Path
 ) -> Iterator[Program]:
-    """Run ``python <command>`` in *folder* with *settings*, and stop it at the end.
+    """Run ``python <command>`` in *folder* with *settings*; stop it after the block.
 
-    It gets none of the settings that this process has, no `.env`, and a session of
-    its own, so that Ctrl-C reaches it only through us.
+    It inherits no settings, from the environment or from `.env`. It runs in a session
+    of its own, so that the terminal's Ctrl-C does not reach it.
     """
     log = folder / f"{name.lower().replace(' ', '-')}.log"
     with log.open("wb") as output:
@@ -79,8 +82,8 @@ def running(
         program.stop()
 
 
-def finish(program: Program, stop: Stop) -> list[str]:
-    """Wait for the end of *program*; what it printed. Raises DemoError if it failed."""
+def finish(program: Program, stop: StopRequest) -> list[str]:
+    """Wait until *program* ends; return its lines. Raises DemoError if it failed."""
     while program.process.poll() is None:
         stop.pause()
     if program.process.returncode:
@@ -89,10 +92,10 @@ def finish(program: Program, stop: Stop) -> list[str]:
 
 
 def free_port(first: int) -> int:
-    """The first port from *first* on that is free on this machine's loopback."""
+    """Return the first free port from *first* on, on the loopback interface."""
     for port in range(first, first + PORTS_TO_TRY):
         with socket.socket() as probe:
-            # As uvicorn does, so that a port just left counts as free.
+            # As uvicorn does: a port that was just closed counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -104,12 +107,12 @@ def free_port(first: int) -> int:
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     ours = set(Settings.model_fields)
-    kept = {
+    others = {
         name: value
-        for name, value in allocator.without(os.environ).items()
+        for name, value in child_environment(os.environ).items()
         if name.lower() not in ours
     }
-    return {**kept, "PYTHONPATH": str(PROJECT), **settings}
+    return {**others, "PYTHONPATH": str(PROJECT), **settings}
 
 
 def _message(line: str) -> str:

@@ -1,8 +1,8 @@
-"""A lively sample of Free Planning Poker's six tables, of any size, from one seed.
+"""A sample of Free Planning Poker's six tables, of any size, from one seed.
 
-Teams hold meetings in rooms; whoever comes to a meeting opens pages and estimates
-in its votes; others just stroll by. All tables follow from these meetings and
-strolls, so that they fit together as in the real database.
+Teams hold meetings in rooms. Guests of a meeting open pages and estimate in its votes;
+other visitors only look around. All tables derive from these meetings and casual
+visits, so that they are consistent as in the real database.
 """
 
 from dataclasses import dataclass
@@ -25,74 +25,80 @@ from demo.vocabulary import (
 from demo.workdays import OPENING, instants
 
 SEED: Final = 20240603
+"""The sample depends on it and on the names of the dice's streams."""
 
-MEETINGS = 5_050
-STROLLS = 6_500
+MEETINGS: Final = 5_050
+CASUAL_VISITS: Final = 6_500
 """At scale 1."""
 
-NEW_TEAM = 0.22
-NEW_ROOM_OF_OLD_TEAM = 0.37
-LARGEST_TEAM = 7
-SECONDS_PER_VOTE = 210
-CARDS = pl.Series([1, 2, 3, 5, 8, 13, 21, 34, 55], dtype=pl.Int16)
-INSTANT = pl.Datetime("us", "UTC")
+NEW_TEAM: Final = 0.22
+NEW_ROOM_OF_OLD_TEAM: Final = 0.37
+"""Shares of the meetings."""
+
+LARGEST_TEAM: Final = 7
+SECONDS_PER_VOTE: Final = 210
+CARDS: Final = pl.Series([1, 2, 3, 5, 8, 13, 21, 34, 55], dtype=pl.Int16)
 
 
 @dataclass(frozen=True, slots=True)
-class _Life:
-    """What happened: the frames that every table is drawn from."""
+class _History:
+    """The events that every table derives from."""
 
     now: datetime
     dice: Dice
     ids: pl.Series
-    """The user id of each guest number."""
+    """User ids by guest number."""
 
     meetings: pl.DataFrame
-    """meeting, at, team, room, new_room, size, votes."""
+    """Columns meeting, at, team, room, new_room, size, votes."""
 
     visits: pl.DataFrame
-    """A row per meeting and who came: meeting columns, slot, guest, spectator."""
+    """A row per meeting and guest: its columns, slot, visit, guest, arrived, spectator."""
 
-    strolls: pl.DataFrame
-    """Visits without a meeting: at, guest."""
+    casual: pl.DataFrame
+    """Visits without a meeting: columns arrived, guest."""
 
 
 def sample(
     now: datetime, scale: float = 1, seed: int = SEED
 ) -> dict[str, pl.DataFrame]:
-    """The six tables by name, about 130,000 rows times *scale*, up to *now*.
+    """Return the six tables by name, about 130,000 rows times *scale*, until *now*.
 
-    *now* must be aware and later than OPENING. Timestamps are
-    ``Datetime("us", "UTC")`` in whole seconds; ids ascend with time.
+    Timestamps are ``Datetime("us", "UTC")`` in whole seconds; integer ids ascend with
+    time. *now* must be aware. Raises ValueError if it is not later than OPENING.
     """
     now = now.astimezone(UTC).replace(microsecond=0)
     if now <= OPENING:
         raise ValueError(f"the sample begins at {OPENING}, so now must be later")
-    life = _live(now, scale, Dice(seed))
-    played = _played(life)
-    votes = _votes(life, played)
-    views = _page_views(life)
+    history = _history(now, scale, Dice(seed))
+    participants = _vote_participants(history)
+    votes = _votes(history, participants)
+    views = _page_views(history)
     return {
-        "fpp_estimations": _estimations(life, played),
-        "fpp_events": _events(life),
+        "fpp_estimations": _estimations(history, participants),
+        "fpp_events": _events(history),
         "fpp_page_views": views,
-        "fpp_rooms": _rooms(life, votes),
-        "fpp_users": _users(life, views),
+        "fpp_rooms": _rooms(history, votes),
+        "fpp_users": _users(history, views),
         "fpp_votes": votes,
     }
 
 
-def _live(now: datetime, scale: float, dice: Dice) -> _Life:
+def _history(now: datetime, scale: float, dice: Dice) -> _History:
     meetings = _meetings(max(1, round(MEETINGS * scale)), now, dice)
     team_guests = (meetings["team"].n_unique()) * LARGEST_TEAM
-    strolls = _strolls(max(1, round(STROLLS * scale)), team_guests, now, dice)
-    guests = team_guests + len(strolls)
+    casual = _casual_visits(
+        max(1, round(CASUAL_VISITS * scale)), team_guests, now, dice
+    )
+    guests = team_guests + len(casual)
     ids = pl.select(n=pl.int_range(guests)).select(dice.nanoid(pl.col("n")))
-    return _Life(now, dice, ids.to_series(), meetings, _visits(meetings, dice), strolls)
+    return _History(
+        now, dice, ids.to_series(), meetings, _visits(meetings, dice), casual
+    )
 
 
 def _meetings(count: int, now: datetime, dice: Dice) -> pl.DataFrame:
-    """Meetings of old and new teams, each in its team's latest room or a new one."""
+    """Meetings of old and new teams, in the latest room of the team or in a new one."""
     first = pl.int_range(pl.len()) == 0
     founded = pl.col("founded").cum_sum().cast(pl.Int64)
     recent = 1 - dice.share("which old team") ** 2
@@ -136,8 +142,10 @@ def _visits(meetings: pl.DataFrame, dice: Dice) -> pl.DataFrame:
     )
 
 
-def _strolls(count: int, first_guest: int, now: datetime, dice: Dice) -> pl.DataFrame:
-    """Visits of people who only look; some of them come back."""
+def _casual_visits(
+    count: int, first_guest: int, now: datetime, dice: Dice
+) -> pl.DataFrame:
+    """Visits of people who only look around; some of them come back."""
     met = pl.int_range(pl.len())
     back = dice.share("strolls again") < 0.35
     old = (met * dice.share("which stroller")).floor().cast(pl.Int64)
@@ -146,17 +154,17 @@ def _strolls(count: int, first_guest: int, now: datetime, dice: Dice) -> pl.Data
     ).with_columns(guest=first_guest + pl.when(back).then(old).otherwise(met))
 
 
-def _played(life: _Life) -> pl.DataFrame:
-    """A row per vote and participant: when and what they estimated (or null)."""
-    dice, key = life.dice, pl.col("vote") * LARGEST_TEAM + pl.col("slot")
+def _vote_participants(history: _History) -> pl.DataFrame:
+    """A row per vote and participant: time, estimation (null for spectators)."""
+    dice, key = history.dice, pl.col("vote") * LARGEST_TEAM + pl.col("slot")
     card = (
         (dice.share("difficulty", pl.col("vote")) ** 1.3 * 7).cast(pl.Int64)
         + dice.below(3, "opinion", key)
     ).clip(0, len(CARDS) - 1)
     early = (dice.share("thought", key) * pl.col("duration") * 0.8).cast(pl.Int64)
-    people = life.visits.select("meeting", "room", "slot", "guest", "spectator")
+    people = history.visits.select("meeting", "room", "slot", "guest", "spectator")
     return (
-        _ballots(life)
+        _ballots(history)
         .join(people, on="meeting", maintain_order="left_right")
         .select(
             "vote",
@@ -171,14 +179,14 @@ def _played(life: _Life) -> pl.DataFrame:
     )
 
 
-def _ballots(life: _Life) -> pl.DataFrame:
+def _ballots(history: _History) -> pl.DataFrame:
     """A row per vote of a meeting: vote, meeting, voted_at, duration in seconds."""
     turn, vote = pl.col("turn"), pl.col("vote")
-    jitter = life.dice.below(120, "pause", vote)
+    jitter = history.dice.below(120, "pause", vote)
     after = (turn + 1) * SECONDS_PER_VOTE + jitter
-    thinking = 6 + life.dice.share("thinking", vote) ** 3 * 200
+    thinking = 6 + history.dice.share("thinking", vote) ** 3 * 200
     return (
-        life.meetings.select("meeting", "at", turn=pl.int_ranges("votes"))
+        history.meetings.select("meeting", "at", turn=pl.int_ranges("votes"))
         .explode("turn")
         .with_row_index("vote")
         .select(
@@ -190,10 +198,10 @@ def _ballots(life: _Life) -> pl.DataFrame:
     )
 
 
-def _votes(life: _Life, played: pl.DataFrame) -> pl.DataFrame:
+def _votes(history: _History, participants: pl.DataFrame) -> pl.DataFrame:
     guess = pl.col("estimation")
     tallied = (
-        played.group_by("vote")
+        participants.group_by("vote")
         .agg(
             pl.col("room").first().alias("room_id"),
             guess.mean().round(2).cast(pl.Decimal(4, 2)).alias("avg_estimation"),
@@ -206,49 +214,51 @@ def _votes(life: _Life, played: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("vote")
     )
-    return _listed(tallied.drop("vote"), "voted_at", life.now)
+    return _numbered(tallied.drop("vote"), "voted_at", history.now)
 
 
-def _estimations(life: _Life, played: pl.DataFrame) -> pl.DataFrame:
-    rows = played.select(
-        user_id=pl.lit(life.ids).gather("guest"),
+def _estimations(history: _History, participants: pl.DataFrame) -> pl.DataFrame:
+    rows = participants.select(
+        user_id=pl.lit(history.ids).gather("guest"),
         room_id="room",
         estimation="estimation",
         spectator="spectator",
         estimated_at="at",
     )
-    return _listed(rows, "estimated_at", life.now)
+    return _numbered(rows, "estimated_at", history.now)
 
 
-def _page_views(life: _Life) -> pl.DataFrame:
-    """Meeting guests open the room, often from the home page; strollers wander."""
-    dice = life.dice
+def _page_views(history: _History) -> pl.DataFrame:
+    """Guests open the room, often from the home page; others open a few pages."""
+    dice = history.dice
     before = (dice.share("came by home page") < 0.46).cast(pl.Int64)
     after = (dice.share("looked around") < 0.13).cast(pl.Int64)
-    guests = life.visits.select(
+    guests = history.visits.select(
         "guest", "room", "arrived", lead=before, count=before + 1 + after
     )
     wandering = 1 + (dice.share("wandered") ** 1.5 * 3.6).floor().cast(pl.Int64)
-    others = life.strolls.select(
+    others = history.casual.select(
         "guest",
         pl.lit(None, pl.Int32).alias("room"),
         "arrived",
         lead=pl.lit(-1, pl.Int64),
         count=wandering,
     )
-    return _listed(_opened(pl.concat([guests, others]), life), "viewed_at", life.now)
+    return _numbered(
+        _opened(pl.concat([guests, others]), history), "viewed_at", history.now
+    )
 
 
-def _opened(paths: pl.DataFrame, life: _Life) -> pl.DataFrame:
-    """A row per page of each path (guest, room, arrived, lead, count)."""
-    dice, step = life.dice, pl.col("step")
+def _opened(paths: pl.DataFrame, history: _History) -> pl.DataFrame:
+    """A row per page view of each path (columns guest, room, arrived, lead, count)."""
+    dice, step = history.dice, pl.col("step")
     in_room = step == pl.col("lead")
     reading = step * (8 + dice.share("reading") ** 2 * 220)
     return (
         paths.with_columns(step=pl.int_ranges("count"))
         .explode("step")
         .select(
-            user_id=pl.lit(life.ids).gather("guest"),
+            user_id=pl.lit(history.ids).gather("guest"),
             source=pl.when(step == 0)
             .then(dice.word(SOURCES, "source"))
             .otherwise(dice.word(FURTHER_SOURCES, "further source")),
@@ -263,52 +273,55 @@ def _opened(paths: pl.DataFrame, life: _Life) -> pl.DataFrame:
     )
 
 
-def _events(life: _Life) -> pl.DataFrame:
-    dice, visits, strolls = life.dice, life.visits, life.strolls
+def _events(history: _History) -> pl.DataFrame:
+    dice, visits, casual = history.dice, history.visits, history.casual
     host_of_new = (pl.col("slot") == 0) & pl.col("new_room")
-    return _listed(
+    return _numbered(
         pl.concat(
             [
                 _event(
                     visits.filter(dice.share("enters") < 0.62),
                     _entrance(dice),
                     25,
-                    life,
+                    history,
                 ),
                 _event(
-                    visits.filter(dice.share("leaves") < 0.28), "LEFT_ROOM", 1500, life
+                    visits.filter(dice.share("leaves") < 0.28),
+                    "LEFT_ROOM",
+                    1500,
+                    history,
                 ),
                 _event(
                     visits.filter(host_of_new & (dice.share("copies") < 0.75)),
                     "COPIED_ROOM_LINK",
                     40,
-                    life,
+                    history,
                 ),
                 _event(
                     visits.filter(host_of_new & (dice.share("renames") < 0.45)),
                     "CHANGED_ROOM_NAME",
                     60,
-                    life,
+                    history,
                 ),
                 _event(
-                    strolls.filter(dice.share("writes") < 0.02),
+                    casual.filter(dice.share("writes") < 0.02),
                     "CONTACT_FORM_SUBMISSION",
                     120,
-                    life,
+                    history,
                 ),
             ]
         ),
         "event_at",
-        life.now,
+        history.now,
     )
 
 
 def _event(
-    people: pl.DataFrame, event: str | pl.Expr, delay_seconds: int, life: _Life
+    people: pl.DataFrame, event: str | pl.Expr, delay_seconds: int, history: _History
 ) -> pl.DataFrame:
-    delay = life.dice.below(delay_seconds, "delay", pl.col("guest")) + 5
+    delay = history.dice.below(delay_seconds, "delay", pl.col("guest")) + 5
     return people.select(
-        user_id=pl.lit(life.ids).gather("guest"),
+        user_id=pl.lit(history.ids).gather("guest"),
         event=pl.lit(event) if isinstance(event, str) else event,
         event_at=pl.col("arrived") + pl.duration(seconds=delay),
     )
@@ -328,12 +341,12 @@ def _entrance(dice: Dice) -> pl.Expr:
     )
 
 
-def _rooms(life: _Life, votes: pl.DataFrame) -> pl.DataFrame:
-    """The rooms that are left; one in a hundred is gone, and its votes stay."""
-    dice, room = life.dice, pl.col("id")
+def _rooms(history: _History, votes: pl.DataFrame) -> pl.DataFrame:
+    """All rooms but one in a hundred, which was deleted while its votes remain."""
+    dice, room = history.dice, pl.col("id")
     last_vote = votes.group_by(id="room_id").agg(voted=pl.col("voted_at").max())
     return (
-        life.meetings.group_by(id="room")
+        history.meetings.group_by(id="room")
         .agg(first_used_at=pl.col("at").min(), met=pl.col("at").max())
         .filter(dice.share("gone", room) >= 0.01)
         .join(last_vote, on="id", how="left")
@@ -348,9 +361,9 @@ def _rooms(life: _Life, votes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _users(life: _Life, views: pl.DataFrame) -> pl.DataFrame:
-    """Everybody who ever opened a page, created when they first did."""
-    dice = life.dice
+def _users(history: _History, views: pl.DataFrame) -> pl.DataFrame:
+    """A row per user who opened a page, created at the first page view."""
+    dice = history.dice
     desktop = pl.col("device").fill_null("desktop") == "desktop"
     country, region, city, weights = zip(*PLACES, strict=True)
     place = dice.position(weights, "place")
@@ -382,8 +395,8 @@ def _users(life: _Life, views: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _listed(rows: pl.DataFrame, at: str, now: datetime) -> pl.DataFrame:
-    """What happened until *now*, numbered in order of time."""
+def _numbered(rows: pl.DataFrame, at: str, now: datetime) -> pl.DataFrame:
+    """Rows until *now*, with ascending ids in order of time."""
     return (
         rows.filter(pl.col(at) <= now)
         .sort(at, maintain_order=True)

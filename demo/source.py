@@ -1,33 +1,35 @@
-"""The sample source of the demonstration: made when it is missing, old or broken."""
+"""The sample database of the demonstration: create, check and query it."""
 
 import sqlite3
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-from demo.database import COLUMNS, write_database
+from demo.database import write_database
 from demo.sample import sample
+from demo.schema import COLUMNS
 
-LIFETIME = timedelta(hours=4)
-"""Older samples are made anew, so that the last 24 hours are always lively."""
+LIFETIME: Final = timedelta(hours=4)
+"""Older samples are replaced, so that there is activity in the last 24 hours."""
 
 
 def is_usable(path: Path) -> bool:
-    """Whether *path* is a whole sample that is not too old."""
+    """Return True if *path* is a complete sample younger than LIFETIME."""
     if not path.is_file():
         return False
     age = time.time() - path.stat().st_mtime
-    return 0 <= age <= LIFETIME.total_seconds() and _is_whole(path)
+    return 0 <= age <= LIFETIME.total_seconds() and _is_complete(path)
 
 
 def make(path: Path, scale: float) -> None:
-    """Write a sample up to now to the SQLite file *path*."""
+    """Write a sample that ends now to the SQLite file *path*."""
     write_database(path, sample(datetime.now(UTC), scale))
 
 
 def count_rows(path: Path) -> int:
-    """All rows of the six tables."""
+    """Count the rows of all six tables."""
     with closing(sqlite3.connect(path)) as database:
         counts = (f'(SELECT COUNT(*) FROM "{name}")' for name in COLUMNS)
         total: int = database.execute(f"SELECT {' + '.join(counts)}").fetchone()[0]
@@ -35,14 +37,14 @@ def count_rows(path: Path) -> int:
 
 
 def busiest_room(path: Path) -> int:
-    """The id of the room with the most votes."""
+    """Return the id of the room with the most votes; the lower one of equals."""
     query = "SELECT room_id FROM fpp_votes GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT 1"
     with closing(sqlite3.connect(path)) as database:
         room: int = database.execute(query).fetchone()[0]
         return room
 
 
-def _is_whole(path: Path) -> bool:
+def _is_complete(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(path)) as database:
             found = database.execute(

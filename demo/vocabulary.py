@@ -1,6 +1,6 @@
-"""The words of the sample: weighted lists that people, rooms and visits draw from."""
+"""Vocabulary of the sample: weighted values of its text columns."""
 
-Weighted = dict[str | None, int]
+type Weighted = dict[str | None, int]
 """Word -> weight; None is NULL in the database."""
 
 SOURCES: Weighted = {
@@ -26,7 +26,7 @@ SOURCES: Weighted = {
 }
 
 FURTHER_SOURCES: Weighted = {None: 70, "https://free-planning-poker.com/": 27, "": 3}
-"""Where the second and later views of a visit come from."""
+"""Sources of the second and later views of a visit."""
 
 SIDE_ROUTES: Weighted = {
     "HOME": 45,
@@ -62,7 +62,7 @@ BROWSERS: dict[str, Weighted] = {
     },
 }
 
-Place = tuple[str | None, str | None, str | None, int]
+type Place = tuple[str | None, str | None, str | None, int]
 """Country (ISO 3166), region, city, weight."""
 
 PLACES: tuple[Place, ...] = (

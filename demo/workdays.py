@@ -1,31 +1,34 @@
-"""When people plan: hour by hour weights of working life, and instants drawn from them."""
+"""Timestamps that follow working hours: weights per hour, and samples from them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import polars as pl
 
 from demo.dice import Dice
 
-OPENING = datetime(2024, 6, 3, tzinfo=UTC)
-"""When the sample's history begins."""
+OPENING: Final = datetime(2024, 6, 3, tzinfo=UTC)
+"""Start of the sample's history."""
 
 _MORNING = (1, 1, 1, 1, 2, 6, 22, 60, 95, 100, 85, 55)
 _EVENING = (65, 90, 95, 80, 60, 42, 30, 22, 14, 8, 4, 2)
-HOUR_WEIGHTS = _MORNING + _EVENING
-"""Activity per hour of the day, UTC: mostly European offices, some American."""
+HOUR_WEIGHTS: Final = _MORNING + _EVENING
+"""Activity per hour of the day (UTC): mostly European offices, some American."""
 
-WEEKEND = 0.07
-QUIET_WEEKS = 0.2
-SUMMER = 0.75
-GROWTH = 3.0
-"""How many times busier the last day is than the first."""
+WEEKEND: Final = 0.07
+TURN_OF_YEAR: Final = 0.2
+AUGUST: Final = 0.75
+"""Activity relative to an ordinary working day."""
+
+GROWTH: Final = 3.0
+"""Activity of the last day relative to the first."""
 
 
 def instants(count: int, now: datetime, dice: Dice, stream: str) -> pl.Series:
-    """*count* instants (``Datetime("us", "UTC")``, whole seconds), ascending.
+    """Sample *count* ascending timestamps between OPENING and *now*.
 
-    They lie between OPENING and *now*, dense where hours are busy. The last
-    24 hours count as a working day, whatever weekday it is.
+    They are ``Datetime("us", "UTC")`` in whole seconds, denser in busy hours. The last
+    24 hours count as a working day on every weekday.
     """
     hours = _hours(now)
     reached = hours["weight"].cum_sum()
@@ -39,7 +42,7 @@ def instants(count: int, now: datetime, dice: Dice, stream: str) -> pl.Series:
 
 
 def _hours(now: datetime) -> pl.DataFrame:
-    """Each hour since OPENING: its start, its length in seconds, its weight."""
+    """A row per hour since OPENING: hour (its start), seconds (its length), weight."""
     hour = pl.datetime_range(OPENING, now, "1h", closed="left", time_zone="UTC")
     seconds = (pl.lit(now) - pl.col("hour")).dt.total_seconds().clip(1, 3600)
     busy = pl.lit(pl.Series(HOUR_WEIGHTS)).gather(pl.col("hour").dt.hour())
@@ -58,13 +61,13 @@ def _hours(now: datetime) -> pl.DataFrame:
 
 
 def _season() -> pl.Expr:
-    """How much of a usual working day's life a day has."""
+    """Activity of the hour's day relative to an ordinary working day."""
     day = pl.col("hour")
     new_year = (day.dt.ordinal_day() <= 3) | (
         (day.dt.month() == 12) & (day.dt.day() >= 23)
     )
     return (
-        pl.when(new_year).then(QUIET_WEEKS).otherwise(1.0)
-        * pl.when(day.dt.month() == 8).then(SUMMER).otherwise(1.0)
+        pl.when(new_year).then(TURN_OF_YEAR).otherwise(1.0)
+        * pl.when(day.dt.month() == 8).then(AUGUST).otherwise(1.0)
         * pl.when(day.dt.weekday() > 5).then(WEEKEND).otherwise(1.0)
     )

@@ -10,15 +10,16 @@ import os
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Final
 
 import mysql.connector
 import polars as pl
 import polars.selectors as cs
 
-from demo.database import COLUMNS
 from demo.sample import sample
+from demo.schema import COLUMNS, create_table, insert_into
 
-BATCH_ROWS = 5_000
+BATCH_ROWS: Final = 5_000
 
 
 def main() -> int:
@@ -58,11 +59,9 @@ def _connect() -> "mysql.connector.connection.MySQLConnection":
 def _fill(
     cursor: "mysql.connector.cursor.MySQLCursor", name: str, rows: pl.DataFrame
 ) -> None:
-    declared = COLUMNS[name]
-    columns = ", ".join(f"`{column}` {kind}" for column, kind in declared.items())
-    cursor.execute(f"CREATE TABLE `{name}` ({columns}) CHARACTER SET utf8mb4")
-    insert = f"INSERT INTO `{name}` VALUES ({', '.join(['%s'] * len(declared))})"
-    plain = rows.select(declared.keys()).with_columns(
+    cursor.execute(f"{create_table(name, 'mysql')} CHARACTER SET utf8mb4")
+    insert = insert_into(name, "%s")
+    plain = rows.select(COLUMNS[name].keys()).with_columns(
         cs.datetime().dt.strftime("%Y-%m-%d %H:%M:%S"),
         cs.decimal().cast(pl.String),
         cs.boolean().cast(pl.Int8),

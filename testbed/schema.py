@@ -7,76 +7,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from demo.schema import COLUMNS, EVENTS, ROUTES, create_table, insert_into
+
 type Row = tuple[Any, ...]
-
-ROUTES = ("HOME", "CONTACT", "IMPRINT", "ROOM", "ANALYTICS", "ROADMAP")
-EVENTS = (
-    "CONTACT_FORM_SUBMISSION",
-    "ENTERED_RANDOM_ROOM",
-    "ENTERED_NEW_ROOM",
-    "ENTERED_EXISTING_ROOM",
-    "ENTERED_RECENT_ROOM",
-    "LEFT_ROOM",
-    "COPIED_ROOM_LINK",
-    "CHANGED_ROOM_NAME",
-)
-
-_ROUTE = f"enum({','.join(map(repr, ROUTES))})"
-_EVENT = f"enum({','.join(map(repr, EVENTS))})"
-
-# Column: (as MySQL declares it, as the SQLite source declares it).
-TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "fpp_estimations": {
-        "id": ("int NOT NULL AUTO_INCREMENT PRIMARY KEY", "INTEGER PRIMARY KEY"),
-        "user_id": ("varchar(21) NOT NULL", "VARCHAR(21) NOT NULL"),
-        "room_id": ("int NOT NULL", "INT NOT NULL"),
-        "estimation": ("smallint NULL", "SMALLINT"),
-        "spectator": ("boolean NOT NULL", "BOOLEAN NOT NULL"),
-        "estimated_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-    },
-    "fpp_events": {
-        "id": ("int NOT NULL AUTO_INCREMENT PRIMARY KEY", "INTEGER PRIMARY KEY"),
-        "user_id": ("varchar(21) NOT NULL", "VARCHAR(21) NOT NULL"),
-        "event": (f"{_EVENT} NOT NULL", "VARCHAR(30) NOT NULL"),
-        "event_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-    },
-    "fpp_page_views": {
-        "id": ("int NOT NULL AUTO_INCREMENT PRIMARY KEY", "INTEGER PRIMARY KEY"),
-        "user_id": ("varchar(21) NOT NULL", "VARCHAR(21) NOT NULL"),
-        "source": ("varchar(255) NULL", "VARCHAR(255)"),
-        "route": (f"{_ROUTE} NOT NULL", "VARCHAR(10) NOT NULL"),
-        "room_id": ("int NULL", "INT"),
-        "viewed_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-    },
-    "fpp_rooms": {
-        "id": ("int NOT NULL AUTO_INCREMENT PRIMARY KEY", "INTEGER PRIMARY KEY"),
-        "number": ("mediumint NOT NULL", "MEDIUMINT NOT NULL"),
-        "name": ("varchar(15) NULL", "VARCHAR(15)"),
-        "first_used_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-        "last_used_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-    },
-    "fpp_users": {
-        "id": ("varchar(21) NOT NULL PRIMARY KEY", "VARCHAR(21) PRIMARY KEY"),
-        "device": ("varchar(50) NULL", "VARCHAR(50)"),
-        "os": ("varchar(50) NULL", "VARCHAR(50)"),
-        "browser": ("varchar(50) NULL", "VARCHAR(50)"),
-        "country": ("varchar(5) NULL", "VARCHAR(5)"),
-        "region": ("varchar(100) NULL", "VARCHAR(100)"),
-        "city": ("varchar(100) NULL", "VARCHAR(100)"),
-        "created_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-    },
-    "fpp_votes": {
-        "id": ("int NOT NULL AUTO_INCREMENT PRIMARY KEY", "INTEGER PRIMARY KEY"),
-        "room_id": ("int NOT NULL", "INT NOT NULL"),
-        "avg_estimation": ("decimal(4,2) NOT NULL", "DECIMAL(4,2) NOT NULL"),
-        "max_estimation": ("smallint NOT NULL", "SMALLINT NOT NULL"),
-        "min_estimation": ("smallint NOT NULL", "SMALLINT NOT NULL"),
-        "amount_of_estimations": ("smallint NOT NULL", "SMALLINT NOT NULL"),
-        "amount_of_spectators": ("smallint NOT NULL", "SMALLINT NOT NULL"),
-        "duration": ("smallint NOT NULL", "SMALLINT NOT NULL"),
-        "voted_at": ("timestamp NOT NULL DEFAULT now()", "TIMESTAMP NOT NULL"),
-    },
-}
+TABLES = COLUMNS
 
 # What breaks a careless quoting, delimiter, charset or NULL.
 TEXTS = (
@@ -87,17 +21,13 @@ TEXTS = (
 
 
 def ddl(table: str, dialect: str = "mysql", **columns: str) -> str:
-    """CREATE TABLE in *dialect*; *columns* adds columns or declares them anew."""
-    which = 0 if dialect == "mysql" else 1
-    declared = {name: kinds[which] for name, kinds in TABLES[table].items()} | columns
-    lines = ", ".join(f"`{name}` {kind}" for name, kind in declared.items())
-    return f"CREATE TABLE {table} ({lines})"
+    """CREATE TABLE in *dialect*; *columns* adds or overrides declarations."""
+    return create_table(table, "mysql" if dialect == "mysql" else "sqlite", **columns)
 
 
 def insert(table: str, marker: str = "%s") -> str:
     """An INSERT of all columns, with a placeholder each."""
-    names = ", ".join(TABLES[table])
-    return f"INSERT INTO {table} ({names}) VALUES ({', '.join([marker] * len(TABLES[table]))})"
+    return insert_into(table, marker)
 
 
 def random_rows(

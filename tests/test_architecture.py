@@ -56,7 +56,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 MUST_NOT_IMPORT: Mapping[str, set[str]] = {
     "bench": {"tests"},
     "demo": {"tests", "testbed", "bench"},
-    "testbed": {"tests", "bench", "demo"},
+    "testbed": {"tests", "bench"},
     "collect_events": {"calculations", "readmodel.sync"},
     "collector": {"calculations", "readmodel.sync"},
 }

@@ -1,7 +1,7 @@
-"""Settings: read once, clear when wrong, silent about secrets."""
+"""Settings: defaults, errors, and secrets that never show."""
 
 import tomllib
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ from config import load
 from util.errors import SettingsError
 
 
-def test_nothing_set_gives_the_documented_defaults() -> None:
-    """The API then lacks only its token, the updater its database."""
+def test_without_variables_settings_have_the_documented_defaults() -> None:
+    """Only the API's token and the updater's database have none."""
     settings = load({})
     assert settings.data_dir == Path("data")
     assert settings.db_port == 3306
@@ -40,34 +40,34 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
 def test_a_malformed_value_is_one_line_with_the_variables_name(
     name: str, value: str
 ) -> None:
-    """The line does not depend on anything else being set."""
+    """Whatever else is set or missing."""
     with pytest.raises(SettingsError, match=f"^{name} is malformed: .+") as caught:
         load({name: value})
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_variable_is_as_good_as_none() -> None:
-    """Compose files pass empty ones on."""
+def test_an_empty_variable_counts_as_unset() -> None:
+    """Compose files pass empty variables on."""
     assert load({"DB_PORT": "", "TIMEZONE": ""}).db_port == 3306
 
 
 @pytest.mark.parametrize(
-    "given", [{}, *({"ANALYTICS_SECRET_TOKEN": t} for t in (" ", ",", " , "))]
+    "environ", [{}, *({"ANALYTICS_SECRET_TOKEN": t} for t in (" ", ",", " , "))]
 )
-def test_a_missing_token_is_named(given: dict[str, str]) -> None:
-    """Blanks are no token."""
+def test_a_missing_token_is_an_error_with_its_variable(environ: dict[str, str]) -> None:
+    """Blanks do not count as a token."""
     with pytest.raises(SettingsError, match="ANALYTICS_SECRET_TOKEN is missing"):
-        load(given).require_tokens()
+        load(environ).require_tokens()
 
 
 def test_several_tokens_are_separated_by_commas() -> None:
-    """So that the old one still opens while callers change to the new one."""
+    """The old one stays valid while callers change to the new one."""
     settings = load({"ANALYTICS_SECRET_TOKEN": " new-token, old-token ,"})
     assert settings.require_tokens() == ("new-token", "old-token")
 
 
-def test_every_secret_is_told_to_whoever_must_blank_it() -> None:
-    """Tokens one by one; of an address only the secret in it."""
+def test_secrets_lists_every_secret_value() -> None:
+    """Tokens one by one; of a URL only the secret in it."""
     settings = load(
         {
             "ANALYTICS_SECRET_TOKEN": "new-token, old-token",
@@ -91,7 +91,7 @@ def test_every_secret_is_told_to_whoever_must_blank_it() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    """Neither printed nor in the error about another setting."""
+    """Neither in the printed settings nor in errors about other settings."""
     secrets = {
         "ANALYTICS_SECRET_TOKEN": "hush-1",
         "DB_PASSWORD": "hush-2",
@@ -110,7 +110,7 @@ def test_secrets_do_not_show() -> None:
 def test_the_environment_wins_over_the_env_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`.env` is read from the working directory, for development."""
+    """`.env` in the working directory is for development."""
     (tmp_path / ".env").write_text("DB_NAME=from-file\nDB_USERNAME=file\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DB_NAME", "from-environment")
@@ -119,14 +119,20 @@ def test_the_environment_wins_over_the_env_file(
 
 
 def test_either_name_of_the_sentry_dsn_is_read() -> None:
-    """The first wins where both are set."""
+    """SENTRY_DSN wins if both are set."""
     old = {"FPP_ANALYTICS_SENTRY_DSN": "https://old@s.invalid/1"}
     assert load(old).dsn == "https://old@s.invalid/1"
     new = old | {"SENTRY_DSN": "https://new@s.invalid/1"}
     assert load(new).dsn == "https://new@s.invalid/1"
 
 
-def test_the_version_is_the_projects() -> None:
-    """One number, said in two places."""
+def test_the_version_is_that_of_pyproject_toml() -> None:
+    """One number in two places."""
     project = tomllib.loads(Path("pyproject.toml").read_text())
     assert project["project"]["version"] == config.VERSION
+
+
+def test_a_snapshot_is_stale_after_three_sync_intervals() -> None:
+    """The API's /health and the updater's status share this limit."""
+    assert load({}).stale_after == timedelta(minutes=30)
+    assert load({"SYNC_INTERVAL_SECONDS": "60"}).stale_after == timedelta(minutes=3)

@@ -1,4 +1,4 @@
-"""From MySQL to answers: a real database, the real updater, the real server."""
+"""From MySQL to answers, with the real database, updater and server."""
 
 import json
 import threading
@@ -23,10 +23,11 @@ from tests.support.programs import api, repeating_updater, run_updater
 TOKEN = "end-to-end"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 SNAPSHOTS_SEEN = 6
-PATIENCE_SECONDS = 90.0
+TIMEOUT_SECONDS = 90.0
 
 
 def settings(database: Database, data_dir: Path, **more: str) -> dict[str, str]:
+    """Return the settings of both programs."""
     return {
         **database.environ(),
         "DATA_DIR": str(data_dir),
@@ -36,7 +37,7 @@ def settings(database: Database, data_dir: Path, **more: str) -> dict[str, str]:
 
 
 def as_rows(tables: Mapping[str, Sequence[Row]]) -> Rows:
-    """What was inserted, as the oracle reads it."""
+    """Convert inserted rows to those of the oracle."""
     return {
         table.removeprefix("fpp_"): [
             dict(zip(schema.TABLES[table], row, strict=True))
@@ -53,7 +54,7 @@ def as_rows(tables: Mapping[str, Sequence[Row]]) -> Rows:
 def test_every_endpoint_equals_the_definitions(
     database: Database, tmp_path: Path, server_zone: str, zone: str
 ) -> None:
-    """Random rows, whatever time zone the server has and days are cut in."""
+    """Random rows, in any time zone of the database server and of the statistics."""
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
         rows = as_rows(schema.fill(connection, seed=len(zone), count=400))
@@ -79,7 +80,7 @@ def test_every_endpoint_equals_the_definitions(
 def test_readers_get_one_snapshot_each_while_syncs_rewrite_the_tables(
     database: Database, tmp_path: Path
 ) -> None:
-    """What is inserted together is always seen together, and every answer is 200."""
+    """Rows inserted together are always seen together, and every answer is 200."""
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
     configured = settings(database, tmp_path / "data")
@@ -96,7 +97,7 @@ def test_readers_get_one_snapshot_each_while_syncs_rewrite_the_tables(
         with repeating_updater(configured, 0.2):
             for thread in (writer, *readers):
                 thread.start()
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while len(seen) < SNAPSHOTS_SEEN and time.monotonic() < deadline:
                 time.sleep(0.1)
             stop.set()
@@ -107,7 +108,7 @@ def test_readers_get_one_snapshot_each_while_syncs_rewrite_the_tables(
 
 
 def _write(database: Database, stop: threading.Event) -> None:
-    """Replace all rows of three tables again and again, equally many in each."""
+    """Replace all rows of three tables repeatedly, with equally many rows in each."""
     at = datetime(2025, 1, 15, 12)
     new: dict[str, Callable[[int], Row]] = {
         "fpp_votes": lambda n: (n, 1, "3.00", 5, 1, 1, 0, 60, at),
@@ -142,7 +143,7 @@ def _read(
 
 
 def _totals(data: Any) -> list[int]:
-    """The same number of rows, found in five ways."""
+    """Return the number of rows from five places of the answer."""
     history = data["historical"]
     return [
         data["votes"]["total_votes"],
@@ -156,7 +157,7 @@ def _totals(data: Any) -> list[int]:
 def test_service_begins_with_the_first_snapshot(
     database: Database, tmp_path: Path
 ) -> None:
-    """503 until then, 200 after it, and no restart between."""
+    """503 until then, 200 after it, without a restart."""
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
     configured = settings(database, tmp_path / "data")

@@ -1,4 +1,4 @@
-"""The updater as it is run: its lines, its exit codes, and how it stops."""
+"""The updater as a process: output, exit codes, and how it stops."""
 
 import json
 import os
@@ -26,19 +26,20 @@ ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(ROOT / "update_readmodel.py")]
 
 
-def environ(given: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of this process's settings, but its PATH; logs as people read them."""
-    return {"PATH": os.environ["PATH"], "LOG_FORMAT": "text", **given}
+def environ(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return *settings* with PATH and nothing else of this process; logs as text."""
+    return {"PATH": os.environ["PATH"], "LOG_FORMAT": "text", **settings}
 
 
 def messages(text: str) -> list[str]:
-    """The messages of a log, without time, level and component."""
+    """Return the messages of a log without time, level and component."""
     return [line.partition(": ")[2] for line in text.splitlines()]
 
 
 def update(
     settings: Mapping[str, str], *arguments: str, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
+    """Run the updater to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
         env=environ(settings),
@@ -54,7 +55,7 @@ def update(
 def running(
     settings: Mapping[str, str], *arguments: str, cwd: Path = ROOT
 ) -> Iterator[subprocess.Popen[str]]:
-    """The updater in the background; killed at the end if it still runs."""
+    """Run the updater in the background; kill it at the end of the block."""
     with subprocess.Popen(
         [*COMMAND, *arguments],
         env=environ(settings),
@@ -70,12 +71,12 @@ def running(
 
 
 def wait_for(process: "subprocess.Popen[str]", words: str) -> None:
-    """Read the log until a line says *words*."""
+    """Read the log until a line contains *words*."""
     assert process.stdout is not None
     for line in iter(process.stdout.readline, ""):
         if words in line:
             return
-    raise AssertionError(f"the updater ended without saying {words!r}")
+    raise AssertionError(f"the updater ended without logging {words!r}")
 
 
 def wait_until_staged(process: "subprocess.Popen[str]", data_dir: Path) -> None:
@@ -87,7 +88,7 @@ def wait_until_staged(process: "subprocess.Popen[str]", data_dir: Path) -> None:
 
 @pytest.fixture
 def lite(tmp_path: Path) -> dict[str, str]:
-    """Settings that name a small SQLite source and an empty DATA_DIR."""
+    """Settings with a small SQLite source and an empty DATA_DIR."""
     connection = schema.create_sqlite(tmp_path / "source.db")
     schema.fill(connection, count=50)
     connection.close()
@@ -97,7 +98,7 @@ def lite(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_a_sync_tells_of_each_table_and_exits_with_0(
+def test_a_sync_logs_each_table_and_exits_with_0(
     database: Database, tmp_path: Path
 ) -> None:
     """A line per table with its rows and seconds, then a summary."""
@@ -113,10 +114,10 @@ def test_a_sync_tells_of_each_table_and_exits_with_0(
     assert current(tmp_path).id in lines[-1]
 
 
-def test_a_relative_source_is_found_from_the_working_directory(
+def test_a_relative_source_is_relative_to_the_working_directory(
     lite: dict[str, str], tmp_path: Path
 ) -> None:
-    """sqlite:/// and a path without a further slash."""
+    """``sqlite:///`` and a path without a leading slash."""
     done = update({**lite, "SOURCE_URL": "sqlite:///source.db"}, cwd=tmp_path)
     assert done.returncode == 0
     assert pl.read_parquet(tmp_path / "data" / "fpp_votes.parquet").height == 50
@@ -139,7 +140,7 @@ def test_a_relative_source_is_found_from_the_working_directory(
 def test_a_failure_is_one_line_and_exit_code_1(
     lite: dict[str, str], changed: dict[str, str], message: str
 ) -> None:
-    """It says what failed and what to do, and tells no secret."""
+    """It says what failed and what to do, without secrets."""
     done = update({**lite, **changed})
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -150,7 +151,7 @@ def test_a_failure_is_one_line_and_exit_code_1(
 def test_a_missing_table_is_a_failure_that_keeps_the_last_snapshot(
     lite: dict[str, str], tmp_path: Path
 ) -> None:
-    """Readers go on with what was there."""
+    """Readers continue with it."""
     assert update(lite).returncode == 0
     before = current(tmp_path / "data")
     with closing(sqlite3.connect(tmp_path / "source.db")) as connection:
@@ -161,10 +162,8 @@ def test_a_missing_table_is_a_failure_that_keeps_the_last_snapshot(
     assert current(tmp_path / "data") == before
 
 
-def test_every_repeats_until_it_is_told_to_stop(
-    lite: dict[str, str], tmp_path: Path
-) -> None:
-    """SIGTERM ends it at once, with exit code 0 and a last line that says so."""
+def test_every_repeats_until_a_signal(lite: dict[str, str], tmp_path: Path) -> None:
+    """SIGTERM ends it at once, with exit code 0 and a last line about it."""
     with running(lite, "--every", "0.3") as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
@@ -178,8 +177,8 @@ def test_every_repeats_until_it_is_told_to_stop(
     assert current(tmp_path / "data").id >= ids[-1]
 
 
-def test_every_goes_on_after_a_failure(lite: dict[str, str], tmp_path: Path) -> None:
-    """What passes by itself needs nobody."""
+def test_every_continues_after_a_failure(lite: dict[str, str], tmp_path: Path) -> None:
+    """A fault that passes needs no operator."""
     (tmp_path / "source.db").rename(tmp_path / "away.db")
     with running(lite, "--every", "0.3") as process:
         assert process.stdout is not None
@@ -192,7 +191,7 @@ def test_every_goes_on_after_a_failure(lite: dict[str, str], tmp_path: Path) -> 
 def test_a_stopped_sync_leaves_nothing_behind(
     database: Database, tmp_path: Path
 ) -> None:
-    """In the midst of a fetch that the database holds up."""
+    """Even during a fetch that a lock blocks."""
     with database.connect() as connection:
         schema.create_mysql(connection)
         schema.fill(connection, count=50)
@@ -212,10 +211,10 @@ def test_a_stopped_sync_leaves_nothing_behind(
     assert [path.name for path in snapshots.iterdir()] == [before.id]
 
 
-def test_a_killed_sync_is_cleared_by_the_next(
+def test_the_next_sync_removes_what_a_killed_one_left(
     database: Database, tmp_path: Path
 ) -> None:
-    """SIGKILL leaves a staged folder; nobody sees it, and the next run removes it."""
+    """SIGKILL leaves a staged folder, which readers do not see."""
     with database.connect() as connection:
         schema.create_mysql(connection)
         schema.fill(connection, count=50)
@@ -235,10 +234,10 @@ def test_a_killed_sync_is_cleared_by_the_next(
     assert pl.read_parquet(tmp_path / "data" / "fpp_votes.parquet").height == 50
 
 
-def test_a_second_updater_says_so_and_leaves(
+def test_a_second_updater_fails_and_the_first_continues(
     database: Database, tmp_path: Path
 ) -> None:
-    """Two at once would write twice; the first goes on."""
+    """Only one may write at a time."""
     with database.connect() as connection:
         schema.create_mysql(connection)
     settings = {**database.environ(), "DATA_DIR": str(tmp_path / "data")}
@@ -255,15 +254,17 @@ def test_a_second_updater_says_so_and_leaves(
 
 
 def test_runs_are_aligned_to_the_start_and_do_not_drift() -> None:
-    """A run that takes a while shortens the pause; one that takes too long skips times."""
+    """A long run shortens the next pause; a longer one skips starts."""
     clock = iter([100.0, 103.0, 110.5, 145.0])
     pauses = _pauses(10.0, lambda: next(clock))
     assert [next(pauses) for _ in range(4)] == [0.0, 7.0, 9.5, 5.0]
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "inf", "nan"])
-def test_an_interval_must_be_a_time(lite: dict[str, str], seconds: str) -> None:
-    """The usage is shown, and nothing is synced."""
+def test_an_interval_must_be_a_number_of_seconds(
+    lite: dict[str, str], seconds: str
+) -> None:
+    """Nothing is synced."""
     done = update(lite, f"--every={seconds}")
     assert done.returncode == 2
     assert "--every" in done.stderr
@@ -272,7 +273,7 @@ def test_an_interval_must_be_a_time(lite: dict[str, str], seconds: str) -> None:
 def test_verify_exits_with_1_and_names_what_differs(
     lite: dict[str, str], tmp_path: Path
 ) -> None:
-    """And with 0 where all is equal; it needs no lock and changes nothing."""
+    """It exits with 0 if all tables are equal."""
     assert update(lite).returncode == 0
     done = update(lite, "verify")
     assert done.returncode == 0
@@ -289,14 +290,14 @@ def test_verify_exits_with_1_and_names_what_differs(
     assert verdict["differences"][0]["part"] == "part-00000.parquet"
 
 
-def test_status_tells_of_every_table(lite: dict[str, str]) -> None:
+def test_status_lists_every_table(lite: dict[str, str]) -> None:
     """As a table for people, or as JSON for programs."""
     assert update(lite).returncode == 0
     done = update(lite, "status")
     assert "fpp_votes" in done.stdout
-    told = json.loads(update(lite, "status", "--json").stdout)
-    assert list(told["tables"]) == list(TABLES)
-    votes = told["tables"]["fpp_votes"]
+    printed = json.loads(update(lite, "status", "--json").stdout)
+    assert list(printed["tables"]) == list(TABLES)
+    votes = printed["tables"]["fpp_votes"]
     assert (votes["rows"], votes["parts"]) == (50, 1)
     assert votes["bytes"] > 0
     for instant in ("newest_row", "changed_at", "verified_at"):
@@ -304,7 +305,7 @@ def test_status_tells_of_every_table(lite: dict[str, str]) -> None:
 
 
 def test_full_fetches_all_and_tables_only_some(lite: dict[str, str]) -> None:
-    """What is not named stays; what is not mirrored is named."""
+    """Other tables stay; the error names unknown ones."""
     assert update(lite).returncode == 0
     assert "0 fetched" in messages(update(lite).stderr)[-1]
     assert "300 fetched" in messages(update(lite, "--full").stderr)[-1]
@@ -315,8 +316,10 @@ def test_full_fetches_all_and_tables_only_some(lite: dict[str, str]) -> None:
     assert "--tables names orders, which is not mirrored" in done.stderr
 
 
-def test_further_tables_are_mirrored(lite: dict[str, str], tmp_path: Path) -> None:
-    """SYNC_TABLES names them, each with its sync column."""
+def test_sync_tables_adds_tables_to_the_mirror(
+    lite: dict[str, str], tmp_path: Path
+) -> None:
+    """Each is given with its sync column."""
     with closing(sqlite3.connect(tmp_path / "source.db")) as connection:
         connection.execute("CREATE TABLE orders (id INT, total DECIMAL(10,2))")
         connection.execute("INSERT INTO orders VALUES (1, 2.5)")
@@ -327,3 +330,49 @@ def test_further_tables_are_mirrored(lite: dict[str, str], tmp_path: Path) -> No
     done = update({**lite, "SYNC_TABLES": "orders"})
     assert done.returncode == 1
     assert "SYNC_TABLES is malformed" in done.stderr
+
+
+def test_options_of_another_command_are_refused(lite: dict[str, str]) -> None:
+    """Exit code 2; nothing is done."""
+    done = update(lite, "status", "--full", "--every", "5", "--tables", "nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
+    for option in ("--full", "--every", "--tables"):
+        assert option in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sync", "verify"])
+def test_unknown_tables_are_refused(lite: dict[str, str], command: str) -> None:
+    """By every command that takes names of tables."""
+    done = update(lite, command, "--tables", "orders")
+    assert done.returncode == 1
+    assert "--tables names orders, which is not mirrored" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "beginning"),
+    [
+        ([], "The sync failed: "),
+        (["sync"], "The sync failed: "),
+        (["status"], "The status cannot be shown: "),
+        (["verify"], "The read model cannot be verified: "),
+        (["doctor"], "The checks cannot be run: "),
+    ],
+)
+def test_an_error_says_which_command_failed(
+    lite: dict[str, str], words: list[str], beginning: str
+) -> None:
+    """Only a sync is called a sync."""
+    done = update({**lite, "DB_PORT": "x"}, *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{beginning}DB_PORT is malformed")
+
+
+def test_last_limits_the_runs_that_status_shows(lite: dict[str, str]) -> None:
+    """0 shows none of them."""
+    for _ in range(2):
+        assert update(lite).returncode == 0
+    for last in (0, 1, 2):
+        printed = json.loads(
+            update(lite, "status", "--json", "--last", str(last)).stdout
+        )
+        assert len(printed["runs"]) == last

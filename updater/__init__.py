@@ -1,1 +1,1 @@
-"""What the updater does around a sync: report it, tell of earlier ones, check itself."""
+"""The updater around a sync: command line, reports, status and self-check."""

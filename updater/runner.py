@@ -1,4 +1,4 @@
-"""A sync and everything around it: logged, recorded, measured, and told to monitors."""
+"""A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
 import time
 from collections.abc import Callable, Collection
@@ -9,13 +9,14 @@ from config import Settings
 from readmodel.source.connect import tables_of
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
+from readmodel.store.metrics import ReadModelCollector
 from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import record
 from readmodel.sync.run import Options, Report, TableReport, sync
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
-from util.logs import get_log
-from util.metrics import Sources, UpdaterMetrics
+from util.logs import get_logger
+from util.metrics import UpdaterMetrics
 from util.sentry_wrapper import (
     ErrorContext,
     Severity,
@@ -27,18 +28,18 @@ from util.sentry_wrapper import (
 from util.stopping import StopRequest
 
 MONITOR: Final = "fpp-analytics-sync"
-"""The name of the cron monitor in Sentry, which the first check-in creates there."""
+"""Name of the cron monitor in Sentry; the first check-in creates it."""
 
 MAX_RUNTIME: Final = timedelta(hours=1)
-"""No sync takes that long; one that does hangs."""
+"""A sync that takes longer hangs, and Sentry reports it."""
 
-PATIENCE: Final = 0.8
-"""A run tries again only within this share of the interval, so that runs never meet."""
+RETRY_WINDOW_SHARE: Final = 0.8
+"""Share of the sync interval in which a run retries, so that runs never overlap."""
 
-SAID_EVERY_SECONDS: Final = 5
-"""How often a long fetch says how far it is."""
+PROGRESS_SECONDS: Final = 5
+"""Least time between two progress lines of a fetch."""
 
-_log = get_log("updater")
+_log = get_logger("updater")
 
 
 def _now() -> datetime:
@@ -46,7 +47,7 @@ def _now() -> datetime:
 
 
 class Runner:
-    """Runs one sync after the other and tells how each went, each exactly once."""
+    """Runs syncs and reports each of them exactly once."""
 
     def __init__(
         self,
@@ -57,20 +58,21 @@ class Runner:
         only: Collection[str] | None = None,
         stop: StopRequest | None = None,
     ) -> None:
-        """With *full* every row is fetched anew; *only* names the tables to sync.
+        """With *full* every row is fetched again; *only* names the tables to sync.
 
-        An error after *stop* was asked for is taken for its consequence.
+        Errors after a stop request are attributed to it and not reported.
 
-        Raises SettingsError when UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
+        Raises SettingsError if UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
         """
         self._tables = tables_of(settings)
         self._options = Options(
             full=full,
             only=only,
             digest_seconds=settings.digest_budget_seconds,
-            patience=timedelta(seconds=settings.sync_interval_seconds) * PATIENCE,
-            on_progress=_Progress(),
-            on_retry=lambda fault: _log.warning(fault, extra={"action": "sync"}),
+            patience=timedelta(seconds=settings.sync_interval_seconds)
+            * RETRY_WINDOW_SHARE,
+            on_progress=_ProgressLog(),
+            on_retry=lambda fault: _log.warning(fault, action="sync"),
         )
         self._settings = settings
         self._source = source
@@ -80,46 +82,47 @@ class Runner:
         self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
         self._runs = metrics.run_summary(settings.data_dir)
         self.metrics = UpdaterMetrics(
-            Sources(
-                lambda: metrics.current_manifest(settings.data_dir), lambda: self._runs
+            ReadModelCollector(
+                manifest=lambda: metrics.current_manifest(settings.data_dir),
+                runs=lambda: self._runs,
             )
         )
 
     def run(self) -> bool:
-        """One sync; whether it succeeded. Raises Stopped, and nothing else."""
+        """Sync once; return True if it succeeded. Raises Stopped and nothing else."""
         began = self._now()
         with separate_breadcrumbs():
             opened = self._check_in("in_progress")
             try:
                 run = self._sync(began)
             except Stopped:
-                # Asked for, so no failure; only the check-in must not stay open.
+                # A requested stop is not a failure; the check-in must be closed.
                 self._check_in("ok", opened, self._now() - began)
                 raise
             self._check_in("ok" if run and run.success else "error", opened)
             if run:
-                self._tell(run)
+                self._report(run)
         return run is not None and run.success
 
     def _sync(self, began: datetime) -> Run | None:
-        """The run as it went; None when another updater was at work and will tell."""
+        """Sync; return the run, or None if another updater is running, which reports."""
         try:
             report = sync(
                 self._source,
                 self._settings.data_dir,
                 self._tables,
                 now=self._now,
-                on_table=_tell_table,
+                on_table=_log_table,
                 options=self._options,
             )
         except SyncRunning as error:
-            _log.error(str(error), extra={"action": "sync"})
+            _log.error(str(error), action="sync")
             return None
         except FppError as error:
             self._stop.check()
             return self._failed(began, error, str(error), Severity.HIGH)
         except Exception as error:
-            # The edge of the updater: whatever went wrong, the next run is tried.
+            # The outermost handler: whatever went wrong, the next run is tried.
             self._stop.check()
             reason = f"Unexpected error ({type(error).__name__}); see the log"
             return self._failed(began, error, reason, Severity.CRITICAL)
@@ -137,26 +140,26 @@ class Runner:
             f"Mirrored {report.rows:,} rows of {self._source.name}, "
             f"{report.fetched:,} fetched, in {report.seconds:.2f} s"
         )
-        told = {
-            "action": "sync",
-            "rows": report.rows,
-            "rows_fetched": report.fetched,
-            "snapshot": report.snapshot,
-            "ms": round(report.seconds * 1000),
-        }
-        _log.info("%s: snapshot %s", message, report.snapshot, extra=told)
+        _log.info(
+            f"{message}: snapshot {report.snapshot}",
+            action="sync",
+            rows=report.rows,
+            rows_fetched=report.fetched,
+            snapshot=report.snapshot,
+            ms=round(report.seconds * 1000),
+        )
         tables = {table.name: _table_run(table) for table in report.tables}
         return Run(began, self._now(), True, message, tables)
 
-    def _tell(self, run: Run) -> None:
+    def _report(self, run: Run) -> None:
         self._runs = run_log.after(self._runs, run)
         self.metrics.runs.labels("success" if run.success else "failure").inc()
         try:
             record(self._settings.data_dir, run)
         except StorageError as error:
-            # A missing line is no failure; and a full disk has failed the run already.
+            # Not a failure of the run. After a failed run the disk is the known cause.
             if run.success:
-                _log.warning(str(error), extra={"action": "record"})
+                _log.warning(str(error), action="record")
         push = self._heartbeat.up if run.success else self._heartbeat.down
         push(run.message, run.took)
 
@@ -181,22 +184,27 @@ class Runner:
         return (self._now() - began).total_seconds()
 
 
-class _Progress:
-    """Says now and then how far a long fetch has come."""
+class _ProgressLog:
+    """Logs the progress of long fetches, at most every PROGRESS_SECONDS."""
 
     def __init__(self) -> None:
-        self._said = time.monotonic()
+        self._logged_at = time.monotonic()
 
-    def __call__(self, table: str, fetched: int, wanted: int) -> None:
-        if fetched == wanted or time.monotonic() - self._said < SAID_EVERY_SECONDS:
+    def __call__(self, table: str, fetched: int, total: int) -> None:
+        now = time.monotonic()
+        if fetched == total or now - self._logged_at < PROGRESS_SECONDS:
             return
-        self._said = time.monotonic()
-        share = f"{fetched / wanted:.0%} of {wanted:,} rows fetched"
-        facts = {"table": table, "rows_fetched": fetched, "rows_to_fetch": wanted}
-        _log.info("%s: %s", table, share, extra={"action": "sync", **facts})
+        self._logged_at = now
+        _log.info(
+            f"{table}: {fetched / total:.0%} of {total:,} rows fetched",
+            action="sync",
+            table=table,
+            rows_fetched=fetched,
+            rows_to_fetch=total,
+        )
 
 
-def _tell_table(table: TableReport) -> None:
+def _log_table(table: TableReport) -> None:
     fetched = f"{table.fetched:,} fetched" if table.fetched else "unchanged"
     zeros = f", {table.zero_dates} zero dates became NULL" if table.zero_dates else ""
     line = (
@@ -213,7 +221,7 @@ def _tell_table(table: TableReport) -> None:
         "zero_dates": table.zero_dates,
         "ms": round(table.seconds * 1000),
     }
-    _log.info(line, extra={"action": "sync", **facts})
+    _log.info(line, action="sync", **facts)
     add_error_breadcrumb(f"{table.name} mirrored", "updater", facts)
 
 

@@ -1,9 +1,9 @@
-"""How the memory allocator in Polars keeps what was freed. Import it before Polars.
+"""Settings of jemalloc, the allocator that Polars brings. Import it before Polars.
 
-Polars brings jemalloc, which reads this when it is loaded. By default it gives memory
-back after half a second and takes it again page by page: half a million page faults in
-five whole answers about 13 million rows, and an eighth of their time. See
-docs/decisions/allocator.md.
+jemalloc reads an environment variable when it is loaded. By default it returns freed
+memory to the system after half a second and takes it back page by page. Five whole
+answers about 13 million rows then cause half a million page faults, an eighth of their
+time. See docs/decisions/allocator.md.
 """
 
 import os
@@ -14,11 +14,11 @@ VARIABLE: Final = "_RJEM_MALLOC_CONF"
 
 CONF: Final = ",".join(
     (
-        # As many arenas as threads that allocate much: what one freed, another can use.
+        # One arena per core: memory that one thread freed is reused by another.
         f"narenas:{os.cpu_count() or 1}",
-        # For the next answer, and back to the system once there was none for a while.
+        # Keep freed memory for the next answer, return it after a quiet while.
         "dirty_decay_ms:3000",
-        # Pages of 2 MB where the system has any.
+        # Use 2 MB pages where the system has them.
         "thp:always",
     )
 )
@@ -26,10 +26,10 @@ CONF: Final = ",".join(
 os.environ.setdefault(VARIABLE, CONF)
 
 
-def without(environment: Mapping[str, str]) -> dict[str, str]:
-    """The *environment* for a process of ours, which is to say it anew.
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Copy *environment* for a child process, without the allocator's variable.
 
-    Polars writes its own defaults there, and a process would take them for a choice of
-    whoever runs it.
+    Polars writes its own defaults into the variable; a child that inherits them would
+    take them for an operator's choice.
     """
     return {name: value for name, value in environment.items() if name != VARIABLE}

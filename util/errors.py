@@ -2,7 +2,7 @@
 
 
 class FppError(Exception):
-    """Base of every error that this program raises on purpose."""
+    """Base class of every error that this program raises on purpose."""
 
 
 class SettingsError(FppError):
@@ -10,11 +10,11 @@ class SettingsError(FppError):
 
 
 class ReadModelMissing(FppError):
-    """No complete read model is there yet: nothing was synced, or a table is gone."""
+    """There is no complete read model: nothing was synced yet, or a table is missing."""
 
 
 class SyncError(FppError):
-    """A sync could not finish; the last snapshot stays as it was."""
+    """A sync failed; the last snapshot stays as it was."""
 
 
 class SourceError(SyncError):
@@ -22,7 +22,7 @@ class SourceError(SyncError):
 
 
 class StorageError(SyncError):
-    """DATA_DIR cannot be written, or what it holds cannot be used."""
+    """DATA_DIR cannot be written, or its content cannot be used."""
 
 
 class SyncRunning(SyncError):
@@ -30,12 +30,12 @@ class SyncRunning(SyncError):
 
 
 class Stopped(BaseException):
-    """The run was asked to stop (SIGTERM, Ctrl-C) before it published.
+    """A stop was requested (SIGTERM, Ctrl-C) before the run published a snapshot.
 
-    Like KeyboardInterrupt it is no Exception, so that nothing on its way, a log handler
-    or a driver, takes it for a failure of its own and goes on.
+    Not an Exception, like KeyboardInterrupt: otherwise a log handler or a driver would
+    treat it as a failure of its own and continue.
     """
 
 
 class DeliveryError(FppError):
-    """The e-mail service did not take the daily figures."""
+    """The e-mail service did not accept the daily figures."""

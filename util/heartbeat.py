@@ -1,7 +1,8 @@
-"""The heartbeat: one push to UptimeKuma after each run."""
+"""Heartbeat: one push to UptimeKuma after each run."""
 
 import threading
 from datetime import timedelta
+from typing import Final
 
 import httpx
 from tenacity import (
@@ -16,45 +17,53 @@ from tenacity import (
 from tenacity.nap import sleep_using_event
 
 from util.errors import SettingsError
-from util.logs import get_log
-from util.redaction import clean
+from util.logs import get_logger
+from util.redaction import redact
 
-TRIES = 3
-BACKOFF = timedelta(seconds=0.5)  # before the second try; doubles after it
-TIMEOUT = timedelta(seconds=3)  # of one try
-PATIENCE = timedelta(seconds=8)  # of all tries; after that the push is given up
-LONGEST_MESSAGE = 200  # characters
+TRIES: Final = 3
+BACKOFF: Final = timedelta(seconds=0.5)
+"""Before the second try; doubled for each one after it."""
 
-# Only what surely did not arrive is tried again: a monitor that is slow or answers
-# with an error has had its push, and a second one would count as another run.
-_NOT_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout)
-# What a proxy answers while the monitor behind it is away.
-_AWAY = (502, 503, 504)
+TIMEOUT: Final = timedelta(seconds=3)
+"""Of one try."""
 
-_log = get_log("heartbeat")
+PUSH_DEADLINE: Final = timedelta(seconds=8)
+"""Of all tries together."""
+
+LONGEST_MESSAGE: Final = 200
+"""Characters."""
+
+# Retry only what certainly did not arrive. A monitor that is slow or answers with an
+# error may have counted the push, and would count a second one as another run.
+_NOT_ARRIVED: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+# A proxy's answers while the monitor behind it is down.
+_GATEWAY_ERRORS: Final = (502, 503, 504)
+
+_log = get_logger("heartbeat")
 
 
 class Heartbeat:
-    """Pushes to one UptimeKuma monitor of the type "Push".
+    """Client of one UptimeKuma monitor of the type "Push".
 
-    Neither raises nor delays for longer than ``PATIENCE``: a dead monitor is logged,
-    and the monitor itself tells people about the missing push.
+    It neither raises nor blocks for longer than ``PUSH_DEADLINE``. A push that fails is
+    logged; UptimeKuma itself alerts people when a push is missing.
     """
 
     def __init__(self, url: str | None, stop: threading.Event | None = None) -> None:
-        """*url* as UptimeKuma's page shows it; without one nothing is ever pushed.
+        """Push to *url*, as UptimeKuma's page shows it; without one, push nothing.
 
-        *stop* ends waiting early. Raises SettingsError when *url* is no address.
+        *stop* ends the waits between tries. Raises SettingsError if *url* is not an
+        HTTP address.
         """
         self._url = _parse(url) if url else None
         self._stop = stop or threading.Event()
 
     def up(self, message: str, took: timedelta) -> bool:
-        """Report a run that succeeded. True when the monitor took the push."""
+        """Report a successful run; return True if the monitor accepted the push."""
         return self._push("up", message, took)
 
     def down(self, reason: str, took: timedelta) -> bool:
-        """Report a run that failed. True when the monitor took the push."""
+        """Report a failed run; return True if the monitor accepted the push."""
         return self._push("down", reason, took)
 
     def _push(self, status: str, message: str, took: timedelta) -> bool:
@@ -63,24 +72,25 @@ class Heartbeat:
         url = self._url.copy_merge_params(
             {
                 "status": status,
-                "msg": _shorten(clean(message)),
+                "msg": _shorten(redact(message)),
                 "ping": str(round(took / timedelta(milliseconds=1))),
             }
         )
-        taken: list[bool] = []
-        # On a thread of its own, since looking up a name has no timeout.
+        accepted: list[bool] = []
+        # On a thread: resolving a host name has no timeout.
         thread = threading.Thread(
-            target=lambda: taken.append(self._deliver(url)), daemon=True
+            target=lambda: accepted.append(self._deliver(url)), daemon=True
         )
         thread.start()
-        thread.join(PATIENCE.total_seconds())
+        thread.join(PUSH_DEADLINE.total_seconds())
         if thread.is_alive():
             _log.warning(
-                "UptimeKuma did not take the push within %g s",
-                PATIENCE.total_seconds(),
-                extra={"action": "push", "status": status},
+                "UptimeKuma did not accept the push within "
+                f"{PUSH_DEADLINE.total_seconds():g} s",
+                action="push",
+                status=status,
             )
-        return any(taken)
+        return any(accepted)
 
     def _deliver(self, url: httpx.URL) -> bool:
         try:
@@ -93,10 +103,9 @@ class Heartbeat:
             problem = f"the push failed ({type(error).__name__})"
         if problem:
             _log.warning(
-                "UptimeKuma did not take the push to %s: %s",
-                clean(f"{url.copy_with(query=None)}"),
-                problem,
-                extra={"action": "push"},
+                "UptimeKuma did not accept the push to "
+                f"{redact(str(url.copy_with(query=None)))}: {problem}",
+                action="push",
             )
         return not problem
 
@@ -105,16 +114,17 @@ class Heartbeat:
             stop=stop_any(stop_after_attempt(TRIES), stop_when_event_set(self._stop)),
             wait=wait_exponential(multiplier=BACKOFF.total_seconds()),
             sleep=sleep_using_event(self._stop),
-            retry=retry_if_exception_type(_NOT_ARRIVED) | retry_if_result(_is_away),
-            # The last try's own answer or error, not one about retrying.
+            retry=retry_if_exception_type(_NOT_ARRIVED)
+            | retry_if_result(_is_gateway_error),
+            # Return the last response or raise the last error, not RetryError.
             retry_error_callback=lambda state: (
                 state.outcome.result() if state.outcome else None
             ),
         )
-        answer: httpx.Response = retrying(
+        response: httpx.Response = retrying(
             httpx.get, url, timeout=TIMEOUT.total_seconds(), follow_redirects=True
         )
-        return answer
+        return response
 
 
 def _parse(url: str) -> httpx.URL:
@@ -129,25 +139,26 @@ def _parse(url: str) -> httpx.URL:
     return parsed
 
 
-def _is_away(answer: httpx.Response) -> bool:
-    return answer.status_code in _AWAY
+def _is_gateway_error(response: httpx.Response) -> bool:
+    return response.status_code in _GATEWAY_ERRORS
 
 
-def _refusal(answer: httpx.Response) -> str | None:
-    """Why *answer* is not UptimeKuma's ``{"ok": true}``, in a few words."""
+def _refusal(response: httpx.Response) -> str | None:
+    """Describe why *response* is not UptimeKuma's ``{"ok": true}``; None if it is."""
     try:
-        taken = answer.json()
+        body = response.json()
     except ValueError:
-        taken = None
-    if answer.is_success and isinstance(taken, dict) and taken.get("ok") is True:
+        body = None
+    if response.is_success and isinstance(body, dict) and body.get("ok") is True:
         return None
-    said = taken.get("msg") if isinstance(taken, dict) else None
-    detail = f" ({_shorten(clean(str(said)))})" if said else ""
-    return f"it answered {answer.status_code}{detail}; check UPTIMEKUMA_PUSH_URL"
+    message = body.get("msg") if isinstance(body, dict) else None
+    detail = f" ({_shorten(redact(str(message)))})" if message else ""
+    return f"it answered {response.status_code}{detail}; check UPTIMEKUMA_PUSH_URL"
 
 
 def _shorten(text: str) -> str:
-    # File names in a reason may hold bytes that are no UTF-8.
+    """One line of *text*, at most LONGEST_MESSAGE characters."""
+    # File names in a reason may hold bytes that are not UTF-8.
     line = " ".join(text.encode("utf-8", "replace").decode().split())
     if len(line) <= LONGEST_MESSAGE:
         return line

@@ -1,31 +1,61 @@
-"""Logs: JSON lines in Pino's form, or readable lines on a terminal."""
+"""Logs: structlog in front of the standard library, one output form for the process.
 
-import json
+Every record passes one chain of processors, whether it comes from this program, from
+uvicorn or from Python's warnings. It becomes a JSON line in Pino's form or, on a
+terminal, a readable line.
+"""
+
 import logging
 import os
 import socket
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, Final, Literal, TextIO, cast
 
 from util.errors import FppError
-from util.redaction import clean, clean_value
+from util.redaction import redact, redact_value
 
-# Pino's numbers; anything finer than DEBUG is its "trace".
-PINO_LEVELS = {
+# structlog imports these for its console output, which is not used here, and each takes
+# as long as structlog itself. They are hidden while it is imported.
+_UNUSED: Final = {"rich", "better_exceptions"} - sys.modules.keys()
+_hidden = cast("dict[str, Any]", sys.modules)
+_hidden.update(dict.fromkeys(_UNUSED))
+import structlog  # noqa: E402
+from structlog.contextvars import bound_contextvars, merge_contextvars  # noqa: E402
+from structlog.processors import EventRenamer, JSONRenderer  # noqa: E402
+from structlog.stdlib import (  # noqa: E402
+    BoundLogger,
+    ExtraAdder,
+    LoggerFactory,
+    ProcessorFormatter,
+    filter_by_level,
+    render_to_log_kwargs,
+)
+from structlog.typing import EventDict, Processor  # noqa: E402
+
+for _name in _UNUSED:
+    del _hidden[_name]
+
+__all__ = [
+    "bound_contextvars",
+    "configure",
+    "configured_by_uvicorn",
+    "get_logger",
+    "mark_logged",
+]
+
+PINO_LEVELS: Final = {
     logging.DEBUG: 20,
     logging.INFO: 30,
     logging.WARNING: 40,
     logging.ERROR: 50,
     logging.CRITICAL: 60,
 }
-TRACE = 10
-# These say at INFO what we say ourselves, or show addresses that hold tokens.
-QUIET = (
+PINO_TRACE: Final = 10
+"""Pino's number for every level below DEBUG."""
+
+QUIET: Final = (
     "uvicorn.access",
     "httpx",
     "httpcore",
@@ -33,39 +63,39 @@ QUIET = (
     "httpcore2",
     "mysql.connector",
 )
-ADOPTED = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
+"""Loggers limited to WARNING: at INFO they repeat our lines or show URLs with tokens."""
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
+ADOPTED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
+"""Loggers whose own handlers are removed."""
+
+_PREFIX: Final = "fpp."
+_LOGGED: Final = "_fpp_logged"
+_NO_FIELDS: Final = {
+    "msg",
+    "exc_info",
+    "stack_info",
+    "_record",
+    "_from_structlog",
+    "message",  # set by other formatters that saw the record
     "asctime",
     "color_message",  # uvicorn's, with terminal escapes
 }
-_bound: ContextVar[dict[str, Any] | None] = ContextVar("bound", default=None)
+
+structlog.configure(
+    processors=[filter_by_level, render_to_log_kwargs],
+    wrapper_class=BoundLogger,
+    logger_factory=LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
 
 
-class Log(logging.LoggerAdapter[logging.Logger]):
-    """A logger of one component; ``extra={"action": …, …}`` become fields."""
+def get_logger(component: str) -> BoundLogger:
+    """Return the logger of *component*, for example ``api`` or ``heartbeat``.
 
-    def process(
-        self, msg: object, kwargs: MutableMapping[str, Any]
-    ) -> tuple[object, MutableMapping[str, Any]]:
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
-        return msg, kwargs
-
-
-def get_log(component: str) -> Log:
-    """The log of *component*, for example ``api`` or ``heartbeat``."""
-    return Log(logging.getLogger(f"fpp.{component}"), {"component": component})
-
-
-@contextmanager
-def bound(**fields: Any) -> Iterator[None]:
-    """Put *fields* on every line that is logged inside the block."""
-    token = _bound.set({**(_bound.get() or {}), **fields})
-    try:
-        yield
-    finally:
-        _bound.reset(token)
+    Keyword arguments of its methods become fields of the line.
+    """
+    logger: BoundLogger = structlog.stdlib.get_logger(f"{_PREFIX}{component}")
+    return logger
 
 
 def configure(
@@ -74,17 +104,17 @@ def configure(
     form: Literal["auto", "json", "text"] = "auto",
     stream: TextIO | None = None,
 ) -> None:
-    """Send all logs of this process to *stream* (standard error) in one form.
+    """Send all logs of this process to *stream* (default: standard error) in one form.
 
-    With "auto" that is readable text on a terminal and JSON lines elsewhere. May be
-    called again; the last call counts. Uvicorn's logs and Python's warnings come in
-    the same form.
+    "auto" is readable text on a terminal and JSON lines elsewhere. A later call replaces
+    the handler of an earlier one.
     """
     stream = stream or sys.stderr
-    handler = _Handler(stream)
     readable = form == "text" or (form == "auto" and stream.isatty())
-    handler.setFormatter(ReadableFormatter() if readable else PinoFormatter(service))
-    handler.addFilter(_not_yet_logged)
+    handler = _Handler(stream)
+    rendering = (_readable_line,) if readable else (_PinoLine(service), JSONRenderer())
+    handler.setFormatter(_formatter(*rendering))
+    handler.addFilter(_is_first_report)
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _Handler)]:
         root.removeHandler(old)
@@ -98,89 +128,98 @@ def configure(
     logging.captureWarnings(True)
 
 
-def is_served() -> bool:
-    """Whether uvicorn has set up its logs, as it does before it loads an application."""
+def configured_by_uvicorn() -> bool:
+    """Return True if uvicorn has set up its logs, which it does before the application."""
     return bool(logging.getLogger("uvicorn").handlers)
 
 
 def mark_logged(error: BaseException) -> bool:
-    """Note that *error* was logged; False when it had been already."""
-    if getattr(error, "_fpp_logged", False):
+    """Mark *error* as logged; return False if it was marked already."""
+    if getattr(error, _LOGGED, False):
         return False
-    error._fpp_logged = True  # type: ignore[attr-defined]
+    setattr(error, _LOGGED, True)
     return True
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Ours, so that configuring again replaces it and nobody else's."""
+    """A class of its own, so that `configure` replaces only the handler it added."""
 
 
-def _not_yet_logged(record: logging.LogRecord) -> bool:
-    """Whether the servers below us repeat an error that we have logged."""
+def _is_first_report(record: logging.LogRecord) -> bool:
+    """Drop errors that a server logs again after this program has logged them."""
     error = record.exc_info[1] if record.exc_info else None
-    ours = record.name.startswith("fpp.")
-    return ours or not getattr(error, "_fpp_logged", False)
+    ours = record.name.startswith(_PREFIX)
+    return ours or not getattr(error, _LOGGED, False)
 
 
-class PinoFormatter(logging.Formatter):
-    """One JSON object a line, as Pino writes them and its tools read them."""
+def _formatter(*rendering: Processor) -> ProcessorFormatter:
+    # Bound fields first, so that a field of the call overrides a bound one.
+    fields = (EventRenamer("msg"), merge_contextvars, ExtraAdder())
+    return ProcessorFormatter(processors=(*fields, *rendering))
+
+
+class _PinoLine:
+    """Processor: the event as an object with Pino's names and levels."""
 
     def __init__(self, service: str) -> None:
-        super().__init__()
-        self._always = {
+        self._process = {
             "pid": os.getpid(),
             "hostname": socket.gethostname(),
             "service": service,
         }
 
-    def format(self, record: logging.LogRecord) -> str:
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        record: logging.LogRecord = event["_record"]
         line = {
-            "level": PINO_LEVELS.get(record.levelno, _nearest(record.levelno)),
+            "level": _pino_level(record.levelno),
             "time": int(record.created * 1000),
-            **self._always,
-            "component": record.name,
+            **self._process,
+            "component": _component(record),
             "action": record.funcName,
-            **_fields(record),
-            "msg": clean(record.getMessage()),
+            **_fields(event),
+            "msg": redact(event["msg"]),
         }
-        if record.exc_info and record.exc_info[1]:
-            line["err"] = _error(record.exc_info[1])
-        return json.dumps(line)
-
-
-class ReadableFormatter(logging.Formatter):
-    """``23:10:00 INFO     api: message``; time is UTC. Messages tell people enough."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        component = _fields(record).get("component", record.name)
-        text = clean(record.getMessage())
-        line = f"{at} {record.levelname:<8} {component}: {text}"
-        error = record.exc_info[1] if record.exc_info else None
-        # An error that we raise on purpose says itself what to do.
-        if error and not isinstance(error, FppError):
-            line += "\n" + _stack(error)
+        if error := _error(event):
+            line["err"] = {
+                "type": type(error).__name__,
+                "message": redact(str(error)),
+                "stack": _stack(error),
+            }
         return line
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
-    cleaned: dict[str, Any] = clean_value({**(_bound.get() or {}), **extra})
-    return cleaned
+def _readable_line(_logger: object, _method: str, event: EventDict) -> str:
+    """Processor: ``23:10:00 INFO     api: message``, in UTC and without the fields."""
+    record: logging.LogRecord = event["_record"]
+    at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+    component = _fields(event).get("component", _component(record))
+    line = f"{at} {record.levelname:<8} {component}: {redact(event['msg'])}"
+    error = _error(event)
+    # The message of a named error says what to do; a stack would only hide it.
+    if error and not isinstance(error, FppError):
+        line += "\n" + _stack(error)
+    return line
 
 
-def _nearest(level: int) -> int:
+def _component(record: logging.LogRecord) -> str:
+    return record.name.removeprefix(_PREFIX)
+
+
+def _fields(event: EventDict) -> dict[str, Any]:
+    extra = {name: value for name, value in event.items() if name not in _NO_FIELDS}
+    fields: dict[str, Any] = redact_value(extra)
+    return fields
+
+
+def _error(event: EventDict) -> BaseException | None:
+    error: BaseException | None = (event.get("exc_info") or (None, None))[1]
+    return error
+
+
+def _pino_level(level: int) -> int:
     below = [pino for python, pino in PINO_LEVELS.items() if python <= level]
-    return max(below, default=TRACE)
-
-
-def _error(error: BaseException) -> dict[str, str]:
-    return {
-        "type": type(error).__name__,
-        "message": clean(str(error)),
-        "stack": _stack(error),
-    }
+    return max(below, default=PINO_TRACE)
 
 
 def _stack(error: BaseException) -> str:
-    return clean("".join(traceback.format_exception(error)).rstrip())
+    return redact("".join(traceback.format_exception(error)).rstrip())

@@ -1,4 +1,4 @@
-"""Errors on their one way out: always to the log, in production to Sentry too."""
+"""Error reports: always to the log, in production also to Sentry."""
 
 import logging
 import math
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sentry_sdk
 from sentry_sdk.integrations.atexit import AtexitIntegration
@@ -17,20 +17,20 @@ from sentry_sdk.scrubber import EventScrubber
 from sentry_sdk.utils import BadDsn
 
 from util.errors import FppError, SettingsError
-from util.logs import get_log, mark_logged
-from util.redaction import clean_value, hide
+from util.logs import get_logger, mark_logged
+from util.redaction import redact_value, register_secrets
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
-PRODUCTION = "production"
-FLUSH_PATIENCE = timedelta(seconds=3)
+PRODUCTION: Final = "production"
+FLUSH_TIMEOUT: Final = timedelta(seconds=3)
 
-_LogLevel = Literal["fatal", "error", "warning", "info"]
+type _SentryLevel = Literal["fatal", "error", "warning", "info"]
 
 
 class Severity(StrEnum):
-    """How bad an error is for those who use the answers."""
+    """Impact of an error on the users of the answers."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -39,16 +39,16 @@ class Severity(StrEnum):
 
     @property
     def log_level(self) -> int:
-        """The level in Python's logging."""
+        """Level of Python's logging."""
         return _LEVELS[self][0]
 
     @property
-    def sentry_level(self) -> _LogLevel:
-        """The level in Sentry."""
+    def sentry_level(self) -> _SentryLevel:
+        """Level of Sentry."""
         return _LEVELS[self][1]
 
 
-_LEVELS: dict[Severity, tuple[int, _LogLevel]] = {
+_LEVELS: dict[Severity, tuple[int, _SentryLevel]] = {
     Severity.CRITICAL: (logging.CRITICAL, "fatal"),
     Severity.HIGH: (logging.ERROR, "error"),
     Severity.MEDIUM: (logging.WARNING, "warning"),
@@ -58,7 +58,7 @@ _LEVELS: dict[Severity, tuple[int, _LogLevel]] = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorContext:
-    """Where an error happened: the component, what it was doing, and facts about it."""
+    """Where an error happened: component, action in progress, and further facts."""
 
     component: str
     action: str
@@ -68,30 +68,29 @@ class ErrorContext:
 def init(
     dsn: str | None, environment: str, *, service: str, release: str | None = None
 ) -> bool:
-    """Start Sentry; True when errors will be sent: in production, with a *dsn*.
+    """Start Sentry if *environment* is production and *dsn* is set.
 
-    Raises SettingsError when the *dsn* cannot be one.
+    Returns True if errors will be sent. Raises SettingsError if *dsn* is malformed.
     """
     if environment.strip().lower() != PRODUCTION or not dsn:
         return False
-    hide([dsn])
+    register_secrets([dsn])
     try:
         sentry_sdk.init(
             dsn=dsn,
             environment=PRODUCTION,
             release=release,
-            # Only capture_error captures. The integrations for logging, FastAPI,
-            # Starlette and the except hook would capture the same error again, and
-            # those for HTTP clients would keep addresses with tokens as breadcrumbs.
+            # Only capture_error reports. The integrations for logging, FastAPI,
+            # Starlette and the except hook would report the same error again; those
+            # for HTTP clients would record URLs with tokens as breadcrumbs.
             default_integrations=False,
             auto_enabling_integrations=False,
             integrations=[
-                AtexitIntegration(callback=_leave_silently),
+                AtexitIntegration(callback=_exit_silently),
                 DedupeIntegration(),
                 ModulesIntegration(),
             ],
-            # send_default_pii stays unset, which means no and, unlike False, is not
-            # deprecated.
+            # send_default_pii stays unset: that means no, and False is deprecated.
             include_local_variables=False,
             spotlight=False,
             max_request_body_size="never",
@@ -99,9 +98,9 @@ def init(
             send_client_reports=False,
             enable_logs=False,
             enable_metrics=False,
-            shutdown_timeout=FLUSH_PATIENCE.total_seconds(),
+            shutdown_timeout=FLUSH_TIMEOUT.total_seconds(),
             event_scrubber=EventScrubber(recursive=True),
-            before_send=_scrub,
+            before_send=_redact_event,
         )
     except BadDsn as error:
         raise SettingsError(f"SENTRY_DSN is malformed: {error}") from None
@@ -114,16 +113,16 @@ def capture_error(
     context: ErrorContext,
     severity: Severity = Severity.HIGH,
 ) -> None:
-    """Log *error* and, when Sentry was started, send it; the same error only once."""
-    first = mark_logged(error)
-    if not first:
+    """Log *error* and, if Sentry is started, send it; a repeated call does nothing."""
+    if not mark_logged(error):
         return
-    get_log(context.component).log(
+    get_logger(context.component).log(
         severity.log_level,
         str(error) or type(error).__name__,
         exc_info=error,
-        # In one field of its own, since any name may be in it.
-        extra={"action": context.action, "context": dict(context.extra)},
+        action=context.action,
+        # Nested: its keys may collide with the names of other fields.
+        context=dict(context.extra),
     )
     with sentry_sdk.new_scope() as scope:
         scope.set_level(severity.sentry_level)
@@ -131,22 +130,22 @@ def capture_error(
         scope.set_tag("action", context.action)
         scope.set_tag("severity", severity.value)
         scope.set_tag("expected", "yes" if isinstance(error, FppError) else "no")
-        scope.set_context("details", clean_value(context.extra))
+        scope.set_context("details", redact_value(context.extra))
         scope.capture_exception(error)
 
 
 def add_error_breadcrumb(
     message: str, category: str, data: Mapping[str, Any] | None = None
 ) -> None:
-    """Remember a step, so that an error that follows tells what led to it."""
-    details: dict[str, Any] = clean_value(data or {})
+    """Record a step that a later error report in the same scope will list."""
+    details: dict[str, Any] = redact_value(data or {})
     sentry_sdk.add_breadcrumb(message=message, category=category, data=details)
-    get_log(category).debug(message, extra={"action": "breadcrumb", "data": details})
+    get_logger(category).debug(message, action="breadcrumb", data=details)
 
 
 @contextmanager
 def separate_breadcrumbs() -> Iterator[None]:
-    """Keep the breadcrumbs of one request or run apart from all others."""
+    """Isolate the breadcrumbs of one request or run from all others."""
     with sentry_sdk.isolation_scope() as scope:
         scope.clear_breadcrumbs()
         yield
@@ -162,10 +161,10 @@ def check_in(
     check_in_id: str | None = None,
     took: timedelta | None = None,
 ) -> str | None:
-    """Tell Sentry's cron monitor how a run goes; the id to close it with later.
+    """Check in at Sentry's cron monitor; return the id for the closing check-in.
 
-    The monitor is created or updated with this schedule. Sentry counts in whole
-    minutes, so each duration is rounded up. None when nothing was sent.
+    Creates or updates the monitor with this schedule. Sentry counts in whole minutes,
+    so each duration is rounded up. Returns None if Sentry is not started.
     """
     if not sentry_sdk.get_client().is_active():
         return None
@@ -187,14 +186,14 @@ def check_in(
     )
 
 
-def flush(patience: timedelta = FLUSH_PATIENCE) -> None:
-    """Wait until what was captured is sent, at most *patience*."""
-    sentry_sdk.flush(timeout=patience.total_seconds())
+def flush(timeout: timedelta = FLUSH_TIMEOUT) -> None:
+    """Wait until all reports are sent, at most *timeout*."""
+    sentry_sdk.flush(timeout=timeout.total_seconds())
 
 
 def close() -> None:
-    """Flush and stop; captures after it are only logged."""
-    sentry_sdk.get_client().close(timeout=FLUSH_PATIENCE.total_seconds())
+    """Flush and stop Sentry; later errors are only logged."""
+    sentry_sdk.get_client().close(timeout=FLUSH_TIMEOUT.total_seconds())
     sentry_sdk.get_global_scope().clear()
     sentry_sdk.get_global_scope().set_client(None)
 
@@ -203,12 +202,12 @@ def _minutes(duration: timedelta) -> int:
     return max(1, math.ceil(duration / timedelta(minutes=1)))
 
 
-def _leave_silently(_pending: int, _timeout: float) -> None:
-    """Say nothing at exit; Sentry's own callback prints how long it waits."""
+def _exit_silently(_pending: int, _timeout: float) -> None:
+    """Replace Sentry's own callback, which prints how long it waits."""
 
 
-def _scrub(event: "Event", _hint: "Hint") -> "Event":
-    """Blank secrets in every text of *event*, and who or where the caller was."""
+def _redact_event(event: "Event", _hint: "Hint") -> "Event":
+    """Redact secrets in every text of *event*; remove caller and host."""
     event.pop("user", None)
     event.pop("request", None)
     event.pop("server_name", None)
@@ -222,5 +221,5 @@ def _scrub(event: "Event", _hint: "Hint") -> "Event":
         "tags",
     ):
         if part in event:
-            event[part] = clean_value(event[part])
+            event[part] = redact_value(event[part])
     return event

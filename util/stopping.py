@@ -1,48 +1,71 @@
-"""Leaving in time when asked to, whatever is still at work."""
+"""Stopping in time after a signal."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import FrameType
+from typing import Final
 
 from util.errors import Stopped
 
+PAUSE_SECONDS: Final = 0.1
+
 
 class StopRequest:
-    """A signal that asked to stop: raised where it struck, and kept.
+    """Remembers a stop signal and raises Stopped.
 
-    What is raised in the midst of a database's callback is turned into that database's
-    error; whoever catches errors asks `check` before believing one.
+    By default Stopped is also raised where the signal struck. In the callback of a
+    database driver such an exception becomes an error of the driver, so call `check`
+    before reporting an error. Without *interrupt* only `check` and `pause` raise it.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+        *,
+        interrupt: bool = True,
+    ) -> None:
+        self._signals = signals
+        self._interrupt = interrupt
         self._reason: str | None = None
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT; later ones are ignored, so that leaving is undisturbed."""
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, self._stop)
+        """Handle the signals from now on, even those that the shell ignored."""
+        for each in self._signals:
+            signal.signal(each, self._receive)
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
-        self._reason = f"Stopped by {signal.Signals(number).name}"
-        self.check()
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.request(f"Stopped by {signal.Signals(number).name}")
+        if self._interrupt:
+            # Further signals must not interrupt the cleaning up.
+            for each in self._signals:
+                signal.signal(each, signal.SIG_IGN)
+            self.check()
+
+    def request(self, reason: str) -> None:
+        """Request a stop, as a signal does; *reason* is the message of Stopped."""
+        self._reason = reason
 
     def check(self) -> None:
-        """Raises Stopped once a signal has come."""
+        """Raise Stopped if a stop was requested."""
         if self._reason is not None:
             raise Stopped(self._reason)
 
+    def pause(self) -> None:
+        """Sleep for PAUSE_SECONDS, unless a stop was requested; then `check`."""
+        if self._reason is None:
+            time.sleep(PAUSE_SECONDS)
+        self.check()
 
-def force_exit_after(patience: timedelta, last: Callable[[], None]) -> None:
-    """End this process *patience* after SIGTERM, should it still be there; first *last*.
 
-    What handles SIGTERM now does so as before. Only for a process whose work may be
-    cut off anywhere. Outside of the main thread, where no signal arrives, it does
-    nothing.
+def force_exit_after(grace: timedelta, last: Callable[[], None]) -> None:
+    """Exit *grace* after SIGTERM if the process still runs then; call *last* before.
+
+    The present handler of SIGTERM stays in use. Only for a process whose work may be
+    cut off at any point. Does nothing outside the main thread, which alone gets signals.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -53,7 +76,7 @@ def force_exit_after(patience: timedelta, last: Callable[[], None]) -> None:
         os._exit(0)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        timer = threading.Timer(patience.total_seconds(), leave)
+        timer = threading.Timer(grace.total_seconds(), leave)
         timer.daemon = True
         timer.start()
         if callable(before):

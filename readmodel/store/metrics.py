@@ -1,6 +1,10 @@
-"""What metrics tell of the read model; asked often, so nothing here raises."""
+"""Metrics of the read model: the current snapshot and the runs, for Prometheus."""
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from readmodel.store import run_log, snapshot
 from readmodel.store.manifest import Manifest
@@ -9,9 +13,9 @@ from util.errors import ReadModelMissing, StorageError
 
 
 def current_manifest(data_dir: Path) -> Manifest | None:
-    """What the current snapshot holds; None while there is no complete one.
+    """Return the current snapshot's manifest; None without a complete snapshot.
 
-    The earlier system's plain files have an instant, but no tables to tell of.
+    For the earlier system's plain files it has a time and no tables. Never raises.
     """
     try:
         current = snapshot.current(data_dir)
@@ -21,8 +25,106 @@ def current_manifest(data_dir: Path) -> Manifest | None:
 
 
 def run_summary(data_dir: Path) -> Summary | None:
-    """How the runs went; None before the first, and where the log cannot be read."""
+    """Summarise the runs; None before the first run or if the log cannot be read."""
     try:
         return run_log.summary(data_dir)
     except StorageError:
         return None
+
+
+class ReadModelCollector(Collector):
+    """Gauges of the current snapshot and of the runs, read anew at each scrape.
+
+    They hold timestamps, never ages: an exporter that hangs must not look fresh. A
+    value that is not known is absent.
+    """
+
+    def __init__(
+        self,
+        manifest: Callable[[], Manifest | None],
+        runs: Callable[[], Summary | None],
+    ) -> None:
+        self._manifest = manifest
+        self._runs = runs
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return nothing, so that registering does not read the disk."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the gauges; none before the first sync."""
+        if manifest := self._manifest():
+            yield from _snapshot_gauges(manifest)
+        if runs := self._runs():
+            yield from _run_gauges(runs)
+
+
+def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
+    tables = manifest.tables
+    yield _gauge(
+        "fpp_snapshot_timestamp_seconds",
+        "When the snapshot that is served was taken.",
+        manifest.taken_at.timestamp(),
+    )
+    yield _by_table(
+        "fpp_table_rows",
+        "Rows of a table in the snapshot.",
+        {name: table.rows for name, table in tables.items()},
+    )
+    yield _by_table(
+        "fpp_table_parts",
+        "Files of a table in the snapshot.",
+        {name: len(table.parts) for name, table in tables.items()},
+    )
+    yield _by_table(
+        "fpp_table_size_bytes",
+        "Bytes of a table's files in the snapshot.",
+        {name: table.bytes for name, table in tables.items()},
+    )
+    yield _by_table(
+        "fpp_table_verified_timestamp_seconds",
+        "Since when every part of a table is known to equal the database.",
+        {name: table.checked_at.timestamp() for name, table in tables.items()},
+    )
+
+
+def _run_gauges(runs: Summary) -> Iterator[GaugeMetricFamily]:
+    yield _gauge(
+        "fpp_sync_last_run_timestamp_seconds",
+        "When the last run ended, whatever its result.",
+        runs.last.ended_at.timestamp(),
+    )
+    if runs.last_success_at:
+        yield _gauge(
+            "fpp_sync_last_success_timestamp_seconds",
+            "When the last successful run ended.",
+            runs.last_success_at.timestamp(),
+        )
+    yield _gauge(
+        "fpp_sync_last_duration_seconds",
+        "How long the last run took.",
+        runs.last.took.total_seconds(),
+    )
+    yield _gauge(
+        "fpp_sync_failures_in_a_row",
+        "Failed runs since the last successful one.",
+        runs.failures_in_a_row,
+    )
+    yield _by_table(
+        "fpp_sync_rows_fetched",
+        "Rows of a table that the last run fetched.",
+        {name: table.rows_fetched for name, table in runs.last.tables.items()},
+    )
+
+
+def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value)
+
+
+def _by_table(
+    name: str, help_text: str, values: Mapping[str, float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=["table"])
+    for table, value in sorted(values.items()):
+        family.add_metric([table], value)
+    return family

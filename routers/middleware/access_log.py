@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from util.logs import bound, get_log
+from util.logs import bound_contextvars, get_logger
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import separate_breadcrumbs
 
@@ -37,7 +37,7 @@ HTML_POLICY: Final = (
 CLIENT_CLOSED_REQUEST: Final = 499
 """Status of a request whose client disconnected before the answer, as in nginx."""
 
-_log = get_log("api")
+_log = get_logger("api")
 
 type OnError = Callable[[Request, Exception], Response]
 
@@ -60,7 +60,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         record = _RequestRecord(scope)
-        with bound(request_id=record.id), separate_breadcrumbs():
+        with bound_contextvars(request_id=record.id), separate_breadcrumbs():
             try:
                 await self._respond(scope, receive, record.observe(send))
             finally:
@@ -129,8 +129,8 @@ class _RequestRecord:
             "ms": round(took / timedelta(milliseconds=1), 1),
             "snapshot": self._scope.get("state", {}).get("snapshot"),
         }
-        values = (method, fields["route"], self._status, fields["ms"])
-        _log.info("%s %s %s %s ms", *values, extra=fields)
+        line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
+        _log.info(line, **fields)
 
 
 def _route_template(scope: Scope) -> str | None:

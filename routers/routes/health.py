@@ -1,6 +1,6 @@
 """`GET /health`: completeness, size and age of the read model."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -15,9 +15,6 @@ from routers.dependencies import CurrentSettings, Now
 from routers.responses import PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
 from util.errors import ReadModelMissing
-
-STALE_AFTER_INTERVALS: Final = 3
-"""Data is stale if it is older than this many sync intervals."""
 
 MEGABYTE: Final = 1024 * 1024
 
@@ -117,9 +114,9 @@ def _latest(settings: Settings) -> Snapshot | None:
 
 def _freshness(latest: Snapshot, settings: Settings, now: datetime) -> FreshnessHealth:
     age = now - latest.taken_at
-    limit = timedelta(seconds=settings.sync_interval_seconds) * STALE_AFTER_INTERVALS
+    stale = age > settings.stale_after
     return FreshnessHealth(
-        status=HealthStatus.DEGRADED if age > limit else HealthStatus.OK,
+        status=HealthStatus.DEGRADED if stale else HealthStatus.OK,
         data_updated_at=latest.taken_at,
         age_seconds=round(age.total_seconds(), 1),
     )

@@ -1,16 +1,16 @@
-"""What the tests of the demonstration share."""
+"""Fixtures of the tests of `demo`."""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from demo.stopping import SIGNALS
+from demo.__main__ import SIGNALS
 
 
 @pytest.fixture
 def own_signals() -> Iterator[None]:
-    """Give the signals back to the test runner afterwards."""
+    """Restore the signal handlers after the test."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""The first answers as a table."""
+"""The first answers of the API, and their table."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from demo.answers import ask, table
+from demo.answers import format_table, get_json
 from demo.errors import DemoError
 
 ANALYTICS = {
@@ -44,9 +44,9 @@ ANALYTICS = {
 DAILY = {"unique_users": 63, "page_views": 99, "votes": 36, "estimations": 127}
 
 
-def test_headline_numbers_stand_in_columns() -> None:
-    """Sections, labels and numbers line up, numbers to the right."""
-    assert table(ANALYTICS, DAILY) == "\n".join(
+def test_the_main_figures_are_aligned_in_columns() -> None:
+    """Numbers are aligned to the right."""
+    assert format_table(ANALYTICS, DAILY) == "\n".join(
         [
             "  Traffic         unique users                  9,508",
             "                  page views                   42,832",
@@ -84,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
+    """A client of a server that answers 200 to ``/good`` and 503 to other paths."""
     with HTTPServer(("127.0.0.1", 0), _Handler) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}") as client:
@@ -91,21 +92,23 @@ def client() -> Iterator[httpx.Client]:
         server.shutdown()
 
 
-def test_an_answer_is_its_json(client: httpx.Client) -> None:
-    """A 200 gives what it holds."""
-    assert ask(client, "/good") == {"a": 1}
+def test_an_answer_is_parsed_json(client: httpx.Client) -> None:
+    """A 200 returns its body."""
+    assert get_json(client, "/good") == {"a": 1}
 
 
-def test_another_status_is_an_error_that_quotes_it(client: httpx.Client) -> None:
-    """What the API says is shown."""
+def test_another_status_is_an_error_that_quotes_the_answer(
+    client: httpx.Client,
+) -> None:
+    """The API's own message is shown."""
     with pytest.raises(DemoError, match=r'GET /bad was answered 503: {"detail": "no"}'):
-        ask(client, "/bad")
+        get_json(client, "/bad")
 
 
-def test_no_answer_is_an_error() -> None:
-    """An API that went away is told as such."""
+def test_a_missing_answer_is_an_error() -> None:
+    """The API may have ended."""
     with (
         httpx.Client(base_url="http://127.0.0.1:1") as client,
         pytest.raises(DemoError, match="GET / was not answered"),
     ):
-        ask(client, "/")
+        get_json(client, "/")

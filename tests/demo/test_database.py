@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from demo.database import COLUMNS, write_database
+from demo.database import write_database
 from demo.sample import sample
+from demo.schema import COLUMNS
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
@@ -41,6 +42,7 @@ ESTIMATIONS = pl.DataFrame(
 
 
 def rows(path: Path, table: str) -> list[tuple[object, ...]]:
+    """Return all rows of *table*."""
     with closing(sqlite3.connect(path)) as database:
         return database.execute(f"SELECT * FROM {table}").fetchall()
 
@@ -59,7 +61,7 @@ def test_values_are_stored_as_the_updater_expects_them(tmp_path: Path) -> None:
 
 
 def test_columns_are_declared_as_in_mysql(tmp_path: Path) -> None:
-    """The catalogue says DECIMAL(4,2), BOOLEAN and TIMESTAMP, not what SQLite stores."""
+    """The catalogue has DECIMAL(4,2), BOOLEAN and TIMESTAMP, not SQLite's own types."""
     path = tmp_path / "source.db"
     write_database(path, sample(NOW, scale=0.01))
     with closing(sqlite3.connect(path)) as database:
@@ -83,8 +85,8 @@ def test_every_row_of_every_table_is_written(tmp_path: Path) -> None:
     }
 
 
-def test_a_failed_writing_leaves_the_old_file(tmp_path: Path) -> None:
-    """Only a complete file replaces the one before; leftovers do not disturb."""
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    """Only a complete file replaces it; a partial one is overwritten later."""
     path = tmp_path / "source.db"
     write_database(path, {"fpp_votes": VOTES})
     twice = pl.concat([VOTES, VOTES])

@@ -1,4 +1,4 @@
-"""The demonstration as a person runs it: one command, real programs, Ctrl-C."""
+"""The demonstration as a process: one command, real programs, Ctrl-C."""
 
 import json
 import os
@@ -27,7 +27,7 @@ LAST_LINE = "Ctrl-C stops it."
 
 
 class Running:
-    """A demonstration that is up, and what it has printed."""
+    """A running demonstration and its output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -44,10 +44,11 @@ class Running:
         pytest.fail(f"the demonstration ended: {self.process.stderr.read()}")  # type: ignore[union-attr]
 
     def curl_lines(self) -> list[str]:
+        """Return the printed examples."""
         return re.findall(r"^  (curl .*)$", self.text, re.MULTILINE)
 
     def children(self) -> set[int]:
-        """The process ids of its programs."""
+        """Return the process ids of its programs."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         if listed.exists():
             return set(map(int, listed.read_text().split()))
@@ -59,7 +60,7 @@ class Running:
 
 @contextmanager
 def demonstration(folder: Path, port: int) -> Iterator[Running]:
-    """Run it on a part of the sample, and leave nothing behind."""
+    """Run it on a part of the sample, and stop it after the block."""
     command = [sys.executable, "-m", "demo", "--folder", str(folder)]
     process = subprocess.Popen(
         [*command, "--port", str(port), "--scale", "0.3"],
@@ -78,6 +79,7 @@ def demonstration(folder: Path, port: int) -> Iterator[Running]:
 
 
 def free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -92,25 +94,26 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(used: Path) -> Iterator[Running]:
-    """A demonstration that several tests look at."""
+    """A demonstration that several tests share."""
     with demonstration(used, free_port()) as demo:
         yield demo
 
 
 @pytest.fixture
 def left(shared: Running, used: Path, tmp_path: Path) -> Path:
-    """What an earlier run left, in a folder of the test's own."""
+    """A copy of the files of an earlier run."""
     assert shared.text
     return shutil.copytree(used, tmp_path / ".demo", symlinks=True)
 
 
 def pasted(line: str) -> Any:
-    """What a printed curl line answers."""
+    """Run a printed curl line and return its JSON."""
     done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
     return json.loads(done.stdout)
 
 
 def is_alive(pid: int) -> bool:
+    """Return True if the process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -118,12 +121,18 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def test_the_first_answers_are_what_curl_repeats(shared: Running) -> None:
-    """Each printed line works as pasted, and tells the numbers of the table."""
+def test_the_printed_figures_are_those_of_the_printed_curl_lines(
+    shared: Running,
+) -> None:
+    """Each printed line works when pasted."""
     health, daily, room, analytics = map(pasted, shared.curl_lines())
     users, recent = analytics["data"]["traffic"]["unique_users"], daily["unique_users"]
-    assert re.search(rf"^  Traffic +unique users +{users:,}$", shared.text, re.M)
-    assert re.search(rf"^  Last 24 hours +unique users +{recent}$", shared.text, re.M)
+    assert re.search(
+        rf"^  Traffic +unique users +{users:,}$", shared.text, re.MULTILINE
+    )
+    assert re.search(
+        rf"^  Last 24 hours +unique users +{recent}$", shared.text, re.MULTILINE
+    )
     assert health["status"] == "ok"
     assert room["votes"] > 0
     assert daily["page_views"] > 0
@@ -140,16 +149,16 @@ def test_the_token_is_needed_and_kept_for_its_owner(
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_docs_are_where_they_are_said_to_be(shared: Running) -> None:
-    """The printed address shows the API's documentation."""
-    address = re.search(r"^The docs: +(\S+)", shared.text, re.M)
+def test_the_printed_address_of_the_docs_works(shared: Running) -> None:
+    """It shows the API's documentation."""
+    address = re.search(r"^The docs: +(\S+)", shared.text, re.MULTILINE)
     assert address
     assert "swagger" in httpx.get(address[1]).text
 
 
-def test_the_dashboard_is_where_it_is_said_to_be(shared: Running) -> None:
-    """The printed address shows the page."""
-    address = re.search(r"^The dashboard: +(\S+)", shared.text, re.M)
+def test_the_printed_address_of_the_dashboard_works(shared: Running) -> None:
+    """It shows the page."""
+    address = re.search(r"^The dashboard: +(\S+)", shared.text, re.MULTILINE)
     assert address
     assert "<title>FPP Analytics</title>" in httpx.get(address[1]).text
 
@@ -157,7 +166,7 @@ def test_the_dashboard_is_where_it_is_said_to_be(shared: Running) -> None:
 def test_a_second_run_reuses_the_first_and_takes_the_next_port(
     shared: Running, used: Path
 ) -> None:
-    """It starts within seconds, also where the first one is still there."""
+    """It starts within seconds, even while the first one runs."""
     port = int(shared.curl_lines()[0].rpartition(":")[2].partition("/")[0])
     made = (used / "source.db").stat().st_mtime_ns
     began = time.monotonic()
@@ -171,7 +180,7 @@ def test_a_second_run_reuses_the_first_and_takes_the_next_port(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything(left: Path, number: signal.Signals) -> None:
-    """It says so, shows no traceback, and leaves neither program nor port behind."""
+    """It prints a line, no traceback, and leaves no program running."""
     port = free_port()
     with demonstration(left, port) as demo:
         programs = demo.children()
@@ -187,8 +196,8 @@ def test_a_signal_stops_everything(left: Path, number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("broken", ["source.db", "data/**/*.parquet"])
-def test_what_is_broken_is_made_anew(left: Path, broken: str) -> None:
-    """Half a file, as a full disk leaves it, is noticed and replaced."""
+def test_broken_files_are_replaced(left: Path, broken: str) -> None:
+    """A truncated file, as a full disk leaves it."""
     files = {path.resolve() for path in left.glob(broken) if path.is_file()}
     assert files
     for path in files:
@@ -197,8 +206,8 @@ def test_what_is_broken_is_made_anew(left: Path, broken: str) -> None:
         assert pasted(demo.curl_lines()[-1])["data"]["votes"]["total_votes"] > 0
 
 
-def test_a_program_that_ends_is_quoted(left: Path) -> None:
-    """When the API dies, the demonstration says so, stops the rest and fails."""
+def test_the_end_of_a_program_ends_the_demonstration(left: Path) -> None:
+    """It names the program, stops the other one and fails."""
     with demonstration(left, free_port()) as demo:
         programs = demo.children()
         os.kill(min(programs), signal.SIGKILL)
@@ -210,7 +219,7 @@ def test_a_program_that_ends_is_quoted(left: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_signals")
-def test_a_folder_that_cannot_be_made_is_one_line(
+def test_a_folder_that_cannot_be_created_is_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The reason is shown, without a traceback."""

@@ -1,4 +1,4 @@
-"""The sample: lively, consistent, repeatable."""
+"""The sample: realistic, consistent and repeatable."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from demo.database import COLUMNS
 from demo.dice import Dice
 from demo.sample import sample
+from demo.schema import COLUMNS
 from demo.workdays import OPENING
 from readmodel.tables import TABLES
 
@@ -25,6 +25,7 @@ TIME_COLUMNS = {
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
+    """The sample at scale 1."""
     return sample(NOW)
 
 
@@ -38,7 +39,7 @@ def test_random_bits_are_splitmix64() -> None:
     ]
 
 
-def test_the_tables_have_the_sizes_that_figures_are_measured_on(
+def test_the_tables_have_the_sizes_that_the_benchmark_assumes(
     tables: dict[str, pl.DataFrame],
 ) -> None:
     """At scale 1 there are about 130,000 rows, spread as in the real database."""
@@ -72,7 +73,7 @@ def test_a_seed_gives_the_same_sample_and_another_seed_another() -> None:
 
 
 def test_all_six_tables_have_their_columns(tables: dict[str, pl.DataFrame]) -> None:
-    """Names and order are those of the database, and cover what statistics need."""
+    """Names and order are those of the database; the statistics need some of them."""
     assert {name: rows.columns for name, rows in tables.items()} == {
         name: list(columns) for name, columns in COLUMNS.items()
     }
@@ -85,7 +86,7 @@ def test_all_six_tables_have_their_columns(tables: dict[str, pl.DataFrame]) -> N
 def test_rows_are_in_order_of_time_between_opening_and_now(
     tables: dict[str, pl.DataFrame], name: str
 ) -> None:
-    """Ids ascend with time, without a gap in the first and a row in the future."""
+    """Ids ascend with time; the first days have rows and the future has none."""
     at = tables[name][TIME_COLUMNS[name]]
     assert at.is_sorted()
     assert at.dtype == pl.Datetime("us", "UTC")
@@ -99,8 +100,8 @@ def test_rows_are_in_order_of_time_between_opening_and_now(
 
 
 @pytest.mark.parametrize("days", range(7))
-def test_the_last_24_hours_are_lively_on_every_weekday(days: int) -> None:
-    """Also where now is a Sunday morning, there is something to see."""
+def test_the_last_24_hours_are_busy_on_every_weekday(days: int) -> None:
+    """Even on a Sunday morning there is activity."""
     now = datetime(2026, 11, 16, 4, 30, tzinfo=UTC) + timedelta(days=days)
     recent = now - timedelta(hours=24)
     tables = sample(now)
@@ -109,8 +110,10 @@ def test_the_last_24_hours_are_lively_on_every_weekday(days: int) -> None:
         assert (at > recent).sum() >= 10, name
 
 
-def test_life_grows_and_keeps_office_hours(tables: dict[str, pl.DataFrame]) -> None:
-    """Later quarters are busier, weekends quiet but not empty, nights too."""
+def test_activity_grows_and_follows_office_hours(
+    tables: dict[str, pl.DataFrame],
+) -> None:
+    """Later quarters are busier; weekends and nights are quiet but not empty."""
     at = tables["fpp_votes"]["voted_at"]
     quarter = timedelta(days=91)
     assert (
@@ -128,12 +131,12 @@ def test_life_grows_and_keeps_office_hours(tables: dict[str, pl.DataFrame]) -> N
 def test_votes_sum_up_their_estimations(tables: dict[str, pl.DataFrame]) -> None:
     """Estimations and spectators of all votes are the rows of fpp_estimations."""
     votes, estimations = tables["fpp_votes"], tables["fpp_estimations"]
-    given = estimations["estimation"]
-    # A vote may be going on at this moment: its estimations are there, it is not.
+    values = estimations["estimation"]
+    # A vote may be in progress: its estimations exist, the vote does not yet.
     pending = 2 * 7
-    assert 0 <= given.count() - votes["amount_of_estimations"].sum() <= pending
-    assert 0 <= given.null_count() - votes["amount_of_spectators"].sum() <= pending
-    assert (estimations["spectator"] == given.is_null()).all()
+    assert 0 <= values.count() - votes["amount_of_estimations"].sum() <= pending
+    assert 0 <= values.null_count() - votes["amount_of_spectators"].sum() <= pending
+    assert (estimations["spectator"] == values.is_null()).all()
     between = votes["avg_estimation"].is_between(
         votes["min_estimation"], votes["max_estimation"]
     )
@@ -151,16 +154,16 @@ def test_users_and_rooms_come_back(tables: dict[str, pl.DataFrame]) -> None:
         assert (days == 1).sum() > 500
 
 
-def test_some_votes_are_of_rooms_that_are_gone(
+def test_some_votes_belong_to_deleted_rooms(
     tables: dict[str, pl.DataFrame],
 ) -> None:
-    """A few rooms were deleted; their votes stay, as in the real database."""
+    """The votes of a deleted room stay, as in the real database."""
     votes, rooms = tables["fpp_votes"], tables["fpp_rooms"]
     orphans = votes.join(rooms, left_on="room_id", right_on="id", how="anti")
     assert 0 < orphans.height < votes.height / 20
 
 
-def test_texts_hold_what_is_hard_to_carry(tables: dict[str, pl.DataFrame]) -> None:
+def test_texts_contain_difficult_characters(tables: dict[str, pl.DataFrame]) -> None:
     """Nulls, empty strings, accents, 4-byte characters, quotes and backslashes."""
     sources = tables["fpp_page_views"]["source"]
     names = tables["fpp_rooms"]["name"]
@@ -199,21 +202,21 @@ def test_every_kind_of_source_occurs(
     assert tables["fpp_page_views"]["source"].str.contains(pattern).any()
 
 
-def test_everybody_who_does_something_is_a_user(
+def test_everyone_who_does_something_is_a_user(
     tables: dict[str, pl.DataFrame],
 ) -> None:
-    """Each user id that occurs is in fpp_users, created by the first page view."""
+    """Each user id occurs in fpp_users, created at the first page view."""
     users = tables["fpp_users"].select("id", "created_at")
     assert users["id"].str.contains(r"^[A-Za-z0-9_-]{21}$").all()
     for name in ("fpp_page_views", "fpp_estimations", "fpp_events"):
-        doings = tables[name].join(users, left_on="user_id", right_on="id", how="left")
-        assert doings["created_at"].null_count() == 0
+        actions = tables[name].join(users, left_on="user_id", right_on="id", how="left")
+        assert actions["created_at"].null_count() == 0
     first = tables["fpp_page_views"].group_by("user_id").agg(pl.col("viewed_at").min())
     joined = users.join(first, left_on="id", right_on="user_id")
     assert (joined["created_at"] == joined["viewed_at"]).all()
 
 
-def test_a_moment_before_the_opening_is_refused() -> None:
-    """There is no history before the first day."""
+def test_a_time_before_the_opening_is_refused() -> None:
+    """The history begins on the first day."""
     with pytest.raises(ValueError, match="begins at 2024-06-03"):
         sample(OPENING)

@@ -1,4 +1,4 @@
-"""Whether a sample that an earlier run left can be used again."""
+"""The sample database: when it is used again, and the queries on it."""
 
 import os
 import sqlite3
@@ -13,6 +13,7 @@ from demo import source
 
 @pytest.fixture
 def sample_file(tmp_path: Path) -> Path:
+    """A new small sample."""
     path = tmp_path / "source.db"
     source.make(path, scale=0.01)
     return path
@@ -24,7 +25,7 @@ def test_a_new_sample_is_usable(sample_file: Path) -> None:
 
 
 def test_a_missing_sample_is_not_usable(tmp_path: Path) -> None:
-    """The first run has to make one, and looking leaves no empty file behind."""
+    """The check leaves no empty file behind."""
     assert not source.is_usable(tmp_path / "source.db")
     assert not list(tmp_path.iterdir())
 
@@ -36,34 +37,34 @@ def test_a_missing_sample_is_not_usable(tmp_path: Path) -> None:
 def test_a_sample_is_used_for_four_hours(
     sample_file: Path, age_seconds: int, usable: bool
 ) -> None:
-    """An older one has quiet last hours; one of the future comes from a wrong clock."""
+    """An older one has quiet last hours; one from the future comes from a wrong clock."""
     made = time.time() - age_seconds
     os.utime(sample_file, (made, made))
     assert source.is_usable(sample_file) is usable
 
 
 def test_a_truncated_sample_is_not_usable(sample_file: Path) -> None:
-    """Half of a database is noticed."""
+    """Half of a database is detected."""
     os.truncate(sample_file, sample_file.stat().st_size // 2)
     assert not source.is_usable(sample_file)
 
 
 def test_a_sample_of_garbage_is_not_usable(tmp_path: Path) -> None:
-    """A file that is no database is noticed."""
+    """A file that is not a database is detected."""
     path = tmp_path / "source.db"
     path.write_bytes(b"no database" * 1000)
     assert not source.is_usable(path)
 
 
 def test_a_sample_without_a_table_is_not_usable(sample_file: Path) -> None:
-    """All six tables must be there."""
+    """All six tables must exist."""
     with closing(sqlite3.connect(sample_file)) as database:
         database.execute("DROP TABLE fpp_votes")
     assert not source.is_usable(sample_file)
 
 
 def test_the_busiest_room_has_the_most_votes(sample_file: Path) -> None:
-    """It is the room whose statistics are worth a look; the lower id wins a tie."""
+    """The lower id wins a tie."""
     with closing(sqlite3.connect(sample_file)) as database:
         database.execute("DELETE FROM fpp_votes")
         votes = [(1, 5), (2, 9), (3, 8), (4, 9), (5, 8)]

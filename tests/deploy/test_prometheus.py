@@ -7,7 +7,7 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
-from tests.util.test_metrics import FULL
+from tests.support.metrics import FULL
 from util.metrics import ApiMetrics, UpdaterMetrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -5,7 +5,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from demo.database import COLUMNS
+from demo.schema import COLUMNS
 from testbed.mariadb import Database
 from tests.support.programs import ROOT, environ, run_updater
 

@@ -1,4 +1,4 @@
-"""A small database in a file, and servers in the place of the monitors."""
+"""A small SQLite database, and local servers in place of the monitors."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ SCALE = 0.005
 
 @pytest.fixture(scope="session")
 def database_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some hundred rows in each table, as an SQLite file that no test changes."""
+    """A read-only SQLite file with some hundred rows in each table."""
     path = tmp_path_factory.mktemp("source") / "sample.db"
     write_database(path, sample(datetime(2026, 11, 20, tzinfo=UTC), SCALE))
     return path
@@ -23,24 +23,25 @@ def database_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
+    """A folder that does not exist yet."""
     return tmp_path / "data"
 
 
 @pytest.fixture
 def settings(database_file: Path, data_dir: Path) -> dict[str, str]:
-    """The least that the updater needs."""
+    """The settings that the updater cannot do without."""
     return {"SOURCE_URL": f"sqlite:///{database_file}", "DATA_DIR": str(data_dir)}
 
 
 @pytest.fixture
 def kuma() -> Iterator[Server]:
-    """A server in UptimeKuma's place."""
+    """A local server in place of UptimeKuma."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
 def sentry() -> Iterator[Server]:
-    """A server in Sentry's place."""
+    """A local server in place of Sentry."""
     with serving() as running:
         yield running

@@ -1,4 +1,4 @@
-"""doctor: one line per check, exit 1 for what would stop a sync; a real MariaDB."""
+"""doctor: one line per check, exit code 1 if a sync would fail; with a real MariaDB."""
 
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +12,8 @@ from tests.support.servers import Server, closed_port
 from updater.doctor import _beyond_reading
 
 
-def found(settings: dict[str, str], code: int) -> dict[str, str]:
-    """What doctor says per check; the last line of a check counts."""
+def checks_of(settings: dict[str, str], code: int) -> dict[str, str]:
+    """Return doctor's line per check; the last one if a check has several."""
     done = run_updater(settings, "doctor")
     assert done.returncode == code, done.stdout + done.stderr
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
@@ -22,7 +22,7 @@ def found(settings: dict[str, str], code: int) -> dict[str, str]:
 
 @pytest.fixture
 def mysql(database: Database, data_dir: Path) -> dict[str, str]:
-    """An updater of a database that has all it needs."""
+    """Settings of an updater with a complete database."""
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
     return database.environ() | {"DATA_DIR": str(data_dir)}
@@ -31,13 +31,13 @@ def mysql(database: Database, data_dir: Path) -> dict[str, str]:
 def test_a_good_installation_passes_every_check(
     mysql: dict[str, str], kuma: Server, sentry: Server
 ) -> None:
-    """And neither monitor is told anything."""
-    given = {
+    """Nothing is pushed to the monitors; only their front pages are requested."""
+    monitors = {
         "UPTIMEKUMA_PUSH_URL": f"{kuma.url}/api/push/t0ken?status=up",
         "SENTRY_DSN": f"http://key@127.0.0.1:{sentry.port}/7",
         "SENTRY_ENVIRONMENT": "production",
     }
-    checks = found(mysql | given, code=0)
+    checks = checks_of(mysql | monitors, code=0)
     assert set(checks) == {
         "settings",
         "database",
@@ -55,21 +55,21 @@ def test_a_good_installation_passes_every_check(
         assert (request.path, request.query) == ("/", [])
 
 
-def test_more_rights_than_reading_are_a_warning(
+def test_rights_beyond_reading_are_a_warning(
     mysql: dict[str, str], database: Database
 ) -> None:
     """A sync works, so the exit code stays 0."""
     owner = {"DB_USERNAME": database.owner.user, "DB_PASSWORD": database.owner.password}
-    checks = found(mysql | owner, code=0)
+    checks = checks_of(mysql | owner, code=0)
     assert checks["rights"].startswith("! the user may do more than read")
 
 
-def test_a_missing_table_and_a_missing_column_stop_it(
+def test_a_missing_table_and_a_missing_column_fail(
     mysql: dict[str, str], database: Database
 ) -> None:
-    """Both are named."""
+    """The lines name them."""
     database.run("DROP TABLE fpp_votes")
-    assert "fpp_votes is missing" in found(mysql, code=1)["tables"]
+    assert "fpp_votes is missing" in checks_of(mysql, code=1)["tables"]
     database.run(
         "ALTER TABLE fpp_rooms DROP COLUMN name", "CREATE TABLE fpp_votes (id INT)"
     )
@@ -79,52 +79,52 @@ def test_a_missing_table_and_a_missing_column_stop_it(
     assert "fpp_votes has no column" in done.stdout
 
 
-def test_a_database_that_is_not_there_stops_it_and_the_rest_is_checked(
+def test_an_unreachable_database_fails_and_the_rest_is_checked(
     mysql: dict[str, str],
 ) -> None:
     """Each line says what to do."""
     port = str(closed_port())
-    checks = found(mysql | {"DB_PORT": port}, code=1)
+    checks = checks_of(mysql | {"DB_PORT": port}, code=1)
     assert checks["database"].startswith(f"✗ No database answers at 127.0.0.1:{port}")
     assert checks["DATA_DIR"].startswith("✓")
 
 
-def test_missing_settings_stop_it(data_dir: Path) -> None:
-    """They are named."""
-    checks = found({"DATA_DIR": str(data_dir)}, code=1)
+def test_missing_settings_fail(data_dir: Path) -> None:
+    """The line names them."""
+    checks = checks_of({"DATA_DIR": str(data_dir)}, code=1)
     assert "DB_HOST, DB_USERNAME, DB_PASSWORD missing" in checks["database"]
 
 
-def test_a_data_dir_that_cannot_be_written_to_stops_it(
+def test_a_data_dir_that_is_not_writable_fails(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Here a file stands where the folder should be."""
+    """Here it is a file, not a folder."""
     (tmp_path / "file").touch()
-    checks = found(settings | {"DATA_DIR": str(tmp_path / "file")}, code=1)
+    checks = checks_of(settings | {"DATA_DIR": str(tmp_path / "file")}, code=1)
     assert checks["DATA_DIR"].startswith("✗")
 
 
 def test_dead_monitors_are_warnings(settings: dict[str, str]) -> None:
     """A sync works without them."""
     dead = f"127.0.0.1:{closed_port()}"
-    given = {
+    monitors = {
         "UPTIMEKUMA_PUSH_URL": f"http://{dead}/api/push/t0ken",
         "SENTRY_DSN": f"http://key@{dead}/7",
         "SENTRY_ENVIRONMENT": "production",
     }
-    checks = found(settings | given, code=0)
+    checks = checks_of(settings | monitors, code=0)
     assert checks["UptimeKuma"] == "! no connection: check UPTIMEKUMA_PUSH_URL"
     assert checks["Sentry"] == "! no connection: check SENTRY_DSN"
 
 
-def test_a_malformed_push_url_stops_it(settings: dict[str, str]) -> None:
+def test_a_malformed_push_url_fails(settings: dict[str, str]) -> None:
     """The updater does not start with it."""
-    checks = found(settings | {"UPTIMEKUMA_PUSH_URL": "kuma"}, code=1)
+    checks = checks_of(settings | {"UPTIMEKUMA_PUSH_URL": "kuma"}, code=1)
     assert checks["UptimeKuma"].startswith("✗ UPTIMEKUMA_PUSH_URL is malformed")
 
 
 def test_a_malformed_setting_is_one_line(settings: dict[str, str]) -> None:
-    """It is said before anything is checked."""
+    """It is reported before any check."""
     done = run_updater(settings | {"DB_PORT": "x"}, "doctor")
     assert done.returncode == 1
     assert "DB_PORT is malformed" in done.stderr
@@ -143,6 +143,6 @@ def test_a_malformed_setting_is_one_line(settings: dict[str, str]) -> None:
         ("GRANT `reader`@`%` TO `u`@`%`", set()),
     ],
 )
-def test_grants_are_read_as_the_server_writes_them(grant: str, more: set[str]) -> None:
-    """MySQL and MariaDB alike."""
+def test_rights_beyond_reading_are_found_in_grants(grant: str, more: set[str]) -> None:
+    """In the forms of MySQL and of MariaDB."""
     assert _beyond_reading(grant) == more

@@ -1,4 +1,4 @@
-"""One well-formed push per run, whatever happens; the real program, a local monitor."""
+"""Pushes of the real updater: one per run, with a local server as the monitor."""
 
 import fcntl
 import resource
@@ -19,13 +19,13 @@ GONE_SECONDS = 10
 
 
 @pytest.fixture
-def told(settings: dict[str, str], kuma: Server) -> dict[str, str]:
-    """The settings of an updater that tells the local monitor."""
+def monitored(settings: dict[str, str], kuma: Server) -> dict[str, str]:
+    """Settings of an updater that pushes to the local monitor."""
     return settings | {"UPTIMEKUMA_PUSH_URL": f"{kuma.url}{PAGE}"}
 
 
 def pushed(kuma: Server) -> dict[str, str]:
-    """The parameters of the one push that arrived, each there once."""
+    """Return the parameters of the only push, each of which is present once."""
     (request,) = kuma.requests
     assert (request.method, request.path) == ("GET", f"/api/push/{TOKEN}")
     assert sorted(name for name, _ in request.query) == ["msg", "ping", "status"]
@@ -35,11 +35,11 @@ def pushed(kuma: Server) -> dict[str, str]:
 
 
 def test_a_successful_run_pushes_up_with_rows_and_seconds(
-    told: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: Server
 ) -> None:
-    """And its milliseconds as the ping."""
+    """Its duration in milliseconds is the ping."""
     began = time.monotonic()
-    assert run_updater(told).returncode == 0
+    assert run_updater(monitored).returncode == 0
     took = (time.monotonic() - began) * 1000
     parameters = pushed(kuma)
     assert parameters["status"] == "up"
@@ -49,26 +49,26 @@ def test_a_successful_run_pushes_up_with_rows_and_seconds(
 
 
 def test_a_run_without_a_change_pushes_up_too(
-    told: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: Server
 ) -> None:
-    """Silence would look like a dead updater."""
-    assert run_updater(told).returncode == 0
+    """A missing push would look like a dead updater."""
+    assert run_updater(monitored).returncode == 0
     kuma.requests.clear()
-    assert run_updater(told).returncode == 0
+    assert run_updater(monitored).returncode == 0
     parameters = pushed(kuma)
     assert parameters["status"] == "up"
     assert ", 0 fetched, " in parameters["msg"]
 
 
 def test_a_database_that_is_down_pushes_down_with_the_reason(
-    told: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: Server
 ) -> None:
-    """Without the password."""
+    """The reason does not contain the password."""
     port = closed_port()
-    del told["SOURCE_URL"]
+    del monitored["SOURCE_URL"]
     login = {"DB_HOST": "127.0.0.1", "DB_PORT": str(port), "DB_USERNAME": "fpp"}
-    login["SYNC_INTERVAL_SECONDS"] = "1"  # what is tried again is tried for so long
-    done = run_updater(told | login | {"DB_PASSWORD": "s3cret-pw"})
+    login["SYNC_INTERVAL_SECONDS"] = "1"  # limits the time of retries
+    done = run_updater(monitored | login | {"DB_PASSWORD": "s3cret-pw"})
     assert done.returncode == 1
     parameters = pushed(kuma)
     assert parameters["status"] == "down"
@@ -77,9 +77,9 @@ def test_a_database_that_is_down_pushes_down_with_the_reason(
 
 
 def test_a_full_disk_pushes_down_with_the_reason(
-    told: dict[str, str], kuma: Server, data_dir: Path
+    monitored: dict[str, str], kuma: Server, data_dir: Path
 ) -> None:
-    """No file may grow beyond some bytes, as on a disk without room."""
+    """A limit on file size stands in for a full disk."""
 
     def no_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
@@ -87,7 +87,7 @@ def test_a_full_disk_pushes_down_with_the_reason(
     done = subprocess.run(
         [sys.executable, "update_readmodel.py"],
         cwd=ROOT,
-        env=environ(told) | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=environ(monitored) | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=no_room,
         capture_output=True,
         text=True,
@@ -103,48 +103,48 @@ def test_a_full_disk_pushes_down_with_the_reason(
 def test_a_monitor_that_is_down_neither_fails_nor_delays_the_run(
     settings: dict[str, str],
 ) -> None:
-    """It is logged, with the token blanked."""
+    """It is logged, with the token redacted."""
     url = f"http://127.0.0.1:{closed_port()}{PAGE}"
     began = time.monotonic()
     done = run_updater(settings | {"UPTIMEKUMA_PUSH_URL": url})
     assert done.returncode == 0
     assert time.monotonic() - began < 12
-    assert "UptimeKuma did not take the push" in done.stderr
+    assert "UptimeKuma did not accept the push" in done.stderr
     assert TOKEN not in done.stderr
 
 
-def test_a_slow_monitor_gets_one_push_and_does_not_hold_the_run(
-    told: dict[str, str], kuma: Server
+def test_a_slow_monitor_gets_one_push_and_does_not_block_the_run(
+    monitored: dict[str, str], kuma: Server
 ) -> None:
     """A push that was received is not sent again."""
     kuma.delay = 60
     began = time.monotonic()
-    done = run_updater(told)
+    done = run_updater(monitored)
     assert done.returncode == 0
     assert time.monotonic() - began < 15
     assert pushed(kuma)["status"] == "up"
 
 
 def test_a_monitor_that_answers_500_gets_one_push_and_is_logged(
-    told: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: Server
 ) -> None:
     """As UptimeKuma answers an unknown token."""
     kuma.status, kuma.answer = 500, b'{"ok": false, "msg": "Monitor not found"}'
-    done = run_updater(told)
+    done = run_updater(monitored)
     assert done.returncode == 0
     assert pushed(kuma)["status"] == "up"
     assert "it answered 500 (Monitor not found)" in done.stderr
     assert TOKEN not in done.stderr
 
 
-def test_a_second_updater_at_once_pushes_nothing(
-    told: dict[str, str], kuma: Server, data_dir: Path
+def test_a_second_updater_pushes_nothing(
+    monitored: dict[str, str], kuma: Server, data_dir: Path
 ) -> None:
-    """The one at work will tell; a "down" would be false."""
+    """The first one pushes; a "down" would be false."""
     data_dir.mkdir()
     with (data_dir / "update.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = run_updater(told)
+        done = run_updater(monitored)
     assert done.returncode == 1
     assert "Another updater" in done.stderr
     assert kuma.requests == []
@@ -152,13 +152,13 @@ def test_a_second_updater_at_once_pushes_nothing(
 
 @pytest.mark.parametrize("after", [0.0, 0.4, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0])
 def test_sigterm_at_any_moment_ends_it_without_a_down(
-    told: dict[str, str], kuma: Server, data_dir: Path, after: float
+    monitored: dict[str, str], kuma: Server, data_dir: Path, after: float
 ) -> None:
-    """Gone soon, nothing half-written, and the next run finds its way."""
+    """It exits soon, leaves nothing half-written, and the next run succeeds."""
     process = subprocess.Popen(
         [sys.executable, "update_readmodel.py", "--every", "1"],
         cwd=ROOT,
-        env=environ(told),
+        env=environ(monitored),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -166,24 +166,24 @@ def test_sigterm_at_any_moment_ends_it_without_a_down(
     time.sleep(after)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=GONE_SECONDS)
-    # Before its first line the program does not know signals yet.
+    # Before its first line the program does not handle signals yet.
     assert process.returncode in (0, -signal.SIGTERM), errors
     assert "Traceback" not in errors
     assert {dict(request.query)["status"] for request in kuma.requests} <= {"up"}
     left = [path.name for path in data_dir.rglob("*")] if data_dir.exists() else []
     assert not [name for name in left if name.startswith(".")]
-    assert run_updater(told).returncode == 0
+    assert run_updater(monitored).returncode == 0
 
 
 def test_sigterm_during_a_push_does_not_wait_for_the_monitor(
-    told: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: Server
 ) -> None:
-    """The run has succeeded; only telling it is cut short."""
+    """The run has succeeded; only its push is cut short."""
     kuma.delay = 60
     process = subprocess.Popen(
         [sys.executable, "update_readmodel.py"],
         cwd=ROOT,
-        env=environ(told),
+        env=environ(monitored),
         stderr=subprocess.DEVNULL,
     )
     kuma.wait_for(1, seconds=20)

@@ -1,4 +1,4 @@
-"""What Sentry and the run log learn of the updater's runs; the real program."""
+"""Reports of the real updater to Sentry, the run log and `status`."""
 
 import json
 import time
@@ -16,25 +16,26 @@ PASSWORD = "dbPassw0rd"
 
 @pytest.fixture
 def reporting(settings: dict[str, str], sentry: Server) -> dict[str, str]:
-    """The settings of an updater in production."""
+    """Settings of an updater in production."""
     dsn = f"http://dsnKey42@127.0.0.1:{sentry.port}/7"
     return settings | {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
 
 
 def without_database(settings: dict[str, str]) -> dict[str, str]:
-    """The same, with a database server that is not there."""
-    given = {name: value for name, value in settings.items() if name != "SOURCE_URL"}
-    return given | {
+    """Replace the source by a database server that does not exist."""
+    others = {name: value for name, value in settings.items() if name != "SOURCE_URL"}
+    return others | {
         "DB_HOST": "127.0.0.1",
         "DB_PORT": str(closed_port()),
         "DB_USERNAME": "fpp",
         "DB_PASSWORD": PASSWORD,
-        # What is tried again is tried for a part of the interval.
+        # Limits the time of retries.
         "SYNC_INTERVAL_SECONDS": "1",
     }
 
 
 def items(sentry: Server, kind: str) -> list[dict[str, Any]]:
+    """Return the received items of *kind*, for example ``event``."""
     found = [item for request in sentry.requests for item in envelope_items(request)]
     return [load for head, load in found if head["type"] == kind]
 
@@ -57,10 +58,10 @@ def test_a_good_run_checks_in_twice_and_reports_no_error(
     assert items(sentry, "event") == []
 
 
-def test_a_failed_run_is_one_error_and_a_check_in_that_says_so(
+def test_a_failed_run_is_one_error_and_a_check_in_with_status_error(
     reporting: dict[str, str], sentry: Server
 ) -> None:
-    """With level and tags, sent before the process ends, and without the password."""
+    """It is sent before the process ends, without the password."""
     done = run_updater(without_database(reporting))
     assert done.returncode == 1
     statuses = [check["status"] for check in items(sentry, "check_in")]
@@ -87,16 +88,16 @@ def test_in_development_nothing_is_sent(
 
 
 def test_a_dead_sentry_does_not_fail_a_run(settings: dict[str, str]) -> None:
-    """It is flushed for some seconds at most."""
+    """The flush at the end has a timeout."""
     dsn = f"http://k@127.0.0.1:{closed_port()}/7"
-    given = settings | {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
-    assert run_updater(given).returncode == 0
+    production = settings | {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
+    assert run_updater(production).returncode == 0
 
 
 def test_every_run_is_in_the_run_log_and_in_status(
     settings: dict[str, str], data_dir: Path
 ) -> None:
-    """Good and failed ones, with what they did."""
+    """Successful and failed ones, with their counts."""
     assert run_updater(settings).returncode == 0
     assert run_updater(settings).returncode == 0
     assert run_updater(without_database(settings)).returncode == 1
@@ -107,14 +108,14 @@ def test_every_run_is_in_the_run_log_and_in_status(
     votes = first.tables["fpp_votes"]
     assert votes.rows_fetched == votes.rows_added > 0
     assert votes.parts_rewritten == 1
-    told = run_updater(settings, "status").stdout.splitlines()
-    assert [line.split()[3] for line in told[-3:]] == ["FAILED", "ok", "ok"]
+    printed = run_updater(settings, "status").stdout.splitlines()
+    assert [line.split()[3] for line in printed[-3:]] == ["FAILED", "ok", "ok"]
 
 
 def test_status_checks_whether_the_read_model_is_fresh(
     settings: dict[str, str],
 ) -> None:
-    """As the container's health check asks: missing, fresh, stale."""
+    """The container's health check uses this: missing, fresh, stale."""
     missing = run_updater(settings, "status", "--check")
     assert missing.returncode == 1
     assert "There is no read model yet." in missing.stdout

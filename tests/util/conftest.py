@@ -1,4 +1,4 @@
-"""Fixtures for everything that talks to the outside."""
+"""Fixtures of the tests of `util`."""
 
 import logging
 from collections.abc import Iterator
@@ -11,14 +11,15 @@ from util import logs, redaction, sentry_wrapper
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    """A local HTTP server."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _as_at_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave no handler, no known secret and no Sentry client to the next test."""
-    monkeypatch.setattr(redaction, "_known", set())
+def _reset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Reset log handlers, registered secrets and Sentry after each test."""
+    monkeypatch.setattr(redaction, "_registered", set())
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

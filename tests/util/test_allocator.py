@@ -1,4 +1,4 @@
-"""The allocator is told before Polars brings it."""
+"""The allocator's settings are in place before Polars loads it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from util import allocator
 
 PROJECT = Path(allocator.__file__).parent.parent
 
-TOLD = """
+REPORT = """
 import sys
 class Watch:
     def find_spec(self, name, path=None, target=None):
@@ -21,11 +21,11 @@ import main
 """
 
 
-def told(**environment: str) -> str:
-    """What the variable is at the moment at which the API imports Polars."""
-    plain = allocator.without(os.environ)
+def reported(**environment: str) -> str:
+    """Return the variable's value at the moment the API imports Polars."""
+    plain = allocator.child_environment(os.environ)
     run = subprocess.run(
-        [sys.executable, "-c", TOLD, allocator.VARIABLE],
+        [sys.executable, "-c", REPORT, allocator.VARIABLE],
         cwd=PROJECT,
         env=plain | environment,
         check=True,
@@ -35,28 +35,28 @@ def told(**environment: str) -> str:
     return run.stdout.splitlines()[0]
 
 
-def test_the_api_tells_it_first() -> None:
-    """Once Polars is there, it no longer looks."""
-    assert told() == allocator.CONF
+def test_the_api_sets_it_before_it_imports_polars() -> None:
+    """jemalloc reads it once, when it is loaded."""
+    assert reported() == allocator.CONF
 
 
-def test_what_is_set_already_stays() -> None:
-    """Whoever runs it knows their machine."""
-    assert told(**{allocator.VARIABLE: "narenas:1"}) == "narenas:1"
+def test_an_operators_value_stays() -> None:
+    """Operators know their machine."""
+    assert reported(**{allocator.VARIABLE: "narenas:1"}) == "narenas:1"
 
 
-def test_what_polars_writes_there_itself_is_not_handed_on() -> None:
-    """A program that was started by one with Polars would take it for a choice."""
-    given = {allocator.VARIABLE: "dirty_decay_ms:500", "HOME": "/"}
-    assert allocator.without(given) == {"HOME": "/"}
+def test_a_child_does_not_inherit_the_value_that_polars_writes() -> None:
+    """The child would take it for an operator's choice."""
+    environment = {allocator.VARIABLE: "dirty_decay_ms:500", "HOME": "/"}
+    assert allocator.child_environment(environment) == {"HOME": "/"}
 
 
-def test_it_understands_what_it_is_told() -> None:
-    """Else it says so on standard error."""
+def test_the_allocator_accepts_the_value() -> None:
+    """It reports malformed settings on standard error."""
     run = subprocess.run(
         [sys.executable, "-c", "import util.allocator, polars; polars.Series([1])"],
         cwd=PROJECT,
-        env=allocator.without(os.environ),
+        env=allocator.child_environment(os.environ),
         check=True,
         capture_output=True,
         text=True,

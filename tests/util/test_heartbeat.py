@@ -1,4 +1,4 @@
-"""The push to UptimeKuma, against a local server in its place."""
+"""Pushes to UptimeKuma, with a local server in its place."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ from tests.support.servers import Server, closed_port
 from util import heartbeat
 from util.errors import SettingsError
 from util.heartbeat import Heartbeat
-from util.redaction import hide
+from util.redaction import register_secrets
 
 TOOK = timedelta(seconds=1.2345)
 PAGE = "/api/push/t0kenT0ken?status=up&msg=OK&ping="
@@ -33,7 +33,7 @@ def test_failure_pushes_down_with_a_short_reason_without_secrets(
     server: Server,
 ) -> None:
     """Long, broken or secret text arrives as one short clean line."""
-    hide(["s3cret-password"])
+    register_secrets(["s3cret-password"])
     reason = "access denied\nfor s3cret-password é \udcff " + "x" * 500
     assert Heartbeat(server.url + PAGE).down(reason, TOOK)
     pushed = dict(server.requests[0].query)
@@ -43,25 +43,25 @@ def test_failure_pushes_down_with_a_short_reason_without_secrets(
 
 
 def test_other_parameters_of_the_url_stay(server: Server) -> None:
-    """What a proxy in front may need is passed on."""
+    """A proxy in front may need them."""
     Heartbeat(f"{server.url}/api/push/t?via=proxy&status=up").up("ok", TOOK)
     assert ("via", "proxy") in server.requests[0].query
 
 
 def test_without_a_url_nothing_is_pushed() -> None:
-    """No monitor configured is no error and takes no time."""
+    """A monitor is optional."""
     assert not Heartbeat(None).up("ok", TOOK)
 
 
 @pytest.mark.parametrize("url", ["kuma/api/push/t", "ftp://kuma/push", "http://", "x"])
 def test_a_malformed_url_is_a_settings_error_without_the_url(url: str) -> None:
-    """The variable is named; the URL holds a token and does not show."""
+    """The error names the variable, not the URL, which holds a token."""
     with pytest.raises(SettingsError, match="UPTIMEKUMA_PUSH_URL") as caught:
         Heartbeat(url)
     assert url not in str(caught.value) or url == "x"
 
 
-def test_a_refused_push_is_logged_once_with_the_token_blanked(
+def test_a_refused_push_is_logged_once_with_the_token_redacted(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unknown token answers 500 with ok=false; one push, one warning."""
@@ -84,7 +84,7 @@ def test_an_answer_that_is_not_ok_true_counts_as_refused(
 
 
 def test_a_proxy_without_its_monitor_is_tried_three_times(server: Server) -> None:
-    """502 to 504 mean that the push did not arrive, so backoff and try again."""
+    """502 to 504 mean that the push did not arrive."""
     server.statuses = [502, 503, 200]
     began = time.monotonic()
     assert Heartbeat(server.url + PAGE).up("ok", TOOK)
@@ -92,7 +92,7 @@ def test_a_proxy_without_its_monitor_is_tried_three_times(server: Server) -> Non
     assert time.monotonic() - began >= 1.5
 
 
-def test_after_three_tries_the_push_is_given_up(server: Server) -> None:
+def test_a_push_is_given_up_after_three_tries(server: Server) -> None:
     """No fourth try."""
     server.status = 503
     assert not Heartbeat(server.url + PAGE).up("ok", TOOK)
@@ -113,7 +113,7 @@ def test_a_dead_monitor_neither_raises_nor_delays(
 def test_a_slow_monitor_gets_one_push_and_does_not_delay(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the push; trying again would report a run that never was."""
+    """It has received the push; a second one would count as another run."""
     monkeypatch.setattr(heartbeat, "TIMEOUT", timedelta(seconds=0.3))
     server.delay = 20
     began = time.monotonic()
@@ -122,13 +122,13 @@ def test_a_slow_monitor_gets_one_push_and_does_not_delay(
     assert len(server.requests) == 1
 
 
-def test_the_push_is_given_up_when_patience_ends(
+def test_a_push_is_given_up_at_its_deadline(
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Even what no timeout covers, such as looking up a name, ends."""
-    monkeypatch.setattr(heartbeat, "PATIENCE", timedelta(seconds=0.3))
+    """The deadline covers what timeouts do not, such as resolving a host name."""
+    monkeypatch.setattr(heartbeat, "PUSH_DEADLINE", timedelta(seconds=0.3))
     server.delay = 1
     began = time.monotonic()
     assert not Heartbeat(server.url + PAGE).up("ok", TOOK)
@@ -137,7 +137,7 @@ def test_the_push_is_given_up_when_patience_ends(
 
 
 def test_a_stop_request_ends_the_waits_between_tries() -> None:
-    """SIGTERM during the backoff is not made to wait for it."""
+    """SIGTERM during the backoff ends it."""
     stop = threading.Event()
     stop.set()
     began = time.monotonic()

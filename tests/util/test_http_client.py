@@ -1,4 +1,4 @@
-"""Delivering the daily figures to a real e-mail service in miniature."""
+"""Delivery of the daily figures, with a local server as the e-mail service."""
 
 from datetime import timedelta
 
@@ -50,7 +50,7 @@ def test_any_answer_but_2xx_is_an_error_without_secrets(
 
 
 def test_a_silent_service_is_an_error_after_the_timeout(server: Server) -> None:
-    """A service that takes the request and says nothing does not hold the caller."""
+    """A service that accepts the request and never answers does not block the caller."""
     server.delay = 20
     with pytest.raises(DeliveryError, match=r"did not answer within 0\.2 s"):
         send_daily(server.url, KEY, FIGURES, timeout=timedelta(seconds=0.2))
@@ -74,8 +74,10 @@ def test_a_wrong_address_is_an_error_that_says_so(
         send_daily(base_url, key, FIGURES)
 
 
-def test_a_key_that_no_header_can_hold_is_an_error_without_it(server: Server) -> None:
-    """A line break inside the key must neither be sent nor shown."""
+def test_a_key_that_no_header_can_carry_is_an_error_without_the_key(
+    server: Server,
+) -> None:
+    """A line break inside the key is neither sent nor shown."""
     with pytest.raises(DeliveryError, match="BEA_SECRET_KEY") as caught:
         send_daily(server.url, "broken\nkey", FIGURES)
     assert "broken" not in str(caught.value)

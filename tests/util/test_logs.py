@@ -1,22 +1,28 @@
 """Log lines as programs and people read them."""
 
+import importlib.util
 import io
 import json
 import logging
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from util import logs
 from util.errors import SourceError
-from util.logs import bound, configure, get_log, mark_logged
-from util.redaction import hide
+from util.logs import bound_contextvars, configure, get_logger, mark_logged
+from util.redaction import register_secrets
 
 
 class Terminal(io.StringIO):
-    """Text that claims to be a terminal."""
+    """A text stream that reports to be a terminal."""
 
     def isatty(self) -> bool:
+        """Return True."""
         return True
 
 
@@ -26,6 +32,7 @@ def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def stream() -> io.StringIO:
+    """The stream of the configured logs, in JSON."""
     stream = io.StringIO()
     configure("updater", "DEBUG", stream=stream)
     return stream
@@ -39,15 +46,15 @@ def test_levels_are_pinos(level: int, pino: int) -> None:
     stream = io.StringIO()
     configure("updater", "DEBUG", stream=stream)
     logging.getLogger().setLevel(1)
-    get_log("sync").log(level, "x")
+    logging.getLogger("fpp.sync").log(level, "x")
     assert _lines(stream)[0]["level"] == pino
 
 
 def test_a_line_has_time_message_service_component_action_and_fields(
     stream: io.StringIO,
 ) -> None:
-    """What Pino's tools and our alerts look for is there, once per line."""
-    get_log("sync").info("Synced %s", "fpp_votes", extra={"action": "sync", "rows": 3})
+    """Pino's tools and our alerts find each of their fields once per line."""
+    get_logger("sync").info("Synced fpp_votes", action="sync", rows=3)
     (line,) = _lines(stream)
     assert line["time"] > 1_700_000_000_000
     assert {key: line[key] for key in line if key not in ("time", "pid")} == {
@@ -66,7 +73,7 @@ def test_an_error_carries_type_message_and_stack(stream: io.StringIO) -> None:
     try:
         raise ValueError("broken")
     except ValueError:
-        get_log("sync").exception("Failed")
+        get_logger("sync").exception("Failed")
     err = _lines(stream)[0]["err"]
     assert (err["type"], err["message"]) == ("ValueError", "broken")
     assert "test_logs.py" in err["stack"]
@@ -74,7 +81,7 @@ def test_an_error_carries_type_message_and_stack(stream: io.StringIO) -> None:
 
 def test_strange_values_make_valid_lines(stream: io.StringIO) -> None:
     """Line breaks, surrogates, NaN and objects stay inside one JSON object."""
-    get_log("sync").info("a\nb \udcff é", extra={"mean": float("inf"), "o": object()})
+    get_logger("sync").info("a\nb \udcff é", mean=float("inf"), o=object())
     (line,) = _lines(stream)
     assert line["msg"] == "a\nb \udcff é"
     assert line["mean"] == "inf"
@@ -82,22 +89,22 @@ def test_strange_values_make_valid_lines(stream: io.StringIO) -> None:
 
 def test_secrets_never_show(stream: io.StringIO) -> None:
     """Not in the message, a field, the context, or an error's text and stack."""
-    hide(["hunter2!"])
+    register_secrets(["hunter2!"])
     try:
         raise RuntimeError("password hunter2! refused")
     except RuntimeError:
-        with bound(url="http://x/?k=hunter2!"):
-            get_log("db").exception("with %s", "hunter2!", extra={"password": "abcd"})
+        with bound_contextvars(url="http://x/?k=hunter2!"):
+            get_logger("db").exception("with hunter2!", password="abcd")
     assert "hunter2!" not in stream.getvalue()
     assert "abcd" not in stream.getvalue()
     assert stream.getvalue().count("[hidden]") == 6
 
 
 def test_bound_fields_are_on_every_line_of_the_block_only(stream: io.StringIO) -> None:
-    """A request id need not be handed to every call."""
-    with bound(request_id="r1"):
-        get_log("api").info("in")
-    get_log("api").info("out")
+    """A request id need not be passed to every call."""
+    with bound_contextvars(request_id="r1"):
+        get_logger("api").info("in")
+    get_logger("api").info("out")
     assert [line.get("request_id") for line in _lines(stream)] == ["r1", None]
 
 
@@ -127,7 +134,9 @@ def test_http_clients_do_not_log_addresses(stream: io.StringIO) -> None:
     assert stream.getvalue() == ""
 
 
-def test_what_we_logged_is_not_repeated_by_the_server(stream: io.StringIO) -> None:
+def test_an_error_that_we_logged_is_not_repeated_by_the_server(
+    stream: io.StringIO,
+) -> None:
     """Uvicorn logs a re-raised error again, with the whole stack."""
     error = RuntimeError("once")
     assert mark_logged(error)
@@ -139,13 +148,13 @@ def test_what_we_logged_is_not_repeated_by_the_server(stream: io.StringIO) -> No
 
 
 def test_configuring_again_replaces_only_our_handler() -> None:
-    """Other handlers, a test's or an embedder's, are not ours to remove."""
+    """Handlers of others, such as a test runner, stay."""
     foreign = logging.NullHandler()
     logging.getLogger().addHandler(foreign)
     first, second = io.StringIO(), io.StringIO()
     configure("api", "INFO", stream=first)
     configure("api", "INFO", stream=second)
-    get_log("api").info("x")
+    get_logger("api").info("x")
     assert (first.getvalue(), len(_lines(second))) == ("", 1)
     assert foreign in logging.getLogger().handlers
 
@@ -154,7 +163,7 @@ def test_a_terminal_gets_readable_lines() -> None:
     """Time, level, component and message; no braces."""
     stream = Terminal()
     configure("updater", "INFO", stream=stream)
-    get_log("sync").info("Synced", extra={"action": "sync", "rows": 3})
+    get_logger("sync").info("Synced", action="sync", rows=3)
     assert stream.getvalue()[8:] == " INFO     sync: Synced\n"
 
 
@@ -170,19 +179,19 @@ def test_a_terminal_gets_readable_lines() -> None:
 def test_the_form_can_be_chosen(
     form: Literal["auto", "json", "text"], stream: io.StringIO, is_json: bool
 ) -> None:
-    """Whatever the stream is."""
+    """LOG_FORMAT overrides the kind of the stream."""
     configure("api", "INFO", form, stream)
-    get_log("api").info("x")
+    get_logger("api").info("x")
     assert stream.getvalue().startswith("{") is is_json
 
 
-def test_a_terminal_shows_the_stack_of_surprises_only() -> None:
+def test_a_terminal_shows_the_stack_of_unexpected_errors_only() -> None:
     """A named error says what to do; its stack would bury that line."""
     stream = Terminal()
     configure("updater", "INFO", stream=stream)
-    get_log("sync").error("db", exc_info=SourceError("The database is unreachable"))
+    get_logger("sync").error("db", exc_info=SourceError("The database is unreachable"))
     assert len(stream.getvalue().splitlines()) == 1
-    get_log("sync").error("bug", exc_info=ZeroDivisionError("division by zero"))
+    get_logger("sync").error("bug", exc_info=ZeroDivisionError("division by zero"))
     assert "ZeroDivisionError: division by zero" in stream.getvalue()
 
 
@@ -190,5 +199,53 @@ def test_the_level_is_respected() -> None:
     """LOG_LEVEL=WARNING silences information."""
     stream = io.StringIO()
     configure("api", "WARNING", stream=stream)
-    get_log("api").info("x")
+    get_logger("api").info("x")
     assert stream.getvalue() == ""
+
+
+def test_a_field_of_the_call_overrides_a_bound_field(stream: io.StringIO) -> None:
+    """The more specific value wins."""
+    with bound_contextvars(table="all"):
+        get_logger("sync").info("x", table="fpp_votes")
+    assert _lines(stream)[0]["table"] == "fpp_votes"
+
+
+def test_uvicorns_lines_carry_the_bound_fields_too(stream: io.StringIO) -> None:
+    """Its errors can be attributed to a request."""
+    with bound_contextvars(request_id="r1"):
+        logging.getLogger("uvicorn.error").error("x")
+    assert _lines(stream)[0]["request_id"] == "r1"
+
+
+def test_fields_of_other_libraries_do_not_replace_the_message(
+    stream: io.StringIO,
+) -> None:
+    """An extra field called "event" stays a field."""
+    logging.getLogger("other").warning("message", extra={"event": "field"})
+    (line,) = _lines(stream)
+    assert (line["msg"], line["event"]) == ("message", "field")
+
+
+def test_a_line_without_an_action_names_the_calling_function(
+    stream: io.StringIO,
+) -> None:
+    """Not a function of structlog."""
+    get_logger("sync").info("x")
+    assert _lines(stream)[0]["action"] == (
+        "test_a_line_without_an_action_names_the_calling_function"
+    )
+
+
+@pytest.mark.parametrize("module", ["rich", "better_exceptions"])
+def test_structlog_does_not_import_console_libraries(module: str) -> None:
+    """They take longer than the rest, and stay importable for others."""
+    assert importlib.util.find_spec("rich"), "rich is installed with the test tools"
+    code = f"import sys, util.logs; print('{module}' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(logs.__file__).parents[1],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "False\n"

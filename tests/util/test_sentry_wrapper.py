@@ -1,4 +1,4 @@
-"""What reaches Sentry, against a local server in its place."""
+"""Reports to Sentry, with a local server in its place."""
 
 import io
 import json
@@ -13,7 +13,7 @@ import sentry_sdk
 from tests.support.servers import Server, envelope_items
 from util import logs
 from util.errors import SettingsError, SourceError
-from util.redaction import hide
+from util.redaction import register_secrets
 from util.sentry_wrapper import (
     ErrorContext,
     Severity,
@@ -41,7 +41,7 @@ def _events(server: Server, count: int) -> list[dict[str, Any]]:
 
 
 def _fail(message: str = "boom") -> ValueError:
-    # Joined, so that only the variable holds it and not the source line.
+    # Joined, so that only the variable holds it, not the source line.
     secret_local = "-".join(["local", "variable", "value"])
     try:
         raise ValueError(message + secret_local[:0])
@@ -87,7 +87,7 @@ def test_an_error_arrives_once_with_level_and_tags(
 def test_the_same_error_is_reported_once(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that passes two edges, or that someone logs too, is one report."""
+    """Even if two handlers report it, or a server logs it again."""
     assert _start(server)
     error = _fail()
     capture_error(error, CONTEXT)
@@ -99,9 +99,9 @@ def test_the_same_error_is_reported_once(
     assert len(ours) == 2
 
 
-def test_no_secret_and_no_person_is_sent(server: Server) -> None:
+def test_neither_secrets_nor_personal_data_are_sent(server: Server) -> None:
     """Neither in the error's text, the facts, breadcrumbs, local variables nor host."""
-    hide(["hunter2!"])
+    register_secrets(["hunter2!"])
     assert _start(server)
     with separate_breadcrumbs():
         add_error_breadcrumb("connect hunter2!", "db", {"password": "pw12", "n": 1})
@@ -135,7 +135,7 @@ def test_outside_production_errors_are_only_logged(
 def test_the_environment_variable_of_the_sdk_does_not_start_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK reads SENTRY_DSN by itself; without our yes nothing is sent."""
+    """The SDK reads SENTRY_DSN by itself; nothing is sent unless init() starts it."""
     monkeypatch.setenv("SENTRY_DSN", f"http://k@127.0.0.1:{server.port}/7")
     assert not init(None, "production", service="api")
     capture_error(_fail(), CONTEXT)
@@ -150,7 +150,7 @@ def test_a_malformed_dsn_is_a_settings_error() -> None:
 
 
 def test_breadcrumbs_of_one_request_do_not_reach_another(server: Server) -> None:
-    """What led to an error is what happened in its own request."""
+    """An error report lists only the steps of its own request."""
     assert _start(server)
     with separate_breadcrumbs():
         add_error_breadcrumb("first", "api")
@@ -164,7 +164,7 @@ def test_breadcrumbs_of_one_request_do_not_reach_another(server: Server) -> None
 def test_a_check_in_carries_schedule_margin_and_maximum_runtime(
     server: Server,
 ) -> None:
-    """Sentry creates the monitor from it; the second closes the first."""
+    """Sentry creates the monitor from the first; the second closes it."""
     assert _start(server)
     every, margin = timedelta(seconds=600), timedelta(seconds=90)
     report = partial(
@@ -188,7 +188,7 @@ def test_a_check_in_carries_schedule_margin_and_maximum_runtime(
 def test_a_named_error_is_tagged_as_expected_and_logged_as_a_line(
     server: Server,
 ) -> None:
-    """An operator's mistake can be told from a bug."""
+    """An operator's mistake can be distinguished from a bug."""
     stream = io.StringIO()
     logs.configure("updater", "INFO", stream=stream)
     assert _start(server)
@@ -202,7 +202,7 @@ def test_a_named_error_is_tagged_as_expected_and_logged_as_a_line(
 
 
 def test_a_dead_sentry_delays_nothing() -> None:
-    """Sending happens in the background; capturing returns and so does the flush."""
+    """Reports are sent in the background; the flush has a timeout."""
     assert init("http://k@127.0.0.1:9/7", "production", service="api")
     capture_error(_fail(), CONTEXT)
     flush(timedelta(seconds=1))

@@ -1,8 +1,9 @@
-"""Asked to stop: nothing on the way can swallow it."""
+"""Stop requests by signals, which no handler in between can swallow."""
 
 import logging
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -14,7 +15,7 @@ from util.stopping import StopRequest
 
 @pytest.fixture
 def stop() -> Iterator[StopRequest]:
-    """Listening, until the test ends."""
+    """A request that listens until the test ends."""
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     request = StopRequest()
     request.listen()
@@ -23,8 +24,8 @@ def stop() -> Iterator[StopRequest]:
         signal.signal(each, handler)
 
 
-def test_a_signal_within_a_log_line_stops(stop: StopRequest) -> None:
-    """Handlers catch every Exception to keep logging from failing its caller."""
+def test_a_signal_during_a_log_call_stops(stop: StopRequest) -> None:
+    """Log handlers catch every Exception, and Stopped is none."""
 
     class Signalled(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -39,8 +40,10 @@ def test_a_signal_within_a_log_line_stops(stop: StopRequest) -> None:
         stop.check()
 
 
-def test_a_signal_within_a_databases_callback_is_kept(stop: StopRequest) -> None:
-    """SQLite makes an error of its own of it, which is not believed."""
+def test_a_signal_during_a_callback_of_a_database_is_remembered(
+    stop: StopRequest,
+) -> None:
+    """SQLite turns it into an error of its own; `check` then raises Stopped."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("hit", 0, lambda: signal.raise_signal(signal.SIGINT))
         with pytest.raises(sqlite3.OperationalError):
@@ -49,8 +52,8 @@ def test_a_signal_within_a_databases_callback_is_kept(stop: StopRequest) -> None
         stop.check()
 
 
-def test_a_second_signal_does_not_disturb_leaving(stop: StopRequest) -> None:
-    """What is cleared on the way out is cleared whole."""
+def test_a_second_signal_does_not_interrupt_the_cleaning_up(stop: StopRequest) -> None:
+    """Staged files are removed completely."""
     with pytest.raises(Stopped):
         signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGTERM)
@@ -59,6 +62,53 @@ def test_a_second_signal_does_not_disturb_leaving(stop: StopRequest) -> None:
         stop.check()
 
 
-def test_without_a_signal_nothing_stops(stop: StopRequest) -> None:
-    """Asked as often as one likes."""
+def test_without_a_signal_check_does_nothing(stop: StopRequest) -> None:
+    """It may be called at any time."""
     stop.check()
+
+
+@pytest.fixture
+def polled() -> Iterator[StopRequest]:
+    """A request that does not interrupt, listening until the test ends."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.getsignal(each) for each in signals}
+    request = StopRequest(signals, interrupt=False)
+    request.listen()
+    yield request
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_without_interrupt_a_signal_ends_the_next_pause(
+    polled: StopRequest, number: signal.Signals
+) -> None:
+    """Nothing before it is interrupted."""
+    signal.raise_signal(number)
+    with pytest.raises(Stopped, match=f"Stopped by {number.name}"):
+        polled.pause()
+
+
+@pytest.mark.usefixtures("polled")
+def test_without_interrupt_later_signals_are_still_handled() -> None:
+    """A child started now must not inherit ignored signals."""
+    signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+def test_without_a_signal_a_pause_is_short() -> None:
+    """It sleeps a tenth of a second and returns."""
+    began = time.monotonic()
+    StopRequest().pause()
+    assert 0.1 <= time.monotonic() - began < 5
+
+
+def test_a_requested_stop_needs_no_pause() -> None:
+    """Its reason is the message."""
+    request = StopRequest()
+    request.request("enough")
+    began = time.monotonic()
+    with pytest.raises(Stopped, match="enough"):
+        request.pause()
+    assert time.monotonic() - began < 0.1

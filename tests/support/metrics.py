@@ -1,0 +1,23 @@
+"""Collectors of the read model's metrics with literal values, or without any."""
+
+from datetime import UTC, datetime, timedelta
+
+from readmodel.store.manifest import Manifest, Part, StoredTable
+from readmodel.store.metrics import ReadModelCollector
+from readmodel.store.run_log import Run, Summary, TableRun
+
+AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
+PARTS = (Part("a", 5, 1_000, 0, AT), Part("b", 7, 2_000, 0, AT))
+MANIFEST = Manifest(AT, {"fpp_votes": StoredTable({}, PARTS, AT)})
+
+ENDED_AT = AT + timedelta(minutes=10)
+LAST = Run(
+    ENDED_AT - timedelta(seconds=1.5),
+    ENDED_AT,
+    success=False,
+    message="",
+    tables={"fpp_votes": TableRun(rows_fetched=7)},
+)
+
+FULL = ReadModelCollector(manifest=lambda: MANIFEST, runs=lambda: Summary(LAST, AT, 1))
+EMPTY = ReadModelCollector(manifest=lambda: None, runs=lambda: None)

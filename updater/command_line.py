@@ -1,0 +1,213 @@
+"""Command line of the updater: `sync` (the default), `status`, `verify`, `doctor`."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+PROGRAM: Final = "update_readmodel.py"
+DEFAULT: Final = "sync"
+
+_EPILOG: Final = """\
+without a command: sync, with the options of sync
+
+  update_readmodel.py                    sync once
+  update_readmodel.py --every            sync every SYNC_INTERVAL_SECONDS
+  update_readmodel.py --every 60         sync every 60 seconds
+  update_readmodel.py --full             fetch every row again, changed or not
+  update_readmodel.py --tables A,B       sync only these tables
+  update_readmodel.py status --last 3    show the tables and the last 3 runs
+
+`update_readmodel.py COMMAND --help` lists the options of a command.
+Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCommand:
+    """Options of `sync`.
+
+    `every` is None for one sync, and 0 for the interval of the settings. `tables` is
+    None for all tables.
+    """
+
+    full: bool
+    tables: tuple[str, ...] | None
+    every: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCommand:
+    """Options of `status`; `last` is the number of runs to show."""
+
+    json: bool
+    check: bool
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyCommand:
+    """Options of `verify`; `tables` is None for all tables."""
+
+    json: bool
+    tables: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorCommand:
+    """`doctor` has no options."""
+
+
+type Command = SyncCommand | StatusCommand | VerifyCommand | DoctorCommand
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _run_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return int(text)
+
+
+def _table_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("name at least one table")
+    return names
+
+
+_SUMMARIES: Final = {
+    "sync": "mirror the database into DATA_DIR, once or repeatedly",
+    "status": "show the read model's tables and the last runs",
+    "verify": "compare the read model with the database",
+    "doctor": "check everything that a sync needs",
+}
+_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "sync": {
+        "--every": {
+            "nargs": "?",
+            "type": _seconds,
+            "const": 0,
+            "metavar": "SECONDS",
+            "help": "repeat; the default interval is SYNC_INTERVAL_SECONDS",
+        },
+        "--full": {
+            "action": "store_true",
+            "help": "fetch every row again, changed or not",
+        },
+        "--tables": {
+            "type": _table_names,
+            "metavar": "A,B",
+            "help": "sync only these tables; the others stay as they are",
+        },
+    },
+    "status": {
+        "--json": {"action": "store_true", "help": "print one JSON object"},
+        "--check": {
+            "action": "store_true",
+            "help": "print only the age; exit with 1 if missing or stale",
+        },
+        "--last": {
+            "type": _run_count,
+            "default": 10,
+            "metavar": "N",
+            "help": "number of runs to show (default: %(default)s)",
+        },
+    },
+    "verify": {
+        "--json": {"action": "store_true", "help": "print a line of JSON per table"},
+        "--tables": {
+            "type": _table_names,
+            "metavar": "A,B",
+            "help": "verify only these tables",
+        },
+    },
+    "doctor": {},
+}
+_OPTIONS_WITH_VALUE: Final = {"--tables", "--last"}
+
+type _Parsers = Mapping[str, argparse.ArgumentParser]
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Parse *arguments*. Raises SystemExit: 2 for wrong usage, 0 after --help."""
+    parser, commands = _parsers()
+    options, rest = parser.parse_known_args(_command_first(arguments))
+    if rest:
+        commands[options.command].error(_problem(options.command, rest))
+    values = vars(options)
+    match values.pop("command"):
+        case "sync":
+            return SyncCommand(**values)
+        case "status":
+            return StatusCommand(**values)
+        case "verify":
+            return VerifyCommand(**values)
+        case _:
+            return DoctorCommand()
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, _Parsers]:
+    """Build the main parser and the parser of each command."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage="%(prog)s [COMMAND] [options]",
+        description="Mirror the database into Parquet snapshots in DATA_DIR.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(
+        prog=PROGRAM, dest="command", title="commands", metavar="COMMAND"
+    )
+    for name, text in _SUMMARIES.items():
+        description = f"{text[0].upper()}{text[1:]}."
+        command = commands.add_parser(name, help=text, description=description)
+        for option, details in _OPTIONS[name].items():
+            command.add_argument(option, **details)
+    return parser, commands.choices
+
+
+def _command_first(arguments: Sequence[str]) -> Sequence[str]:
+    """Move the command to the front, so that its options may stand before it.
+
+    Without a command it is sync: ``--json status`` becomes ``status --json``, and
+    ``--full`` becomes ``sync --full``.
+    """
+    previous = ""
+    for position, word in enumerate(arguments):
+        if word in _OPTIONS and previous not in _OPTIONS_WITH_VALUE:
+            return [word, *arguments[:position], *arguments[position + 1 :]]
+        previous = word
+    if set(arguments) & {"-h", "--help"}:
+        return ["--help"]
+    return [DEFAULT, *arguments]
+
+
+def _problem(command: str, rest: Sequence[str]) -> str:
+    """Say what is wrong with the arguments that *command* does not know."""
+    options = [word.partition("=")[0] for word in rest if word.startswith("-")]
+    if options:
+        return f"{command} does not accept {_listed([*map(_described, options)])}"
+    if rest[0] in _OPTIONS:
+        return f"give one command, not both {command} and {rest[0]}"
+    return f"{rest[0]!r} is unknown: the commands are {_listed([*_OPTIONS])}"
+
+
+def _described(option: str) -> str:
+    """``--full`` becomes ``--full (an option of sync)``."""
+    owners = [name for name, options in _OPTIONS.items() if option in options]
+    return f"{option} (an option of {_listed(owners)})" if owners else option
+
+
+def _listed(words: Sequence[str]) -> str:
+    """``["a", "b", "c"]`` becomes ``a, b and c``."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,26 @@
+"""Probe: does the host of a URL answer at all?"""
+
+from datetime import timedelta
+from typing import Final
+
+import httpx
+
+PROBE_TIMEOUT: Final = timedelta(seconds=5)
+
+
+def connection_problem(url: str) -> str | None:
+    """Request the front page of *url*'s host; return the problem, None if it answers.
+
+    Path, query and user are not sent: push URLs and DSNs hold their secrets there.
+    """
+    try:
+        parsed = httpx.URL(url)
+        front = httpx.URL(scheme=parsed.scheme, host=parsed.host, port=parsed.port)
+        httpx.get(front, timeout=PROBE_TIMEOUT.total_seconds())
+    except httpx.TimeoutException:
+        return f"no answer within {PROBE_TIMEOUT.total_seconds():g} s"
+    except httpx.ConnectError:
+        return "no connection"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return "not the address of a web server"
+    return None
