@@ -25,7 +25,7 @@ from bench.report import markdown, progress
 from bench.sync_worker import Cost
 from demo.sample import sample
 from testbed import schema
-from testbed.mariadb import Login, Server, private_server
+from testbed.mariadb import Login, MariadbServer, private_server
 
 DATABASE: Final = "bench"
 NEW_ROWS: Final = 1_000
@@ -101,7 +101,7 @@ def _further(frame: pl.DataFrame) -> pl.DataFrame:
     return last.with_columns(key + last.height)
 
 
-def _cost(way: str, folder: Path, server: Server) -> tuple[Cost, float]:
+def _cost(way: str, folder: Path, server: MariadbServer) -> tuple[Cost, float]:
     place = folder / (CURSORS if way == LAST_ID else way)
     place.mkdir(exist_ok=True)
     login = server.root

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from readmodel.store.snapshot import current
-from testbed.mariadb import Database, Server, fresh_database, private_server
+from testbed.mariadb import Database, MariadbServer, fresh_database, private_server
 from tests.readmodel.sync.test_concurrent_writes import assert_exact, create, mirror
 from tests.support.programs import run_updater
 
@@ -30,7 +30,7 @@ class Freezer:
     Without a word the server freezes before the first connection.
     """
 
-    def __init__(self, server: Server, word: bytes, answered: int = 0) -> None:
+    def __init__(self, server: MariadbServer, word: bytes, answered: int = 0) -> None:
         self._server = server
         self._word = word
         self._answered = answered
@@ -88,14 +88,14 @@ class Freezer:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[MariadbServer]:
     # Without TLS, or the words could not be heard.
     with private_server("--skip-ssl") as running:
         yield running
 
 
 @pytest.fixture
-def database(server: Server) -> Iterator[Database]:
+def database(server: MariadbServer) -> Iterator[Database]:
     with fresh_database(server.root) as fresh:
         yield fresh
 
@@ -115,7 +115,7 @@ QUERY = "has not answered for 2 s"
     ],
 )
 def test_a_frozen_server_ends_the_run(
-    server: Server,
+    server: MariadbServer,
     database: Database,
     tmp_path: Path,
     word: bytes,

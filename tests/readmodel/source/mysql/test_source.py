@@ -1,8 +1,8 @@
 """What only MySQL and MariaDB have: their types, sessions, limits and refusals."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -45,19 +45,6 @@ def mirror(
 
 def things(data_dir: Path) -> pl.DataFrame:
     return pl.read_parquet(data_dir / "things.parquet")
-
-
-@contextmanager
-def server_setting(database: Database, name: str, value: Any) -> Iterator[None]:
-    """A global variable of the server, set for a while."""
-    with closing(database.owner.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT @@GLOBAL.{name}")
-        ((before,),) = cursor.fetchall()
-        cursor.execute(f"SET GLOBAL {name} = %s", (value,))
-        try:
-            yield
-        finally:
-            cursor.execute(f"SET GLOBAL {name} = %s", (before,))
 
 
 # Declared type, dtype, then pairs of a literal and the value that it is.
@@ -186,10 +173,11 @@ def test_a_zero_date_as_the_key_is_mirrored(database: Database, tmp_path: Path) 
 
 @pytest.mark.parametrize("zone", ["+00:00", "+02:00", "-11:30", "+13:00"])
 def test_the_servers_time_zone_does_not_matter(
-    database: Database, tmp_path: Path, zone: str
+    adjustable_database: Database, tmp_path: Path, zone: str
 ) -> None:
     """A timestamp is an instant, and the read model holds it in UTC."""
-    with server_setting(database, "time_zone", zone):
+    database = adjustable_database
+    with database.global_variable("time_zone", zone):
         with closing(database.connect()) as connection:
             schema.create_mysql(connection)
             rows = schema.fill(connection, seed=7, count=40)
@@ -212,12 +200,13 @@ def test_the_servers_time_zone_does_not_matter(
     ],
 )
 def test_the_servers_sql_mode_does_not_matter(
-    database: Database, tmp_path: Path, mode: str
+    adjustable_database: Database, tmp_path: Path, mode: str
 ) -> None:
     """What the server takes for quotes, escapes and padding is set for the session."""
+    database = adjustable_database
     database.run("CREATE TABLE things (id int, c char(5), v text)")
     database.run("INSERT INTO things VALUES (1, 'a', 'back\\\\slash \"q\" \\'s\\'')")
-    with server_setting(database, "sql_mode", mode):
+    with database.global_variable("sql_mode", mode):
         mirror(database, tmp_path)
     assert things(tmp_path).rows() == [(1, "a", "back\\slash \"q\" 's'")]
 
@@ -261,10 +250,11 @@ def test_how_a_column_is_stored_does_not_matter(
 
 
 def test_temporal_columns_of_old_servers_are_mirrored(
-    database: Database, tmp_path: Path
+    adjustable_database: Database, tmp_path: Path
 ) -> None:
     """They stay as they were stored until their table is rebuilt."""
-    with server_setting(database, "mysql56_temporal_format", "OFF"):
+    database = adjustable_database
+    with database.global_variable("mysql56_temporal_format", "OFF"):
         database.run(
             "CREATE TABLE things (id int, a datetime, b datetime(3), c timestamp NULL, "
             "d timestamp(3) NULL, e time, f time(2))",
@@ -338,14 +328,15 @@ def test_generated_and_invisible_columns_are_mirrored(
 
 
 def test_an_answer_larger_than_a_packet_comes_in_shares(
-    database: Database, tmp_path: Path
+    adjustable_database: Database, tmp_path: Path
 ) -> None:
     """The server cuts a packed text at max_allowed_packet; then less is asked for."""
+    database = adjustable_database
     database.run("CREATE TABLE things (id int PRIMARY KEY, at datetime, v longtext)")
     database.run(
         "INSERT INTO things SELECT seq, '2026-01-01', REPEAT('x\"', 40000) FROM seq_1_to_60"
     )
-    with server_setting(database, "max_allowed_packet", 1 << 20):
+    with database.global_variable("max_allowed_packet", 1 << 20):
         for key in ("id", "at"):
             mirror(database, tmp_path / key, [replace(THINGS, key=key)])
             assert things(tmp_path / key)["v"].to_list() == ['x"' * 40000] * 60
@@ -354,15 +345,16 @@ def test_an_answer_larger_than_a_packet_comes_in_shares(
 
 @pytest.mark.parametrize("key", ["id", "at"])
 def test_an_answer_that_is_cut_where_a_row_ends_comes_in_shares(
-    database: Database, tmp_path: Path, key: str
+    adjustable_database: Database, tmp_path: Path, key: str
 ) -> None:
     """It looks whole, but for the rows that it lacks."""
+    database = adjustable_database
     row = (
         "seq, '2026-01-01', REPEAT('x', 1024 - LENGTH('1000\t1767225600000000\t12\n'))"
     )
     database.run("CREATE TABLE things (id int PRIMARY KEY, at datetime, v text)")
     database.run(f"INSERT INTO things SELECT {row} FROM seq_1000_to_3999")
-    with server_setting(database, "max_allowed_packet", 1 << 20):
+    with database.global_variable("max_allowed_packet", 1 << 20):
         mirror(database, tmp_path, [replace(THINGS, key=key)])
     assert sorted(things(tmp_path)["id"]) == list(range(1000, 4000))
 
@@ -372,16 +364,17 @@ def test_an_answer_that_is_cut_where_a_row_ends_comes_in_shares(
     ("kind", "size"), [("longtext", 1_500_000), ("longblob", 600_000)]
 )
 def test_a_row_larger_than_a_packet_is_named(
-    database: Database, tmp_path: Path, key: str, kind: str, size: int
+    adjustable_database: Database, tmp_path: Path, key: str, kind: str, size: int
 ) -> None:
     """Nothing can send it, so the message says which setting stands in the way."""
+    database = adjustable_database
     database.run(f"CREATE TABLE things (id int PRIMARY KEY, at date, v {kind})")
     database.run(
         f"INSERT INTO things VALUES (1, '2026-01-01', REPEAT('x', {size})), "
         "(2, '2026-01-01', 'y')"
     )
     with (
-        server_setting(database, "max_allowed_packet", 1 << 20),
+        database.global_variable("max_allowed_packet", 1 << 20),
         pytest.raises(
             SourceError, match="things: a row is larger .* max_allowed_packet"
         ),
