@@ -57,7 +57,7 @@ def mariadb_login(session_folder: Path) -> Iterator[Login]:
         with shared_server(folder) as login:
             yield login
     except TestbedError as error:
-        pytest.exit(str(error), 1)
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture

@@ -47,11 +47,13 @@ def user_process(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def login_of(process: "subprocess.Popen[str]") -> Login:
+    """The login that *process* got."""
     assert process.stdout is not None
     return Login(**json.loads(process.stdout.readline()))
 
 
 def is_up(login: Login) -> bool:
+    """Whether the server accepts connections."""
     try:
         login.connect().close()
     except mysql.connector.Error:
@@ -60,6 +62,7 @@ def is_up(login: Login) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for *condition*; fail if it is not true in *seconds*."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
