@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import config
 from config import Settings
-from readmodel.source.connect import source_of, tables_of
+from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from updater import doctor, status
@@ -124,7 +124,7 @@ def _update(settings: Settings, options: argparse.Namespace, stop: StopRequest) 
     only = [table.name for table in _tables(settings, options)]
     runner = Runner(
         settings,
-        source_of(settings),
+        source_from_settings(settings),
         full=options.full,
         only=only if options.tables else None,
         stop=stop,
@@ -158,7 +158,7 @@ def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
 
 def _tables(settings: Settings, options: argparse.Namespace) -> list[Table]:
     """The tables that are meant: all, or those of --tables."""
-    tables = {table.name: table for table in tables_of(settings)}
+    tables = {table.name: table for table in tables_from_settings(settings)}
     if unknown := set(options.tables or ()) - set(tables):
         raise SettingsError(
             f"--tables names {', '.join(sorted(unknown))}, which is not mirrored: "
@@ -169,7 +169,7 @@ def _tables(settings: Settings, options: argparse.Namespace) -> list[Table]:
 
 def _verify(settings: Settings, options: argparse.Namespace) -> int:
     tables = _tables(settings, options)
-    verdicts = verify(source_of(settings), settings.data_dir, tables)
+    verdicts = verify(source_from_settings(settings), settings.data_dir, tables)
     form = status.verdict_json if options.json else status.verdict_lines
     same = True
     for verdict in verdicts:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.programs import ROOT, environ
 from tests.support.sample import SAMPLE, TAKEN_AT
-from tests.support.servers import Server, closed_port, envelope_items, serving
+from tests.support.servers import StubServer, closed_port, envelope_items, serving
 from tests.support.snapshots import publish
 
 TOKEN = "running-t0ken"
@@ -89,13 +89,13 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sentry() -> Iterator[Server]:
+def sentry() -> Iterator[StubServer]:
     with serving() as running:
         yield running
 
 
 @pytest.fixture
-def mailer() -> Iterator[Server]:
+def mailer() -> Iterator[StubServer]:
     with serving() as running:
         yield running
 
@@ -106,7 +106,7 @@ def damage(data_dir: Path) -> None:
     part.write_bytes(part.read_bytes()[:-20])
 
 
-def events(sentry: Server) -> list[dict[str, Any]]:
+def events(sentry: StubServer) -> list[dict[str, Any]]:
     items = [item for request in sentry.requests for item in envelope_items(request)]
     return [load for head, load in items if head["type"] == "event"]
 
@@ -125,7 +125,7 @@ def test_all_that_is_logged_is_one_form(data_dir: Path) -> None:
 
 
 def test_an_unexpected_error_reaches_sentry_once_without_secrets(
-    data_dir: Path, sentry: Server
+    data_dir: Path, sentry: StubServer
 ) -> None:
     """And the log once; expected errors reach Sentry never."""
     dsn = f"http://dsnKey42@127.0.0.1:{sentry.port}/7"
@@ -158,7 +158,7 @@ def test_an_unexpected_error_reaches_sentry_once_without_secrets(
     assert len([line for line in lines if line["level"] >= 50]) == 1
 
 
-def test_in_development_nothing_is_sent(data_dir: Path, sentry: Server) -> None:
+def test_in_development_nothing_is_sent(data_dir: Path, sentry: StubServer) -> None:
     """A DSN alone does not make it production."""
     with running(data_dir, SENTRY_DSN=f"http://k@127.0.0.1:{sentry.port}/7") as api:
         damage(data_dir)
@@ -207,7 +207,7 @@ def test_sigterm_while_a_caller_sends_half_a_request_ends_it(data_dir: Path) -> 
 
 
 def test_sigterm_while_the_mailer_is_silent_ends_it_in_time(
-    data_dir: Path, mailer: Server
+    data_dir: Path, mailer: StubServer
 ) -> None:
     """The e-mail service has 30 seconds, whoever stops the process does not."""
     mailer.delay = 60

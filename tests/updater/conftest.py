@@ -8,7 +8,7 @@ import pytest
 
 from demo.database import write_database
 from demo.sample import sample
-from tests.support.servers import Server, serving
+from tests.support.servers import StubServer, serving
 
 SCALE = 0.005
 
@@ -33,14 +33,14 @@ def settings(database_file: Path, data_dir: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def kuma() -> Iterator[Server]:
+def kuma() -> Iterator[StubServer]:
     """A server in UptimeKuma's place."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
-def sentry() -> Iterator[Server]:
+def sentry() -> Iterator[StubServer]:
     """A server in Sentry's place."""
     with serving() as running:
         yield running
