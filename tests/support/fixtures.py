@@ -15,7 +15,7 @@ from testbed.errors import TestbedError
 from testbed.mariadb import Database, Login, fresh_database, private_server
 from testbed.shared_mariadb import shared_server
 
-ADJUSTABLE = "adjustable_database"
+GROUPED_SCOPES = ("package", "module")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,10 +25,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the users of the adjustable server: `--dist loadgroup` starts only one."""
+    """Group the tests that share an expensive fixture, for `--dist loadgroup`.
+
+    Otherwise each process would start the same servers and browsers.
+    """
     for item in items:
-        if ADJUSTABLE in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(ADJUSTABLE))
+        if isinstance(item, pytest.Function) and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(test: pytest.Function) -> str | None:
+    fixtures = test._fixtureinfo.name2fixturedefs
+    if "adjustable_login" in fixtures:
+        return "adjustable_login"
+    for scope in GROUPED_SCOPES:
+        for definitions in fixtures.values():
+            if definitions[-1].scope == scope:
+                return definitions[-1].baseid
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,9 @@ def test_a_silent_service_is_an_error_after_the_timeout(server: StubServer) -> N
 @pytest.mark.parametrize(
     ("base_url", "key", "message"),
     [
-        (f"http://127.0.0.1:{closed_port()}", KEY, "cannot be reached"),
+        pytest.param(
+            f"http://127.0.0.1:{closed_port()}", KEY, "cannot be reached", id="refused"
+        ),
         ("mailer.invalid", KEY, "cannot be reached"),
         ("ftp://mailer", KEY, "BEA_BASE_URL"),
         ("mailer:8080", KEY, "BEA_BASE_URL"),
