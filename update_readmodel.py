@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import startup
 from config import Settings
-from readmodel.source.connect import source_of, tables_of
+from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from updater import command_line, doctor, status
@@ -77,7 +77,7 @@ def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
     only = [table.name for table in _tables(settings, options.tables)]
     runner = Runner(
         settings,
-        source_of(settings),
+        source_from_settings(settings),
         full=options.full,
         only=only if options.tables else None,
         stop=stop,
@@ -111,7 +111,7 @@ def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
 
 def _tables(settings: Settings, names: Sequence[str] | None) -> list[Table]:
     """Return the tables called *names*, or all. Raises SettingsError for others."""
-    tables = {table.name: table for table in tables_of(settings)}
+    tables = {table.name: table for table in tables_from_settings(settings)}
     if unknown := set(names or ()) - set(tables):
         raise SettingsError(
             f"--tables names {', '.join(sorted(unknown))}, which is not mirrored: "
@@ -124,7 +124,7 @@ def _verify(settings: Settings, options: VerifyCommand) -> int:
     tables = _tables(settings, options.tables)
     format_verdict = status.verdict_json if options.json else status.verdict_lines
     equal = True
-    for verdict in verify(source_of(settings), settings.data_dir, tables):
+    for verdict in verify(source_from_settings(settings), settings.data_dir, tables):
         equal = equal and not verdict.differences
         for line in format_verdict(verdict):
             _print(line)

@@ -86,11 +86,11 @@ class FrameSource:
 
     def columns(self, table: Table) -> Sequence[Column]:
         return [
-            Column(name, dtype, sql="", wire=dtype)
+            Column(name, dtype, sql="", wire_dtype=dtype)
             for name, dtype in self.tables[table.name].schema.items()
         ]
 
-    def extent(self, table: Table) -> KeyBounds | None:
+    def key_bounds(self, table: Table) -> KeyBounds | None:
         keys = self.tables[table.name][table.key]
         low, high = keys.min(), keys.max()
         if not (isinstance(low, int) and isinstance(high, int)):
@@ -101,19 +101,19 @@ class FrameSource:
         self,
         table: Table,
         columns: Sequence[Column],  # noqa: ARG002 - part of the protocol
-        cut: Blocking,
-        span: BlockRange = EVERYTHING,  # noqa: ARG002 - part of the protocol
+        blocking: Blocking,
+        block_range: BlockRange = EVERYTHING,  # noqa: ARG002 - part of the protocol
     ) -> Sequence[Block]:
         """Digests are left 0: this source is synced once."""
-        counts = self.tables[table.name].group_by(block=cut.number()).len()
+        counts = self.tables[table.name].group_by(block=blocking.block_number()).len()
         return [Block(n, rows, 0) for n, rows in counts.sort("block").iter_rows()]
 
     def rows(
         self,
         table: Table,
         columns: Sequence[Column],  # noqa: ARG002 - part of the protocol
-        cut: Blocking,
+        blocking: Blocking,
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
-        wanted = cut.number().is_in([block.number for block in blocks])
+        wanted = blocking.block_number().is_in([block.number for block in blocks])
         yield Batch(self.tables[table.name].filter(wanted))

@@ -25,7 +25,7 @@ from bench.sync_worker import CopyCost
 from bench.targets import Target, at_most
 from demo.sample import sample
 from testbed import schema
-from testbed.mariadb import Login, Server, private_server
+from testbed.mariadb import Login, MariadbServer, private_server
 
 DATABASE: Final = "bench"
 NEW_ROWS: Final = 1_000
@@ -102,7 +102,7 @@ def _later_rows(frame: pl.DataFrame) -> pl.DataFrame:
     return last.with_columns(key + last.height)
 
 
-def _cost(way: str, folder: Path, server: Server) -> tuple[CopyCost, float]:
+def _cost(way: str, folder: Path, server: MariadbServer) -> tuple[CopyCost, float]:
     place = folder / (CURSORS if way == LAST_ID else way)
     place.mkdir(exist_ok=True)
     login = server.root

@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: real servers, and the schemas of the six tables."""
+"""Real servers and table schemas, shared by tests and benchmarks."""

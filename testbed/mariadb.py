@@ -1,14 +1,13 @@
-"""A private MariaDB server with its own folder and its own port."""
+"""Private MariaDB servers, each with its own data folder and port."""
 
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,23 +17,26 @@ import mysql.connector
 from mysql.connector.connection import MySQLConnection
 
 from testbed.errors import TestbedError
+from testbed.ports import free_port
 
 START_SECONDS = 60
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+_INIT_FILE = "init.sql"
+_LOG_FILE = "server.log"
 
 
 @dataclass(frozen=True)
 class Login:
-    """Where a server answers, and to whom."""
+    """The address of a server, and the credentials of one of its users."""
 
     host: str
     port: int
     user: str
     password: str = field(repr=False)
 
-    def connect(self, database: str | None = None, **more: Any) -> Any:
-        """A connection that commits each statement, unless *more* says otherwise."""
-        options: dict[str, Any] = {
+    def connect(self, database: str | None = None, **options: Any) -> Any:
+        """Open a connection in autocommit mode; *options* override the defaults."""
+        defaults: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
             "user": self.user,
@@ -46,42 +48,41 @@ class Login:
         }
         connection = MySQLConnection()
         try:
-            connection.connect(**(options | more))
+            connection.connect(**(defaults | options))
         except mysql.connector.Error:
             connection.close()  # or its socket stays open
             raise
         return connection
 
     def run(self, *statements: str, database: str | None = None) -> None:
-        """Execute statements, one after the other."""
+        """Execute statements in order, each in a transaction of its own."""
         connection = self.connect(database)
-        try:
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-        finally:
-            connection.close()
+        with closing(connection), connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database of its own for one test.
+    """A database that belongs to one test.
 
-    `owner` may do anything in it, `reader` has nothing but SELECT.
+    `owner` is an administrator of the server, `reader` has only SELECT on the database.
     """
 
     name: str
     owner: Login
     reader: Login
 
-    def connect(self, **more: Any) -> Any:
-        return self.owner.connect(self.name, **more)
+    def connect(self, **options: Any) -> Any:
+        """Connect as the owner; *options* are those of `Login.connect`."""
+        return self.owner.connect(self.name, **options)
 
     def run(self, *statements: str) -> None:
+        """Execute statements as the owner, each in a transaction of its own."""
         self.owner.run(*statements, database=self.name)
 
     def environ(self) -> dict[str, str]:
-        """The settings with which the updater reads this database."""
+        """Settings that make the updater read this database."""
         return {
             "DB_HOST": self.reader.host,
             "DB_PORT": str(self.reader.port),
@@ -90,66 +91,80 @@ class Database:
             "DB_NAME": self.name,
         }
 
+    @contextmanager
+    def global_variable(self, name: str, value: Any) -> Iterator[None]:
+        """Set a global variable of the server, and restore it after the block.
 
-class Server:
-    """A mariadbd that this process started, in a folder of its own."""
+        It affects all databases of the server, so the server must not be shared.
+        """
+        connection = self.owner.connect()
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"SELECT @@GLOBAL.{name}")
+            ((before,),) = cursor.fetchall()
+            cursor.execute(f"SET GLOBAL {name} = %s", (value,))
+            try:
+                yield
+            finally:
+                cursor.execute(f"SET GLOBAL {name} = %s", (before,))
 
-    def __init__(self, place: Path, *options: str) -> None:
-        self.place = place
+
+class MariadbServer:
+    """A mariadbd process started by this one, in *folder*, with further *options*."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
         self.options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        self.root = Login("127.0.0.1", port, "tester", secrets.token_hex(8))
+        self.root = Login("127.0.0.1", free_port(), "tester", secrets.token_hex(8))
         self._process: subprocess.Popen[bytes] | None = None
         self._install()
 
     def _install(self) -> None:
-        command = [_found("mariadb-install-db"), *self._common(), "--force"]
+        command = [_find_program("mariadb-install-db"), *self._common_options()]
         command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--force"], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise TestbedError(f"mariadb-install-db failed: {done.stderr[-300:]}")
         user = f"'{self.root.user}'@'%'"
         create = f"CREATE USER {user} IDENTIFIED BY '{self.root.password}';"
         grant = f"GRANT ALL ON *.* TO {user} WITH GRANT OPTION;"
-        lines = ["FLUSH PRIVILEGES;", create, grant]
-        (self.place / "first.sql").write_text("\n".join(lines))
+        statements = ["FLUSH PRIVILEGES;", create, grant]
+        (self.folder / _INIT_FILE).write_text("\n".join(statements))
 
-    def _common(self) -> list[str]:
+    def _common_options(self) -> list[str]:
         user = ["--user=root"] if os.geteuid() == 0 else []
-        return ["--no-defaults", *user, f"--datadir={self.place / 'data'}"]
+        return ["--no-defaults", *user, f"--datadir={self.folder / 'data'}"]
 
     def start(self) -> Self:
-        """Start it and wait until it answers."""
-        first = self.place / "first.sql"
-        init = [f"--init-file={first}"] if first.exists() else []
-        with (self.place / "server.log").open("ab") as log:
+        """Start the server and wait until it accepts connections."""
+        init_file = self.folder / _INIT_FILE
+        with (self.folder / _LOG_FILE).open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    _found("mariadbd"),
-                    *self._common(),
+                    _find_program("mariadbd"),
+                    *self._common_options(),
                     "--bind-address=127.0.0.1",
                     f"--port={self.root.port}",
-                    f"--socket={self.place / 's.sock'}",
-                    f"--pid-file={self.place / 'pid'}",
-                    # A server that starts clears its tmpdir, so it is not shared.
-                    f"--tmpdir={self.place}",
+                    f"--socket={self.folder / 's.sock'}",
+                    f"--pid-file={self.folder / 'pid'}",
+                    # Not the system's folder: a server clears its tmpdir at its start.
+                    f"--tmpdir={self.folder}",
                     "--skip-name-resolve",
                     "--innodb-flush-log-at-trx-commit=0",
                     "--innodb-buffer-pool-size=256M",
                     "--innodb-log-file-size=256M",
-                    *init,
+                    *([f"--init-file={init_file}"] if init_file.exists() else []),
                     *self.options,
                 ],
                 stdout=log,
                 stderr=log,
             )
-        self._wait()
-        first.unlink(missing_ok=True)
+        self._wait_for_connections()
+        init_file.unlink(missing_ok=True)
         return self
 
-    def _wait(self) -> None:
+    def _wait_for_connections(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -157,7 +172,7 @@ class Server:
                 return
             except mysql.connector.Error as error:
                 if time.monotonic() > deadline or self.process.poll() is not None:
-                    log = (self.place / "server.log").read_text(errors="replace")
+                    log = (self.folder / _LOG_FILE).read_text(errors="replace")
                     raise TestbedError(
                         f"mariadbd did not start: {error}; {log[-500:]}"
                     ) from error
@@ -165,44 +180,45 @@ class Server:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
+        """The running mariadbd."""
         assert self._process is not None, "the server was not started"
         return self._process
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End this server, and only it."""
+        """Send the signal *how* to the server and wait for its end."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             self._process.wait(START_SECONDS)
 
 
-def _found(program: str) -> str:
+def _find_program(name: str) -> str:
     path = os.pathsep.join([os.environ.get("PATH", ""), _SYSTEM_PATH])
-    if found := shutil.which(program, path=path):
+    if found := shutil.which(name, path=path):
         return found
     if os.geteuid() == 0 and shutil.which("apt-get", path=path):
         _install_mariadb()
-        if found := shutil.which(program, path=path):
+        if found := shutil.which(name, path=path):
             return found
     raise TestbedError(
-        f"{program} is missing: install MariaDB (apt-get install mariadb-server), "
-        "or name a server with TEST_DB_HOST"
+        f"{name} is missing: install MariaDB (apt-get install mariadb-server), "
+        "or name a running server with TEST_DB_HOST"
     )
 
 
 def _install_mariadb() -> None:
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for step in (
+    environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
         ["apt-get", "update", "-q"],
         ["apt-get", "install", "-qy", "--no-install-recommends", "mariadb-server"],
     ):
-        subprocess.run(step, env=quiet, capture_output=True, check=False)
+        subprocess.run(command, env=environ, capture_output=True, check=False)
 
 
 @contextmanager
-def private_server(*options: str) -> Iterator[Server]:
-    """A further server, for a test that needs options of its own or kills it."""
-    with TemporaryDirectory(prefix="fpp-mariadb-") as place:
-        server = Server(Path(place), *options)
+def private_server(*options: str) -> Iterator[MariadbServer]:
+    """Run a server that only the caller uses, with further mariadbd *options*."""
+    with TemporaryDirectory(prefix="fpp-mariadb-") as folder:
+        server = MariadbServer(Path(folder), *options)
         try:
             yield server.start()
         finally:
@@ -211,7 +227,10 @@ def private_server(*options: str) -> Iterator[Server]:
 
 @contextmanager
 def fresh_database(login: Login) -> Iterator[Database]:
-    """A database with an odd name, and a user who may only read it."""
+    """Create an empty database and its read-only user; drop both after the block.
+
+    Its name contains a space and a hyphen, so that missing quotes are noticed.
+    """
     name = f"free-planning poker-{secrets.token_hex(4)}"
     user = f"reader_{secrets.token_hex(4)}"
     reader = Login(login.host, login.port, user, secrets.token_hex(8))

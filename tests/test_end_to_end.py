@@ -52,18 +52,16 @@ def as_rows(tables: Mapping[str, Sequence[Row]]) -> Rows:
     [("+00:00", "UTC"), ("-09:30", "Europe/Berlin"), ("+13:00", "Asia/Kathmandu")],
 )
 def test_every_endpoint_equals_the_definitions(
-    database: Database, tmp_path: Path, server_zone: str, zone: str
+    adjustable_database: Database, tmp_path: Path, server_zone: str, zone: str
 ) -> None:
     """Random rows, in any time zone of the database server and of the statistics."""
+    database = adjustable_database
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
         rows = as_rows(schema.fill(connection, seed=len(zone), count=400))
-    database.run(f"SET GLOBAL time_zone = '{server_zone}'")
     configured = settings(database, tmp_path / "data", TIMEZONE=zone)
-    try:
+    with database.global_variable("time_zone", server_zone):
         done = run_updater(configured)
-    finally:
-        database.run("SET GLOBAL time_zone = 'SYSTEM'")
     assert done.returncode == 0, done.stderr
     now = datetime.now(UTC)
     oracle = Oracle(rows, date(2024, 6, 3), now, ZoneInfo(zone))

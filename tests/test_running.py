@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.programs import ROOT, environ
 from tests.support.sample import SAMPLE, TAKEN_AT
-from tests.support.servers import Server, closed_port, envelope_items, serving
+from tests.support.servers import StubServer, closed_port, envelope_items, serving
 from tests.support.snapshots import publish
 
 TOKEN = "running-t0ken"
@@ -89,14 +89,14 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sentry() -> Iterator[Server]:
+def sentry() -> Iterator[StubServer]:
     """A local server that stands in for Sentry."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
-def mailer() -> Iterator[Server]:
+def mailer() -> Iterator[StubServer]:
     """A local server that stands in for the e-mail service."""
     with serving() as running:
         yield running
@@ -108,7 +108,7 @@ def damage(data_dir: Path) -> None:
     part.write_bytes(part.read_bytes()[:-20])
 
 
-def events(sentry: Server) -> list[dict[str, Any]]:
+def events(sentry: StubServer) -> list[dict[str, Any]]:
     """The events that Sentry received."""
     items = [item for request in sentry.requests for item in envelope_items(request)]
     return [load for head, load in items if head["type"] == "event"]
@@ -128,7 +128,7 @@ def test_every_log_line_has_the_same_format(data_dir: Path) -> None:
 
 
 def test_an_unexpected_error_reaches_sentry_once_without_secrets(
-    data_dir: Path, sentry: Server
+    data_dir: Path, sentry: StubServer
 ) -> None:
     """It reaches the log once, too. Expected errors never reach Sentry."""
     dsn = f"http://dsnKey42@127.0.0.1:{sentry.port}/7"
@@ -161,7 +161,7 @@ def test_an_unexpected_error_reaches_sentry_once_without_secrets(
     assert len([line for line in lines if line["level"] >= 50]) == 1
 
 
-def test_in_development_nothing_is_sent(data_dir: Path, sentry: Server) -> None:
+def test_in_development_nothing_is_sent(data_dir: Path, sentry: StubServer) -> None:
     """A DSN alone is not enough: SENTRY_ENVIRONMENT must be production."""
     with running(data_dir, SENTRY_DSN=f"http://k@127.0.0.1:{sentry.port}/7") as api:
         damage(data_dir)
@@ -210,7 +210,7 @@ def test_sigterm_during_an_incomplete_request_ends_it(data_dir: Path) -> None:
 
 
 def test_sigterm_while_the_e_mail_service_does_not_answer_ends_it_in_time(
-    data_dir: Path, mailer: Server
+    data_dir: Path, mailer: StubServer
 ) -> None:
     """Its timeout is 30 seconds, longer than a shutdown may take."""
     mailer.delay = 60

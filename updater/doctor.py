@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from config import Settings
-from readmodel.source.connect import source_of, tables_of
+from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.protocol import View
 from readmodel.store import snapshot
@@ -77,7 +77,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
 
 def _database(settings: Settings) -> Iterator[CheckResult]:
     try:
-        source, tables = source_of(settings), tables_of(settings)
+        source, tables = source_from_settings(settings), tables_from_settings(settings)
         with source.view() as view:
             yield _passed("database", f"{source.name} answers")
             yield from _view(view, tables)

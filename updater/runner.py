@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from config import Settings
-from readmodel.source.connect import tables_of
+from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
 from readmodel.store.metrics import ReadModelCollector
@@ -64,7 +64,7 @@ class Runner:
 
         Raises SettingsError if UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
         """
-        self._tables = tables_of(settings)
+        self._tables = tables_from_settings(settings)
         self._options = Options(
             full=full,
             only=only,

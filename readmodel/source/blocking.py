@@ -1,4 +1,4 @@
-"""How a table is divided into blocks along its key."""
+"""Blocks: how a table is divided along its key, and what is known of each block."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,15 @@ from readmodel.source.wire import Column
 from readmodel.tables import Table
 from util.errors import SourceError
 
-# Seconds from the year 0, where MySQL's TO_SECONDS begins, to 1970.
+# MySQL's TO_SECONDS counts from the year 0.
 SECONDS_TO_1970 = 62_167_219_200
 
 
 class KeyKind(Enum):
-    """What a table's key counts."""
+    """The unit in which a key is measured.
+
+    The names of the members are stored in the footers of the parts.
+    """
 
     NUMBER = "an integer"
     TIME = "seconds since the year 0"
@@ -24,25 +27,26 @@ class KeyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """How a table is cut into blocks along its key: the smallest unit of a fetch.
+    """The division of a table into blocks along its key.
 
-    A row belongs to block `key // width`, rounded down; where the key is NULL or a
-    zero date, to the block None.
+    The block number of a row is `key // width`, rounded down: with a width of 16384,
+    the keys 0 to 16383 are block 0 and -1 is in block -1. Rows whose key is NULL or a
+    zero date form the block None. A block is the smallest unit that is fetched.
     """
 
     key: str
-    axis: KeyKind
+    key_kind: KeyKind
     width: int
 
     @property
-    def mark(self) -> list[str | int]:
-        """What tells this cut from any other, for JSON."""
-        return [self.key, self.axis.name, self.width]
+    def signature(self) -> list[str | int]:
+        """The fields as JSON values; equal if and only if the blockings are equal."""
+        return [self.key, self.key_kind.name, self.width]
 
-    def number(self) -> pl.Expr:
-        """The block of each row of a mirrored frame."""
+    def block_number(self) -> pl.Expr:
+        """Compute the block number of each row of a mirrored frame (Int64)."""
         key = pl.col(self.key)
-        if self.axis is KeyKind.TIME:
+        if self.key_kind is KeyKind.TIME:
             seconds = key.cast(pl.Datetime("us")).to_physical().floordiv(1_000_000)
             return seconds.add(SECONDS_TO_1970).floordiv(self.width)
         return key.cast(pl.Int128).floordiv(self.width).cast(pl.Int64)
@@ -50,7 +54,7 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The rows of one block, digested: their number, and a hash over their values."""
+    """The digest of a block: its number, its row count, and a hash of all values."""
 
     number: int | None
     rows: int
@@ -59,16 +63,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class BlockRange:
-    """Neighbouring blocks, from `first` to `last`; None leaves that end open.
+    """The blocks from `first` to `last`, both inclusive; None leaves that end open.
 
-    Where `first` is open, the rows without a key belong to it.
+    The block None, of the rows without a key, belongs to a range without `first`.
     """
 
     first: int | None = None
     last: int | None = None
 
-    def covers(self, block: "Block") -> bool:
-        """Whether *block* is one of these."""
+    def covers(self, block: Block) -> bool:
+        """Whether *block* is in this range."""
         if block.number is None:
             return self.first is None
         above = self.first is None or block.number >= self.first
@@ -80,39 +84,40 @@ EVERYTHING = BlockRange()
 
 @dataclass(frozen=True, slots=True)
 class KeyBounds:
-    """The lowest and the highest key of a table, and about how many rows it has."""
+    """The lowest and highest key of a table, and an estimate of its row count."""
 
     low: int
     high: int
-    rows: int
+    row_estimate: int
 
 
-# One new row costs a fetch of its block, so blocks are small; digests of many blocks
-# are still little to send.
+# One new row costs a fetch of its block, so blocks are small; the digests of many
+# blocks are still little to send.
 BLOCK_IDS = 16_384
 BLOCK_SECONDS = 86_400
 
 
-def block_width(extent: KeyBounds, held: int | None) -> int:
-    """How many ids make a block, so that the blocks of sparse ids are not too many.
+def block_width(bounds: KeyBounds, current: int | None) -> int:
+    """Choose how many ids make a block: more where ids are sparse, to limit the blocks.
 
-    The width that a table has been cut by, *held*, stays while it serves at all, for
-    another one means to fetch every row.
+    *current* is the width of the stored parts, if any. It is kept while it is at most
+    64 times too large or 16 times too small, since a new width fetches every row again.
     """
     width = BLOCK_IDS
-    while (extent.high - extent.low) // width > 4 * extent.rows // BLOCK_IDS + 256:
+    limit = 4 * bounds.row_estimate // BLOCK_IDS + 256
+    while (bounds.high - bounds.low) // width > limit:
         width *= 2
-    if held and held <= 64 * width and width <= 16 * held:
-        return held
+    if current and current <= 64 * width and width <= 16 * current:
+        return current
     return width
 
 
 def choose_blocking(
     table: Table, columns: Sequence[Column], width: int = BLOCK_IDS
 ) -> Blocking:
-    """How to cut *table*, a block being *width* ids, or a day.
+    """Divide *table* into blocks of *width* ids, or of one day if its key is a time.
 
-    Raises SourceError when its key cannot serve.
+    Raises SourceError when the key is missing or neither an integer nor a time.
     """
     key = next((column for column in columns if column.name == table.key), None)
     if key is None:

@@ -1,36 +1,40 @@
-"""Declared column types, as MySQL writes them and SQLite repeats them."""
+"""Column types as declared: parsed text, and the dtypes of integers and decimals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """`decimal(4,2) unsigned` as its base, its numbers in brackets, its words."""
+class DeclaredType:
+    """A parsed type: `decimal(4,2) unsigned` has the arguments (4, 2).
 
-    base: str
-    numbers: tuple[int, ...] = ()
+    `arguments` has only numbers: the members of an ENUM are left out.
+    """
+
+    name: str
+    arguments: tuple[int, ...] = ()
     unsigned: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "Declared":
-        """Letters may be in any case; what an ENUM lists is left out."""
-        base, _, rest = text.lower().partition("(")
-        # How it is stored, as in `blob /*M!100301 COMPRESSED*/`: not what it holds.
-        base = base.partition("/*")[0]
+    def parse(cls, text: str) -> "DeclaredType":
+        """Parse a type as MySQL's catalog or an SQLite declaration spells it."""
+        name, _, rest = text.lower().partition("(")
+        # Comments tell how values are stored: `blob /*M!100301 COMPRESSED*/`.
+        name = name.partition("/*")[0]
         inner, _, after = rest.rpartition(")")
-        words = base.split()
-        kept = [word for word in words if word not in _ATTRIBUTES]
+        words = name.split()
+        own_words = [word for word in words if word not in _ATTRIBUTES]
         listed = inner.replace(" ", "").split(",")
-        numbers = [int(number) for number in listed if number.isdigit()]
+        arguments = [int(item) for item in listed if item.isdigit()]
         unsigned = "unsigned" in words + after.split()
-        return cls(" ".join(kept), tuple(numbers), unsigned)
+        return cls(" ".join(own_words), tuple(arguments), unsigned)
 
 
 _ATTRIBUTES = {"unsigned", "signed", "zerofill"}
 
-_WIDTHS = {
+_BITS = {
     "tinyint": 8,
     "smallint": 16,
     "mediumint": 32,
@@ -38,7 +42,10 @@ _WIDTHS = {
     "integer": 32,
     "bigint": 64,
 }
-_BY_WIDTH: dict[tuple[int, bool], pl.DataType] = {
+_BOOLEANS = {"bool", "boolean"}
+INTEGER_TYPES = _BITS.keys() | _BOOLEANS
+
+_BY_BITS: Mapping[tuple[int, bool], pl.DataType] = {
     (8, False): pl.Int8(),
     (16, False): pl.Int16(),
     (32, False): pl.Int32(),
@@ -48,31 +55,28 @@ _BY_WIDTH: dict[tuple[int, bool], pl.DataType] = {
     (32, True): pl.UInt32(),
     (64, True): pl.UInt64(),
 }
-# Polars holds 38 decimal digits, MySQL 65: what is wider stays exact as text.
+# Polars has 38 decimal digits, MySQL 65: wider decimals stay exact as text.
 WIDEST_DECIMAL = 38
 
 
-def integer(declared: Declared) -> pl.DataType | None:
-    """The dtype of an integer type, by its width and sign."""
-    if declared.base in ("bool", "boolean"):
+def integer_dtype(declared: DeclaredType) -> pl.DataType:
+    """The dtype of one of INTEGER_TYPES; Boolean for MySQL's BOOLEAN, TINYINT(1)."""
+    if declared.name in _BOOLEANS:
         return pl.Boolean()
-    width = _WIDTHS.get(declared.base)
-    if width is None:
-        return None
-    if width == 8 and declared.numbers == (1,) and not declared.unsigned:
+    bits = _BITS[declared.name]
+    if bits == 8 and declared.arguments == (1,) and not declared.unsigned:
         return pl.Boolean()
-    return _BY_WIDTH[width, declared.unsigned]
+    return _BY_BITS[bits, declared.unsigned]
 
 
-def bits(declared: Declared) -> pl.DataType:
-    """The smallest unsigned dtype for a BIT of some length."""
-    length = declared.numbers[0] if declared.numbers else 1
-    return _BY_WIDTH[next(w for w in (8, 16, 32, 64) if w >= length), True]
+def bit_dtype(declared: DeclaredType) -> pl.DataType:
+    """The smallest unsigned dtype for a BIT; without an argument it is one bit long."""
+    length = declared.arguments[0] if declared.arguments else 1
+    return _BY_BITS[next(bits for bits in (8, 16, 32, 64) if bits >= length), True]
 
 
-def decimal(declared: Declared) -> pl.DataType:
-    """Exact, as declared; MySQL's default is (10,0)."""
-    precision, scale = (*declared.numbers, 10, 0)[:2] if declared.numbers else (10, 0)
-    if len(declared.numbers) == 1:
-        scale = 0
+def decimal_dtype(declared: DeclaredType) -> pl.DataType:
+    """The exact dtype of a DECIMAL, by default (10,0); String beyond 38 digits."""
+    precision, *further = declared.arguments or (10,)
+    scale = further[0] if further else 0
     return pl.Decimal(precision, scale) if precision <= WIDEST_DECIMAL else pl.String()

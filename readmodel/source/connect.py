@@ -1,40 +1,41 @@
-"""From settings to the source that they name, and to the tables to mirror."""
+"""The source and the tables that the settings name."""
 
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from config import Settings
-from readmodel.source.mysql.source import READ_SECONDS, MysqlSource
+from readmodel.source.mysql.server import READ_SECONDS
+from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.protocol import Source
 from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import TABLES, Table
 from util.errors import SettingsError
 
-_FORMS = (
+_URL_FORMS = (
     "use sqlite:///relative.db, sqlite:////absolute.db "
     "or mysql://user:password@host:3306/database"
 )
 
 
-def source_of(settings: Settings) -> Source:
-    """The database that SOURCE_URL names or, without it, the DB_* settings.
+def source_from_settings(settings: Settings) -> Source:
+    """Choose the database that SOURCE_URL names or, without it, the DB_* settings.
 
-    Raises SettingsError that names what is missing or malformed, never a secret.
+    Raises SettingsError that names a missing or malformed setting, never a secret.
     """
     if settings.source_url is not None:
-        found = _from_url(settings.source_url.get_secret_value())
+        source = _from_url(settings.source_url.get_secret_value())
     else:
-        found = _from_parts(settings)
-    if not isinstance(found, MysqlSource):
-        return found
-    # A frozen server must not hold a run beyond the start of the next.
+        source = _from_parts(settings)
+    if not isinstance(source, MysqlSource):
+        return source
+    # A run that waits for a frozen server must end before the next run starts.
     seconds = min(READ_SECONDS, max(1, settings.sync_interval_seconds // 2))
-    return replace(found, ssl_ca=_authority(settings), read_seconds=seconds)
+    return replace(source, ssl_ca=_authority(settings), read_seconds=seconds)
 
 
-def tables_of(settings: Settings) -> list[Table]:
-    """The tables to mirror: the statistics' own and those of SYNC_TABLES.
+def tables_from_settings(settings: Settings) -> list[Table]:
+    """List the tables to mirror: those of SYNC_TABLES, then those of the statistics.
 
     Raises SettingsError when SYNC_TABLES is malformed.
     """
@@ -55,17 +56,17 @@ def _table(item: str) -> Table:
 def _authority(settings: Settings) -> str | None:
     file = settings.db_ssl_ca
     if file is not None and not file.is_file():
-        raise SettingsError(f"DB_SSL_CA names {file}, which is no file")
+        raise SettingsError(f"DB_SSL_CA names {file}, which is not a file")
     return str(file) if file else None
 
 
 def _from_parts(settings: Settings) -> MysqlSource:
-    given = {
+    required = {
         "DB_HOST": settings.db_host,
         "DB_USERNAME": settings.db_username,
         "DB_PASSWORD": settings.db_password,
     }
-    if missing := [name for name, value in given.items() if value is None]:
+    if missing := [name for name, value in required.items() if value is None]:
         raise SettingsError(
             f"{', '.join(missing)} missing: set DB_HOST, DB_USERNAME and DB_PASSWORD, "
             "or SOURCE_URL"
@@ -85,7 +86,7 @@ def _from_url(url: str) -> Source:
         parts = urlsplit(url)
         port = parts.port or 3306
     except ValueError:
-        raise SettingsError(f"SOURCE_URL is malformed: {_FORMS}") from None
+        raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}") from None
     path = unquote(parts.path.removeprefix("/"))
     match parts.scheme:
         case "sqlite" if path and not parts.netloc:
@@ -93,7 +94,7 @@ def _from_url(url: str) -> Source:
         case "mysql" | "mariadb" if path and parts.hostname and parts.username:
             return _mysql(parts, parts.hostname, port, path)
         case _:
-            raise SettingsError(f"SOURCE_URL is malformed: {_FORMS}")
+            raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}")
 
 
 def _mysql(parts: SplitResult, host: str, port: int, database: str) -> MysqlSource:

@@ -1,4 +1,4 @@
-"""What a database must offer to be mirrored."""
+"""The interface of a database that can be mirrored."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,62 +11,66 @@ from util.errors import SourceError
 
 
 class PassingFault(SourceError):
-    """A fault that may be gone at the next try: a lost connection, a deadlock."""
+    """A temporary fault, such as a lost connection or a deadlock: a retry may help."""
 
 
 class Unreachable(PassingFault):
-    """No server answers: passing only where one has answered a moment before."""
+    """No server accepts connections: temporary only if one did so a moment ago."""
 
 
 class View(Protocol):
-    """One instant of a database; every method answers for that instant.
+    """A database as of one instant, whatever is written to it meanwhile.
 
-    Every method raises SourceError when the database cannot answer.
+    Every method raises SourceError when the database fails.
     """
 
     def columns(self, table: Table) -> Sequence[Column]:
-        """The columns of *table* in their order, by the database's own catalogue.
+        """Read the columns of *table*, in their order, from the database's catalog.
 
-        Raises SourceError that names a missing table or a type that cannot be held.
+        Raises SourceError that names a missing table or a column whose type is not
+        supported.
         """
         ...
 
-    def extent(self, table: Table) -> KeyBounds | None:
-        """How far the integer keys of *table* reach; None when there are none."""
+    def key_bounds(self, table: Table) -> KeyBounds | None:
+        """Read the bounds of an integer key; None when no row has a key."""
         ...
 
     def blocks(
         self,
         table: Table,
         columns: Sequence[Column],
-        cut: Blocking,
-        span: BlockRange = EVERYTHING,
+        blocking: Blocking,
+        block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
-        """All blocks of *span* that hold rows, by number; None comes first."""
+        """Digest the blocks of *block_range* that contain rows.
+
+        They are sorted by number; the block of the rows without a key comes first.
+        """
         ...
 
     def rows(
         self,
         table: Table,
         columns: Sequence[Column],
-        cut: Blocking,
+        blocking: Blocking,
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
-        """The rows of *blocks*, in bounded batches.
+        """Fetch the rows of *blocks* in batches of bounded size.
 
-        Raises SourceError when they are not as many as the blocks say.
+        Raises SourceError when their number differs from the number that *blocks* give.
         """
         ...
 
 
 class Source(Protocol):
-    """A database that can be read at one instant."""
+    """A database that can be read as of one instant."""
 
     @property
     def name(self) -> str:
-        """What people call it, without secrets."""
+        """A name for messages, without secrets."""
         ...
 
     def view(self) -> AbstractContextManager[View]:
-        """Open one consistent instant. Raises SourceError when that fails."""
+        """Open a view of the present instant. Raises SourceError when that fails."""
         ...

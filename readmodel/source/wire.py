@@ -16,65 +16,70 @@ from readmodel.tables import Table
 from util.errors import SourceError
 
 SEPARATOR = "\t"
-END = "\n"
-# A character that hardly any text holds: MariaDB's REPLACE takes time that grows with
-# the square of what it finds, so quotes in JSON would cost seconds a document.
+ROW_END = "\n"
+# A character that hardly any text contains: the time of MariaDB's REPLACE grows with
+# the square of its matches, so quotes in JSON would cost seconds a document.
 QUOTE = "\x01"
 
+# MySQL's TO_DAYS counts from the year 0.
+_DAYS_TO_1970 = 719_528
 
-def _same(field: pl.Expr) -> pl.Expr:
+
+def _unchanged(field: pl.Expr) -> pl.Expr:
     return field
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a source's table.
+    """A column of a source's table, and how its values are packed and parsed.
 
-    `sql` yields the packed field, and never NULL. `wire` is the dtype it is parsed
-    as, `decode` makes the value of it, and `zero` is the parsed value that stands
-    for a zero date, which no calendar holds: it becomes NULL, and is counted.
+    `sql` is an expression for the packed field, never NULL. The field is parsed as
+    `wire_dtype`, and `decode` turns the parsed values into `dtype`. `null_marker` is
+    the parsed value of a zero date, such as 0000-00-00, which no calendar has: it
+    becomes null and is counted.
     """
 
     name: str
     dtype: pl.DataType
     sql: str
-    wire: pl.DataType
-    decode: Callable[[pl.Expr], pl.Expr] = _same
-    zero: int | str | None = None
+    wire_dtype: pl.DataType
+    decode: Callable[[pl.Expr], pl.Expr] = _unchanged
+    null_marker: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows as the read model holds them, and how many zero dates became NULL."""
+    """Decoded rows: a column per `Column`, and the number of zero dates made null."""
 
     frame: pl.DataFrame
     zero_dates: int = 0
 
 
 class Truncated(ValueError):
-    """The text does not hold the rows that it should."""
+    """A packed text ends too early."""
 
 
 def is_whole(text: bytes | bytearray | None) -> bool:
-    """Whether *text* ends where a row ends: with a line feed, and no quote is open."""
+    """Whether *text* ends at the end of a row: in a line feed, outside of quotes."""
     return (
         text is not None and text.endswith(b"\n") and not text.count(QUOTE.encode()) % 2
     )
 
 
 def decode(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> Batch:
-    """Parse the *rows* packed rows of *text*.
+    """Parse *text*, which must consist of *rows* packed rows.
 
-    Raises Truncated when *text* ends inside a row or holds fewer rows, and SourceError
-    when a value does not fit its column's declared type.
+    Raises Truncated when *text* ends inside a row or has fewer rows, and SourceError
+    when a value does not fit the declared type of its column.
     """
     if text and not is_whole(text):
         raise Truncated(f"{len(text)} bytes end inside a row")
     try:
-        raw = _parse(text, columns)
-        if raw.height != rows:
-            raise Truncated(f"{raw.height} rows arrived instead of {rows}")
-        return Batch(raw.select(map(_decoded, columns)), _zero_dates(raw, columns))
+        parsed = _parse(text, columns)
+        if parsed.height != rows:
+            raise Truncated(f"{parsed.height} rows arrived instead of {rows}")
+        frame = parsed.select(map(_decoded, columns))
+        return Batch(frame, _count_zero_dates(parsed, columns))
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise SourceError(f"{table.name} cannot be read: {reason}") from error
@@ -86,41 +91,41 @@ def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:
         has_header=False,
         separator=SEPARATOR,
         quote_char=QUOTE,
-        schema={column.name: column.wire for column in columns},
+        schema={column.name: column.wire_dtype for column in columns},
         raise_if_empty=False,
     )
 
 
 def _decoded(column: Column) -> pl.Expr:
     field = pl.col(column.name)
-    if column.zero is not None:
-        field = pl.when(field != column.zero).then(field)
+    if column.null_marker is not None:
+        field = pl.when(field != column.null_marker).then(field)
     return column.decode(field).cast(column.dtype).alias(column.name)
 
 
-def _zero_dates(raw: pl.DataFrame, columns: Sequence[Column]) -> int:
-    dated = [column for column in columns if column.zero is not None]
-    zeros = raw.select((pl.col(c.name) == c.zero).sum() for c in dated)
-    return sum(zeros.row(0)) if dated else 0
+def _count_zero_dates(parsed: pl.DataFrame, columns: Sequence[Column]) -> int:
+    dated = [column for column in columns if column.null_marker is not None]
+    counts = parsed.select((pl.col(c.name) == c.null_marker).sum() for c in dated)
+    return sum(counts.row(0)) if dated else 0
 
 
 def instant_from_micros(field: pl.Expr) -> pl.Expr:
-    """UTC instants of microseconds since 1970."""
+    """Convert microseconds since 1970 to UTC instants."""
     return field.cast(INSTANT)
 
 
 def instant_from_seconds(field: pl.Expr) -> pl.Expr:
-    """UTC instants of seconds since 1970."""
+    """Convert seconds since 1970 to UTC instants."""
     return (field * 1_000_000).cast(INSTANT)
 
 
 def date_from_days(field: pl.Expr) -> pl.Expr:
-    """Dates of MySQL's TO_DAYS."""
+    """Convert the days of MySQL's TO_DAYS to dates: 719528 is 1970-01-01."""
     return (field - _DAYS_TO_1970).cast(pl.Int32).cast(pl.Date)
 
 
 def duration_from_clock(field: pl.Expr) -> pl.Expr:
-    """Durations of a TIME as the signed number HHMMSSffffff."""
+    """Convert a TIME, packed as ±HHMMSSffffff, to durations: -10000000 is -10 s."""
     size = field.abs()
     seconds = size // 10**10 * 3600 + size // 10**8 % 100 * 60 + size // 10**6 % 100
     micros = seconds * 1_000_000 + size % 10**6
@@ -128,12 +133,10 @@ def duration_from_clock(field: pl.Expr) -> pl.Expr:
 
 
 def boolean_from_number(field: pl.Expr) -> pl.Expr:
-    """MySQL's own reading: whatever is not zero is true."""
+    """Convert numbers to booleans as MySQL does: all but 0 are true."""
     return field != 0
 
 
 def binary_from_hex(field: pl.Expr) -> pl.Expr:
+    """Convert hexadecimal text to bytes: "ff22" is two bytes."""
     return field.str.decode("hex")
-
-
-_DAYS_TO_1970 = 719_528

@@ -37,7 +37,7 @@ class ReusablePart:
 
     def read(self, cut: Blocking, numbers: frozenset[int | None]) -> pl.DataFrame:
         """The rows of the blocks called *numbers*."""
-        block = cut.number()
+        block = cut.block_number()
         known = [number for number in numbers if number is not None]
         wanted = block.is_in(known)
         if None in numbers:
@@ -56,7 +56,7 @@ class ReusableTable:
 def encode_footer(cut: Blocking, blocks: Sequence[Block]) -> str:
     """What a part's footer says about its rows."""
     rows = [[block.number, block.rows, block.digest] for block in blocks]
-    said = {"cut": [FORMAT, *cut.mark], "blocks": rows}
+    said = {"cut": [FORMAT, *cut.signature], "blocks": rows}
     return json.dumps(said, separators=(",", ":"))
 
 
@@ -124,7 +124,7 @@ def _held(part: Part, file: Path, cut: Blocking) -> ReusablePart | None:
     except OSError:
         return None
     said = decode_footer(file)
-    if said is None or said.cut != [FORMAT, *cut.mark]:
+    if said is None or said.cut != [FORMAT, *cut.signature]:
         return None
     return ReusablePart(part, file, said.blocks)
 

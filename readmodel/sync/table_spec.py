@@ -45,7 +45,7 @@ def _cut(
     view: View, table: Table, columns: Sequence[Column], width: int | None
 ) -> Blocking:
     cut = choose_blocking(table, columns)
-    extent = view.extent(table) if cut.axis is KeyKind.NUMBER else None
+    extent = view.key_bounds(table) if cut.key_kind is KeyKind.NUMBER else None
     if extent is None:
         return cut
     return choose_blocking(table, columns, block_width(extent, width))

@@ -112,7 +112,7 @@ class Work:
         """The blocks of the database now; of parts that can wait, those at hand."""
         job, parts = self._job, self._held.parts
         # Without an index a part costs as much as all of them: time is read in one go.
-        whole = self._budget is None or job.cut.axis is KeyKind.TIME
+        whole = self._budget is None or job.cut.key_kind is KeyKind.TIME
         if self._budget is None or whole or not self._is_complete():
             self._checked = set(range(len(parts)))
             return self._view.blocks(job.table, job.columns, job.cut)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.servers import Server, closed_port, serving
+from tests.support.servers import StubServer, closed_port, serving
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx" / "fpp-analytics.conf"
 NAME = "analytics.example.org"
@@ -25,7 +25,7 @@ class Nginx:
 
     https: httpx.Client
     http: httpx.Client
-    behind: Server
+    behind: StubServer
     logs: Path
 
     def logged(self) -> str:

@@ -1,21 +1,62 @@
-"""Fixtures of real servers: one MariaDB a session, a database for each test.
+"""Fixtures that provide a real MariaDB server, and an empty database for each test.
 
-TEST_DB_HOST (with TEST_DB_PORT, TEST_DB_USERNAME, TEST_DB_PASSWORD) names a running
-server to use instead; its user must be allowed to create databases and users.
+One server is shared by all processes of a test session. Set TEST_DB_HOST (and
+TEST_DB_PORT, TEST_DB_USERNAME, TEST_DB_PASSWORD) to use a running server instead; its
+user must be allowed to create databases and users.
 """
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from testbed.errors import TestbedError
 from testbed.mariadb import Database, Login, fresh_database, private_server
+from testbed.shared_mariadb import shared_server
+
+GROUPED_SCOPES = ("package", "module")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare xdist's marker, for sessions that run without xdist."""
+    config.addinivalue_line("markers", "xdist_group(name): run in the same process")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests that share an expensive fixture, for `--dist loadgroup`.
+
+    Otherwise each process would start the same servers and browsers.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(test: pytest.Function) -> str | None:
+    fixtures = test._fixtureinfo.name2fixturedefs
+    if "adjustable_login" in fixtures:
+        return "adjustable_login"
+    for scope in GROUPED_SCOPES:
+        for definitions in fixtures.values():
+            if definitions[-1].scope == scope:
+                return definitions[-1].baseid
+    return None
 
 
 @pytest.fixture(scope="session")
-def mariadb_login() -> Iterator[Login]:
-    """An administrator of the session's server."""
+def session_folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A temporary folder that all processes of the session share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if hasattr(request.config, "workerinput") else folder
+
+
+@pytest.fixture(scope="session")
+def mariadb_login(session_folder: Path) -> Iterator[Login]:
+    """An administrator of the server that the session's processes share."""
     if host := os.environ.get("TEST_DB_HOST"):
         yield Login(
             host,
@@ -24,15 +65,34 @@ def mariadb_login() -> Iterator[Login]:
             os.environ.get("TEST_DB_PASSWORD", ""),
         )
         return
+    folder = session_folder / "mariadb"
+    folder.mkdir(exist_ok=True)
     try:
-        with private_server() as server:
-            yield server.root
+        with shared_server(folder) as login:
+            yield login
     except TestbedError as error:
-        pytest.exit(str(error), 1)
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
 def database(mariadb_login: Login) -> Iterator[Database]:
-    """An empty database, gone after the test."""
-    with fresh_database(mariadb_login) as fresh:
-        yield fresh
+    """An empty database on the shared server, dropped after the test."""
+    with fresh_database(mariadb_login) as created:
+        yield created
+
+
+@pytest.fixture(scope="session")
+def adjustable_login() -> Iterator[Login]:
+    """An administrator of a server of this process alone.
+
+    TEST_DB_HOST does not apply: global variables would affect all tests on its server.
+    """
+    with private_server() as server:
+        yield server.root
+
+
+@pytest.fixture
+def adjustable_database(adjustable_login: Login) -> Iterator[Database]:
+    """An empty database on a server whose global variables the test may set."""
+    with fresh_database(adjustable_login) as created:
+        yield created

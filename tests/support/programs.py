@@ -1,4 +1,4 @@
-"""The two programs as they run in production: processes of their own."""
+"""The API and the updater as processes, as they run in production."""
 
 import os
 import subprocess
@@ -19,14 +19,14 @@ STOP_SECONDS = 15
 
 
 def environ(settings: Mapping[str, str]) -> dict[str, str]:
-    """The least environment, so that nothing of the developer's leaks in."""
+    """The environment for a program: *settings*, and nothing of the developer's own."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings}
 
 
 def run_updater(
     settings: Mapping[str, str], *arguments: str, cwd: Path = ROOT
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the updater to its end."""
+    """Run the updater until it ends."""
     command = [sys.executable, str(ROOT / "update_readmodel.py"), *arguments]
     return subprocess.run(
         command,
@@ -41,28 +41,28 @@ def run_updater(
 
 @contextmanager
 def repeating_updater(settings: Mapping[str, str], seconds: float) -> Iterator[None]:
-    """The updater, syncing every *seconds* until the block ends."""
+    """Run the updater with a sync every *seconds* until the end of the block."""
     command = [sys.executable, str(ROOT / "update_readmodel.py")]
-    with TemporaryFile("w+") as said:
+    with TemporaryFile("w+") as output:
         process = subprocess.Popen(
             [*command, "--every", str(seconds)],
             env=environ(settings),
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
         try:
             yield
-            assert process.poll() is None, "the updater ended by itself"
+            assert process.poll() is None, "the updater ended too early"
         finally:
             process.terminate()
-            ended = process.wait(STOP_SECONDS)
-            said.seek(0)
-            assert ended == 0, said.read()[-2000:]
+            code = process.wait(STOP_SECONDS)
+            output.seek(0)
+            assert code == 0, output.read()[-2000:]
 
 
 @contextmanager
 def api(settings: Mapping[str, str]) -> Iterator[str]:
-    """The address of a real uvicorn with the API, once it answers."""
+    """Run the API in uvicorn; yield its address once it answers."""
     port = closed_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
@@ -83,7 +83,7 @@ def api(settings: Mapping[str, str]) -> Iterator[str]:
 def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended by itself"
+        assert process.poll() is None, "the server ended too early"
         try:
             httpx.get(url)
         except httpx.ConnectError:

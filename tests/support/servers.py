@@ -1,11 +1,10 @@
-"""Small real servers on loopback that stand in for UptimeKuma, Sentry and e-mail."""
+"""HTTP servers on loopback that stand in for UptimeKuma, Sentry and e-mail."""
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,10 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from testbed.ports import free_port
+
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it arrived."""
+    """A request that a stub server received; header names are in lower case."""
 
     method: str
     path: str
@@ -26,27 +27,33 @@ class Received:
 
     @property
     def json(self) -> Any:
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
 
 @dataclass
-class Server:
-    """What a stand-in received, and how it answers; both may be read at any time."""
+class StubServer:
+    """The requests that a stub server received, and the answers that it gives.
+
+    The answers may be changed at any time.
+    """
 
     port: int
     status: int = 200
     answer: bytes = b'{"ok": true}'
-    delay: float = 0.0  # seconds before it answers
-    drop: bool = False  # close the connection instead of answering
-    statuses: list[int] = field(default_factory=list)  # of the first answers, if any
+    delay: float = 0.0  # seconds before each answer
+    drop: bool = False  # close the connection instead of an answer
+    # The statuses of the first answers; `status` is for all later ones.
+    statuses: list[int] = field(default_factory=list)
     requests: list[Received] = field(default_factory=list)
 
     @property
     def url(self) -> str:
+        """The base address."""
         return f"http://127.0.0.1:{self.port}"
 
     def wait_for(self, count: int, seconds: float = 5.0) -> list[Received]:
-        """The requests once *count* arrived; fails the test when they do not."""
+        """Wait for *count* requests and return all; fail if fewer arrive in *seconds*."""
         until = time.monotonic() + seconds
         while len(self.requests) < count and time.monotonic() < until:
             time.sleep(0.01)
@@ -55,17 +62,17 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """A server on a free port of 127.0.0.1 that notes what it receives."""
+def serving() -> Iterator[StubServer]:
+    """Run a stub server on a free port of 127.0.0.1."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._take()
+            self._answer()
 
         def do_POST(self) -> None:
-            self._take()
+            self._answer()
 
-        def _take(self) -> None:
+        def _answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             url = urlsplit(self.path)
             server.requests.append(
@@ -88,14 +95,14 @@ def serving() -> Iterator[Server]:
                 self.end_headers()
                 self.wfile.write(server.answer)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # the caller did not wait, which is what some tests are about
+                pass  # some tests are about callers that do not wait
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing; a test's output is the test's."""
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Log nothing."""
 
     stopped = threading.Event()
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = Server(http.server_address[1])
+    server = StubServer(http.server_address[1])
     thread = threading.Thread(target=http.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -109,15 +116,12 @@ def serving() -> Iterator[Server]:
 
 def closed_port() -> int:
     """A port of 127.0.0.1 on which nothing listens."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 def envelope_items(request: Received) -> list[tuple[dict[str, Any], Any]]:
-    """The items of a Sentry envelope: pairs of item header and payload."""
-    # Sentry compresses with what is installed; httpx decompresses the same.
+    """Parse a Sentry envelope into pairs of item header and payload."""
+    # The compression depends on the installed packages, as httpx's decompression does.
     encoding = {"Content-Encoding": request.headers.get("content-encoding", "identity")}
     body = httpx.Response(200, headers=encoding, content=request.body).content
     lines = body.split(b"\n")[1:]

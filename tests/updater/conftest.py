@@ -8,7 +8,7 @@ import pytest
 
 from demo.database import write_database
 from demo.sample import sample
-from tests.support.servers import Server, serving
+from tests.support.servers import StubServer, serving
 
 SCALE = 0.005
 
@@ -34,14 +34,14 @@ def settings(database_file: Path, data_dir: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def kuma() -> Iterator[Server]:
+def kuma() -> Iterator[StubServer]:
     """A local server in place of UptimeKuma."""
     with serving() as running:
         yield running
 
 
 @pytest.fixture
-def sentry() -> Iterator[Server]:
+def sentry() -> Iterator[StubServer]:
     """A local server in place of Sentry."""
     with serving() as running:
         yield running

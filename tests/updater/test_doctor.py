@@ -8,7 +8,7 @@ import pytest
 from testbed import schema
 from testbed.mariadb import Database
 from tests.support.programs import run_updater
-from tests.support.servers import Server, closed_port
+from tests.support.servers import StubServer, closed_port
 from updater.doctor import _beyond_reading
 
 
@@ -29,7 +29,7 @@ def mysql(database: Database, data_dir: Path) -> dict[str, str]:
 
 
 def test_a_good_installation_passes_every_check(
-    mysql: dict[str, str], kuma: Server, sentry: Server
+    mysql: dict[str, str], kuma: StubServer, sentry: StubServer
 ) -> None:
     """Nothing is pushed to the monitors; only their front pages are requested."""
     monitors = {

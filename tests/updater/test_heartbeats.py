@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import ROOT, environ, run_updater
-from tests.support.servers import Server, closed_port
+from tests.support.servers import StubServer, closed_port
 
 TOKEN = "kumaPushT0ken"
 PAGE = f"/api/push/{TOKEN}?status=up&msg=OK&ping="
@@ -19,12 +19,12 @@ GONE_SECONDS = 10
 
 
 @pytest.fixture
-def monitored(settings: dict[str, str], kuma: Server) -> dict[str, str]:
+def monitored(settings: dict[str, str], kuma: StubServer) -> dict[str, str]:
     """Settings of an updater that pushes to the local monitor."""
     return settings | {"UPTIMEKUMA_PUSH_URL": f"{kuma.url}{PAGE}"}
 
 
-def pushed(kuma: Server) -> dict[str, str]:
+def pushed(kuma: StubServer) -> dict[str, str]:
     """Return the parameters of the only push, each of which is present once."""
     (request,) = kuma.requests
     assert (request.method, request.path) == ("GET", f"/api/push/{TOKEN}")
@@ -35,7 +35,7 @@ def pushed(kuma: Server) -> dict[str, str]:
 
 
 def test_a_successful_run_pushes_up_with_rows_and_seconds(
-    monitored: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: StubServer
 ) -> None:
     """Its duration in milliseconds is the ping."""
     began = time.monotonic()
@@ -49,7 +49,7 @@ def test_a_successful_run_pushes_up_with_rows_and_seconds(
 
 
 def test_a_run_without_a_change_pushes_up_too(
-    monitored: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: StubServer
 ) -> None:
     """A missing push would look like a dead updater."""
     assert run_updater(monitored).returncode == 0
@@ -61,7 +61,7 @@ def test_a_run_without_a_change_pushes_up_too(
 
 
 def test_a_database_that_is_down_pushes_down_with_the_reason(
-    monitored: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: StubServer
 ) -> None:
     """The reason does not contain the password."""
     port = closed_port()
@@ -77,7 +77,7 @@ def test_a_database_that_is_down_pushes_down_with_the_reason(
 
 
 def test_a_full_disk_pushes_down_with_the_reason(
-    monitored: dict[str, str], kuma: Server, data_dir: Path
+    monitored: dict[str, str], kuma: StubServer, data_dir: Path
 ) -> None:
     """A limit on file size stands in for a full disk."""
 
@@ -114,7 +114,7 @@ def test_a_monitor_that_is_down_neither_fails_nor_delays_the_run(
 
 
 def test_a_slow_monitor_gets_one_push_and_does_not_block_the_run(
-    monitored: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: StubServer
 ) -> None:
     """A push that was received is not sent again."""
     kuma.delay = 60
@@ -126,7 +126,7 @@ def test_a_slow_monitor_gets_one_push_and_does_not_block_the_run(
 
 
 def test_a_monitor_that_answers_500_gets_one_push_and_is_logged(
-    monitored: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: StubServer
 ) -> None:
     """As UptimeKuma answers an unknown token."""
     kuma.status, kuma.answer = 500, b'{"ok": false, "msg": "Monitor not found"}'
@@ -138,7 +138,7 @@ def test_a_monitor_that_answers_500_gets_one_push_and_is_logged(
 
 
 def test_a_second_updater_pushes_nothing(
-    monitored: dict[str, str], kuma: Server, data_dir: Path
+    monitored: dict[str, str], kuma: StubServer, data_dir: Path
 ) -> None:
     """The first one pushes; a "down" would be false."""
     data_dir.mkdir()
@@ -152,7 +152,7 @@ def test_a_second_updater_pushes_nothing(
 
 @pytest.mark.parametrize("after", [0.0, 0.4, 0.7, 0.9, 1.1, 1.3, 1.6, 2.0])
 def test_sigterm_at_any_moment_ends_it_without_a_down(
-    monitored: dict[str, str], kuma: Server, data_dir: Path, after: float
+    monitored: dict[str, str], kuma: StubServer, data_dir: Path, after: float
 ) -> None:
     """It exits soon, leaves nothing half-written, and the next run succeeds."""
     process = subprocess.Popen(
@@ -176,7 +176,7 @@ def test_sigterm_at_any_moment_ends_it_without_a_down(
 
 
 def test_sigterm_during_a_push_does_not_wait_for_the_monitor(
-    monitored: dict[str, str], kuma: Server
+    monitored: dict[str, str], kuma: StubServer
 ) -> None:
     """The run has succeeded; only its push is cut short."""
     kuma.delay = 60

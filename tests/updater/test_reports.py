@@ -9,13 +9,13 @@ import pytest
 
 from readmodel.store import run_log
 from tests.support.programs import run_updater
-from tests.support.servers import Server, closed_port, envelope_items
+from tests.support.servers import StubServer, closed_port, envelope_items
 
 PASSWORD = "dbPassw0rd"
 
 
 @pytest.fixture
-def reporting(settings: dict[str, str], sentry: Server) -> dict[str, str]:
+def reporting(settings: dict[str, str], sentry: StubServer) -> dict[str, str]:
     """Settings of an updater in production."""
     dsn = f"http://dsnKey42@127.0.0.1:{sentry.port}/7"
     return settings | {"SENTRY_DSN": dsn, "SENTRY_ENVIRONMENT": "production"}
@@ -34,14 +34,14 @@ def without_database(settings: dict[str, str]) -> dict[str, str]:
     }
 
 
-def items(sentry: Server, kind: str) -> list[dict[str, Any]]:
+def items(sentry: StubServer, kind: str) -> list[dict[str, Any]]:
     """Return the received items of *kind*, for example ``event``."""
     found = [item for request in sentry.requests for item in envelope_items(request)]
     return [load for head, load in found if head["type"] == kind]
 
 
 def test_a_good_run_checks_in_twice_and_reports_no_error(
-    reporting: dict[str, str], sentry: Server
+    reporting: dict[str, str], sentry: StubServer
 ) -> None:
     """Opened and closed under one id, with schedule, margin and maximum runtime."""
     assert run_updater(reporting | {"SYNC_INTERVAL_SECONDS": "300"}).returncode == 0
@@ -59,7 +59,7 @@ def test_a_good_run_checks_in_twice_and_reports_no_error(
 
 
 def test_a_failed_run_is_one_error_and_a_check_in_with_status_error(
-    reporting: dict[str, str], sentry: Server
+    reporting: dict[str, str], sentry: StubServer
 ) -> None:
     """It is sent before the process ends, without the password."""
     done = run_updater(without_database(reporting))
@@ -79,7 +79,7 @@ def test_a_failed_run_is_one_error_and_a_check_in_with_status_error(
 
 
 def test_in_development_nothing_is_sent(
-    reporting: dict[str, str], sentry: Server
+    reporting: dict[str, str], sentry: StubServer
 ) -> None:
     """Neither errors nor check-ins."""
     del reporting["SENTRY_ENVIRONMENT"]

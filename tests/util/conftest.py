@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.servers import Server, serving
+from tests.support.servers import StubServer, serving
 from util import logs, redaction, sentry_wrapper
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[StubServer]:
     """A local HTTP server."""
     with serving() as running:
         yield running

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.servers import Server, closed_port
+from tests.support.servers import StubServer, closed_port
 from util import heartbeat
 from util.errors import SettingsError
 from util.heartbeat import Heartbeat
@@ -17,7 +17,9 @@ TOOK = timedelta(seconds=1.2345)
 PAGE = "/api/push/t0kenT0ken?status=up&msg=OK&ping="
 
 
-def test_success_pushes_once_and_replaces_the_pages_parameters(server: Server) -> None:
+def test_success_pushes_once_and_replaces_the_pages_parameters(
+    server: StubServer,
+) -> None:
     """The URL as UptimeKuma shows it yields each parameter exactly once."""
     assert Heartbeat(server.url + PAGE).up("12 rows in 1.2 s", TOOK)
     (request,) = server.requests
@@ -30,7 +32,7 @@ def test_success_pushes_once_and_replaces_the_pages_parameters(server: Server) -
 
 
 def test_failure_pushes_down_with_a_short_reason_without_secrets(
-    server: Server,
+    server: StubServer,
 ) -> None:
     """Long, broken or secret text arrives as one short clean line."""
     register_secrets(["s3cret-password"])
@@ -42,7 +44,7 @@ def test_failure_pushes_down_with_a_short_reason_without_secrets(
     assert len(pushed["msg"]) == heartbeat.LONGEST_MESSAGE
 
 
-def test_other_parameters_of_the_url_stay(server: Server) -> None:
+def test_other_parameters_of_the_url_stay(server: StubServer) -> None:
     """A proxy in front may need them."""
     Heartbeat(f"{server.url}/api/push/t?via=proxy&status=up").up("ok", TOOK)
     assert ("via", "proxy") in server.requests[0].query
@@ -62,7 +64,7 @@ def test_a_malformed_url_is_a_settings_error_without_the_url(url: str) -> None:
 
 
 def test_a_refused_push_is_logged_once_with_the_token_redacted(
-    server: Server, caplog: pytest.LogCaptureFixture
+    server: StubServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unknown token answers 500 with ok=false; one push, one warning."""
     server.status, server.answer = 500, b'{"ok": false, "msg": "Monitor not found"}'
@@ -76,14 +78,14 @@ def test_a_refused_push_is_logged_once_with_the_token_redacted(
 
 @pytest.mark.parametrize("answer", [b'{"ok": false}', b"<html>", b"[]", b""])
 def test_an_answer_that_is_not_ok_true_counts_as_refused(
-    server: Server, answer: bytes
+    server: StubServer, answer: bytes
 ) -> None:
     """A login page behind the address must not pass for a monitor."""
     server.answer = answer
     assert not Heartbeat(server.url + PAGE).up("ok", TOOK)
 
 
-def test_a_proxy_without_its_monitor_is_tried_three_times(server: Server) -> None:
+def test_a_proxy_without_its_monitor_is_tried_three_times(server: StubServer) -> None:
     """502 to 504 mean that the push did not arrive."""
     server.statuses = [502, 503, 200]
     began = time.monotonic()
@@ -92,7 +94,7 @@ def test_a_proxy_without_its_monitor_is_tried_three_times(server: Server) -> Non
     assert time.monotonic() - began >= 1.5
 
 
-def test_a_push_is_given_up_after_three_tries(server: Server) -> None:
+def test_a_push_is_given_up_after_three_tries(server: StubServer) -> None:
     """No fourth try."""
     server.status = 503
     assert not Heartbeat(server.url + PAGE).up("ok", TOOK)
@@ -111,7 +113,7 @@ def test_a_dead_monitor_neither_raises_nor_delays(
 
 
 def test_a_slow_monitor_gets_one_push_and_does_not_delay(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has received the push; a second one would count as another run."""
     monkeypatch.setattr(heartbeat, "TIMEOUT", timedelta(seconds=0.3))
@@ -123,7 +125,7 @@ def test_a_slow_monitor_gets_one_push_and_does_not_delay(
 
 
 def test_a_push_is_given_up_at_its_deadline(
-    server: Server,
+    server: StubServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.servers import Server, closed_port
+from tests.support.servers import StubServer, closed_port
 from util.errors import DeliveryError
 from util.http_client import daily_url, send_daily
 
@@ -28,7 +28,7 @@ def test_a_bare_host_gets_port_and_path_and_a_url_stays(
     assert daily_url(base_url) == url
 
 
-def test_the_figures_arrive_once_as_json_with_the_key(server: Server) -> None:
+def test_the_figures_arrive_once_as_json_with_the_key(server: StubServer) -> None:
     """One POST with the Bearer key and the figures, and no error."""
     send_daily(f"{server.url}/daily", f" {KEY}\n", FIGURES)
     (request,) = server.requests
@@ -39,7 +39,7 @@ def test_the_figures_arrive_once_as_json_with_the_key(server: Server) -> None:
 
 @pytest.mark.parametrize("status", [301, 401, 404, 500, 503])
 def test_any_answer_but_2xx_is_an_error_without_secrets(
-    server: Server, status: int
+    server: StubServer, status: int
 ) -> None:
     """The message names the status; neither key nor address shows."""
     server.status = status
@@ -49,7 +49,7 @@ def test_any_answer_but_2xx_is_an_error_without_secrets(
     assert len(server.requests) == 1
 
 
-def test_a_silent_service_is_an_error_after_the_timeout(server: Server) -> None:
+def test_a_silent_service_is_an_error_after_the_timeout(server: StubServer) -> None:
     """A service that accepts the request and never answers does not block the caller."""
     server.delay = 20
     with pytest.raises(DeliveryError, match=r"did not answer within 0\.2 s"):
@@ -59,7 +59,9 @@ def test_a_silent_service_is_an_error_after_the_timeout(server: Server) -> None:
 @pytest.mark.parametrize(
     ("base_url", "key", "message"),
     [
-        (f"http://127.0.0.1:{closed_port()}", KEY, "cannot be reached"),
+        pytest.param(
+            f"http://127.0.0.1:{closed_port()}", KEY, "cannot be reached", id="refused"
+        ),
         ("mailer.invalid", KEY, "cannot be reached"),
         ("ftp://mailer", KEY, "BEA_BASE_URL"),
         ("mailer:8080", KEY, "BEA_BASE_URL"),
@@ -75,7 +77,7 @@ def test_a_wrong_address_is_an_error_that_says_so(
 
 
 def test_a_key_that_no_header_can_carry_is_an_error_without_the_key(
-    server: Server,
+    server: StubServer,
 ) -> None:
     """A line break inside the key is neither sent nor shown."""
     with pytest.raises(DeliveryError, match="BEA_SECRET_KEY") as caught:
@@ -84,7 +86,7 @@ def test_a_key_that_no_header_can_carry_is_an_error_without_the_key(
     assert server.requests == []
 
 
-def test_a_key_with_accents_is_sent_as_utf8(server: Server) -> None:
+def test_a_key_with_accents_is_sent_as_utf8(server: StubServer) -> None:
     """No UnicodeEncodeError leaves the client."""
     send_daily(server.url, "clé", FIGURES)
     sent = server.requests[0].headers["authorization"]

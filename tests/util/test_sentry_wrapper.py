@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sentry_sdk
 
-from tests.support.servers import Server, envelope_items
+from tests.support.servers import StubServer, envelope_items
 from util import logs
 from util.errors import SettingsError, SourceError
 from util.redaction import register_secrets
@@ -28,12 +28,12 @@ from util.sentry_wrapper import (
 CONTEXT = ErrorContext("updater", "sync", {"table": "fpp_votes", "password": "pw12"})
 
 
-def _start(server: Server, environment: str = "production") -> bool:
+def _start(server: StubServer, environment: str = "production") -> bool:
     dsn = f"http://publickey123@127.0.0.1:{server.port}/7"
     return init(dsn, environment, service="updater", release="1.2.3")
 
 
-def _events(server: Server, count: int) -> list[dict[str, Any]]:
+def _events(server: StubServer, count: int) -> list[dict[str, Any]]:
     flush()
     requests = server.wait_for(count)
     items = [item for request in requests for item in envelope_items(request)]
@@ -59,7 +59,7 @@ def _fail(message: str = "boom") -> ValueError:
     ],
 )
 def test_an_error_arrives_once_with_level_and_tags(
-    server: Server,
+    server: StubServer,
     caplog: pytest.LogCaptureFixture,
     severity: Severity,
     log_level: str,
@@ -85,7 +85,7 @@ def test_an_error_arrives_once_with_level_and_tags(
 
 
 def test_the_same_error_is_reported_once(
-    server: Server, caplog: pytest.LogCaptureFixture
+    server: StubServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Even if two handlers report it, or a server logs it again."""
     assert _start(server)
@@ -99,7 +99,7 @@ def test_the_same_error_is_reported_once(
     assert len(ours) == 2
 
 
-def test_neither_secrets_nor_personal_data_are_sent(server: Server) -> None:
+def test_neither_secrets_nor_personal_data_are_sent(server: StubServer) -> None:
     """Neither in the error's text, the facts, breadcrumbs, local variables nor host."""
     register_secrets(["hunter2!"])
     assert _start(server)
@@ -118,7 +118,7 @@ def test_neither_secrets_nor_personal_data_are_sent(server: Server) -> None:
 
 @pytest.mark.parametrize("environment", ["development", "staging", ""])
 def test_outside_production_errors_are_only_logged(
-    server: Server, caplog: pytest.LogCaptureFixture, environment: str
+    server: StubServer, caplog: pytest.LogCaptureFixture, environment: str
 ) -> None:
     """A DSN alone does not send."""
     assert not _start(server, environment)
@@ -133,7 +133,7 @@ def test_outside_production_errors_are_only_logged(
 
 
 def test_the_environment_variable_of_the_sdk_does_not_start_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK reads SENTRY_DSN by itself; nothing is sent unless init() starts it."""
     monkeypatch.setenv("SENTRY_DSN", f"http://k@127.0.0.1:{server.port}/7")
@@ -149,7 +149,7 @@ def test_a_malformed_dsn_is_a_settings_error() -> None:
         init("not-a-dsn", "production", service="api")
 
 
-def test_breadcrumbs_of_one_request_do_not_reach_another(server: Server) -> None:
+def test_breadcrumbs_of_one_request_do_not_reach_another(server: StubServer) -> None:
     """An error report lists only the steps of its own request."""
     assert _start(server)
     with separate_breadcrumbs():
@@ -162,7 +162,7 @@ def test_breadcrumbs_of_one_request_do_not_reach_another(server: Server) -> None
 
 
 def test_a_check_in_carries_schedule_margin_and_maximum_runtime(
-    server: Server,
+    server: StubServer,
 ) -> None:
     """Sentry creates the monitor from the first; the second closes it."""
     assert _start(server)
@@ -186,7 +186,7 @@ def test_a_check_in_carries_schedule_margin_and_maximum_runtime(
 
 
 def test_a_named_error_is_tagged_as_expected_and_logged_as_a_line(
-    server: Server,
+    server: StubServer,
 ) -> None:
     """An operator's mistake can be distinguished from a bug."""
     stream = io.StringIO()

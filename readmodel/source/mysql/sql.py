@@ -1,7 +1,7 @@
-"""SQL for blocks: how rows are packed, in which block a row is, which rows are meant."""
+"""SQL for blocks: packed rows, block numbers, and the rows that belong to blocks."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from readmodel.source.blocking import (
@@ -11,74 +11,97 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyKind,
 )
-from readmodel.source.mysql.columns import complete, identifier
-from readmodel.source.wire import END, SEPARATOR, Column
+from readmodel.source.mysql.columns import identifier, null_if_incomplete
+from readmodel.source.wire import ROW_END, SEPARATOR, Column
+
+# For GROUP BY: a name would mean a column of the table before it means an alias.
+FIRST_COLUMN = 1
 
 
-def row(columns: Sequence[Column]) -> str:
-    """SQL for one packed row; separators stand in it as themselves, not escaped."""
+def packed_row(columns: Sequence[Column]) -> str:
+    """SQL for one packed row; the separators are literal characters, not escapes."""
     fields = f",'{SEPARATOR}',".join(column.sql for column in columns)
-    return f"CONCAT({fields},'{END}')"
+    return f"CONCAT({fields},'{ROW_END}')"
 
 
-def number(cut: Blocking) -> str:
-    key = identifier(cut.key)
-    if cut.axis is KeyKind.TIME:
-        return f"{_seconds(key)} DIV {cut.width}"
+def block_number(blocking: Blocking) -> str:
+    """SQL for the block number of a row. See `signed_number` for negative integers."""
+    key = identifier(blocking.key)
+    if blocking.key_kind is KeyKind.TIME:
+        return f"{_seconds(key)} DIV {blocking.width}"
     # A shift rounds down; DIV would put -1 and 1 into the same block.
-    return f"{key} >> {cut.width.bit_length() - 1}"
+    return f"{key} >> {blocking.width.bit_length() - 1}"
+
+
+def signed_number(
+    number: int | None, columns: Sequence[Column], blocking: Blocking
+) -> int | None:
+    """Restore the sign of a block number: MySQL shifts integers as unsigned 64 bits.
+
+    With a width of 16384, the key -1 yields the number 2**50 - 1, which becomes -1.
+    """
+    if number is None or blocking.key_kind is KeyKind.TIME:
+        return number
+    bits = 64 - (blocking.width.bit_length() - 1)
+    key = next(column for column in columns if column.name == blocking.key)
+    negative = key.dtype.is_signed_integer() and number >= 1 << (bits - 1)
+    return number - (1 << bits) if negative else number
+
+
+def in_blocks(blocking: Blocking, blocks: Sequence[Block]) -> str:
+    """SQL that is true for exactly the rows of *blocks*."""
+    key = identifier(blocking.key)
+    position = _seconds(key) if blocking.key_kind is KeyKind.TIME else key
+    numbers = [block.number for block in blocks if block.number is not None]
+    ranges = [
+        f"{key} BETWEEN {_lowest_key(blocking, first)} AND {_highest_key(blocking, last)}"
+        for first, last in _consecutive(numbers)
+    ]
+    numbered = f"({' OR '.join(ranges)}) AND {position} IS NOT NULL" if ranges else ""
+    if len(numbers) == len(blocks):
+        return numbered
+    unnumbered = f"{position} IS NULL"
+    return f"({numbered}) OR {unnumbered}" if numbered else unnumbered
+
+
+def in_range(blocking: Blocking, block_range: BlockRange) -> str:
+    """SQL that is true for exactly the rows of *block_range*."""
+    key = identifier(blocking.key)
+    bounds = []
+    if block_range.first is not None:
+        bounds.append(f"{key} >= {_lowest_key(blocking, block_range.first)}")
+    if block_range.last is not None:
+        bounds.append(f"{key} <= {_highest_key(blocking, block_range.last)}")
+    numbered = " AND ".join(bounds) or "TRUE"
+    if block_range.first is not None:
+        return numbered
+    return f"({numbered}) OR {key} IS NULL"
 
 
 def _seconds(key: str) -> str:
-    return complete(key, f"TO_SECONDS({key})")
+    return null_if_incomplete(key, f"TO_SECONDS({key})")
 
 
-def within(cut: Blocking, blocks: Sequence[Block]) -> str:
-    """SQL that is true for the rows of *blocks* and no others."""
-    key = identifier(cut.key)
-    block_of = _seconds(key) if cut.axis is KeyKind.TIME else key
-    numbers = [block.number for block in blocks if block.number is not None]
-    ranges = [
-        f"{key} BETWEEN {_first(cut, low)} AND {_last(cut, high)}"
-        for low, high in _spans(numbers)
-    ]
-    inside = f"({' OR '.join(ranges)}) AND {block_of} IS NOT NULL" if ranges else ""
-    if len(numbers) == len(blocks):
-        return inside
-    nowhere = f"{block_of} IS NULL"
-    return f"({inside}) OR {nowhere}" if inside else nowhere
+def _lowest_key(blocking: Blocking, number: int) -> str:
+    key = number * blocking.width
+    return str(key) if blocking.key_kind is KeyKind.NUMBER else f"'{_timestamp(key)}'"
 
 
-def spanned(cut: Blocking, span: BlockRange) -> str:
-    """SQL that is true for the rows of *span*."""
-    key = identifier(cut.key)
-    bounds = []
-    if span.first is not None:
-        bounds.append(f"{key} >= {_first(cut, span.first)}")
-    if span.last is not None:
-        bounds.append(f"{key} <= {_last(cut, span.last)}")
-    inside = " AND ".join(bounds) or "TRUE"
-    return inside if span.first is not None else f"({inside}) OR {key} IS NULL"
+def _highest_key(blocking: Blocking, number: int) -> str:
+    key = (number + 1) * blocking.width - 1
+    if blocking.key_kind is KeyKind.NUMBER:
+        return str(key)
+    return f"'{_timestamp(key)}.999999'"
 
 
-def _first(cut: Blocking, number: int) -> str:
-    if cut.axis is KeyKind.NUMBER:
-        return str(number * cut.width)
-    return f"'{_moment(number * cut.width)}'"
+def _timestamp(seconds: int) -> datetime:
+    """The time that TO_SECONDS gives as *seconds*, without zone, as MySQL writes it."""
+    start = datetime(1970, 1, 1, tzinfo=UTC)
+    return (start + timedelta(seconds=seconds - SECONDS_TO_1970)).replace(tzinfo=None)
 
 
-def _last(cut: Blocking, number: int) -> str:
-    if cut.axis is KeyKind.NUMBER:
-        return str((number + 1) * cut.width - 1)
-    return f"'{_moment((number + 1) * cut.width - 1)}.999999'"
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime(1970, 1, 1) + timedelta(seconds=seconds - SECONDS_TO_1970)
-
-
-def _spans(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each unbroken run of ascending *numbers*."""
+def _consecutive(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each unbroken run of ascending numbers: 1 2 5 is (1,2) (5,5)."""
     for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]
         yield members[0], members[-1]

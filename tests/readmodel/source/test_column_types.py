@@ -1,9 +1,15 @@
-"""Declared types, as catalogues write them."""
+"""Declared types are parsed as catalogs write them, and have exact dtypes."""
 
 import polars as pl
 import pytest
 
-from readmodel.source.column_types import Declared, bits, decimal, integer
+from readmodel.source.column_types import (
+    INTEGER_TYPES,
+    DeclaredType,
+    bit_dtype,
+    decimal_dtype,
+    integer_dtype,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,16 +25,21 @@ from readmodel.source.column_types import Declared, bits, decimal, integer
         ("mediumint unsigned", pl.UInt32),
         ("INTEGER", pl.Int32),
         ("bigint(20) unsigned", pl.UInt64),
-        ("UNSIGNED BIG INT", None),
-        ("varchar(20)", None),
-        ("point", None),
     ],
 )
 def test_an_integer_type_has_its_exact_width_and_sign(
-    text: str, dtype: pl.DataType | None
+    text: str, dtype: pl.DataType
 ) -> None:
-    """TINYINT(1) is MySQL's BOOLEAN; what is no integer has none."""
-    assert integer(Declared.parse(text)) == dtype
+    """TINYINT(1) is MySQL's BOOLEAN."""
+    declared = DeclaredType.parse(text)
+    assert declared.name in INTEGER_TYPES
+    assert integer_dtype(declared) == dtype
+
+
+@pytest.mark.parametrize("text", ["UNSIGNED BIG INT", "varchar(20)", "point"])
+def test_other_types_are_not_integers(text: str) -> None:
+    """Even if their name contains INT."""
+    assert DeclaredType.parse(text).name not in INTEGER_TYPES
 
 
 @pytest.mark.parametrize(
@@ -43,8 +54,8 @@ def test_an_integer_type_has_its_exact_width_and_sign(
     ],
 )
 def test_a_decimal_is_exact(text: str, dtype: pl.DataType) -> None:
-    """Beyond what Polars holds it stays exact as text."""
-    assert decimal(Declared.parse(text)) == dtype
+    """With more digits than Polars supports it is text."""
+    assert decimal_dtype(DeclaredType.parse(text)) == dtype
 
 
 @pytest.mark.parametrize(
@@ -56,22 +67,24 @@ def test_a_decimal_is_exact(text: str, dtype: pl.DataType) -> None:
         ("bit(64)", pl.UInt64),
     ],
 )
-def test_bits_have_the_smallest_integer_that_holds_them(
+def test_a_bit_type_has_the_smallest_sufficient_integer(
     text: str, dtype: pl.DataType
 ) -> None:
-    """BIT alone is one bit."""
-    assert bits(Declared.parse(text)) == dtype
+    """BIT without an argument is one bit long."""
+    assert bit_dtype(DeclaredType.parse(text)) == dtype
 
 
-def test_what_an_enum_lists_is_not_taken_for_words_or_numbers() -> None:
-    """Even where it lists brackets and the word unsigned."""
-    kind = Declared.parse("enum('a) unsigned','b(')")
-    assert (kind.base, kind.unsigned) == ("enum", False)
+def test_members_of_an_enum_are_not_parsed_as_attributes_or_arguments() -> None:
+    """Even if they contain brackets and the word unsigned."""
+    declared = DeclaredType.parse("enum('a) unsigned','b(')")
+    assert (declared.name, declared.unsigned) == ("enum", False)
 
 
-def test_how_it_is_stored_is_no_part_of_a_type() -> None:
-    """Servers say it in comments."""
+def test_comments_on_storage_are_ignored() -> None:
+    """MariaDB adds them to the types in its catalog."""
     for comment in ("/* mariadb-5.3 */", "/* 5.5 binary format */"):
-        assert Declared.parse(f"timestamp {comment}") == Declared("timestamp")
-        assert Declared.parse(f"time(2) {comment}") == Declared("time", (2,))
-    assert Declared.parse("blob /*M!100301 COMPRESSED*/") == Declared("blob")
+        timestamp, time = f"timestamp {comment}", f"time(2) {comment}"
+        assert DeclaredType.parse(timestamp) == DeclaredType("timestamp")
+        assert DeclaredType.parse(time) == DeclaredType("time", (2,))
+    blob = DeclaredType.parse("blob /*M!100301 COMPRESSED*/")
+    assert blob == DeclaredType("blob")

@@ -1,4 +1,4 @@
-"""Packed rows: what is whole is parsed exactly, what is cut off is noticed."""
+"""Packed rows are decoded exactly, and a text that was cut off is noticed."""
 
 from datetime import date, timedelta
 
@@ -22,7 +22,7 @@ ROWS = st.lists(st.tuples(st.none() | st.integers(-5, 5), st.none() | TEXT), max
 
 
 def pack(rows: list[tuple[int | None, str | None]]) -> bytes:
-    """By hand, as the databases do it."""
+    """Pack rows as the databases do."""
     lines = []
     for number, note in rows:
         field = "" if note is None else QUOTE + note.replace(QUOTE, 2 * QUOTE) + QUOTE
@@ -35,24 +35,24 @@ def pack(rows: list[tuple[int | None, str | None]]) -> bytes:
 def test_rows_come_out_as_they_went_in(
     rows: list[tuple[int | None, str | None]],
 ) -> None:
-    """NULL, empty text, quotes, delimiters and every character."""
+    """NULL, empty text, quotes, delimiters and all other characters."""
     assert decode(THINGS, pack(rows), [ID, NOTE], len(rows)).frame.rows() == rows
 
 
 @settings(deadline=None)
 @given(ROWS.filter(bool), st.data())
-def test_a_text_that_was_cut_off_anywhere_is_noticed(
+def test_a_text_that_was_cut_off_at_any_byte_is_noticed(
     rows: list[tuple[int | None, str | None]], data: st.DataObject
 ) -> None:
-    """A server cuts a long text without an error; no place of the cut goes unseen."""
+    """A server cuts off a long text without an error."""
     text = pack(rows)
-    cut = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(0, len(text) - 1))
     with pytest.raises(Truncated):
-        decode(THINGS, text[:cut], [ID, NOTE], len(rows))
+        decode(THINGS, text[:end], [ID, NOTE], len(rows))
 
 
 @pytest.mark.parametrize(
-    ("clock", "meant"),
+    ("clock", "duration"),
     [
         (-500_000, timedelta(microseconds=-500_000)),
         (8_385_959_999_999, timedelta(hours=838, minutes=59, seconds=59.999999)),
@@ -60,15 +60,17 @@ def test_a_text_that_was_cut_off_anywhere_is_noticed(
         (0, timedelta(0)),
     ],
 )
-def test_a_clock_number_is_a_duration(clock: int, meant: timedelta) -> None:
-    """HHMMSSffffff with a sign, beyond a day and below zero."""
+def test_a_packed_clock_is_a_duration(clock: int, duration: timedelta) -> None:
+    """Its form is ±HHMMSSffffff; it may be negative or longer than a day."""
     column = Column("t", pl.Duration("us"), "t", pl.Int64(), wire.duration_from_clock)
-    assert decode(THINGS, f"{clock}\n".encode(), [column], 1).frame.item() == meant
+    assert decode(THINGS, f"{clock}\n".encode(), [column], 1).frame.item() == duration
 
 
 def test_zero_dates_become_null_and_are_counted() -> None:
-    """A NULL is no zero date."""
-    column = Column("d", pl.Date(), "d", pl.Int32(), wire.date_from_days, zero=-1)
+    """A NULL is not counted."""
+    column = Column(
+        "d", pl.Date(), "d", pl.Int32(), wire.date_from_days, null_marker=-1
+    )
     batch = decode(THINGS, b"-1\n\n719528\n-1\n", [column], 4)
     assert batch.frame["d"].to_list() == [None, None, date(1970, 1, 1), None]
     assert batch.zero_dates == 2

@@ -29,7 +29,7 @@ from testbed import schema
 from testbed.mariadb import (
     Database,
     Login,
-    Server,
+    MariadbServer,
     fresh_database,
     private_server,
 )
@@ -273,7 +273,7 @@ def test_a_server_that_is_killed_and_restarted(tmp_path: Path) -> None:
         assert_exact(database, tmp_path)
 
 
-def _restart(server: Server) -> None:
+def _restart(server: MariadbServer) -> None:
     server.stop(signal.SIGKILL)
     server.start()
 

@@ -7,17 +7,17 @@ import pytest
 
 from config import Settings
 from tests.routers.conftest import client_of, make_settings
-from tests.support.servers import Server, serving
+from tests.support.servers import StubServer, serving
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[StubServer]:
     """A local server that stands in for the e-mail service."""
     with serving() as running:
         yield running
 
 
-def delivering(data_dir: Path, server: Server) -> Settings:
+def delivering(data_dir: Path, server: StubServer) -> Settings:
     """Settings with *server* as e-mail service."""
     return make_settings(
         data_dir=data_dir,
@@ -27,7 +27,7 @@ def delivering(data_dir: Path, server: Server) -> Settings:
 
 
 def test_each_call_posts_the_figures_it_answers(
-    read_model: Path, server: Server
+    read_model: Path, server: StubServer
 ) -> None:
     """A matching If-None-Match changes nothing, since the call has an effect."""
     with client_of(delivering(read_model, server)) as client:
@@ -42,7 +42,7 @@ def test_each_call_posts_the_figures_it_answers(
 
 
 def test_a_failed_delivery_is_502_with_a_detail(
-    read_model: Path, server: Server
+    read_model: Path, server: StubServer
 ) -> None:
     """The detail contains neither the key nor the URL."""
     server.status = 500
@@ -52,7 +52,7 @@ def test_a_failed_delivery_is_502_with_a_detail(
     assert got.json() == {"detail": "The e-mail service answered 500"}
 
 
-def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> None:
+def test_without_a_key_nothing_is_posted(read_model: Path, server: StubServer) -> None:
     """A URL alone is not enough."""
     settings = make_settings(data_dir=read_model, bea_base_url=server.url)
     with client_of(settings) as client:
@@ -62,7 +62,7 @@ def test_without_a_key_nothing_is_posted(read_model: Path, server: Server) -> No
 
 @pytest.mark.parametrize("query", ["period=7d", "tz=UTC", "compare=previous"])
 def test_a_call_with_parameters_posts_nothing(
-    read_model: Path, server: Server, query: str
+    read_model: Path, server: StubServer, query: str
 ) -> None:
     """It would send a second e-mail of the day."""
     with client_of(delivering(read_model, server)) as client:

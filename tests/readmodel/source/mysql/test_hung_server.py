@@ -1,7 +1,7 @@
-"""A database server that freezes: it keeps its connections, and says nothing more.
+"""A server that freezes: it keeps its connections and sends nothing more.
 
-A real server is stopped with SIGSTOP at a chosen word of the conversation. Nothing ends
-such a run but a timeout of its own.
+A real server is stopped with SIGSTOP when the client sends a chosen word. Only the
+client's own time limits can end such a run.
 """
 
 import select
@@ -16,21 +16,21 @@ from pathlib import Path
 import pytest
 
 from readmodel.store.snapshot import current
-from testbed.mariadb import Database, Server, fresh_database, private_server
+from testbed.mariadb import Database, MariadbServer, fresh_database, private_server
 from tests.readmodel.sync.test_concurrent_writes import assert_exact, create, mirror
 from tests.support.programs import run_updater
 
-INTERVAL_SECONDS = "4"  # of which a silent server is given half
+INTERVAL_SECONDS = "4"  # the read timeout is half of it
 
 
-class Freezer:
-    """Stands before *server*, and freezes it when a client says *word*.
+class FreezingProxy:
+    """A proxy that freezes *server* when a client sends *word*.
 
-    The answer to that word then comes up to its first *answered* bytes, or not at all.
-    Without a word the server freezes before the first connection.
+    The server's answer to *word* is cut after *answered* bytes; 0 means no answer. With
+    an empty word the server freezes before the first connection.
     """
 
-    def __init__(self, server: Server, word: bytes, answered: int = 0) -> None:
+    def __init__(self, server: MariadbServer, word: bytes, answered: int = 0) -> None:
         self._server = server
         self._word = word
         self._answered = answered
@@ -39,7 +39,8 @@ class Freezer:
         self.froze = False
 
     @contextmanager
-    def standing(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
+        """Accept connections in a thread; let the server go on after the block."""
         thread = threading.Thread(target=self._serve)
         thread.start()
         try:
@@ -57,7 +58,7 @@ class Freezer:
         self.froze = True
 
     def _serve(self) -> None:
-        """One client at a time, as an updater has one connection at a time."""
+        """Serve one client at a time: an updater has one connection at a time."""
         while True:
             try:
                 client, _ = self._listening.accept()
@@ -65,10 +66,10 @@ class Freezer:
                 return
             login = self._server.root
             with client, socket.create_connection((login.host, login.port)) as server:
-                self._pass_on(client, server)
+                self._relay(client, server)
 
-    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        heard = False
+    def _relay(self, client: socket.socket, server: socket.socket) -> None:
+        word_sent = False
         while True:
             ready, _, _ = select.select([client, server], [], [])
             for end in ready:
@@ -76,11 +77,11 @@ class Freezer:
                 if not data:
                     return
                 if end is client:
-                    heard = heard or self._word in data
-                    if heard and not self._answered and not self.froze:
+                    word_sent = word_sent or self._word in data
+                    if word_sent and not self._answered and not self.froze:
                         self._freeze()
                     server.sendall(data)
-                elif heard and not self.froze:
+                elif word_sent and not self.froze:
                     self._freeze()
                     client.sendall(data[: self._answered])
                 elif not self.froze:
@@ -88,24 +89,25 @@ class Freezer:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    # Without TLS, or the words could not be heard.
+def server() -> Iterator[MariadbServer]:
+    """A server without TLS, so that the proxy can read what the client sends."""
     with private_server("--skip-ssl") as running:
         yield running
 
 
 @pytest.fixture
-def database(server: Server) -> Iterator[Database]:
+def database(server: MariadbServer) -> Iterator[Database]:
+    """An empty database of that server."""
     with fresh_database(server.root) as fresh:
         yield fresh
 
 
-CONNECT = "took the connection, but said nothing for 2 s"
+CONNECT = "accepted the connection, but sent nothing for 2 s"
 QUERY = "has not answered for 2 s"
 
 
 @pytest.mark.parametrize(
-    ("word", "answered", "said"),
+    ("word", "answered", "message"),
     [
         pytest.param(b"", 0, CONNECT, id="before the greeting"),
         pytest.param(b"reader_", 0, CONNECT, id="at the login"),
@@ -114,49 +116,49 @@ QUERY = "has not answered for 2 s"
         pytest.param(b"GROUP_CONCAT(", 999, QUERY, id="amid the rows"),
     ],
 )
-def test_a_frozen_server_ends_the_run(
-    server: Server,
+def test_a_frozen_server_ends_the_run_with_an_error(
+    server: MariadbServer,
     database: Database,
     tmp_path: Path,
     word: bytes,
     answered: int,
-    said: str,
+    message: str,
 ) -> None:
-    """Each try with one line that says so; the copy stays whole, the next is exact."""
+    """Each attempt logs one line, the snapshot stays, and the next sync is exact."""
     create(database, 11)
     mirror(database, tmp_path)
     before = current(tmp_path)
     votes = before.scan("fpp_votes").collect()
     database.run("UPDATE fpp_votes SET duration = duration + 1")
-    freezer = Freezer(server, word, answered)
+    proxy = FreezingProxy(server, word, answered)
     settings = {
         **database.environ(),
-        "DB_PORT": str(freezer.port),
+        "DB_PORT": str(proxy.port),
         "DATA_DIR": str(tmp_path),
         "SYNC_INTERVAL_SECONDS": INTERVAL_SECONDS,
         "LOG_FORMAT": "text",
     }
-    with freezer.standing():
+    with proxy.running():
         done = run_updater(settings)
-    assert freezer.froze
+    assert proxy.froze
     assert (done.returncode, done.stdout) == (1, "")
     lines = [line for line in done.stderr.splitlines() if " INFO " not in line]
-    assert said in lines[0]
-    *tries, failure = lines
-    assert all(" WARNING " in line and "; trying again" in line for line in tries)
+    assert message in lines[0]
+    *retries, failure = lines
+    assert all(" WARNING " in line and "; trying again" in line for line in retries)
     assert " ERROR " in failure
     assert "check whether the server is frozen" in failure
     assert database.reader.password not in done.stderr
     assert current(tmp_path) == before
     assert current(tmp_path).scan("fpp_votes").collect().equals(votes)
     assert not list((tmp_path / "snapshots").glob(".*"))
-    wait_until_nobody_is_connected(database)
+    wait_until_no_one_is_connected(database)
     mirror(database, tmp_path)
     assert_exact(database, tmp_path)
 
 
-def wait_until_nobody_is_connected(database: Database) -> None:
-    """The server notices, once it goes on, that the updater has left."""
+def wait_until_no_one_is_connected(database: Database) -> None:
+    """Wait for the server to notice, once it goes on, that the updater has left."""
     deadline = time.monotonic() + 30
     with database.connect() as connection, connection.cursor() as cursor:
         while True:
@@ -167,5 +169,5 @@ def wait_until_nobody_is_connected(database: Database) -> None:
             ((sessions,),) = cursor.fetchall()
             if not sessions:
                 return
-            assert time.monotonic() < deadline, "a session was left behind"
+            assert time.monotonic() < deadline, "a connection is still open"
             time.sleep(0.05)

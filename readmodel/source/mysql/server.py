@@ -1,0 +1,61 @@
+"""Address, credentials and time limits of a MySQL or MariaDB database."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlServer:
+    """How to connect to one database of a server.
+
+    `ssl_ca` is the file of a certificate authority. With it, only a server whose
+    certificate that authority signed is accepted; without it, TLS is used if the server
+    offers it. An answer that makes no progress for `read_seconds` is an error.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+    ssl_ca: str | None = None
+    read_seconds: int = READ_SECONDS
+
+    @property
+    def name(self) -> str:
+        """A name for messages, without secrets."""
+        return f"{self.database} on {self.host}:{self.port}"
+
+    @property
+    def connect_seconds(self) -> int:
+        """The time limit for a connection."""
+        return min(CONNECT_SECONDS, self.read_seconds)
+
+    def connection_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for the driver's `connect`."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "database": self.database,
+            "autocommit": True,
+            "charset": "utf8mb4",
+            "collation": "utf8mb4_bin",
+            "connection_timeout": self.connect_seconds,
+            "read_timeout": self.read_seconds,
+            "write_timeout": self.read_seconds,
+            **self._tls_arguments(),
+        }
+
+    def _tls_arguments(self) -> dict[str, Any]:
+        if self.ssl_ca is None:
+            return {}
+        return {
+            "ssl_ca": self.ssl_ca,
+            "ssl_verify_cert": True,
+            "ssl_verify_identity": True,
+        }

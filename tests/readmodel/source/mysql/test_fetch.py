@@ -1,0 +1,101 @@
+"""Rows are fetched completely, also where the server cuts off a packed text."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from readmodel.source.blocking import choose_blocking
+from readmodel.source.mysql.source import MysqlSource
+from testbed.mariadb import Database, private_server
+from tests.support.mysql import THINGS, mirror, read_things
+from util.errors import SourceError
+
+
+def test_a_text_larger_than_a_packet_is_fetched_in_shares(
+    adjustable_database: Database, tmp_path: Path
+) -> None:
+    """The server cuts off a packed text at max_allowed_packet."""
+    adjustable_database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, at datetime, v longtext)"
+    )
+    adjustable_database.run(
+        "INSERT INTO things SELECT seq, '2026-01-01', REPEAT('x\"', 40000) FROM seq_1_to_60"
+    )
+    with adjustable_database.global_variable("max_allowed_packet", 1 << 20):
+        for key in ("id", "at"):
+            mirror(adjustable_database, tmp_path / key, [replace(THINGS, key=key)])
+            assert read_things(tmp_path / key)["v"].to_list() == ['x"' * 40000] * 60
+            assert sorted(read_things(tmp_path / key)["id"]) == list(range(1, 61))
+
+
+@pytest.mark.parametrize("key", ["id", "at"])
+def test_a_text_that_is_cut_off_between_two_rows_is_fetched_in_shares(
+    adjustable_database: Database, tmp_path: Path, key: str
+) -> None:
+    """Such a text ends like a whole one; only the count of its rows is too low."""
+    row = (
+        "seq, '2026-01-01', REPEAT('x', 1024 - LENGTH('1000\t1767225600000000\t12\n'))"
+    )
+    adjustable_database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, at datetime, v text)"
+    )
+    adjustable_database.run(f"INSERT INTO things SELECT {row} FROM seq_1000_to_3999")
+    with adjustable_database.global_variable("max_allowed_packet", 1 << 20):
+        mirror(adjustable_database, tmp_path, [replace(THINGS, key=key)])
+    assert sorted(read_things(tmp_path)["id"]) == list(range(1000, 4000))
+
+
+@pytest.mark.parametrize("key", ["id", "at"])
+@pytest.mark.parametrize(
+    ("kind", "size"), [("longtext", 1_500_000), ("longblob", 600_000)]
+)
+def test_a_row_larger_than_a_packet_is_named(
+    adjustable_database: Database, tmp_path: Path, key: str, kind: str, size: int
+) -> None:
+    """The server cannot send it, so the message names the setting that limits it."""
+    adjustable_database.run(
+        f"CREATE TABLE things (id int PRIMARY KEY, at date, v {kind})"
+    )
+    adjustable_database.run(
+        f"INSERT INTO things VALUES (1, '2026-01-01', REPEAT('x', {size})), "
+        "(2, '2026-01-01', 'y')"
+    )
+    with (
+        adjustable_database.global_variable("max_allowed_packet", 1 << 20),
+        pytest.raises(
+            SourceError, match=r"things: a row is larger .* max_allowed_packet"
+        ),
+    ):
+        mirror(adjustable_database, tmp_path, [replace(THINGS, key=key)])
+
+
+def test_more_rows_of_one_day_than_a_query_takes_are_fetched(
+    database: Database, tmp_path: Path
+) -> None:
+    """A bulk load gives the same timestamp to many rows."""
+    database.run("CREATE TABLE things (id datetime, n int)")
+    database.run("INSERT INTO things SELECT '2026-01-01', seq FROM seq_1_to_90000")
+    mirror(database, tmp_path)
+    assert sorted(read_things(tmp_path)["n"]) == list(range(1, 90_001))
+
+
+def test_a_change_in_a_table_without_transactions_is_noticed() -> None:
+    """A row that is inserted between the count and the fetch raises an error."""
+    with private_server() as server:
+        server.root.run("CREATE DATABASE m")
+        login = server.root
+        login.run(
+            "CREATE TABLE m.things (id int) ENGINE=MyISAM",
+            "INSERT INTO m.things VALUES (1)",
+        )
+        source = MysqlSource(login.host, login.port, login.user, login.password, "m")
+        with source.view() as view:
+            columns = view.columns(THINGS)
+            blocking = choose_blocking(THINGS, columns)
+            blocks = view.blocks(THINGS, columns, blocking)
+            login.run("INSERT INTO m.things VALUES (2)")
+            with pytest.raises(
+                SourceError, match="fetched 2 rows where 1 were counted"
+            ):
+                list(view.rows(THINGS, columns, blocking, blocks))

@@ -1,0 +1,94 @@
+"""SQL for blocks, compared as text and computed by MariaDB."""
+
+from contextlib import closing
+
+import polars as pl
+import pytest
+
+from readmodel.source.blocking import Block, Blocking, BlockRange, KeyKind
+from readmodel.source.mysql import sql
+from readmodel.source.wire import Column
+from testbed.mariadb import Database
+
+IDS = Blocking("id", KeyKind.NUMBER, 16_384)
+DAYS = Blocking("v", KeyKind.TIME, 86_400)
+
+
+def test_a_date_without_month_or_day_has_no_block_number() -> None:
+    """Neither where blocks are counted nor where their rows are selected."""
+    in_blocks = sql.in_blocks(DAYS, [Block(740_000, 1, 0), Block(None, 1, 0)])
+    for text in (sql.block_number(DAYS), in_blocks):
+        assert "IF(MONTH(`v`) AND DAYOFMONTH(`v`),TO_SECONDS(`v`),NULL)" in text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "key", "number"),
+    [
+        (pl.Int64(), -(2**63), -(2**49)),
+        (pl.Int64(), -16_385, -2),
+        (pl.Int64(), -16_384, -1),
+        (pl.Int64(), -1, -1),
+        (pl.Int64(), 0, 0),
+        (pl.Int64(), 16_383, 0),
+        (pl.Int64(), 16_384, 1),
+        (pl.Int64(), 2**63 - 1, 2**49 - 1),
+        (pl.UInt64(), 2**64 - 1, 2**50 - 1),
+    ],
+)
+def test_block_numbers_of_integers_are_rounded_down(
+    database: Database, dtype: pl.DataType, key: int, number: int
+) -> None:
+    """MySQL shifts as unsigned 64 bits; only a signed key gets its sign back."""
+    column = "bigint" if dtype.is_signed_integer() else "bigint unsigned"
+    database.run(f"CREATE TABLE t (id {column})", f"INSERT INTO t VALUES ({key})")
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql.block_number(IDS)} FROM t")
+        ((shifted,),) = cursor.fetchall()
+    columns = [Column("id", dtype, "id", dtype)]
+    assert sql.signed_number(shifted, columns, IDS) == number == key // IDS.width
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([3], "(`id` BETWEEN 49152 AND 65535) AND `id` IS NOT NULL"),
+        (
+            [-1, 0, 1, 5],
+            "(`id` BETWEEN -16384 AND 32767 OR `id` BETWEEN 81920 AND 98303)"
+            + " AND `id` IS NOT NULL",
+        ),
+        ([None], "`id` IS NULL"),
+        (
+            [None, 0],
+            "((`id` BETWEEN 0 AND 16383) AND `id` IS NOT NULL) OR `id` IS NULL",
+        ),
+    ],
+)
+def test_neighbouring_blocks_are_selected_as_one_range_of_keys(
+    numbers: list[int | None], text: str
+) -> None:
+    """The rows without a key are selected apart."""
+    assert sql.in_blocks(IDS, [Block(number, 1, 0) for number in numbers]) == text
+
+
+def test_a_day_is_selected_up_to_its_last_microsecond() -> None:
+    """2026-01-02 is day 739983 of MySQL's calendar."""
+    text = sql.in_blocks(DAYS, [Block(739_983, 1, 0)])
+    first, last = "'2026-01-02 00:00:00'", "'2026-01-02 23:59:59.999999'"
+    assert f"`v` BETWEEN {first} AND {last}" in text
+
+
+@pytest.mark.parametrize(
+    ("block_range", "text"),
+    [
+        (BlockRange(), "(TRUE) OR `id` IS NULL"),
+        (BlockRange(None, 1), "(`id` <= 32767) OR `id` IS NULL"),
+        (BlockRange(1, None), "`id` >= 16384"),
+        (BlockRange(-1, 1), "`id` >= -16384 AND `id` <= 32767"),
+    ],
+)
+def test_a_range_without_a_first_block_includes_rows_without_a_key(
+    block_range: BlockRange, text: str
+) -> None:
+    """They sort before all others."""
+    assert sql.in_range(IDS, block_range) == text
