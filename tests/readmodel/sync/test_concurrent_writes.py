@@ -1,7 +1,7 @@
-"""Exactness under fire: whatever happens meanwhile, the last sync is exact.
+"""Syncs during concurrent writes and faults: the last sync is always exact.
 
 Four writers insert with scrambled ids and late commits, update, delete and roll back,
-while syncs run and something else goes wrong. All by a seed, for a bounded time.
+while syncs run and faults are injected. Seeded, and bounded in time.
 """
 
 import random
@@ -45,6 +45,7 @@ class Writers:
     """Four connections that write at random until they are stopped."""
 
     def __init__(self, database: Database, seed: int) -> None:
+        """Prepare the threads; entering the context starts them."""
         self._database = database
         self._stop = threading.Event()
         self._ids = iter(random.Random(seed).sample(range(1_000, 200_000), 100_000))
@@ -71,7 +72,7 @@ class Writers:
                 with closing(self._database.connect(autocommit=False)) as connection:
                     self._use(connection, dice)
             except (mysql.connector.Error, OSError):
-                # The server is away, or a table is being altered: both are meant to be.
+                # The server is away or a table is being altered; both are intended.
                 time.sleep(0.05)
 
     def _use(self, connection: Any, dice: random.Random) -> None:
@@ -116,6 +117,7 @@ class Writers:
 
 
 def source(database: Database) -> MysqlSource:
+    """The database as its reader sees it."""
     login = database.reader
     return MysqlSource(
         login.host, login.port, login.user, login.password, database.name
@@ -123,6 +125,7 @@ def source(database: Database) -> MysqlSource:
 
 
 def mirror(database: Database, data_dir: Path, **options: Any) -> None:
+    """Sync all tables into *data_dir*."""
     tables = list(TABLES.values())
     sync(
         source(database),
@@ -134,7 +137,7 @@ def mirror(database: Database, data_dir: Path, **options: Any) -> None:
 
 
 def rows_of(database: Database, table: str) -> list[str]:
-    """The rows as the driver's own cursor sees them, in an order of their own."""
+    """The rows that the driver's own cursor returns, sorted as text."""
     with (
         closing(database.connect()) as connection,
         closing(connection.cursor()) as cursor,
@@ -156,7 +159,7 @@ def _comparable(row: Sequence[Any]) -> list[Any]:
 
 
 def assert_exact(database: Database, data_dir: Path) -> None:
-    """All six tables equal the database row by row, and nothing lies about."""
+    """Assert that all tables equal the database by rows, and that no leftovers exist."""
     for table in TABLES:
         mirrored = pl.read_parquet(data_dir / f"{table}.parquet")
         assert sorted(map(repr, map(_comparable, mirrored.rows()))) == rows_of(
@@ -169,6 +172,7 @@ def assert_exact(database: Database, data_dir: Path) -> None:
 
 
 def create(database: Database, seed: int) -> None:
+    """Create the six tables and fill them at random."""
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
         schema.fill(connection, seed, ROWS)
@@ -176,7 +180,7 @@ def create(database: Database, seed: int) -> None:
 
 @contextmanager
 def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
-    """Do *work* again and again in a thread, until the block ends."""
+    """Repeat *work* in a thread until the block ends."""
     stop = threading.Event()
 
     def repeat() -> None:
@@ -193,6 +197,7 @@ def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
 
 
 def until(seconds: float) -> Iterator[None]:
+    """Yield again and again for *seconds*."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         yield
@@ -200,7 +205,7 @@ def until(seconds: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
-    """Inserts that commit late, updates, deletes and rollbacks, between all syncs."""
+    """Inserts that commit late, updates, deletes and rollbacks, during every sync."""
     create(database, seed)
     with Writers(database, seed) as writers:
         for _ in until(SECONDS):
@@ -213,7 +218,7 @@ def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
 def test_an_updater_that_is_killed_at_random(
     database: Database, tmp_path: Path
 ) -> None:
-    """SIGKILL, wherever it is."""
+    """By SIGKILL, at any point of a sync."""
     create(database, 3)
     dice = random.Random(3)
     settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
@@ -230,6 +235,7 @@ def test_an_updater_that_is_killed_at_random(
 
 
 def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start the updater with these settings and arguments."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "update_readmodel.py"), *arguments],
         env=environ(settings),
@@ -240,7 +246,7 @@ def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[byte
 
 
 def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
-    """One works, the other says so and leaves; nothing is written twice."""
+    """One syncs, the other is refused at each attempt; nothing is written twice."""
     create(database, 4)
     settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
     with Writers(database, 4):
@@ -257,7 +263,7 @@ def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_killed_and_restarted(tmp_path: Path) -> None:
-    """Runs wait for it, or fail and say so; the read model stays whole throughout."""
+    """Runs retry, or fail with a reason; the read model stays complete throughout."""
     with private_server() as server, fresh_database(server.root) as database:
         create(database, 5)
         mirror(database, tmp_path)
@@ -266,7 +272,7 @@ def test_a_server_that_is_killed_and_restarted(tmp_path: Path) -> None:
                 restart = threading.Timer(0.3, _restart, [server])
                 restart.start()
                 for _ in until(1.5):
-                    with suppress(SourceError):  # it began while the server was away
+                    with suppress(SourceError):  # The server was away from the start.
                         mirror(database, tmp_path)
                 restart.join()
         mirror(database, tmp_path)
@@ -281,7 +287,7 @@ def _restart(server: MariadbServer) -> None:
 def test_a_connection_that_is_killed_every_few_milliseconds(
     database: Database, mariadb_login: Login, tmp_path: Path
 ) -> None:
-    """No run gets through, none breaks anything, and the next one is exact."""
+    """Runs fail without damage, and the next one is exact."""
     create(database, 6)
     mirror(database, tmp_path)
     before = current(tmp_path).id
@@ -319,7 +325,7 @@ ALTERS = (
 def test_tables_that_are_altered_between_and_during_syncs(
     database: Database, tmp_path: Path
 ) -> None:
-    """Columns come, go, move and widen; a table is truncated and filled again."""
+    """Columns are added, dropped, moved and widened; a table is truncated and refilled."""
     create(database, 7)
     alters = iter(ALTERS)
 
@@ -353,7 +359,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(database: Database, small_disk: Path) -> None:
-    """The run says so and leaves nothing behind; with room again, all is exact."""
+    """The run fails with the reason and leaves nothing behind; the next one is exact."""
     create(database, 8)
     mirror(database, small_disk)
     before = current(small_disk)
