@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from readmodel.source.blocking import Block
+from readmodel.source.blocking import Block, group_by_rows
 
 PART_ROWS: Final = 655_360
 """Few parts are read fastest; a small last part makes new rows cheap to add."""
@@ -112,16 +112,8 @@ def _divided(group: Sequence[Block]) -> Iterator[Sequence[Block]]:
     """Divide a group that has outgrown PART_ROWS by half."""
     if _rows(group) <= 1.5 * PART_ROWS:
         yield group
-        return
-    piece: list[Block] = []
-    rows = 0
-    for block in group:
-        if piece and rows + block.rows > PART_ROWS:
-            yield piece
-            piece, rows = [], 0
-        piece.append(block)
-        rows += block.rows
-    yield piece
+    else:
+        yield from group_by_rows(group, PART_ROWS)
 
 
 def _joined(groups: Sequence[Sequence[Block]]) -> list[Sequence[Block]]:
