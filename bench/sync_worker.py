@@ -44,7 +44,7 @@ class CopyCost(BaseModel):
 def ours(source: MysqlSource, folder: Path) -> int:
     """Run the project's own sync."""
     tables = list(TABLES.values())
-    return sync(source, folder, tables, lambda: datetime.now(UTC)).fetched
+    return sync(source, folder, tables, lambda: datetime.now(UTC)).rows_fetched
 
 
 def digests(source: MysqlSource, _: Path) -> int:

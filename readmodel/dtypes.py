@@ -1,4 +1,4 @@
-"""Spell Polars dtypes as text, as snapshot.json and the parts' footers store them."""
+"""Convert Polars dtypes to and from the names in snapshot.json."""
 
 import re
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import polars as pl
 
 INSTANT = pl.Datetime("us", "UTC")
+"""The dtype of every mirrored timestamp."""
 
 _NAMED: Mapping[str, pl.DataType] = {
     "Binary": pl.Binary(),
@@ -30,14 +31,17 @@ _DECIMAL = re.compile(r"Decimal\((\d+),(\d+)\)")
 
 
 def dtype_name(dtype: pl.DataType) -> str:
-    """How snapshot.json writes *dtype*. Raises KeyError for one that no mirror holds."""
+    """Name *dtype*, for example ``Int32`` or ``Decimal(4,2)``.
+
+    Raises KeyError for a dtype that no source yields.
+    """
     if isinstance(dtype, pl.Decimal):
         return f"Decimal({dtype.precision},{dtype.scale})"
     return _NAMES[dtype]
 
 
 def parse_dtype(name: str) -> pl.DataType:
-    """The dtype that snapshot.json calls *name*. Raises ValueError for an unknown one."""
+    """Parse a name made by `dtype_name`. Raises ValueError for an unknown one."""
     if found := _DECIMAL.fullmatch(name):
         return pl.Decimal(int(found[1]), int(found[2]))
     if name not in _NAMED:

@@ -1,4 +1,4 @@
-"""The tables that are mirrored, and what the statistics need of them."""
+"""The mirrored tables, and the columns that the statistics need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from enum import Enum
 import polars as pl
 
 
-class Kind(Enum):
-    """What a needed column must hold; the source decides the exact dtype."""
+class ColumnKind(Enum):
+    """The kind of value in a needed column; the source decides the exact dtype."""
 
     INTEGER = "an integer"
     NUMBER = "a number"
@@ -16,25 +16,29 @@ class Kind(Enum):
     INSTANT = "a timestamp"
 
     def fits(self, dtype: pl.DataType) -> bool:
-        """Whether a column of *dtype* can serve."""
+        """True if a column of *dtype* has values of this kind."""
         match self:
-            case Kind.INTEGER:
+            case ColumnKind.INTEGER:
                 return dtype.is_integer() or dtype == pl.Boolean
-            case Kind.NUMBER:
+            case ColumnKind.NUMBER:
                 return dtype.is_numeric()
-            case Kind.TEXT:
+            case ColumnKind.TEXT:
                 return isinstance(dtype, pl.String | pl.Enum | pl.Categorical)
-            case Kind.INSTANT:
+            case ColumnKind.INSTANT:
                 return isinstance(dtype, pl.Datetime)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: its name, its sync column, and the columns the statistics read."""
+    """One mirrored table.
+
+    `key` is its sync column, along which it is divided into blocks; `needs` are the
+    columns that the statistics read.
+    """
 
     name: str
     key: str
-    needs: Mapping[str, Kind] = field(default_factory=dict)
+    needs: Mapping[str, ColumnKind] = field(default_factory=dict)
 
 
 _TABLES = (
@@ -42,57 +46,57 @@ _TABLES = (
         "fpp_estimations",
         key="id",
         needs={
-            "user_id": Kind.TEXT,
-            "room_id": Kind.INTEGER,
-            "estimation": Kind.NUMBER,
-            "estimated_at": Kind.INSTANT,
+            "user_id": ColumnKind.TEXT,
+            "room_id": ColumnKind.INTEGER,
+            "estimation": ColumnKind.NUMBER,
+            "estimated_at": ColumnKind.INSTANT,
         },
     ),
-    Table("fpp_events", key="id", needs={"event": Kind.TEXT}),
+    Table("fpp_events", key="id", needs={"event": ColumnKind.TEXT}),
     Table(
         "fpp_page_views",
         key="id",
         needs={
-            "user_id": Kind.TEXT,
-            "route": Kind.TEXT,
-            "source": Kind.TEXT,
-            "viewed_at": Kind.INSTANT,
+            "user_id": ColumnKind.TEXT,
+            "route": ColumnKind.TEXT,
+            "source": ColumnKind.TEXT,
+            "viewed_at": ColumnKind.INSTANT,
         },
     ),
     Table(
         "fpp_rooms",
         key="id",
         needs={
-            "id": Kind.INTEGER,
-            "name": Kind.TEXT,
-            "first_used_at": Kind.INSTANT,
+            "id": ColumnKind.INTEGER,
+            "name": ColumnKind.TEXT,
+            "first_used_at": ColumnKind.INSTANT,
         },
     ),
     Table(
         "fpp_users",
         key="created_at",
         needs={
-            "device": Kind.TEXT,
-            "os": Kind.TEXT,
-            "browser": Kind.TEXT,
-            "country": Kind.TEXT,
-            "region": Kind.TEXT,
-            "city": Kind.TEXT,
-            "created_at": Kind.INSTANT,
+            "device": ColumnKind.TEXT,
+            "os": ColumnKind.TEXT,
+            "browser": ColumnKind.TEXT,
+            "country": ColumnKind.TEXT,
+            "region": ColumnKind.TEXT,
+            "city": ColumnKind.TEXT,
+            "created_at": ColumnKind.INSTANT,
         },
     ),
     Table(
         "fpp_votes",
         key="id",
         needs={
-            "room_id": Kind.INTEGER,
-            "avg_estimation": Kind.NUMBER,
-            "min_estimation": Kind.NUMBER,
-            "max_estimation": Kind.NUMBER,
-            "amount_of_estimations": Kind.INTEGER,
-            "amount_of_spectators": Kind.INTEGER,
-            "duration": Kind.INTEGER,
-            "voted_at": Kind.INSTANT,
+            "room_id": ColumnKind.INTEGER,
+            "avg_estimation": ColumnKind.NUMBER,
+            "min_estimation": ColumnKind.NUMBER,
+            "max_estimation": ColumnKind.NUMBER,
+            "amount_of_estimations": ColumnKind.INTEGER,
+            "amount_of_spectators": ColumnKind.INTEGER,
+            "duration": ColumnKind.INTEGER,
+            "voted_at": ColumnKind.INSTANT,
         },
     ),
 )

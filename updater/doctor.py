@@ -192,7 +192,7 @@ def _link_problem(file: Path) -> str | None:
 def _space(data_dir: Path, existing: Path) -> CheckResult:
     free = shutil.disk_usage(existing).free
     # A sync that rewrites everything needs room for a second copy.
-    size = sum(table.bytes for table in snapshot.held(data_dir).values())
+    size = sum(table.bytes for table in snapshot.table_files(data_dir).values())
     needed = max(LEAST_FREE_BYTES, size)
     text = f"{free / 2**20:,.0f} MB free"
     if free < needed:

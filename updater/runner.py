@@ -10,8 +10,8 @@ from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.run_log import Run, TableRun
-from readmodel.sync.append_run import record
+from readmodel.store.run_log import Run
+from readmodel.sync.append_run import append_run
 from readmodel.sync.run import Options, Report, TableReport, sync
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
@@ -138,24 +138,24 @@ class Runner:
     def _succeeded(self, began: datetime, report: Report) -> Run:
         message = (
             f"Mirrored {report.rows:,} rows of {self._source.name}, "
-            f"{report.fetched:,} fetched, in {report.seconds:.2f} s"
+            f"{report.rows_fetched:,} fetched, in {report.seconds:.2f} s"
         )
         _log.info(
             f"{message}: snapshot {report.snapshot}",
             action="sync",
             rows=report.rows,
-            rows_fetched=report.fetched,
+            rows_fetched=report.rows_fetched,
             snapshot=report.snapshot,
             ms=round(report.seconds * 1000),
         )
-        tables = {table.name: _table_run(table) for table in report.tables}
+        tables = {table.name: table.counts for table in report.tables}
         return Run(began, self._now(), True, message, tables)
 
     def _report(self, run: Run) -> None:
-        self._runs = run_log.after(self._runs, run)
+        self._runs = run_log.updated_summary(self._runs, run)
         self.metrics.runs.labels("success" if run.success else "failure").inc()
         try:
-            record(self._settings.data_dir, run)
+            append_run(self._settings.data_dir, run)
         except StorageError as error:
             # Not a failure of the run. After a failed run the disk is the known cause.
             if run.success:
@@ -205,7 +205,11 @@ class _ProgressLog:
 
 
 def _log_table(table: TableReport) -> None:
-    fetched = f"{table.fetched:,} fetched" if table.fetched else "unchanged"
+    fetched = (
+        f"{table.counts.rows_fetched:,} fetched"
+        if table.counts.rows_fetched
+        else "unchanged"
+    )
     zeros = f", {table.zero_dates} zero dates became NULL" if table.zero_dates else ""
     line = (
         f"{table.name:<16} {table.rows:>12,} rows  {fetched:>20}  "
@@ -214,22 +218,12 @@ def _log_table(table: TableReport) -> None:
     facts = {
         "table": table.name,
         "rows": table.rows,
-        "rows_fetched": table.fetched,
+        "rows_fetched": table.counts.rows_fetched,
         "parts": table.parts,
-        "parts_written": table.parts_written,
+        "parts_written": table.counts.parts_rewritten,
         "bytes_written": table.bytes_written,
         "zero_dates": table.zero_dates,
         "ms": round(table.seconds * 1000),
     }
     _log.info(line, action="sync", **facts)
     add_error_breadcrumb(f"{table.name} mirrored", "updater", facts)
-
-
-def _table_run(table: TableReport) -> TableRun:
-    return TableRun(
-        rows_fetched=table.fetched,
-        rows_added=table.changes.added,
-        rows_changed=table.changes.changed,
-        rows_removed=table.changes.removed,
-        parts_rewritten=table.parts_written,
-    )

@@ -11,7 +11,7 @@ from config import Settings
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import Run
-from readmodel.sync.verify import Verdict
+from readmodel.sync.verify import TableComparison
 
 
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
@@ -27,7 +27,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
             f"{table.bytes / 2**20:9.2f} MB  newest {_time(newest_row(settings, name))}"
             f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
         )
-    runs = run_log.recent(settings.data_dir, last)
+    runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
 
@@ -53,7 +53,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
             }
             for name, table in (manifest.tables.items() if manifest else ())
         },
-        "runs": run_log.recent(settings.data_dir, last),
+        "runs": run_log.recent_runs(settings.data_dir, last),
     }
     return to_json(status).decode()
 
@@ -69,7 +69,7 @@ def newest_row(settings: Settings, table: str) -> datetime | None:
     return newest if isinstance(newest, datetime) else None
 
 
-def verdict_lines(verdict: Verdict) -> Iterator[str]:
+def verdict_lines(verdict: TableComparison) -> Iterator[str]:
     """Describe what `verify` found in one table, a further line per difference."""
     result = "differs" if verdict.differences else "equals the database"
     yield f"{verdict.table:<16} {verdict.rows:>12,} rows {verdict.parts:>4} parts  {result}"
@@ -77,7 +77,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
         yield f"  {difference}"
 
 
-def verdict_json(verdict: Verdict) -> Iterator[str]:
+def verdict_json(verdict: TableComparison) -> Iterator[str]:
     """Yield the same as one line of JSON."""
     yield to_json(asdict(verdict)).decode()
 

@@ -1,6 +1,6 @@
 """Blocks: how a table is divided along its key, and what is known of each block."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -59,6 +59,23 @@ class Block:
     number: int | None
     rows: int
     digest: int
+
+
+def group_by_rows(blocks: Iterable[Block], limit: int) -> Iterator[list[Block]]:
+    """Divide *blocks*, in order, into groups of at most *limit* rows.
+
+    A block with more rows is a group by itself. Without blocks there are no groups.
+    """
+    group: list[Block] = []
+    rows = 0
+    for block in blocks:
+        if group and rows + block.rows > limit:
+            yield group
+            group, rows = [], 0
+        group.append(block)
+        rows += block.rows
+    if group:
+        yield group
 
 
 @dataclass(frozen=True, slots=True)

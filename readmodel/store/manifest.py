@@ -1,29 +1,34 @@
-"""snapshot.json: what a snapshot holds, as frozen data, to and from JSON."""
+"""snapshot.json: the record of a snapshot, as frozen data, to and from JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 import polars as pl
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from readmodel.dtypes import parse_dtype
 
 
 @dataclass(frozen=True, slots=True)
 class VisitsFile:
-    """A part's second file, see `visits`; `hashing` tells by which hash it was made."""
+    """The record of a part's visits (see `visits`): its size, checksum and hash.
+
+    `hash_fingerprint` names the hash function that computed its visitors.
+    """
 
     bytes: int
     crc32: int
-    hashing: str
+    hash_fingerprint: Annotated[str, Field(alias="hashing")]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One immutable Parquet file of a table.
+    """The record of one immutable Parquet file of a table.
 
-    `checked_at` is the last time its rows were known to equal the source's.
+    `crc32` is that of the file. `checked_at` is the last time its rows were known to
+    equal the database's.
     """
 
     file: str
@@ -36,7 +41,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """One table in a snapshot: its columns in order, and its parts in key order."""
+    """One table in a snapshot.
+
+    `columns` maps names to dtypes, in order; `parts` are in key order. `changed_at` is
+    when the content last changed.
+    """
 
     columns: Mapping[str, str]
     parts: tuple[Part, ...]
@@ -49,33 +58,36 @@ class StoredTable:
 
     @property
     def rows(self) -> int:
+        """Rows of all parts."""
         return sum(part.rows for part in self.parts)
 
     @property
     def bytes(self) -> int:
+        """Bytes of all parts, without their visits."""
         return sum(part.bytes for part in self.parts)
 
     @property
     def checked_at(self) -> datetime:
-        """When the part that waited longest was compared with the source."""
+        """When all of the table was last known to equal the database's."""
         return min(part.checked_at for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All of snapshot.json. `taken_at` is the instant whose rows it holds (UTC)."""
+    """All of snapshot.json. `taken_at` is the instant (UTC) that the rows are of."""
 
     taken_at: datetime
     tables: Mapping[str, StoredTable] = field(default_factory=dict)
     version: int = 1
 
     def to_json(self) -> bytes:
-        return _FORMAT.dump_json(self, indent=1)
+        """Serialise as indented JSON."""
+        return _ADAPTER.dump_json(self, indent=1, by_alias=True)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":
-        """Raises ValueError when *text* is not a whole manifest of this version."""
-        manifest = _FORMAT.validate_json(text)
+        """Parse *text*. Raises ValueError unless it is a whole manifest of version 1."""
+        manifest = _ADAPTER.validate_json(text)
         if manifest.version != 1:
             raise ValueError(f"snapshot format {manifest.version} is not known")
         for table in manifest.tables.values():
@@ -84,4 +96,4 @@ class Manifest:
         return manifest
 
 
-_FORMAT = TypeAdapter(Manifest)
+_ADAPTER = TypeAdapter(Manifest)

@@ -8,14 +8,14 @@ from prometheus_client.registry import Collector
 
 from readmodel.store import run_log, snapshot
 from readmodel.store.manifest import Manifest
-from readmodel.store.run_log import Summary
+from readmodel.store.run_log import RunSummary
 from util.errors import ReadModelMissing, StorageError
 
 
 def current_manifest(data_dir: Path) -> Manifest | None:
-    """Return the current snapshot's manifest; None without a complete snapshot.
+    """The current snapshot's manifest; None without a complete snapshot.
 
-    For the earlier system's plain files it has a time and no tables. Never raises.
+    For the earlier system's plain files it has an instant and no tables. Never raises.
     """
     try:
         current = snapshot.current(data_dir)
@@ -24,26 +24,27 @@ def current_manifest(data_dir: Path) -> Manifest | None:
     return current.manifest or Manifest(current.taken_at)
 
 
-def run_summary(data_dir: Path) -> Summary | None:
-    """Summarise the runs; None before the first run or if the log cannot be read."""
+def run_summary(data_dir: Path) -> RunSummary | None:
+    """Summarise the run log; None before the first run or if it cannot be read."""
     try:
-        return run_log.summary(data_dir)
+        return run_log.read_summary(data_dir)
     except StorageError:
         return None
 
 
 class ReadModelCollector(Collector):
-    """Gauges of the current snapshot and of the runs, read anew at each scrape.
+    """Gauges of the current snapshot and of the runs, read at each scrape.
 
-    They hold timestamps, never ages: an exporter that hangs must not look fresh. A
-    value that is not known is absent.
+    They are timestamps, never ages: an exporter that hangs must not look fresh. An
+    unknown value is absent.
     """
 
     def __init__(
         self,
         manifest: Callable[[], Manifest | None],
-        runs: Callable[[], Summary | None],
+        runs: Callable[[], RunSummary | None],
     ) -> None:
+        """Read the snapshot by *manifest* and the run log by *runs*."""
         self._manifest = manifest
         self._runs = runs
 
@@ -88,7 +89,7 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _run_gauges(runs: Summary) -> Iterator[GaugeMetricFamily]:
+def _run_gauges(runs: RunSummary) -> Iterator[GaugeMetricFamily]:
     yield _gauge(
         "fpp_sync_last_run_timestamp_seconds",
         "When the last run ended, whatever its result.",

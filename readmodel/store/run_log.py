@@ -1,47 +1,28 @@
-"""The run log, sync_runs.parquet in DATA_DIR: how every run of the last 90 days went.
+"""The run log, sync_runs.parquet in DATA_DIR: every run of the last 90 days.
 
-It stands beside the snapshots and not in them, since a failed run publishes none.
+It is not part of a snapshot, since a failed run publishes none. This module reads it;
+`sync.append_run` writes it.
 """
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
+from readmodel.dtypes import INSTANT
 from util.errors import StorageError
 
 FILE: Final = "sync_runs.parquet"
-KEPT: Final = timedelta(days=90)
-
-_INSTANT = pl.Datetime("us", "UTC")
-_COUNTS: Final = (
-    "rows_fetched",
-    "rows_added",
-    "rows_changed",
-    "rows_removed",
-    "parts_rewritten",
-)
-SCHEMA: Final = pl.Schema(
-    {
-        "started_at": _INSTANT,
-        "ended_at": _INSTANT,
-        "milliseconds": pl.Int64(),
-        "success": pl.Boolean(),
-        "message": pl.String(),
-        "tables": pl.List(
-            pl.Struct({"table": pl.String(), **dict.fromkeys(_COUNTS, pl.Int64())})
-        ),
-    }
-)
+RETENTION: Final = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
-    """What a run did to one table, in rows; a rewritten part is one Parquet file."""
+    """What a run did to one table: counts of rows, and of Parquet files rewritten."""
 
     rows_fetched: int = 0
     rows_added: int = 0
@@ -50,9 +31,25 @@ class TableRun:
     parts_rewritten: int = 0
 
 
+COUNTS: Final = tuple(count.name for count in fields(TableRun))
+SCHEMA: Final = pl.Schema(
+    {
+        "started_at": INSTANT,
+        "ended_at": INSTANT,
+        "milliseconds": pl.Int64(),
+        "success": pl.Boolean(),
+        "message": pl.String(),
+        "tables": pl.List(
+            pl.Struct({"table": pl.String(), **dict.fromkeys(COUNTS, pl.Int64())})
+        ),
+    }
+)
+"""The columns of the log; one row per run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: when, whether it succeeded, and what it did. Instants are UTC."""
+    """One run of the updater. Instants are UTC; `tables` is empty after a failure."""
 
     started_at: datetime
     ended_at: datetime
@@ -62,62 +59,65 @@ class Run:
 
     @property
     def took(self) -> timedelta:
-        """From start to end."""
+        """Time from start to end."""
         return self.ended_at - self.started_at
 
     @property
     def rows_fetched(self) -> int:
-        """Of all tables."""
+        """Rows read from the database, over all tables."""
         return sum(table.rows_fetched for table in self.tables.values())
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """The runs so far in a few figures."""
+class RunSummary:
+    """The last run, the last success, and the number of failures since."""
 
     last: Run
     last_success_at: datetime | None
     failures_in_a_row: int
 
 
-def after(summary: Summary | None, run: Run) -> Summary:
-    """The summary once *run* has ended."""
+def updated_summary(summary: RunSummary | None, run: Run) -> RunSummary:
+    """The summary after *run*; *summary* is None before the first run."""
     if run.success:
-        return Summary(run, run.ended_at, 0)
+        return RunSummary(run, run.ended_at, 0)
     if summary is None:
-        return Summary(run, None, 1)
-    return Summary(run, summary.last_success_at, summary.failures_in_a_row + 1)
+        return RunSummary(run, None, 1)
+    return RunSummary(run, summary.last_success_at, summary.failures_in_a_row + 1)
 
 
-def recent(data_dir: Path, limit: int) -> list[Run]:
-    """The newest *limit* runs, the newest first; none before the first run.
+def read_summary(data_dir: Path) -> RunSummary | None:
+    """Summarise the log; None before the first run.
 
     Raises StorageError when the log cannot be read.
     """
-    return [_run(row) for row in load(data_dir).tail(limit).reverse().to_dicts()]
-
-
-def summary(data_dir: Path) -> Summary | None:
-    """How the runs went, or None before the first. Raises StorageError."""
-    log = load(data_dir)
+    log = read_log(data_dir)
     if log.is_empty():
         return None
-    good = log.filter("success")
-    since = log["success"].reverse().arg_max() if len(good) else len(log)
-    return Summary(
+    successes = log.filter("success")
+    failures = log["success"].reverse().arg_max() if len(successes) else len(log)
+    return RunSummary(
         last=_run(log.row(-1, named=True)),
-        last_success_at=good["ended_at"][-1] if len(good) else None,
-        failures_in_a_row=since or 0,
+        last_success_at=successes["ended_at"][-1] if len(successes) else None,
+        failures_in_a_row=failures or 0,
     )
 
 
-def load(data_dir: Path) -> pl.DataFrame:
-    """The whole log as SCHEMA, oldest first; empty before the first run.
+def recent_runs(data_dir: Path, limit: int) -> list[Run]:
+    """The last *limit* runs, newest first; empty before the first run.
 
-    Raises StorageError when it cannot be read.
+    Raises StorageError when the log cannot be read.
+    """
+    return [_run(row) for row in read_log(data_dir).tail(limit).reverse().to_dicts()]
+
+
+def read_log(data_dir: Path) -> pl.DataFrame:
+    """The whole log with the columns of SCHEMA, oldest run first.
+
+    Empty before the first run. Raises StorageError when the log cannot be read.
     """
     try:
-        # At once, since the updater may replace the file between two reads of it.
+        # All bytes at once, since the updater may replace the file between two reads.
         content = (data_dir / FILE).read_bytes()
         return pl.read_parquet(io.BytesIO(content)).match_to_schema(SCHEMA)
     except FileNotFoundError:
@@ -128,34 +128,14 @@ def load(data_dir: Path) -> pl.DataFrame:
         ) from error
 
 
-def row(run: Run) -> pl.DataFrame:
-    """*run* as the one row of SCHEMA that tells it."""
-    told = {
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "milliseconds": round(run.took / timedelta(milliseconds=1)),
-        "success": run.success,
-        "message": run.message,
-        "tables": [
-            {"table": name, **{count: getattr(table, count) for count in _COUNTS}}
-            for name, table in run.tables.items()
-        ],
-    }
-    return pl.DataFrame([told], schema=SCHEMA)
-
-
-def _run(told: Mapping[str, object]) -> Run:
-    tables = told["tables"]
-    assert isinstance(tables, list)
+def _run(row: Mapping[str, Any]) -> Run:
     return Run(
-        started_at=_instant(told["started_at"]),
-        ended_at=_instant(told["ended_at"]),
-        success=bool(told["success"]),
-        message=str(told["message"]),
-        tables={t["table"]: TableRun(*(t[count] for count in _COUNTS)) for t in tables},
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        success=row["success"],
+        message=row["message"],
+        tables={
+            table["table"]: TableRun(**{count: table[count] for count in COUNTS})
+            for table in row["tables"]
+        },
     )
-
-
-def _instant(value: object) -> datetime:
-    assert isinstance(value, datetime)
-    return value

@@ -7,9 +7,12 @@
       snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `visits`
       fpp_votes.parquet -> current/fpp_votes.parquet   so any tool can read it
 
-`current` is resolved once, and everything is scanned below the real path: whoever
-holds a `Snapshot` sees one instant of the database, however many syncs follow.
+`current` is resolved once per `Snapshot`, and everything is scanned below the real
+path: a `Snapshot` shows one instant of the database, however many syncs follow.
 Plain `fpp_*.parquet` files, left by the system before this one, are served as well.
+
+Every request opens the current snapshot, so files are examined by `os` and not by
+`Path`, whose objects cost several times as much as the system calls.
 """
 
 import hashlib
@@ -20,40 +23,43 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
-from readmodel.store.manifest import Manifest
+from readmodel.store.manifest import Manifest, Part
 from readmodel.tables import TABLES
 from util.errors import ReadModelMissing
 
-CURRENT = "current"
-SNAPSHOTS = "snapshots"
-MANIFEST = "snapshot.json"
-ID_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+CURRENT: Final = "current"
+SNAPSHOTS: Final = "snapshots"
+MANIFEST: Final = "snapshot.json"
+ID_FORMAT: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
-def folder(table: str) -> str:
-    """What a table's files are called, in a snapshot and in DATA_DIR."""
+def table_folder(table: str) -> str:
+    """The name of a table's folder in a snapshot, and of its link in DATA_DIR."""
     return f"{table}.parquet"
 
 
-def visits_of(part: Path) -> Path:
-    """Where the visits of a *part* are."""
+def visits_file(part: Path) -> Path:
+    """The file with the visits of *part*.
+
+    ``t.parquet/part-00000.parquet`` -> ``t.visits/part-00000.parquet``
+    """
     return part.parent.with_suffix(".visits") / part.name
 
 
-class Files(NamedTuple):
-    """What is there of one table's files."""
+class TableFiles(NamedTuple):
+    """The size of a table's Parquet files, and whether all of them exist."""
 
     bytes: int
     complete: bool
 
 
-NOTHING = Files(0, complete=False)
+NO_FILES: Final = TableFiles(0, complete=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Snapshot:
         Raises KeyError for a table that is not mirrored.
         """
         if self.manifest is None:
-            return _in_utc(pl.scan_parquet(self.path / folder(table), glob=False))
+            return _in_utc(pl.scan_parquet(self.path / table_folder(table), glob=False))
         stored = self.manifest.tables[table]
         return pl.scan_parquet(
             self.files(table),
@@ -84,53 +90,54 @@ class Snapshot:
         )
 
     def visits(self, table: str) -> pl.LazyFrame:
-        """Who did something when, see `visits`; reads no data."""
+        """The visits of *table*, see `visits`; reads no data.
+
+        Derived from the rows themselves if the files of the visits cannot be used.
+        """
         files = self.visits_files(table)
         if not files:
             return visits.derive(self.scan(table), table)
         return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
     def visits_files(self, table: str) -> list[Path]:
-        """The files of the visits; none where they cannot be used together."""
+        """The files of the visits; empty if one is missing or hashed differently."""
         parts = self.manifest.tables[table].parts if self.manifest else ()
-        copies = [part.visits for part in parts]
-        if any(
-            copy is None or copy.hashing != visits.hash_fingerprint() for copy in copies
-        ):
+        if not all(map(_has_usable_visits, parts)):
             return []
-        files = [visits_of(self.path / folder(table) / part.file) for part in parts]
+        folder = self.path / table_folder(table)
+        files = [visits_file(folder / part.file) for part in parts]
         return files if all(map(os.path.isfile, files)) else []
 
     @property
     def rows(self) -> int:
-        """Rows of all tables together; 0 where that is not written down."""
+        """Rows of all tables; 0 for plain files, which have no record of them."""
         tables = self.manifest.tables.values() if self.manifest else ()
         return sum(stored.rows for stored in tables)
 
-    def held(self) -> Mapping[str, Files]:
-        """What is there of TABLES, in order, and of further tables of the snapshot."""
+    def table_files(self) -> Mapping[str, TableFiles]:
+        """The files on disk of each of TABLES, then of the snapshot's other tables."""
         stored = TABLES if self.manifest is None else self.manifest.tables
         return {
-            name: _held(self.files(name)) if name in stored else NOTHING
+            name: _table_files(self.files(name)) if name in stored else NO_FILES
             for name in dict.fromkeys((*TABLES, *stored))
         }
 
     def files(self, table: str) -> list[str]:
-        """The Parquet files of *table*, in the order of its key."""
-        place = f"{self.path}/{folder(table)}"
+        """The paths of the Parquet files of *table*, in key order."""
+        folder = f"{self.path}/{table_folder(table)}"
         if self.manifest is None:
-            return [place]
-        return [f"{place}/{part.file}" for part in self.manifest.tables[table].parts]
+            return [folder]
+        return [f"{folder}/{part.file}" for part in self.manifest.tables[table].parts]
 
 
 def current(data_dir: Path) -> Snapshot:
-    """Open the newest complete snapshot of *data_dir*.
+    """Open the current snapshot of *data_dir*, if it is complete.
 
     Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
     snapshot = latest(data_dir)
-    held = snapshot.held()
-    missing = [name for name in TABLES if not held[name].complete]
+    files = snapshot.table_files()
+    missing = [name for name in TABLES if not files[name].complete]
     if len(missing) == len(TABLES):
         raise ReadModelMissing("There is no read model yet: run update_readmodel.py")
     if missing:
@@ -140,18 +147,17 @@ def current(data_dir: Path) -> Snapshot:
 
 
 def latest(data_dir: Path) -> Snapshot:
-    """What `current` points at, or the plain files, complete or not.
+    """Open what `current` points at, or the plain files, complete or not.
 
-    Raises ReadModelMissing when a snapshot is there but cannot be read.
+    Raises ReadModelMissing when a snapshot exists but cannot be read.
     """
-    link = data_dir / CURRENT
     try:
-        path = Path(os.path.realpath(link, strict=True))
+        path = Path(os.path.realpath(data_dir / CURRENT, strict=True))
     except FileNotFoundError:
-        return _plain(data_dir)
+        return _plain_files(data_dir)
     try:
-        seen = os.stat(path / MANIFEST)
-        manifest = _manifest(path, seen.st_ino, seen.st_mtime_ns, seen.st_size)
+        status = os.stat(path / MANIFEST)
+        manifest = _manifest(path, status.st_ino, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError) as error:
         raise ReadModelMissing(
             f"Snapshot {path.name} is damaged: run update_readmodel.py"
@@ -159,54 +165,64 @@ def latest(data_dir: Path) -> Snapshot:
     return Snapshot(path.name, manifest.taken_at, path, manifest)
 
 
-@lru_cache(maxsize=2)  # the current snapshot, and the one before
-def _manifest(path: Path, *_seen: int) -> Manifest:
-    """The manifest in *path*, parsed once: it never changes, or is another file then.
+@lru_cache(maxsize=2)  # The current snapshot, and the one before.
+def _manifest(path: Path, *_status: int) -> Manifest:
+    """Parse the manifest in *path*, once per inode, modification time and size.
 
     Every request asks for it. Raises OSError and ValueError.
     """
     return Manifest.from_json((path / MANIFEST).read_bytes())
 
 
-def held(data_dir: Path) -> Mapping[str, Files]:
-    """`Snapshot.held` of the latest; nothing where there is none. Never raises."""
+def table_files(data_dir: Path) -> Mapping[str, TableFiles]:
+    """`Snapshot.table_files` of the latest snapshot; NO_FILES without one.
+
+    Never raises.
+    """
     try:
-        return latest(data_dir).held()
+        return latest(data_dir).table_files()
     except (ReadModelMissing, OSError):
-        return dict.fromkeys(TABLES, NOTHING)
+        return dict.fromkeys(TABLES, NO_FILES)
 
 
-def _held(files: Iterable[str]) -> Files:
-    sizes = list(map(_size, files))
-    return Files(sum(filter(None, sizes)), None not in sizes)
+def _has_usable_visits(part: Part) -> bool:
+    return (
+        part.visits is not None
+        and part.visits.hash_fingerprint == visits.hash_fingerprint()
+    )
 
 
-def _size(file: str) -> int | None:
-    """Bytes of *file*; None where there is none, or something else."""
+def _table_files(files: Iterable[str]) -> TableFiles:
+    sizes = list(map(_file_size, files))
+    return TableFiles(sum(filter(None, sizes)), None not in sizes)
+
+
+def _file_size(file: str) -> int | None:
+    """Bytes of *file*; None unless it is a regular file."""
     try:
-        seen = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return None
-    return seen.st_size if stat.S_ISREG(seen.st_mode) else None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _plain(data_dir: Path) -> Snapshot:
-    """The earlier system's files; their id changes whenever one of them does."""
-    place = Path(os.path.realpath(data_dir))
+def _plain_files(data_dir: Path) -> Snapshot:
+    """The earlier system's files; the id changes whenever one of them does."""
+    folder = Path(os.path.realpath(data_dir))
     digest, newest = hashlib.sha256(), 0
     for name in TABLES:
         try:
-            seen = (place / folder(name)).stat()
+            status = (folder / table_folder(name)).stat()
         except OSError:
             continue
-        digest.update(f"{name} {seen.st_size} {seen.st_mtime_ns}\n".encode())
-        newest = max(newest, seen.st_mtime_ns)
+        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        newest = max(newest, status.st_mtime_ns)
     taken_at = datetime.fromtimestamp(newest / 1e9, UTC)
-    return Snapshot(f"plain-{digest.hexdigest()[:16]}", taken_at, place)
+    return Snapshot(f"plain-{digest.hexdigest()[:16]}", taken_at, folder)
 
 
 def _in_utc(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Naive timestamps of the earlier system are UTC; say so."""
+    """Cast timestamps to INSTANT; the earlier system's naive ones are UTC."""
     return frame.with_columns(
         (
             pl.col(name).dt.replace_time_zone("UTC")

@@ -1,46 +1,58 @@
-"""Writing the run log: one more run, and those older than 90 days gone."""
+"""Append a run to the run log, and drop the runs older than its retention."""
 
 import io
-import os
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
-from readmodel.store.run_log import FILE, KEPT, SCHEMA, Run, load, row
+from readmodel.store.run_log import COUNTS, FILE, RETENTION, SCHEMA, Run, read_log
+from readmodel.sync.disk import replacing, write_synced
 from util.errors import StorageError
 
-# A run a minute for a fortnight: the log stays small whatever the interval is.
-MOST_RUNS = 20_000
+MAX_RUNS: Final = 20_000
+"""A run a minute for a fortnight: the log stays small whatever the interval is."""
 
 
-def record(data_dir: Path, run: Run) -> None:
-    """Add *run* to the log of *data_dir*, replacing the file in one step.
+def append_run(data_dir: Path, run: Run) -> None:
+    """Append *run* to the log of *data_dir*, replacing the file atomically.
 
-    A log that cannot be read is begun anew. Raises StorageError when the disk refuses;
-    the log is then as it was.
+    A log that cannot be read is replaced by a new one. Raises StorageError when the
+    disk refuses; the log is then as it was.
     """
     try:
-        earlier = load(data_dir)
+        earlier = read_log(data_dir)
     except StorageError:
         earlier = pl.DataFrame(schema=SCHEMA)
-    kept = earlier.filter(pl.col("ended_at") > run.ended_at - KEPT)
-    _replace(data_dir / FILE, pl.concat([kept, row(run)]).tail(MOST_RUNS))
+    recent = earlier.filter(pl.col("ended_at") > run.ended_at - RETENTION)
+    _replace_log(data_dir / FILE, pl.concat([recent, run_frame(run)]).tail(MAX_RUNS))
 
 
-def _replace(file: Path, log: pl.DataFrame) -> None:
-    aside = file.with_name(f".{file.name}.part")
-    # In memory first: a disk that refuses Polars is not told apart from a bug.
+def run_frame(run: Run) -> pl.DataFrame:
+    """One row of run_log.SCHEMA for *run*."""
+    row = {
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "milliseconds": round(run.took / timedelta(milliseconds=1)),
+        "success": run.success,
+        "message": run.message,
+        "tables": [
+            {"table": name, **{count: getattr(table, count) for count in COUNTS}}
+            for name, table in run.tables.items()
+        ],
+    }
+    return pl.DataFrame([row], schema=SCHEMA)
+
+
+def _replace_log(file: Path, log: pl.DataFrame) -> None:
+    # In memory first: Polars reports a full disk as an error like any other of its own.
     content = io.BytesIO()
     log.write_parquet(content, compression="zstd")
     try:
-        with aside.open("wb") as stream:
-            stream.write(content.getbuffer())
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, file)
+        with replacing(file) as unfinished:
+            write_synced(unfinished, content.getbuffer())
     except OSError as error:
         raise StorageError(
             f"The run log {file.name} cannot be written: {error.strerror or error}"
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)

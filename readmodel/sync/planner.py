@@ -1,87 +1,97 @@
-"""What to do about a table: a pure decision from its blocks then and now.
+"""Plan the parts of a table's next snapshot: a pure decision from its blocks.
 
-A part that holds exactly the blocks it should is kept as it is. Any other is written
-anew: from the blocks that did not change, which are at hand, and from those that did,
-which are fetched.
+A part whose blocks are unchanged is kept. Any other is written again: unchanged blocks
+are read from the stored parts, changed ones are fetched from the database.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from readmodel.source.blocking import Block
+from readmodel.source.blocking import Block, group_by_rows
 
-# Few parts are read fastest; a small last part makes new rows cheap to add.
-PART_ROWS = 655_360
-# A part may be this many times as large as all that follows it together, so the
-# last ones stay small and the number of parts grows with the logarithm of the rows.
-TAIL_RATIO = 4
-# Below this many rows a part is not worth being two.
-SMALL_ROWS = 32_768
+PART_ROWS: Final = 655_360
+"""Few parts are read fastest; a small last part makes new rows cheap to add."""
+
+TAIL_RATIO: Final = 4
+"""A part may have this many times as many rows as all that follow it together.
+
+So the last parts stay small, and the number of parts grows with the logarithm of the
+rows.
+"""
+
+SMALL_ROWS: Final = 32_768
+"""Up to this many rows, neighbouring parts are always joined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Take over the part of this index."""
+    """Keep the stored part of this index as it is."""
 
-    part: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write a part of *blocks*: those in `fetch` from the source, the rest from `old`.
+    """Write a part of *blocks*: fetch those in `fetch`, read the rest from `stored`.
 
-    `old` maps the index of an old part to the numbers of the blocks to take of it.
+    `stored` maps the index of a stored part to the numbers of the blocks to read.
     """
 
     blocks: tuple[Block, ...]
     fetch: tuple[Block, ...]
-    old: Mapping[int, frozenset[int | None]]
+    stored: Mapping[int, frozenset[int | None]]
 
 
 type Step = Keep | Write
 
 
-def plan(old: Sequence[Sequence[Block]], now: Sequence[Block]) -> list[Step]:
-    """The parts of the next snapshot, in order of their blocks.
+def plan(stored: Sequence[Sequence[Block]], now: Sequence[Block]) -> list[Step]:
+    """Plan one step for each part of the next snapshot, in block order.
 
-    *old* lists the blocks of each part as it is stored, *now* all blocks of the
-    source, both ascending with None first. A table without rows is one part.
+    *stored* lists the blocks of each stored part, *now* all blocks of the database,
+    both ascending with None first. A table without rows has one empty part.
     """
-    index = {tuple(part): number for number, part in enumerate(old)}
-    home = {block: number for number, part in enumerate(old) for block in part}
-    return [_step(tuple(group), index, home) for group in layout(old, now)]
+    part_of_blocks = {tuple(part): index for index, part in enumerate(stored)}
+    part_of_block = {
+        block: index for index, part in enumerate(stored) for block in part
+    }
+    return [
+        _step(tuple(group), part_of_blocks, part_of_block)
+        for group in layout(stored, now)
+    ]
 
 
 def _step(
     group: tuple[Block, ...],
-    index: Mapping[tuple[Block, ...], int],
-    home: Mapping[Block, int],
+    part_of_blocks: Mapping[tuple[Block, ...], int],
+    part_of_block: Mapping[Block, int],
 ) -> Step:
-    if group in index:
-        return Keep(index[group])
-    taken: dict[int, set[int | None]] = {}
+    if group in part_of_blocks:
+        return Keep(part_of_blocks[group])
+    reused: dict[int, set[int | None]] = {}
     for block in group:
-        if block in home:
-            taken.setdefault(home[block], set()).add(block.number)
-    fetch = tuple(block for block in group if block not in home)
-    return Write(group, fetch, {i: frozenset(n) for i, n in taken.items()})
+        if block in part_of_block:
+            reused.setdefault(part_of_block[block], set()).add(block.number)
+    fetch = tuple(block for block in group if block not in part_of_block)
+    return Write(group, fetch, {i: frozenset(n) for i, n in reused.items()})
 
 
 def layout(
-    old: Sequence[Sequence[Block]], now: Sequence[Block]
+    stored: Sequence[Sequence[Block]], now: Sequence[Block]
 ) -> list[Sequence[Block]]:
-    """*now* in groups, one a part; where nothing changed, the groups of *old*."""
-    groups = [part for group in _assigned(old, now) for part in _cut(group)]
-    return _merged(groups) or [()]
+    """Group *now* into parts; without a change, the groups are those of *stored*."""
+    groups = [part for group in _assigned(stored, now) for part in _divided(group)]
+    return _joined(groups) or [()]
 
 
 def _assigned(
-    old: Sequence[Sequence[Block]], now: Sequence[Block]
+    stored: Sequence[Sequence[Block]], now: Sequence[Block]
 ) -> Iterator[Sequence[Block]]:
-    """The blocks that fall to each old part, then each block beyond them alone."""
-    begins = [_order(part[0]) for part in old if part]
-    end = max((_order(part[-1]) for part in old if part), default=(False, 0))
+    """Yield the blocks in the range of each stored part, then each later block alone."""
+    begins = [_order(part[0]) for part in stored if part]
+    end = max((_order(part[-1]) for part in stored if part), default=(False, 0))
     groups: list[list[Block]] = [[] for _ in begins]
     beyond = []
     for block in now:
@@ -94,33 +104,26 @@ def _assigned(
 
 
 def _order(block: Block) -> tuple[bool, int]:
+    """Sort key: None first, then by number."""
     return (block.number is not None, block.number or 0)
 
 
-def _cut(group: Sequence[Block]) -> Iterator[Sequence[Block]]:
-    """A group that grew too large, in pieces."""
+def _divided(group: Sequence[Block]) -> Iterator[Sequence[Block]]:
+    """Divide a group that has outgrown PART_ROWS by half."""
     if _rows(group) <= 1.5 * PART_ROWS:
         yield group
-        return
-    piece: list[Block] = []
-    rows = 0
-    for block in group:
-        if piece and rows + block.rows > PART_ROWS:
-            yield piece
-            piece, rows = [], 0
-        piece.append(block)
-        rows += block.rows
-    yield piece
+    else:
+        yield from group_by_rows(group, PART_ROWS)
 
 
-def _merged(groups: Sequence[Sequence[Block]]) -> list[Sequence[Block]]:
-    """Join neighbours as far as the sizes allow; joined again, nothing changes."""
+def _joined(groups: Sequence[Sequence[Block]]) -> list[Sequence[Block]]:
+    """Join neighbours as far as the sizes allow. Idempotent."""
     done: list[tuple[int, list[Block]]] = []
-    behind = sum(map(_rows, groups))
+    rows_behind = sum(map(_rows, groups))
     for group in groups:
         rows, blocks = _rows(group), list(group)
-        behind -= rows
-        while done and _may_join(done[-1][0] + rows, behind):
+        rows_behind -= rows
+        while done and _may_join(done[-1][0] + rows, rows_behind):
             rows_before, joined = done.pop()
             joined += blocks
             rows, blocks = rows + rows_before, joined
@@ -128,8 +131,8 @@ def _merged(groups: Sequence[Sequence[Block]]) -> list[Sequence[Block]]:
     return [blocks for _, blocks in done]
 
 
-def _may_join(rows: int, behind: int) -> bool:
-    return rows <= SMALL_ROWS or rows <= min(PART_ROWS, TAIL_RATIO * behind)
+def _may_join(rows: int, rows_behind: int) -> bool:
+    return rows <= SMALL_ROWS or rows <= min(PART_ROWS, TAIL_RATIO * rows_behind)
 
 
 def _rows(group: Sequence[Block]) -> int:

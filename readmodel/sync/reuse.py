@@ -1,8 +1,6 @@
-"""What is at hand: the parts of the last snapshot that can be trusted and reused."""
+"""The parts of the last snapshot that the next one can reuse."""
 
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,64 +10,84 @@ import polars as pl
 from readmodel.source.blocking import Block, Blocking
 from readmodel.store import snapshot
 from readmodel.store.manifest import Part, StoredTable, VisitsFile
-from readmodel.sync.staging import NOTE, checksum
+from readmodel.sync.disk import checksum
+from readmodel.sync.part_footer import decode_footer
 from util.errors import ReadModelMissing
-
-# Raised whenever rows are packed or digested otherwise: old digests mean nothing then.
-FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReusablePart:
-    """A part at hand: its record, its file, and the digests of its blocks."""
+    """A part on disk: its record in the manifest, its file, and its digested blocks."""
 
     part: Part
     file: Path
     blocks: tuple[Block, ...]
 
     def is_damaged(self) -> bool:
-        """Whether a file is another than was written; reads all of it."""
+        """True if any file's CRC differs from the manifest. Reads the whole files."""
         files = _files(self.part, self.file)
         try:
             return any(checksum(path) != record.crc32 for path, record in files)
         except OSError:
             return True
 
-    def read(self, cut: Blocking, numbers: frozenset[int | None]) -> pl.DataFrame:
-        """The rows of the blocks called *numbers*."""
-        block = cut.block_number()
-        known = [number for number in numbers if number is not None]
-        wanted = block.is_in(known)
+    def read(self, blocking: Blocking, numbers: Collection[int | None]) -> pl.DataFrame:
+        """Read the rows of the blocks with these *numbers*, with all columns."""
+        number = blocking.block_number()
+        selected = number.is_in([n for n in numbers if n is not None])
         if None in numbers:
-            wanted = wanted | block.is_null()
-        return pl.scan_parquet(self.file, glob=False).filter(wanted).collect()
+            selected = selected | number.is_null()
+        return pl.scan_parquet(self.file, glob=False).filter(selected).collect()
 
 
 @dataclass(frozen=True, slots=True)
 class ReusableTable:
-    """The usable parts of one table, and when its content last changed."""
+    """The reusable parts of one table, in key order.
+
+    `changed_at` is when its content last changed; None if a part is missing, so that
+    the parts are not all of the table.
+    """
 
     parts: tuple[ReusablePart, ...] = ()
     changed_at: datetime | None = None
 
+    @property
+    def is_complete(self) -> bool:
+        """True if the parts cover all keys of the table, and each has rows."""
+        return self.changed_at is not None and all(part.blocks for part in self.parts)
 
-def encode_footer(cut: Blocking, blocks: Sequence[Block]) -> str:
-    """What a part's footer says about its rows."""
-    rows = [[block.number, block.rows, block.digest] for block in blocks]
-    said = {"cut": [FORMAT, *cut.signature], "blocks": rows}
-    return json.dumps(said, separators=(",", ":"))
+    def without(self, indexes: Collection[int]) -> "ReusableTable":
+        """Drop the parts at *indexes*."""
+        if not indexes:
+            return self
+        parts = enumerate(self.parts)
+        return ReusableTable(tuple(p for index, p in parts if index not in indexes))
 
 
-def width(data_dir: Path, table: str) -> int | None:
-    """By how many ids the parts at hand are cut, if any are."""
-    stored = _stored(data_dir, table)
-    if stored is None:
+def stored_table(data_dir: Path, table: str) -> tuple[StoredTable, Path] | None:
+    """Look up *table* in the last snapshot: its record and the folder of its parts.
+
+    None without a readable snapshot that has the table.
+    """
+    try:
+        last = snapshot.latest(data_dir)
+    except ReadModelMissing:
         return None
-    record, place = stored
-    for part in record.parts:
-        said = decode_footer(place / part.file)
-        if said is not None:
-            return said.width
+    if last.manifest is None or table not in last.manifest.tables:
+        return None
+    return last.manifest.tables[table], last.path / snapshot.table_folder(table)
+
+
+def stored_block_width(data_dir: Path, table: str) -> int | None:
+    """The block width of the stored parts of *table*; None without any."""
+    found = stored_table(data_dir, table)
+    if found is None:
+        return None
+    stored, folder = found
+    for part in stored.parts:
+        footer = decode_footer(folder / part.file)
+        if footer is not None:
+            return footer.block_width
     return None
 
 
@@ -77,82 +95,46 @@ def reusable_parts(
     data_dir: Path,
     table: str,
     columns: Mapping[str, str],
-    cut: Blocking,
-    examined: Callable[[int], bool] = lambda _: False,
+    blocking: Blocking,
+    is_sampled: Callable[[int], bool] = lambda _: False,
 ) -> ReusableTable:
-    """The parts of *table* that have just these columns and are cut just so.
+    """Stored parts of *table* with exactly these columns and this block layout.
 
-    What is missing, damaged or of another shape is left out, so it is fetched. Of the
-    parts whose index is *examined*, every byte is compared with the checksum.
+    Parts that are missing, have another size or an unreadable footer are left out, so
+    their rows are fetched. The parts whose index *is_sampled* are read whole, and left
+    out if their checksum differs.
     """
-    stored = _stored(data_dir, table)
-    if stored is None:
+    found = stored_table(data_dir, table)
+    if found is None:
         return ReusableTable()
-    record, place = stored
-    if list(record.columns.items()) != list(columns.items()):
+    stored, folder = found
+    if list(stored.columns.items()) != list(columns.items()):
         return ReusableTable()
-    held = [_held(part, place / part.file, cut) for part in record.parts]
-    kept = tuple(
+    parts = [_reusable(part, folder / part.file, blocking) for part in stored.parts]
+    intact = tuple(
         part
-        for index, part in enumerate(held)
-        if part is not None and not (examined(index) and part.is_damaged())
+        for index, part in enumerate(parts)
+        if part is not None and not (is_sampled(index) and part.is_damaged())
     )
-    whole = len(kept) == len(held)
-    return ReusableTable(kept, record.changed_at if whole else None)
+    is_complete = len(intact) == len(parts)
+    return ReusableTable(intact, stored.changed_at if is_complete else None)
 
 
-def stored_table(data_dir: Path, table: str) -> tuple[StoredTable, Path] | None:
-    """*table* as the last snapshot holds it, and its folder; None where it does not."""
-    return _stored(data_dir, table)
-
-
-def _stored(data_dir: Path, table: str) -> tuple[StoredTable, Path] | None:
-    try:
-        last = snapshot.latest(data_dir)
-    except ReadModelMissing:
-        return None
-    if last.manifest is None or table not in last.manifest.tables:
-        return None
-    return last.manifest.tables[table], last.path / snapshot.folder(table)
-
-
-def _held(part: Part, file: Path, cut: Blocking) -> ReusablePart | None:
+def _reusable(part: Part, file: Path, blocking: Blocking) -> ReusablePart | None:
     files = _files(part, file)
     try:
-        if any(os.stat(path).st_size != record.bytes for path, record in files):
+        if any(path.stat().st_size != record.bytes for path, record in files):
             return None
     except OSError:
         return None
-    said = decode_footer(file)
-    if said is None or said.cut != [FORMAT, *cut.signature]:
+    footer = decode_footer(file)
+    if footer is None or not footer.matches(blocking):
         return None
-    return ReusablePart(part, file, said.blocks)
+    return ReusablePart(part, file, footer.blocks)
 
 
 def _files(part: Part, file: Path) -> Iterator[tuple[Path, Part | VisitsFile]]:
-    """The part's *file*, and that of its visits if it has any, each with its record."""
+    """The part's *file* and that of its visits, if any, each with its record."""
     yield file, part
     if part.visits:
-        yield snapshot.visits_of(file), part.visits
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """A part's note."""
-
-    cut: Sequence[int | str]
-    blocks: tuple[Block, ...]
-
-    @property
-    def width(self) -> int:
-        return int(self.cut[-1])
-
-
-def decode_footer(file: Path) -> _Said | None:
-    """The note of *file*; None where it cannot be read or says something else."""
-    try:
-        said = json.loads(pl.read_parquet_metadata(file)[NOTE])
-        blocks = tuple(Block(*block) for block in said["blocks"])
-        return _Said(list(said["cut"]), blocks)
-    except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
-        return None
+        yield snapshot.visits_file(file), part.visits

@@ -1,4 +1,4 @@
-"""What became of rows: how many are new, are other than before, or are gone."""
+"""The difference between two states of the same rows, as counts."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import polars as pl
 
 @dataclass(frozen=True, slots=True)
 class RowDiff:
-    """Rows added, changed and removed; those that stayed as they were do not count."""
+    """Rows added, changed and removed; unchanged rows are not counted."""
 
     added: int = 0
     changed: int = 0
@@ -22,10 +22,10 @@ class RowDiff:
 
 
 def diff(before: pl.DataFrame, after: pl.DataFrame) -> RowDiff:
-    """The changes from *before* to *after*, two frames of the same columns.
+    """Count the changes from *before* to *after*, two frames of the same columns.
 
     A row is changed when its ``id`` is in both; without that column, a changed row
-    counts as one removed and one added.
+    counts as one removed and one added. Null equals null.
     """
     if before.is_empty():
         return RowDiff(added=after.height)

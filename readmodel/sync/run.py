@@ -1,4 +1,4 @@
-"""One sync: gather what there is, decide what to do, apply it, report.
+"""One sync: observe what there is, decide what to do, apply it, publish.
 
 After it the read model equals the database at one instant, whatever happened since
 the last one; it costs what changed.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from tenacity import (
     RetryCallState,
@@ -21,28 +22,31 @@ from tenacity import (
 
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
-from readmodel.store.manifest import StoredTable
-from readmodel.sync import reuse
-from readmodel.sync.reuse import ReusableTable
+from readmodel.sync.reuse import (
+    ReusableTable,
+    reusable_parts,
+    stored_block_width,
+    stored_table,
+)
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.sync.table_spec import TableSpec, table_spec
-from readmodel.sync.table_sync import Progress, TableReport, Work
+from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
 from readmodel.tables import Table
 from util.errors import ReadModelMissing
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
 
-ATTEMPTS = 6
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 20
-# How much of what is kept is compared with its checksum on each run, on average.
-EXAMINED_BYTES = 32 * 2**20
+ATTEMPTS: Final = 6
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 20
+SAMPLED_BYTES: Final = 32 * 2**20
+"""How much of the stored parts is compared with its checksum per run, on average."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one sync did; `taken_at` is the instant that the read model now holds."""
+    """What one sync did; `taken_at` is the instant that the read model is of now."""
 
     snapshot: str
     taken_at: datetime
@@ -51,21 +55,24 @@ class Report:
 
     @property
     def rows(self) -> int:
+        """Rows in the read model, over all synced tables."""
         return sum(table.rows for table in self.tables)
 
     @property
-    def fetched(self) -> int:
-        return sum(table.fetched for table in self.tables)
+    def rows_fetched(self) -> int:
+        """Rows read from the database, over all synced tables."""
+        return sum(table.counts.rows_fetched for table in self.tables)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to sync.
 
-    `full` fetches every row anew. `only` names the tables to sync; the others stay as
-    they are. Comparing cold parts of large tables may take `digest_seconds` a run.
-    Passing faults are tried again, as long as a try begins within `patience`;
-    `on_retry` is called for each, `on_progress` as rows arrive.
+    `full` fetches every row, even if it is stored. `only` names the tables to sync; the
+    others stay as they are. Comparing cold parts of large tables may take
+    `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
+    within `patience`. Callbacks: `on_retry(fault)` before each retry, and `on_progress`
+    as rows arrive.
     """
 
     full: bool = False
@@ -73,7 +80,7 @@ class Options:
     digest_seconds: float = 30.0
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
-    on_progress: Progress = field(default=lambda *_: None)
+    on_progress: OnProgress = field(default=lambda *_: None)
 
 
 def sync(
@@ -89,101 +96,113 @@ def sync(
     Raises SyncRunning, SourceError or StorageError; the last snapshot then stays as
     it was.
     """
-    began = time.monotonic()
+    started = time.monotonic()
+    with exclusive_lock(data_dir):
+        for attempt in _retrying(options):
+            with attempt:
+                taken_at = now()
+                with (
+                    source.view() as view,
+                    SnapshotWriter(data_dir, taken_at) as writer,
+                ):
+                    reports = _mirror(view, writer, tables, on_table, options)
+    seconds = time.monotonic() - started
+    return Report(writer.id, writer.taken_at, tuple(reports), seconds)
 
-    def tell(state: RetryCallState) -> None:
+
+def _retrying(options: Options) -> Retrying:
+    def before_sleep(state: RetryCallState) -> None:
         fault = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
         options.on_retry(f"{fault}; trying again in {pause:.1f} s")
 
-    with exclusive_lock(data_dir):
-        for attempt in Retrying(
-            retry=_may_pass,
-            wait=wait_exponential_jitter(
-                multiplier=FIRST_PAUSE_SECONDS,
-                max=LONGEST_PAUSE_SECONDS,
-                jitter=FIRST_PAUSE_SECONDS,
-            ),
-            stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(options.patience),
-            before_sleep=tell,
-            reraise=True,
-        ):
-            with attempt:
-                run = _Run(source, data_dir, tables, options)
-                stage, reports = run.attempt(now(), on_table)
-    seconds = time.monotonic() - began
-    return Report(stage.id, stage.taken_at, tuple(reports), seconds)
+    return Retrying(
+        retry=_may_pass,
+        wait=wait_exponential_jitter(
+            multiplier=FIRST_PAUSE_SECONDS,
+            max=LONGEST_PAUSE_SECONDS,
+            jitter=FIRST_PAUSE_SECONDS,
+        ),
+        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(options.patience),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
 
 
 def _may_pass(state: RetryCallState) -> bool:
-    """Whether another try may help; where nobody ever answered, a person is quicker."""
+    """True if a retry may help. A server that never answered needs a person instead."""
     fault = state.outcome.exception() if state.outcome else None
     if isinstance(fault, Unreachable):
         return state.attempt_number > 1
     return isinstance(fault, PassingFault)
 
 
-class _Run:
-    """One attempt: all tables at one instant, or nothing."""
-
-    def __init__(
-        self, source: Source, data_dir: Path, tables: Sequence[Table], options: Options
-    ) -> None:
-        self._source = source
-        self._data_dir = data_dir
-        self._options = options
-        only = options.only
-        self._tables = [t for t in tables if only is None or t.name in only]
-        self._others = [t for t in tables if only is not None and t.name not in only]
-
-    def attempt(
-        self, taken_at: datetime, on_table: Callable[[TableReport], None]
-    ) -> tuple[SnapshotWriter, list[TableReport]]:
-        data_dir = self._data_dir
-        rows, size = _held_size(data_dir)
-        budget = Budget(self._options.digest_seconds) if rows > EVERY_RUN_ROWS else None
-        reports = []
-        with self._source.view() as view, SnapshotWriter(data_dir, taken_at) as stage:
-            jobs = [self._job(view, table) for table in self._tables]
-            done = self._carry(stage)
-            for job in jobs:
-                held = self._at_hand(job, stage.id, size)
-                work = Work(view, stage, job, held, budget, self._options.on_progress)
-                done[job.table.name] = work.run()
-                reports.append(work.report())
-                on_table(reports[-1])
-            stage.publish(done)
-        return stage, reports
-
-    def _job(self, view: View, table: Table) -> TableSpec:
-        return table_spec(view, table, reuse.width(self._data_dir, table.name))
-
-    def _at_hand(self, job: TableSpec, snapshot_id: str, size: int) -> ReusableTable:
-        if self._options.full:
-            return ReusableTable()
-        shares = -(-size // EXAMINED_BYTES) or 1
-
-        def examined(index: int) -> bool:
-            drawn = zlib.crc32(f"{snapshot_id} {job.table.name} {index}".encode())
-            return drawn % shares == 0
-
-        return reuse.reusable_parts(
-            self._data_dir, job.table.name, job.stored_columns, job.cut, examined
-        )
-
-    def _carry(self, stage: SnapshotWriter) -> dict[str, StoredTable]:
-        """The tables that are not to be synced, as they are."""
-        done = {}
-        for table in self._others:
-            if found := reuse.stored_table(self._data_dir, table.name):
-                stored, place = found
-                for part in stored.parts:
-                    stage.keep(table.name, part, place / part.file)
-                done[table.name] = stored
-        return done
+def _mirror(
+    view: View,
+    writer: SnapshotWriter,
+    tables: Sequence[Table],
+    on_table: Callable[[TableReport], None],
+    options: Options,
+) -> list[TableReport]:
+    """One attempt: publish all tables at the instant of *view*, or nothing."""
+    data_dir = writer.data_dir
+    selected, others = _select(tables, options.only)
+    stored_rows, stored_bytes = _stored_size(data_dir)
+    budget = Budget(options.digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
+    specs = [
+        table_spec(view, table, stored_block_width(data_dir, table.name))
+        for table in selected
+    ]
+    _carry_over(others, writer)
+    reports = []
+    for spec in specs:
+        stored = _reusable(spec, writer, options.full, stored_bytes)
+        decision = decide(view, spec, stored, writer.taken_at, budget)
+        report = apply(decision, view, writer, options.on_progress)
+        on_table(report)
+        reports.append(report)
+    writer.publish()
+    return reports
 
 
-def _held_size(data_dir: Path) -> tuple[int, int]:
+def _select(
+    tables: Sequence[Table], only: Collection[str] | None
+) -> tuple[list[Table], list[Table]]:
+    """The tables to sync, and those to carry over."""
+    if only is None:
+        return list(tables), []
+    selected = [table for table in tables if table.name in only]
+    return selected, [table for table in tables if table.name not in only]
+
+
+def _reusable(
+    spec: TableSpec, writer: SnapshotWriter, full: bool, stored_bytes: int
+) -> ReusableTable:
+    """The stored parts of the table, a sample of them compared with their checksums."""
+    if full:
+        return ReusableTable()
+    shares = -(-stored_bytes // SAMPLED_BYTES) or 1
+
+    def is_sampled(index: int) -> bool:
+        drawn = zlib.crc32(f"{writer.id} {spec.name} {index}".encode())
+        return drawn % shares == 0
+
+    return reusable_parts(
+        writer.data_dir, spec.name, spec.stored_columns, spec.blocking, is_sampled
+    )
+
+
+def _carry_over(tables: Sequence[Table], writer: SnapshotWriter) -> None:
+    """Link the tables that are not synced into the next snapshot as they are."""
+    for table in tables:
+        if found := stored_table(writer.data_dir, table.name):
+            stored, folder = found
+            carried = writer.table(table.name, stored.columns, stored.changed_at)
+            for part in stored.parts:
+                carried.link(part, folder / part.file)
+
+
+def _stored_size(data_dir: Path) -> tuple[int, int]:
     """Rows and bytes of the last snapshot."""
     try:
         manifest = snapshot.latest(data_dir).manifest

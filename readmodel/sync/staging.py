@@ -1,8 +1,8 @@
-"""The snapshots on disk, as the updater makes them: build aside, then publish whole.
+"""The next snapshot while the updater builds it: staged aside, then published whole.
 
-A snapshot is built in a hidden folder, everything in it is fsynced, and only then
-does `current` move to it by one rename. Whoever dies before that changes nothing;
-what they left is removed by the next one who takes the lock.
+A snapshot is built in a hidden folder, everything in it is fsynced, and only then does
+`current` move to it by one rename. A process that dies before that changes nothing;
+the next one to take the lock removes what it left.
 """
 
 import fcntl
@@ -11,11 +11,11 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -26,50 +26,51 @@ from readmodel.store.snapshot import (
     ID_FORMAT,
     MANIFEST,
     SNAPSHOTS,
-    folder,
-    visits_of,
+    table_folder,
+    visits_file,
 )
-from util.errors import StorageError, SyncRunning
+from readmodel.sync.disk import (
+    remove_unfinished,
+    replace_link,
+    storage_errors,
+    sync_folder,
+    write_synced,
+)
+from util.errors import SyncRunning
 
-LOCK = "update.lock"
+LOCK: Final = "update.lock"
 # The longest request must find its snapshot until it ends.
-KEEP_NEWEST = 3
-KEEP_YOUNGER = timedelta(minutes=10)
+KEEP_NEWEST: Final = 3
+KEEP_YOUNGER: Final = timedelta(minutes=10)
 
 # How parts are written, for the statistics that read them.
-ROW_GROUP_ROWS = 131_072
-COMPRESSION: Literal["lz4", "zstd"] = "zstd"
-COMPRESSION_LEVEL = 3
-
-# The key under which a part's footer carries the updater's note on its rows.
-NOTE = "fpp-analytics"
+ROW_GROUP_ROWS: Final = 131_072
+COMPRESSION: Final[Literal["lz4", "zstd"]] = "zstd"
+COMPRESSION_LEVEL: Final = 3
 
 _STAGED = ".staged-"
-_NEW_LINK = ".link-"
-_HALF_WRITTEN = ".*.part"  # the run log, see `record`
-_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
 def exclusive_lock(data_dir: Path) -> Iterator[None]:
-    """Hold *data_dir* alone, and clear what a killed run left there.
+    """Be the only writer in *data_dir*; removes what a killed run left there.
 
-    The system releases the lock when its holder dies, however it dies. Raises
-    SyncRunning when another process holds it, StorageError when it cannot be taken.
+    The system releases the lock when its process dies, however it dies. Raises
+    SyncRunning when another process has it, StorageError when it cannot be taken.
     """
-    with _disk(data_dir):
+    with storage_errors(data_dir):
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        with _disk(data_dir):
-            _take(lock, data_dir)
-            _clear_leftovers(data_dir)
+        with storage_errors(data_dir):
+            _acquire(lock, data_dir)
+            _remove_leftovers(data_dir)
         yield
     finally:
         os.close(lock)
 
 
-def _take(lock: int, data_dir: Path) -> None:
+def _acquire(lock: int, data_dir: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -78,207 +79,234 @@ def _take(lock: int, data_dir: Path) -> None:
         ) from None
 
 
-@contextmanager
-def _disk(data_dir: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"DATA_DIR {data_dir} cannot be used: {error.strerror or error}; "
-            "it must be a folder that this user can write to, with free space"
-        ) from error
+class TableWriter:
+    """One table of the next snapshot: collects its parts, in key order.
+
+    `SnapshotWriter.table` makes it. Every method raises StorageError when the disk
+    refuses.
+    """
+
+    def __init__(
+        self,
+        snapshot: "SnapshotWriter",
+        name: str,
+        columns: Mapping[str, str],
+        changed_at: datetime,
+    ) -> None:
+        """Create the folder of the table *name* in *snapshot*."""
+        self._snapshot = snapshot
+        self._name = name
+        self._columns = columns
+        self._changed_at = changed_at
+        self._parts: list[Part] = []
+        self._folder = snapshot.path / table_folder(name)
+        with self._storage_errors():
+            self._folder.mkdir()
+
+    @property
+    def stored(self) -> StoredTable:
+        """The table's record with all parts so far."""
+        return StoredTable(self._columns, tuple(self._parts), self._changed_at)
+
+    def write(
+        self,
+        rows: pl.DataFrame,
+        footer: Mapping[str, str],
+        checked_at: datetime | None = None,
+    ) -> Part:
+        """Write *rows* as the next part, with *footer* as its key-value metadata.
+
+        *checked_at* defaults to the snapshot's instant.
+        """
+        path = self._next_path()
+        size, crc32 = self._write_parquet(
+            path,
+            rows,
+            compression=COMPRESSION,
+            compression_level=COMPRESSION_LEVEL,
+            metadata=dict(footer),
+        )
+        part = Part(
+            path.name,
+            rows.height,
+            size,
+            crc32,
+            checked_at or self._snapshot.taken_at,
+            self._write_visits(rows.lazy(), path),
+        )
+        self._parts.append(part)
+        return part
+
+    def link(self, part: Part, file: Path, checked_at: datetime | None = None) -> None:
+        """Make the next part a hard link to *file*, the unchanged *part*.
+
+        *checked_at* defaults to that of *part*.
+        """
+        path = self._next_path()
+        with self._storage_errors():
+            path.hardlink_to(file)
+        linked = replace(
+            part,
+            file=path.name,
+            checked_at=checked_at or part.checked_at,
+            visits=self._link_visits(part, file, path),
+        )
+        self._parts.append(linked)
+
+    def _link_visits(self, part: Part, file: Path, path: Path) -> VisitsFile | None:
+        """Link the visits of *part* beside *path*; write them again if unusable."""
+        if self._name not in visits.COLUMNS:
+            return None
+        earlier = visits_file(file)
+        if (
+            part.visits
+            and part.visits.hash_fingerprint == visits.hash_fingerprint()
+            and earlier.is_file()
+        ):
+            with self._storage_errors():
+                self._visits_path(path).hardlink_to(earlier)
+            return part.visits
+        try:
+            return self._write_visits(pl.scan_parquet(path, glob=False), path)
+        except pl.exceptions.PolarsError:
+            return None  # The part is damaged: comparing checksums will find that.
+
+    def _write_visits(self, rows: pl.LazyFrame, path: Path) -> VisitsFile | None:
+        """Write the visits of the part at *path*; None if its table has none."""
+        if not visits.applies_to(self._name, rows.collect_schema()):
+            return None
+        derived = visits.derive(rows, self._name).collect()
+        size, crc32 = self._write_parquet(
+            self._visits_path(path), derived, compression=visits.COMPRESSION
+        )
+        return VisitsFile(size, crc32, visits.hash_fingerprint())
+
+    def _visits_path(self, path: Path) -> Path:
+        """The path for the visits of the part at *path*; creates the folder."""
+        file = visits_file(path)
+        with self._storage_errors():
+            file.parent.mkdir(exist_ok=True)
+        return file
+
+    def _write_parquet(
+        self, path: Path, frame: pl.DataFrame, **options: Any
+    ) -> tuple[int, int]:
+        """Write *frame* to *path*; returns its bytes and their CRC-32."""
+        # In memory first: a full disk is then an OSError with its reason, and the
+        # checksum is that of the intended bytes.
+        content = io.BytesIO()
+        frame.write_parquet(content, row_group_size=ROW_GROUP_ROWS, **options)
+        with self._storage_errors(), content.getbuffer() as view:
+            write_synced(path, view)
+            return view.nbytes, zlib.crc32(view)
+
+    def _next_path(self) -> Path:
+        return self._folder / f"part-{len(self._parts):05}.parquet"
+
+    def _storage_errors(self) -> AbstractContextManager[None]:
+        return storage_errors(self._snapshot.data_dir)
 
 
 class SnapshotWriter:
     """The next snapshot while it is built. Use it as a context, inside `exclusive_lock`.
 
-    Every method raises StorageError when the disk refuses.
+    Leaving the context removes what was not published. Every method raises
+    StorageError when the disk refuses.
     """
 
     def __init__(self, data_dir: Path, taken_at: datetime) -> None:
+        """Choose an id by *taken_at*, which moves on if a snapshot has that instant."""
         snapshots = data_dir / SNAPSHOTS
         while (snapshots / taken_at.strftime(ID_FORMAT)).exists():
             taken_at += timedelta(microseconds=1)
+        self.data_dir = data_dir
         self.taken_at = taken_at
         self.id = taken_at.strftime(ID_FORMAT)
         self.path = snapshots / f"{_STAGED}{self.id}"
-        self._data_dir = data_dir
-        self._parts: dict[str, int] = {}
+        self._tables: dict[str, TableWriter] = {}
 
     def __enter__(self) -> "SnapshotWriter":
-        with _disk(self._data_dir):
+        with storage_errors(self.data_dir):
             self.path.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave nothing behind; after `publish` there is nothing to remove."""
+        # After `publish` the folder has another name, and nothing is removed.
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def write(self, table: str, frame: pl.DataFrame, note: str) -> Part:
-        """Write *frame* as the next part of *table*, carrying *note* in its footer."""
-        path = self._next(table)
-        size, crc32 = self._put(
-            path,
-            frame,
-            compression=COMPRESSION,
-            compression_level=COMPRESSION_LEVEL,
-            metadata={NOTE: note},
-        )
-        copy = self._copy(table, frame.lazy(), path)
-        return Part(path.name, frame.height, size, crc32, self.taken_at, copy)
+    def table(
+        self, name: str, columns: Mapping[str, str], changed_at: datetime | None = None
+    ) -> TableWriter:
+        """Add the table *name* to the snapshot; write or link its parts next.
 
-    def keep(self, table: str, part: Part, file: Path) -> Part:
-        """Take over an unchanged *part*, now in *file*, as a hard link."""
-        path = self._next(table)
-        with _disk(self._data_dir):
-            os.link(file, path)
-        return replace(
-            part, file=path.name, visits=self._kept_copy(table, part, file, path)
-        )
+        *columns* maps names to dtypes as `dtypes.dtype_name` spells them. *changed_at*
+        is when the content last changed, by default the snapshot's instant.
+        """
+        table = TableWriter(self, name, columns, changed_at or self.taken_at)
+        self._tables[name] = table
+        return table
 
-    def _kept_copy(
-        self, table: str, part: Part, file: Path, path: Path
-    ) -> VisitsFile | None:
-        """The visits of a part that is now in *path*; made where there are none to keep."""
-        if table not in visits.COLUMNS:
-            return None
-        copy, before = part.visits, visits_of(file)
-        if copy and copy.hashing == visits.hash_fingerprint() and before.is_file():
-            place = self._visits(path)
-            with _disk(self._data_dir):
-                os.link(before, place)
-            return copy
-        try:
-            return self._copy(table, pl.scan_parquet(path, glob=False), path)
-        except pl.exceptions.PolarsError:
-            return None  # the part is damaged, which whoever compares parts will find
-
-    def _copy(self, table: str, rows: pl.LazyFrame, path: Path) -> VisitsFile | None:
-        """Write the visits of the part in *path*, if its table has any."""
-        if not visits.applies_to(table, rows.collect_schema()):
-            return None
-        made = visits.derive(rows, table).collect()
-        written = self._put(self._visits(path), made, compression=visits.COMPRESSION)
-        return VisitsFile(*written, visits.hash_fingerprint())
-
-    def _visits(self, path: Path) -> Path:
-        """Where the visits of the part in *path* go; their folder is there then."""
-        place = visits_of(path)
-        with _disk(self._data_dir):
-            place.parent.mkdir(exist_ok=True)
-        return place
-
-    def _put(self, path: Path, frame: pl.DataFrame, **how: Any) -> tuple[int, int]:
-        """Write *frame* to *path*: how many bytes, and their CRC-32."""
-        # In memory first: a full disk is then an error of ours, with its reason, and
-        # the checksum is that of what was meant to be written.
-        content = io.BytesIO()
-        frame.write_parquet(content, row_group_size=ROW_GROUP_ROWS, **how)
-        with _disk(self._data_dir), content.getbuffer() as view:
-            _write(path, view)
-            return view.nbytes, zlib.crc32(view)
-
-    def _next(self, table: str) -> Path:
-        place = self.path / folder(table)
-        number = self._parts.get(table, 0)
-        self._parts[table] = number + 1
-        with _disk(self._data_dir):
-            place.mkdir(exist_ok=True)
-        return place / f"part-{number:05}.parquet"
-
-    def publish(self, tables: Mapping[str, StoredTable]) -> Manifest:
+    def publish(self) -> None:
         """Make this the current snapshot, for all tables at once."""
-        manifest = Manifest(self.taken_at, tables)
-        with _disk(self._data_dir):
-            self._seal(manifest)
-            snapshots = self._data_dir / SNAPSHOTS
-            os.rename(self.path, snapshots / self.id)
-            _fsync(snapshots)
-            _point(self._data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
-            _link_tables(self._data_dir, tables)
-            _fsync(self._data_dir)
-            _drop_old(self._data_dir, self.taken_at)
-        return manifest
+        tables = {name: table.stored for name, table in self._tables.items()}
+        with storage_errors(self.data_dir):
+            self._seal(Manifest(self.taken_at, tables))
+            snapshots = self.data_dir / SNAPSHOTS
+            self.path.rename(snapshots / self.id)
+            sync_folder(snapshots)
+            replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
+            _link_tables(self.data_dir, tables)
+            sync_folder(self.data_dir)
+            _remove_old_snapshots(self.data_dir, self.taken_at)
 
     def _seal(self, manifest: Manifest) -> None:
-        _write(self.path / MANIFEST, manifest.to_json())
-        for place in self.path.iterdir():
-            if place.is_dir():
-                _fsync(place)
-        _fsync(self.path)
-
-
-def checksum(file: Path) -> int:
-    """CRC-32 of the file's bytes, to notice what a disk or a person did to it."""
-    crc32 = 0
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            crc32 = zlib.crc32(chunk, crc32)
-    return crc32
-
-
-def _write(path: Path, content: bytes | memoryview) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _point(link: Path, target: str) -> None:
-    """Let *link* point at *target* in one step, whatever it was before."""
-    aside = link.with_name(f"{_NEW_LINK}{link.name}")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(target)
-    os.replace(aside, link)
+        write_synced(self.path / MANIFEST, manifest.to_json())
+        for entry in self.path.iterdir():
+            if entry.is_dir():
+                sync_folder(entry)
+        sync_folder(self.path)
 
 
 def _link_tables(data_dir: Path, tables: Mapping[str, StoredTable]) -> None:
-    """One link per table; those of tables that are no longer mirrored go."""
-    wanted = {folder(name): f"{CURRENT}/{folder(name)}" for name in tables}
-    for name, target in wanted.items():
+    """Link each table to the current snapshot; unlink tables no longer mirrored."""
+    targets = {table_folder(name): f"{CURRENT}/{table_folder(name)}" for name in tables}
+    for name, target in targets.items():
         link = data_dir / name
-        if not (link.is_symlink() and os.readlink(link) == target):
-            _point(link, target)
+        if not _points_at(link, target):
+            replace_link(link, target)
     for link in data_dir.glob("*.parquet"):
-        ours = link.is_symlink() and os.readlink(link) == f"{CURRENT}/{link.name}"
-        if ours and link.name not in wanted:
+        if link.name not in targets and _points_at(link, f"{CURRENT}/{link.name}"):
             link.unlink()
 
 
-def _clear_leftovers(data_dir: Path) -> None:
+def _points_at(link: Path, target: str) -> bool:
+    return link.is_symlink() and str(link.readlink()) == target
+
+
+def _remove_leftovers(data_dir: Path) -> None:
     """Remove what a killed run built but did not publish."""
-    for pattern in (f"{_NEW_LINK}*", _HALF_WRITTEN):
-        for path in data_dir.glob(pattern):
-            path.unlink()
+    remove_unfinished(data_dir)
     snapshots = data_dir / SNAPSHOTS
     for staged in snapshots.glob(f"{_STAGED}*"):
         shutil.rmtree(staged)
-    live = _live(data_dir)
-    for orphan in snapshots.glob("[0-9]*"):
-        if live is None or orphan.name > live:
-            shutil.rmtree(orphan)
+    current = _current_id(data_dir)
+    for folder in snapshots.glob("[0-9]*"):
+        if current is None or folder.name > current:
+            shutil.rmtree(folder)
 
 
-def _live(data_dir: Path) -> str | None:
+def _current_id(data_dir: Path) -> str | None:
     try:
-        return Path(os.readlink(data_dir / CURRENT)).name
+        return (data_dir / CURRENT).readlink().name
     except FileNotFoundError:
         return None
 
 
-def _drop_old(data_dir: Path, now: datetime) -> None:
+def _remove_old_snapshots(data_dir: Path, now: datetime) -> None:
     """Remove the snapshots that no request can still be reading."""
-    live = _live(data_dir)
-    found = sorted(path.name for path in (data_dir / SNAPSHOTS).glob("[0-9]*"))
-    for name in found[:-KEEP_NEWEST]:
+    current = _current_id(data_dir)
+    ids = sorted(path.name for path in (data_dir / SNAPSHOTS).glob("[0-9]*"))
+    for name in ids[:-KEEP_NEWEST]:
         taken_at = datetime.strptime(name, ID_FORMAT).replace(tzinfo=UTC)
-        if name != live and now - taken_at > KEEP_YOUNGER:
+        if name != current and now - taken_at > KEEP_YOUNGER:
             shutil.rmtree(data_dir / SNAPSHOTS / name)

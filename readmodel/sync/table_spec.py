@@ -13,21 +13,29 @@ from util.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """A table, as the database declares it at this instant, and how it is cut."""
+    """A table, its columns as declared at this instant, and its division into blocks."""
 
     table: Table
     columns: Sequence[Column]
-    cut: Blocking
+    blocking: Blocking
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+        return self.table.name
 
     @property
     def stored_columns(self) -> dict[str, str]:
+        """Column names -> dtypes, as the manifest spells them."""
         return {column.name: dtype_name(column.dtype) for column in self.columns}
 
 
-def table_spec(view: View, table: Table, width: int | None = None) -> TableSpec:
-    """The table's shape now; *width* is how it was cut before, if it was.
+def table_spec(view: View, table: Table, stored_width: int | None = None) -> TableSpec:
+    """Read the declaration of *table* and choose its blocks.
 
-    Raises SourceError for what the statistics would miss.
+    *stored_width* is the block width of its stored parts, which is kept if it still
+    serves. Raises SourceError when a column that the statistics need is missing or has
+    an unsuitable type.
     """
     columns = view.columns(table)
     dtypes = {column.name: column.dtype for column in columns}
@@ -38,14 +46,14 @@ def table_spec(view: View, table: Table, width: int | None = None) -> TableSpec:
             raise SourceError(
                 f"{table.name}.{name} holds {dtypes[name]}, but must be {kind.value}"
             )
-    return TableSpec(table, columns, _cut(view, table, columns, width))
+    return TableSpec(table, columns, _blocking(view, table, columns, stored_width))
 
 
-def _cut(
-    view: View, table: Table, columns: Sequence[Column], width: int | None
+def _blocking(
+    view: View, table: Table, columns: Sequence[Column], stored_width: int | None
 ) -> Blocking:
-    cut = choose_blocking(table, columns)
-    extent = view.key_bounds(table) if cut.key_kind is KeyKind.NUMBER else None
-    if extent is None:
-        return cut
-    return choose_blocking(table, columns, block_width(extent, width))
+    blocking = choose_blocking(table, columns)
+    bounds = view.key_bounds(table) if blocking.key_kind is KeyKind.NUMBER else None
+    if bounds is None:
+        return blocking
+    return choose_blocking(table, columns, block_width(bounds, stored_width))

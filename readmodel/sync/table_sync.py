@@ -1,224 +1,295 @@
-"""Bringing one table up to the instant of a view: compare, decide, fetch, write."""
+"""Bring one table to the instant of a view: decide what to do, then apply it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
 from readmodel.source.blocking import Block, KeyKind
 from readmodel.source.protocol import View
-from readmodel.store.manifest import Part, StoredTable
-from readmodel.sync import reuse, rotation
+from readmodel.source.wire import Batch
+from readmodel.store.run_log import TableRun
+from readmodel.sync.part_footer import encode_footer
 from readmodel.sync.planner import Keep, Step, Write, plan
-from readmodel.sync.reuse import ReusableTable
-from readmodel.sync.rotation import Budget
+from readmodel.sync.reuse import ReusablePart, ReusableTable
+from readmodel.sync.rotation import Budget, block_ranges, parts_to_verify
 from readmodel.sync.row_diff import RowDiff, diff
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.staging import SnapshotWriter, TableWriter
 from readmodel.sync.table_spec import TableSpec
 
-type Progress = Callable[[str, int, int], object]
-"""Is told of a table how many rows were fetched, of how many."""
+type OnProgress = Callable[[str, int, int], object]
+"""Callback(table, rows_fetched, rows_to_fetch)."""
+
+type BlockNumbers = frozenset[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The steps that bring one table to the instant `taken_at`.
+
+    The steps name parts of `stored` by index; each part that they read has an intact
+    checksum. `blocks` are those of the database, and `verified` the indexes of the
+    parts that were compared with it just now, which took `seconds`.
+    """
+
+    spec: TableSpec
+    stored: ReusableTable
+    steps: tuple[Step, ...]
+    blocks: tuple[Block, ...]
+    verified: frozenset[int]
+    taken_at: datetime
+    seconds: float
+
+    @property
+    def rows_to_fetch(self) -> int:
+        """Rows of all blocks to fetch."""
+        return sum(b.rows for step in _writes(self.steps) for b in step.fetch)
+
+    @property
+    def rows_in_removed_blocks(self) -> int:
+        """Rows of the stored blocks that the database no longer has."""
+        numbers = {block.number for block in self.blocks}
+        stored = (block for part in self.stored.parts for block in part.blocks)
+        return sum(block.rows for block in stored if block.number not in numbers)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When the content last changed: now, if rows are fetched or removed."""
+        stored_rows = sum(part.part.rows for part in self.stored.parts)
+        rows = sum(block.rows for block in self.blocks)
+        if self.stored.changed_at is None or self.rows_to_fetch or rows != stored_rows:
+            return self.taken_at
+        return self.stored.changed_at
+
+    def checked_at(self, indexes: Iterable[int]) -> datetime:
+        """When the rows of these stored parts were all known to equal the database's."""
+        unverified = [
+            self.stored.parts[index].part.checked_at
+            for index in indexes
+            if index not in self.verified
+        ]
+        return min(unverified, default=self.taken_at)
+
+    def read(self, blocks: Mapping[int, BlockNumbers]) -> Iterator[pl.DataFrame]:
+        """Read these blocks of the stored parts, by index."""
+        for index, numbers in blocks.items():
+            yield self.stored.parts[index].read(self.spec.blocking, numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """What one sync did to one table.
+    """What one sync did to one table, which has `rows` rows in `parts` files now.
 
-    `fetched` counts the rows that came from the database, `zero_dates` the dates
-    among them that no calendar holds and that became NULL. `checked_at` is when all
-    of the table was last known to equal the database.
+    `zero_dates` counts the fetched dates that no calendar has and that became NULL.
+    `checked_at` is when all of the table was last known to equal the database's.
     """
 
     name: str
     rows: int
-    fetched: int
     parts: int
-    parts_written: int
+    checked_at: datetime
+    counts: TableRun
     bytes_written: int
     zero_dates: int
     seconds: float
-    changes: RowDiff = RowDiff()
-    checked_at: datetime | None = None
 
 
-class Work:
-    """One table's way into the staged snapshot. Call `run`, then `report`."""
+def decide(
+    view: View,
+    spec: TableSpec,
+    stored: ReusableTable,
+    taken_at: datetime,
+    budget: Budget | None = None,
+) -> Decision:
+    """Plan the steps; re-plan until every part that will be read has an intact checksum.
 
-    def __init__(
-        self,
-        view: View,
-        stage: SnapshotWriter,
-        job: TableSpec,
-        held: ReusableTable,
-        budget: Budget | None = None,
-        progress: Progress = lambda *_: None,
-    ) -> None:
-        """With a *budget* cold parts are compared only as far as it reaches."""
-        self._progress = progress
-        self._wanted = 0
-        self._began = time.monotonic()
-        self._view = view
-        self._stage = stage
-        self._job = job
-        self._held = held
-        self._budget = budget
-        self._checked: set[int] = set()
-        self._parts: list[Part] = []
-        self._written: list[Part] = []
-        self._fetched = 0
-        self._zero_dates = 0
-        self._changes = RowDiff()
-
-    def run(self) -> StoredTable:
-        """The table as the next snapshot holds it, staged."""
-        steps, now = self._decide()
-        writes = [step for step in steps if isinstance(step, Write)]
-        self._wanted = sum(block.rows for step in writes for block in step.fetch)
-        self._changes += RowDiff(removed=self._rows_of_gone_blocks(now))
-        for step in steps:
-            match step:
-                case Keep(index):
-                    self._keep(index)
-                case Write():
-                    self._write(step)
-        changed_at = self._held.changed_at
-        if changed_at is None or self._has_changed():
-            changed_at = self._stage.taken_at
-        return StoredTable(self._job.stored_columns, tuple(self._parts), changed_at)
-
-    def _decide(self) -> tuple[Sequence[Step], Sequence[Block]]:
-        """What to do, with parts at hand that are what they were written as."""
-        while True:
-            now = self._blocks()
-            steps = plan([part.blocks for part in self._held.parts], now)
-            damaged = {i for i in self._read_by(steps) if self._is_damaged(i)}
-            if not damaged:
-                return steps, now
-            parts = enumerate(self._held.parts)
-            kept = tuple(part for index, part in parts if index not in damaged)
-            self._held = ReusableTable(kept)
-
-    def _is_damaged(self, index: int) -> bool:
-        return self._held.parts[index].is_damaged()
-
-    def _read_by(self, steps: Iterable[Step]) -> set[int]:
-        writes = [step for step in steps if isinstance(step, Write)]
-        kept = {index for step in writes for index in step.old}
-        return kept.union(*(self._replaced(step.fetch) for step in writes))
-
-    def _blocks(self) -> Sequence[Block]:
-        """The blocks of the database now; of parts that can wait, those at hand."""
-        job, parts = self._job, self._held.parts
-        # Without an index a part costs as much as all of them: time is read in one go.
-        whole = self._budget is None or job.cut.key_kind is KeyKind.TIME
-        if self._budget is None or whole or not self._is_complete():
-            self._checked = set(range(len(parts)))
-            return self._view.blocks(job.table, job.columns, job.cut)
-        found = {index: part.blocks for index, part in enumerate(parts)}
-        spans = rotation.spans(parts)
-        for index in rotation.parts_to_verify(
-            parts, self._stage.taken_at, self._budget
-        ):
-            span = spans[index]
-            found[index] = self._budget.spend(
-                lambda span=span: tuple(  # type: ignore[misc]
-                    self._view.blocks(job.table, job.columns, job.cut, span)
-                )
-            )
-            self._checked.add(index)
-        return [block for index in sorted(found) for block in found[index]]
-
-    def _is_complete(self) -> bool:
-        """Whether the parts at hand are all there were, so that none hides a gap."""
-        parts = self._held.parts
-        return self._held.changed_at is not None and all(part.blocks for part in parts)
-
-    def _has_changed(self) -> bool:
-        """Whether the content is another; parts joined without a fetch are not."""
-        rows = sum(part.rows for part in self._parts)
-        before = sum(held.part.rows for held in self._held.parts)
-        return self._fetched > 0 or rows != before
-
-    def _keep(self, index: int) -> None:
-        held = self._held.parts[index]
-        part = self._stage.keep(self._job.table.name, held.part, held.file)
-        self._parts.append(replace(part, checked_at=self._checked_at([index])))
-
-    def _write(self, step: Write) -> None:
-        empty = pl.DataFrame(
-            schema={column.name: column.dtype for column in self._job.columns}
-        )
-        fetched = pl.concat([empty, *self._new_rows(step.fetch)])
-        replaced = pl.concat([empty, *self._old_rows(self._replaced(step.fetch))])
-        self._changes += diff(replaced, fetched)
-        cut = self._job.cut
-        part = self._stage.write(
-            self._job.table.name,
-            _in_order(pl.concat([*self._old_rows(step.old), fetched]), cut.key),
-            reuse.encode_footer(cut, step.blocks),
-        )
-        part = replace(part, checked_at=self._checked_at(step.old))
-        self._parts.append(part)
-        self._written.append(part)
-
-    def _checked_at(self, indexes: Iterable[int]) -> datetime:
-        """When rows out of these parts were last known to equal the database's."""
-        waiting = [
-            self._held.parts[index].part.checked_at
-            for index in indexes
-            if index not in self._checked
-        ]
-        return min(waiting, default=self._stage.taken_at)
-
-    def _old_rows(
-        self, old: Mapping[int, frozenset[int | None]]
-    ) -> Iterator[pl.DataFrame]:
-        for index, numbers in old.items():
-            yield self._held.parts[index].read(self._job.cut, numbers)
-
-    def _replaced(self, fetch: Sequence[Block]) -> Mapping[int, frozenset[int | None]]:
-        """The blocks that *fetch* brings anew, as they are at hand."""
-        numbers = {block.number for block in fetch}
-        return {
-            index: frozenset(block.number for block in held.blocks) & numbers
-            for index, held in enumerate(self._held.parts)
-            if any(block.number in numbers for block in held.blocks)
+    With a *budget*, cold parts are compared only as far as it reaches. Raises
+    SourceError when the database cannot answer.
+    """
+    started = time.monotonic()
+    while True:
+        blocks, verified = _observe(view, spec, stored, taken_at, budget)
+        steps = tuple(plan([part.blocks for part in stored.parts], blocks))
+        damaged = {
+            index
+            for index in _parts_to_read(steps, stored.parts)
+            if stored.parts[index].is_damaged()
         }
-
-    def _rows_of_gone_blocks(self, now: Sequence[Block]) -> int:
-        numbers = {block.number for block in now}
-        held = [block for part in self._held.parts for block in part.blocks]
-        return sum(block.rows for block in held if block.number not in numbers)
-
-    def _new_rows(self, blocks: Sequence[Block]) -> Iterator[pl.DataFrame]:
-        job = self._job
-        if not blocks:
-            return
-        for batch in self._view.rows(job.table, job.columns, job.cut, blocks):
-            self._fetched += batch.frame.height
-            self._zero_dates += batch.zero_dates
-            self._progress(job.table.name, self._fetched, self._wanted)
-            yield _in_order(batch.frame, job.cut.key)
-
-    def report(self) -> TableReport:
-        return TableReport(
-            name=self._job.table.name,
-            rows=sum(part.rows for part in self._parts),
-            fetched=self._fetched,
-            parts=len(self._parts),
-            parts_written=len(self._written),
-            bytes_written=sum(part.bytes for part in self._written),
-            zero_dates=self._zero_dates,
-            seconds=time.monotonic() - self._began,
-            changes=self._changes,
-            checked_at=min(part.checked_at for part in self._parts),
-        )
+        if not damaged:
+            seconds = time.monotonic() - started
+            return Decision(
+                spec, stored, steps, tuple(blocks), verified, taken_at, seconds
+            )
+        stored = stored.without(damaged)
 
 
-def _in_order(frame: pl.DataFrame, key: str) -> pl.DataFrame:
-    """*frame* sorted by *key*; as it is, without a copy, where it is sorted already."""
-    if frame.get_column(key).is_sorted():
-        return frame
-    return frame.sort(key, maintain_order=True)
+def apply(
+    decision: Decision,
+    view: View,
+    writer: SnapshotWriter,
+    on_progress: OnProgress = lambda *_: None,
+) -> TableReport:
+    """Fetch, link and write what *decision* says into the next snapshot.
+
+    Raises SourceError when the database cannot answer, StorageError when the disk
+    refuses.
+    """
+    started = time.monotonic()
+    spec, fetched = decision.spec, 0
+
+    def on_rows(rows: int) -> None:
+        nonlocal fetched
+        fetched += rows
+        on_progress(spec.name, fetched, decision.rows_to_fetch)
+
+    table = writer.table(spec.name, spec.stored_columns, decision.changed_at)
+    written = []
+    for step in decision.steps:
+        match step:
+            case Keep(index):
+                kept = decision.stored.parts[index]
+                table.link(kept.part, kept.file, decision.checked_at([index]))
+            case Write():
+                written.append(_write(decision, step, view, table, on_rows))
+    seconds = decision.seconds + time.monotonic() - started
+    return _report(decision, table, written, seconds)
+
+
+def _observe(
+    view: View,
+    spec: TableSpec,
+    stored: ReusableTable,
+    now: datetime,
+    budget: Budget | None,
+) -> tuple[Sequence[Block], frozenset[int]]:
+    """The database's blocks, and the indexes of the stored parts compared with it.
+
+    The other parts are assumed to be unchanged.
+    """
+    parts = stored.parts
+    query = partial(view.blocks, spec.table, spec.columns, spec.blocking)
+    # Timestamps may have no index: then one part costs as much as all of them.
+    if (
+        budget is None
+        or spec.blocking.key_kind is KeyKind.TIME
+        or not stored.is_complete
+    ):
+        return query(), frozenset(range(len(parts)))
+    ranges = block_ranges(parts)
+    compared = {
+        index: budget.spend(partial(query, ranges[index]))
+        for index in parts_to_verify(parts, now, budget)
+    }
+    blocks = [
+        block
+        for index, part in enumerate(parts)
+        for block in compared.get(index, part.blocks)
+    ]
+    return blocks, frozenset(compared)
+
+
+def _writes(steps: Iterable[Step]) -> Iterator[Write]:
+    return (step for step in steps if isinstance(step, Write))
+
+
+def _parts_to_read(steps: Iterable[Step], parts: Sequence[ReusablePart]) -> set[int]:
+    return {
+        index
+        for step in _writes(steps)
+        for index in (*step.stored, *_replaced_blocks(step, parts))
+    }
+
+
+def _replaced_blocks(
+    step: Write, parts: Sequence[ReusablePart]
+) -> Mapping[int, BlockNumbers]:
+    """The stored blocks with the numbers to fetch, by the index of their part."""
+    fetched = {block.number for block in step.fetch}
+    found = {
+        index: fetched.intersection(block.number for block in part.blocks)
+        for index, part in enumerate(parts)
+    }
+    return {index: frozenset(numbers) for index, numbers in found.items() if numbers}
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenPart:
+    bytes: int
+    rows_fetched: int
+    zero_dates: int
+    diff: RowDiff
+
+
+def _write(
+    decision: Decision,
+    step: Write,
+    view: View,
+    table: TableWriter,
+    on_rows: Callable[[int], None],
+) -> _WrittenPart:
+    """Write one part of fetched and stored rows, sorted by key."""
+    spec = decision.spec
+    fetched = _fetch(view, spec, step.fetch, on_rows)
+    replaced = _replaced_blocks(step, decision.stored.parts)
+    changes = diff(pl.concat([_no_rows(spec), *decision.read(replaced)]), fetched.frame)
+    rows = pl.concat([*decision.read(step.stored), fetched.frame])
+    part = table.write(
+        _sorted(rows, spec.blocking.key),
+        encode_footer(spec.blocking, step.blocks),
+        decision.checked_at(step.stored),
+    )
+    return _WrittenPart(part.bytes, fetched.frame.height, fetched.zero_dates, changes)
+
+
+def _fetch(
+    view: View, spec: TableSpec, blocks: Sequence[Block], on_rows: Callable[[int], None]
+) -> Batch:
+    """All rows of *blocks* as one batch; *on_rows* gets the rows of each as it arrives."""
+    frames, zero_dates = [_no_rows(spec)], 0
+    if blocks:
+        for batch in view.rows(spec.table, spec.columns, spec.blocking, blocks):
+            on_rows(batch.frame.height)
+            frames.append(_sorted(batch.frame, spec.blocking.key))
+            zero_dates += batch.zero_dates
+    return Batch(pl.concat(frames), zero_dates)
+
+
+def _no_rows(spec: TableSpec) -> pl.DataFrame:
+    return pl.DataFrame(schema={column.name: column.dtype for column in spec.columns})
+
+
+def _sorted(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Sort *rows* by *key*, stably; rows already in order are not copied."""
+    if rows.get_column(key).is_sorted():
+        return rows
+    return rows.sort(key, maintain_order=True)
+
+
+def _report(
+    decision: Decision,
+    table: TableWriter,
+    written: Collection[_WrittenPart],
+    seconds: float,
+) -> TableReport:
+    stored = table.stored
+    removed = RowDiff(removed=decision.rows_in_removed_blocks)
+    changes = sum((part.diff for part in written), start=removed)
+    return TableReport(
+        name=decision.spec.name,
+        rows=stored.rows,
+        parts=len(stored.parts),
+        checked_at=stored.checked_at,
+        counts=TableRun(
+            rows_fetched=sum(part.rows_fetched for part in written),
+            rows_added=changes.added,
+            rows_changed=changes.changed,
+            rows_removed=changes.removed,
+            parts_rewritten=len(written),
+        ),
+        bytes_written=sum(part.bytes for part in written),
+        zero_dates=sum(part.zero_dates for part in written),
+        seconds=seconds,
+    )

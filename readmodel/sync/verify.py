@@ -1,4 +1,4 @@
-"""Is the read model what the database holds now? Compares all of it, changes nothing."""
+"""Compare all of the read model with the database as it is now; changes nothing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,23 @@ from pathlib import Path
 
 from readmodel.source.blocking import Block
 from readmodel.source.protocol import Source, View
-from readmodel.sync import reuse, rotation
-from readmodel.sync.reuse import ReusablePart
-from readmodel.sync.table_spec import TableSpec, table_spec
+from readmodel.store.manifest import StoredTable
+from readmodel.sync.reuse import (
+    ReusablePart,
+    reusable_parts,
+    stored_block_width,
+    stored_table,
+)
+from readmodel.sync.rotation import block_ranges
+from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A part that is not what the database holds now, and why.
+    """A part that differs from the database, and how.
 
-    `part` is its file; None where it is the whole table that differs.
+    `part` is its file; None if the table as a whole differs.
     """
 
     table: str
@@ -28,8 +34,8 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the comparison of one table found."""
+class TableComparison:
+    """One stored table compared with the database; no differences: they are equal."""
 
     table: str
     rows: int
@@ -39,60 +45,59 @@ class Verdict:
 
 def verify(
     source: Source, data_dir: Path, tables: Sequence[Table]
-) -> Iterator[Verdict]:
-    """Compare each table, all at one instant of *source*; yields as it goes.
+) -> Iterator[TableComparison]:
+    """Compare each of *tables*, all at one instant of *source*; yields as it goes.
 
     Raises SourceError when the database cannot be read.
     """
     with source.view() as view:
         for table in tables:
-            yield _verdict(view, data_dir, table)
+            yield _compare(view, data_dir, table)
 
 
-def _verdict(view: View, data_dir: Path, table: Table) -> Verdict:
-    found = reuse.stored_table(data_dir, table.name)
+def _compare(view: View, data_dir: Path, table: Table) -> TableComparison:
+    found = stored_table(data_dir, table.name)
     if found is None:
         missing = Difference(table.name, None, "is not in the read model")
-        return Verdict(table.name, 0, 0, (missing,))
+        return TableComparison(table.name, 0, 0, (missing,))
     stored, _ = found
-    job = table_spec(view, table, reuse.width(data_dir, table.name))
-    return Verdict(
+    return TableComparison(
         table.name,
         stored.rows,
         len(stored.parts),
-        tuple(_differences(view, data_dir, job)),
+        tuple(_differences(view, data_dir, table, stored)),
     )
 
 
-def _differences(view: View, data_dir: Path, job: TableSpec) -> Iterator[Difference]:
-    name = job.table.name
-    found = reuse.stored_table(data_dir, name)
-    assert found is not None
-    stored, _ = found
-    if list(stored.columns.items()) != list(job.stored_columns.items()):
-        yield Difference(name, None, "has other columns in the database")
-        return
-    held = reuse.reusable_parts(
-        data_dir, name, job.stored_columns, job.cut, lambda _: True
-    )
-    usable = {part.part.file for part in held.parts}
-    for part in stored.parts:
-        if part.file not in usable:
-            yield Difference(name, part.file, "is damaged or missing on disk")
-    now = view.blocks(job.table, job.columns, job.cut)
-    if len(usable) == len(stored.parts):
-        yield from _other_rows(name, held.parts, now)
-
-
-def _other_rows(
-    table: str, parts: Sequence[ReusablePart], now: Sequence[Block]
+def _differences(
+    view: View, data_dir: Path, table: Table, stored: StoredTable
 ) -> Iterator[Difference]:
-    """The parts whose share of the blocks is not what they hold."""
+    spec = table_spec(view, table, stored_block_width(data_dir, table.name))
+    if list(stored.columns.items()) != list(spec.stored_columns.items()):
+        yield Difference(table.name, None, "has other columns in the database")
+        return
+    parts = reusable_parts(
+        data_dir, table.name, spec.stored_columns, spec.blocking, lambda _: True
+    ).parts
+    intact = {part.part.file for part in parts}
+    for part in stored.parts:
+        if part.file not in intact:
+            yield Difference(table.name, part.file, "is damaged or missing on disk")
+    blocks = view.blocks(table, spec.columns, spec.blocking)
+    if len(intact) == len(stored.parts):
+        yield from _differing_parts(table.name, parts, blocks)
+
+
+def _differing_parts(
+    table: str, parts: Sequence[ReusablePart], blocks: Sequence[Block]
+) -> Iterator[Difference]:
+    """Compare each part with the database's *blocks* in its range."""
     if len(parts) == 1:
-        shares = [list(now)]
+        # The only part may be empty, and then it has no first block.
+        shares = [list(blocks)]
     else:
-        spans = rotation.spans(parts)
-        shares = [[block for block in now if span.covers(block)] for span in spans]
+        ranges = block_ranges(parts)
+        shares = [[b for b in blocks if in_range.covers(b)] for in_range in ranges]
     for part, share in zip(parts, shares, strict=True):
         if tuple(share) != part.blocks:
             changed = len(set(share) ^ set(part.blocks))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from config import Settings
 from readmodel.store import snapshot
-from readmodel.store.snapshot import NOTHING, Snapshot
+from readmodel.store.snapshot import NO_FILES, Snapshot
 from readmodel.tables import TABLES
 from routers.dependencies import CurrentSettings, Now
 from routers.responses import PUBLIC_RESPONSES
@@ -85,8 +85,8 @@ async def get_health(settings: CurrentSettings, now: Now, response: Response) ->
     """
     # Not on a thread: looking at a few files takes less time than waiting for one.
     latest = _latest(settings)
-    tables = latest.held() if latest else dict.fromkeys(TABLES, NOTHING)
-    files = {snapshot.folder(name): tables[name].complete for name in TABLES}
+    tables = latest.table_files() if latest else dict.fromkeys(TABLES, NO_FILES)
+    files = {snapshot.table_folder(name): tables[name].complete for name in TABLES}
     complete = all(files.values())
     freshness = _freshness(latest, settings, now) if latest and complete else _unknown()
     if not complete:

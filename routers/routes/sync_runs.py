@@ -1,5 +1,6 @@
-"""How the updater's runs went."""
+"""GET /sync/runs: the updater's newest runs."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -13,26 +14,27 @@ from routers.dependencies import CurrentSettings
 from routers.responses import CACHE_CONTROL, PROTECTED_RESPONSES, encode
 from routers.strict_query import NoRepeatedParameters, QueryParameters
 
-MOST_RUNS = 1_000
+MAX_LIMIT = 1_000
 
 router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class SyncRunsParameters(QueryParameters):
-    """Which runs are asked for."""
+    """Which runs to list."""
 
-    limit: int = Field(50, ge=1, le=MOST_RUNS, description="How many at most.")
+    limit: int = Field(50, ge=1, le=MAX_LIMIT, description="How many at most.")
 
 
 class SyncTable(BaseModel):
     """What one run did to one table."""
 
+    # The fields of TableRun, which fills them, in the API's own words.
     table: str = Field(examples=["fpp_votes"])
     rows_fetched: int = Field(description="Rows that were read from the database.")
     rows_added: int
     rows_changed: int
     rows_removed: int
-    parts_rewritten: int = Field(description="Parquet files that were written anew.")
+    parts_rewritten: int = Field(description="Parquet files that were rewritten.")
 
 
 class SyncRun(BaseModel):
@@ -59,12 +61,12 @@ class SyncRuns(BaseModel):
 @router.get("/sync/runs", response_model=SyncRuns, responses=PROTECTED_RESPONSES)
 def get_sync_runs(
     settings: CurrentSettings,
-    asked: Annotated[SyncRunsParameters, Query()],
+    parameters: Annotated[SyncRunsParameters, Query()],
 ) -> Response:
     """The updater's newest runs, the newest first; they are kept for 90 days."""
-    newest = run_log.recent(settings.data_dir, asked.limit)
+    runs = run_log.recent_runs(settings.data_dir, parameters.limit)
     answer = SyncRuns(
-        runs=[_told(run) for run in newest],
+        runs=[_sync_run(run) for run in runs],
         interval_seconds=settings.sync_interval_seconds,
     )
     return Response(
@@ -74,7 +76,7 @@ def get_sync_runs(
     )
 
 
-def _told(run: Run) -> SyncRun:
+def _sync_run(run: Run) -> SyncRun:
     return SyncRun(
         started_at=run.started_at,
         ended_at=run.ended_at,
@@ -82,14 +84,7 @@ def _told(run: Run) -> SyncRun:
         success=run.success,
         message=run.message,
         tables=[
-            SyncTable(
-                table=name,
-                rows_fetched=table.rows_fetched,
-                rows_added=table.rows_added,
-                rows_changed=table.rows_changed,
-                rows_removed=table.rows_removed,
-                parts_rewritten=table.parts_rewritten,
-            )
-            for name, table in run.tables.items()
+            SyncTable(table=name, **asdict(counts))
+            for name, counts in run.tables.items()
         ],
     )

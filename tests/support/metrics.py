@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from readmodel.store.manifest import Manifest, Part, StoredTable
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.run_log import Run, Summary, TableRun
+from readmodel.store.run_log import Run, RunSummary, TableRun
 
 AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
 PARTS = (Part("a", 5, 1_000, 0, AT), Part("b", 7, 2_000, 0, AT))
@@ -19,5 +19,7 @@ LAST = Run(
     tables={"fpp_votes": TableRun(rows_fetched=7)},
 )
 
-FULL = ReadModelCollector(manifest=lambda: MANIFEST, runs=lambda: Summary(LAST, AT, 1))
+FULL = ReadModelCollector(
+    manifest=lambda: MANIFEST, runs=lambda: RunSummary(LAST, AT, 1)
+)
 EMPTY = ReadModelCollector(manifest=lambda: None, runs=lambda: None)

@@ -1,30 +1,99 @@
 """Read models for tests: literal rows, published as the updater publishes them."""
 
-from datetime import datetime
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
 from readmodel.dtypes import dtype_name
-from readmodel.store.manifest import StoredTable
 from readmodel.store.snapshot import Snapshot, current
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.tables import TABLES
 from tests.support.frames import frame
 from tests.support.oracle import Database
+
+TEN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+"""The instant of a snapshot unless a test needs another."""
+
+PLAIN_FILES_AT = 1_767_322_000
+"""When `plain_files` were written, in seconds since 1970."""
 
 
 def publish(
     data_dir: Path, database: Database, at: datetime, parts: int = 1
 ) -> Snapshot:
     """Make *database* the current snapshot of *data_dir*, each table in *parts*."""
-    with exclusive_lock(data_dir), SnapshotWriter(data_dir, at) as stage:
-        stored = {}
-        for name, rows in database.items():
-            table = f"fpp_{name}"
-            whole = frame(name, rows).collect()
-            size = max(1, -(-len(rows) // parts))
-            written = tuple(
-                stage.write(table, piece, "{}") for piece in whole.iter_slices(size)
-            ) or (stage.write(table, whole, "{}"),)
-            columns = {column: dtype_name(t) for column, t in whole.schema.items()}
-            stored[table] = StoredTable(columns, written, at)
-        stage.publish(stored)
+    frames = {}
+    for name, rows in database.items():
+        whole = frame(name, rows).collect()
+        size = max(1, -(-len(rows) // parts))
+        frames[f"fpp_{name}"] = list(whole.iter_slices(size)) or [whole]
+    return _publish(data_dir, at, frames)
+
+
+def publish_frames(
+    data_dir: Path,
+    at: datetime = TEN,
+    frames: Mapping[str, list[pl.DataFrame]] | None = None,
+) -> Snapshot:
+    """Publish all six tables; each has one row, id 1, unless *frames* has its parts."""
+    return _publish(
+        data_dir, at, {name: [ids(1)] for name in TABLES} | dict(frames or {})
+    )
+
+
+def _publish(
+    data_dir: Path, at: datetime, frames: Mapping[str, Iterable[pl.DataFrame]]
+) -> Snapshot:
+    with exclusive_lock(data_dir), SnapshotWriter(data_dir, at) as writer:
+        for name, parts in frames.items():
+            first, *others = parts
+            table = writer.table(name, column_names(first))
+            for part in (first, *others):
+                table.write(part, {})
+        writer.publish()
     return current(data_dir)
+
+
+def plain_files(data_dir: Path) -> None:
+    """Write the earlier system's files: one per table, with naive UTC timestamps."""
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).replace(tzinfo=None)
+    for name in TABLES:
+        frame = pl.DataFrame({"id": [1], "at": [at]})
+        frame.write_parquet(data_dir / f"{name}.parquet")
+        os.utime(data_dir / f"{name}.parquet", (PLAIN_FILES_AT, PLAIN_FILES_AT))
+
+
+def ids(*values: int) -> pl.DataFrame:
+    """A frame of these ids (Int32)."""
+    return pl.DataFrame({"id": list(values)}, schema={"id": pl.Int32})
+
+
+def column_names(frame: pl.DataFrame) -> dict[str, str]:
+    """The columns of *frame* as the manifest records them."""
+    return {name: dtype_name(dtype) for name, dtype in frame.schema.items()}
+
+
+def cut_short(file: Path) -> None:
+    """Replace *file* by its first half."""
+    replace_bytes(file, file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file: Path) -> None:
+    """Flip one bit of *file*."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    replace_bytes(file, bytes(content))
+
+
+def replace_by_other_bytes(file: Path) -> None:
+    """Replace *file* by one of the same size that is not Parquet."""
+    replace_bytes(file, b"x" * file.stat().st_size)
+
+
+def replace_bytes(file: Path, content: bytes) -> None:
+    """Replace *file*, not writing through its hard links in other snapshots."""
+    file.unlink()
+    file.write_bytes(content)

@@ -101,7 +101,7 @@ def test_every_run_is_in_the_run_log_and_in_status(
     assert run_updater(settings).returncode == 0
     assert run_updater(settings).returncode == 0
     assert run_updater(without_database(settings)).returncode == 1
-    failed, again, first = run_log.recent(data_dir, 10)
+    failed, again, first = run_log.recent_runs(data_dir, 10)
     assert (failed.success, failed.tables) == (False, {})
     assert "No database answers" in failed.message
     assert again.rows_fetched == 0

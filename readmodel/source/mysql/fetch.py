@@ -7,7 +7,7 @@ comes with the count of its rows; a text that is not whole is asked for again in
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from readmodel.source.blocking import Block, Blocking, KeyKind
+from readmodel.source.blocking import Block, Blocking, KeyKind, group_by_rows
 from readmodel.source.mysql import sql
 from readmodel.source.mysql.columns import identifier
 from readmodel.source.protocol import PassingFault
@@ -47,7 +47,7 @@ class BlockFetch:
             # Such keys often have no index, so one scan fetches all blocks.
             yield from self._text_per_block(small)
         else:
-            for group in _groups(small):
+            for group in group_by_rows(small, ROWS_PER_QUERY):
                 yield from self._one_text(group)
         for block in large:
             yield from self._shares([block], -(-block.rows // ROWS_PER_QUERY))
@@ -162,17 +162,3 @@ class BlockFetch:
             return decode(self._table, bytes(text), self._columns, rows)
         except Truncated:
             return None
-
-
-def _groups(blocks: Sequence[Block]) -> Iterator[Sequence[Block]]:
-    """Divide *blocks*, in order, into groups of at most ROWS_PER_QUERY rows."""
-    group: list[Block] = []
-    rows = 0
-    for block in blocks:
-        if group and rows + block.rows > ROWS_PER_QUERY:
-            yield group
-            group, rows = [], 0
-        group.append(block)
-        rows += block.rows
-    if group:
-        yield group

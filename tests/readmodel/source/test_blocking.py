@@ -16,6 +16,7 @@ from readmodel.source.blocking import (
     KeyKind,
     block_width,
     choose_blocking,
+    group_by_rows,
 )
 from readmodel.source.wire import Column
 from readmodel.tables import Table
@@ -87,6 +88,27 @@ def test_a_range_includes_both_ends(
     """The block of the rows without a key belongs to a range without a first block."""
     blocks = [Block(number, 1, 0) for number in (None, -1, 0, 1, 2)]
     assert [b.number for b in blocks if block_range.covers(b)] == covered
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups"),
+    [
+        ([], []),
+        ([1], [[1]]),
+        ([5, 5], [[5, 5]]),
+        ([5, 6], [[5], [6]]),
+        ([11], [[11]]),
+        ([1, 11, 1, 9, 1], [[1], [11], [1, 9], [1]]),
+    ],
+)
+def test_blocks_are_grouped_in_order_up_to_a_number_of_rows(
+    rows: list[int], groups: list[list[int]]
+) -> None:
+    """Ten, here. A larger block is a group by itself."""
+    blocks = [Block(number, count, 0) for number, count in enumerate(rows)]
+    found = list(group_by_rows(blocks, 10))
+    assert [[block.rows for block in group] for group in found] == groups
+    assert [block for group in found for block in group] == blocks
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from readmodel.source.blocking import Block, choose_blocking
 from readmodel.store.snapshot import current
-from readmodel.tables import TABLES, Kind, Table
+from readmodel.tables import TABLES, ColumnKind, Table
 from testbed import schema
 from tests.readmodel.source.conftest import SourceDatabase, in_order
 from util.errors import ReadModelMissing, SourceError
@@ -102,8 +102,8 @@ def test_a_sync_without_changes_fetches_and_writes_nothing(
     original.fill()
     first = original.sync()
     second = original.sync()
-    assert (first.fetched, second.fetched) == (1800, 0)
-    assert sum(table.parts_written for table in second.tables) == 0
+    assert (first.rows_fetched, second.rows_fetched) == (1800, 0)
+    assert sum(table.counts.parts_rewritten for table in second.tables) == 0
     assert second.snapshot > first.snapshot
     assert current(original.data_dir).id == second.snapshot
 
@@ -116,10 +116,10 @@ def test_only_the_blocks_that_changed_are_fetched(original: SourceDatabase) -> N
     new = (40_001, "v", "LEFT_ROOM", AT)
     original.put({"fpp_events": [new]})
     report = original.sync()
-    (events,) = [table for table in report.tables if table.fetched]
+    (events,) = [table for table in report.tables if table.counts.rows_fetched]
     assert events.name == "fpp_events"
-    assert events.fetched < 16_384
-    assert (events.rows, events.parts_written) == (40_001, 1)
+    assert events.counts.rows_fetched < 16_384
+    assert (events.rows, events.counts.parts_rewritten) == (40_001, 1)
     assert original.mirrored("fpp_events").row(-1) == schema.expected([new])[0]
 
 
@@ -137,7 +137,7 @@ def test_an_update_a_delete_and_a_late_row_are_mirrored(
     )
     original.put({"fpp_rooms": [rows["fpp_rooms"][6]]})
     report = original.sync()
-    assert {t.name for t in report.tables if t.fetched} == {
+    assert {t.name for t in report.tables if t.counts.rows_fetched} == {
         "fpp_votes",
         "fpp_events",
         "fpp_rooms",
@@ -170,7 +170,7 @@ def test_a_full_sync_fetches_every_row(original: SourceDatabase) -> None:
     original.create()
     original.fill()
     original.sync()
-    assert original.sync(full=True).fetched == 1800
+    assert original.sync(full=True).rows_fetched == 1800
 
 
 def test_negative_and_huge_keys_belong_to_blocks_of_their_own(
@@ -188,7 +188,7 @@ def test_negative_and_huge_keys_belong_to_blocks_of_their_own(
     assert original.mirrored("orders")["id"].to_list() == keys
     original.run("UPDATE orders SET note = 'changed' WHERE id < 0 AND id > -9")
     report = original.sync(ORDERS)
-    assert report.fetched == 3
+    assert report.rows_fetched == 3
     changed = original.mirrored("orders").filter(note="changed")["id"].to_list()
     assert changed == [-1]
 
@@ -316,7 +316,7 @@ def test_a_further_table_may_need_columns_of_its_own(original: SourceDatabase) -
     """Its `needs` are checked as those of the statistics are."""
     original.run("CREATE TABLE orders (id INT, total DECIMAL(10,2), at DATETIME)")
     original.run("INSERT INTO orders VALUES (1, 2.5, '2026-01-02 03:04:05')")
-    needs = {"total": Kind.NUMBER, "at": Kind.INSTANT}
+    needs = {"total": ColumnKind.NUMBER, "at": ColumnKind.INSTANT}
     original.sync(Table("orders", key="id", needs=needs))
     assert original.rows("orders") == [
         (1, Decimal("2.50"), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
@@ -388,5 +388,5 @@ def test_a_changed_order_of_columns_is_mirrored(original: SourceDatabase) -> Non
         "CREATE TABLE things (id INT PRIMARY KEY, b VARCHAR(20), a VARCHAR(20))",
         "INSERT INTO things VALUES (1, 'x', 'x')",
     )
-    assert original.sync(THINGS).fetched == 1
+    assert original.sync(THINGS).rows_fetched == 1
     assert original.mirrored("things").columns == ["id", "b", "a"]

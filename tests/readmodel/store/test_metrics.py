@@ -1,8 +1,15 @@
-"""Gauges of the read model: the snapshot and the runs."""
+"""The read model's state for metrics, and its gauges."""
 
-from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.run_log import Summary
+from pathlib import Path
+
+import pytest
+
+from readmodel.store.metrics import ReadModelCollector, current_manifest, run_summary
+from readmodel.store.run_log import FILE, RunSummary
+from readmodel.sync.append_run import append_run
 from tests.support.metrics import AT, EMPTY, FULL, LAST
+from tests.support.runs import run
+from tests.support.snapshots import publish_frames
 from util.metrics import Metrics
 
 
@@ -40,7 +47,28 @@ def test_before_the_first_sync_every_value_is_absent() -> None:
 
 
 def test_without_a_successful_run_its_time_is_absent() -> None:
-    """The run log holds only failures."""
-    failed = ReadModelCollector(lambda: None, lambda: Summary(LAST, None, 3))
+    """The run log has only failures."""
+    failed = ReadModelCollector(lambda: None, lambda: RunSummary(LAST, None, 3))
     assert "fpp_sync_failures_in_a_row 3.0" in text(failed)
     assert "fpp_sync_last_success" not in text(failed)
+
+
+def test_the_current_manifest_is_that_of_the_snapshot(tmp_path: Path) -> None:
+    """None before the first, and none while a table is missing."""
+    assert current_manifest(tmp_path) is None
+    snapshot = publish_frames(tmp_path)
+    assert current_manifest(tmp_path) == snapshot.manifest
+    Path(snapshot.files("fpp_votes")[0]).unlink()
+    assert current_manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1"])
+def test_the_run_summary_is_none_without_a_readable_log(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Before the first run, and when the file is damaged."""
+    assert run_summary(tmp_path) is None
+    append_run(tmp_path, run(0))
+    assert run_summary(tmp_path) == RunSummary(run(0), run(0).ended_at, 0)
+    (tmp_path / FILE).write_bytes(content)
+    assert run_summary(tmp_path) is None

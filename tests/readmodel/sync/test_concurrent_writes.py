@@ -1,7 +1,7 @@
-"""Exactness under fire: whatever happens meanwhile, the last sync is exact.
+"""Syncs during concurrent writes and faults: the last sync is always exact.
 
 Four writers insert with scrambled ids and late commits, update, delete and roll back,
-while syncs run and something else goes wrong. All by a seed, for a bounded time.
+while syncs run and faults are injected. Seeded, and bounded in time.
 """
 
 import random
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,7 @@ import mysql.connector
 import polars as pl
 import pytest
 
-from readmodel.source.mysql.source import MysqlSource
 from readmodel.store.snapshot import current
-from readmodel.sync.run import Options, sync
 from readmodel.tables import TABLES
 from testbed import schema
 from testbed.mariadb import (
@@ -33,18 +31,19 @@ from testbed.mariadb import (
     fresh_database,
     private_server,
 )
+from tests.support.exactness import assert_exact, create, mirror_all
 from tests.support.programs import ROOT, environ, run_updater
 from util.errors import SourceError, StorageError
 
 SECONDS = 3.0
 WRITERS = 4
-ROWS = 400
 
 
 class Writers:
     """Four connections that write at random until they are stopped."""
 
     def __init__(self, database: Database, seed: int) -> None:
+        """Prepare the threads; entering the context starts them."""
         self._database = database
         self._stop = threading.Event()
         self._ids = iter(random.Random(seed).sample(range(1_000, 200_000), 100_000))
@@ -71,7 +70,7 @@ class Writers:
                 with closing(self._database.connect(autocommit=False)) as connection:
                     self._use(connection, dice)
             except (mysql.connector.Error, OSError):
-                # The server is away, or a table is being altered: both are meant to be.
+                # The server is away or a table is being altered; both are intended.
                 time.sleep(0.05)
 
     def _use(self, connection: Any, dice: random.Random) -> None:
@@ -115,68 +114,9 @@ class Writers:
         )
 
 
-def source(database: Database) -> MysqlSource:
-    login = database.reader
-    return MysqlSource(
-        login.host, login.port, login.user, login.password, database.name
-    )
-
-
-def mirror(database: Database, data_dir: Path, **options: Any) -> None:
-    tables = list(TABLES.values())
-    sync(
-        source(database),
-        data_dir,
-        tables,
-        lambda: datetime.now(UTC),
-        options=Options(**options),
-    )
-
-
-def rows_of(database: Database, table: str) -> list[str]:
-    """The rows as the driver's own cursor sees them, in an order of their own."""
-    with (
-        closing(database.connect()) as connection,
-        closing(connection.cursor()) as cursor,
-    ):
-        cursor.execute("SET time_zone = '+00:00'")
-        cursor.execute(f"SELECT * FROM {table}")
-        return sorted(map(repr, map(_comparable, cursor.fetchall())))
-
-
-def _comparable(row: Sequence[Any]) -> list[Any]:
-    return [
-        value.replace(tzinfo=None)
-        if isinstance(value, datetime)
-        else int(value)
-        if isinstance(value, bool)
-        else value
-        for value in row
-    ]
-
-
-def assert_exact(database: Database, data_dir: Path) -> None:
-    """All six tables equal the database row by row, and nothing lies about."""
-    for table in TABLES:
-        mirrored = pl.read_parquet(data_dir / f"{table}.parquet")
-        assert sorted(map(repr, map(_comparable, mirrored.rows()))) == rows_of(
-            database, table
-        ), table
-    known = {"current", "snapshots", "update.lock", "sync_runs.parquet"}
-    known |= {f"{table}.parquet" for table in TABLES}
-    assert {path.name for path in data_dir.iterdir()} <= known
-    assert all(path.name[0].isdigit() for path in (data_dir / "snapshots").iterdir())
-
-
-def create(database: Database, seed: int) -> None:
-    with closing(database.connect()) as connection:
-        schema.create_mysql(connection)
-        schema.fill(connection, seed, ROWS)
-
-
 @contextmanager
 def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
-    """Do *work* again and again in a thread, until the block ends."""
+    """Repeat *work* in a thread until the block ends."""
     stop = threading.Event()
 
     def repeat() -> None:
@@ -193,6 +133,7 @@ def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
 
 
 def until(seconds: float) -> Iterator[None]:
+    """Yield again and again for *seconds*."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         yield
@@ -200,12 +141,12 @@ def until(seconds: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
-    """Inserts that commit late, updates, deletes and rollbacks, between all syncs."""
+    """Inserts that commit late, updates, deletes and rollbacks, during every sync."""
     create(database, seed)
     with Writers(database, seed) as writers:
         for _ in until(SECONDS):
-            mirror(database, tmp_path)
-    mirror(database, tmp_path)
+            mirror_all(database, tmp_path)
+    mirror_all(database, tmp_path)
     assert writers.committed > 20
     assert_exact(database, tmp_path)
 
@@ -213,11 +154,11 @@ def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
 def test_an_updater_that_is_killed_at_random(
     database: Database, tmp_path: Path
 ) -> None:
-    """SIGKILL, wherever it is."""
+    """By SIGKILL, at any point of a sync."""
     create(database, 3)
     dice = random.Random(3)
     settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
-    mirror(database, tmp_path)
+    mirror_all(database, tmp_path)
     with Writers(database, 3):
         for _ in range(6):
             process = updater(settings, "--every", "0.01")
@@ -230,6 +171,7 @@ def test_an_updater_that_is_killed_at_random(
 
 
 def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start the updater with these settings and arguments."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "update_readmodel.py"), *arguments],
         env=environ(settings),
@@ -240,7 +182,7 @@ def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[byte
 
 
 def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
-    """One works, the other says so and leaves; nothing is written twice."""
+    """One syncs, the other is refused at each attempt; nothing is written twice."""
     create(database, 4)
     settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
     with Writers(database, 4):
@@ -252,24 +194,24 @@ def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
         for process in both:
             process.send_signal(signal.SIGTERM)
         assert [process.wait(10) for process in both] == [0, 0]
-    mirror(database, tmp_path)
+    mirror_all(database, tmp_path)
     assert_exact(database, tmp_path)
 
 
 def test_a_server_that_is_killed_and_restarted(tmp_path: Path) -> None:
-    """Runs wait for it, or fail and say so; the read model stays whole throughout."""
+    """Runs retry, or fail with a reason; the read model stays complete throughout."""
     with private_server() as server, fresh_database(server.root) as database:
         create(database, 5)
-        mirror(database, tmp_path)
+        mirror_all(database, tmp_path)
         with Writers(database, 5):
             for _ in range(2):
                 restart = threading.Timer(0.3, _restart, [server])
                 restart.start()
                 for _ in until(1.5):
-                    with suppress(SourceError):  # it began while the server was away
-                        mirror(database, tmp_path)
+                    with suppress(SourceError):  # The server was away from the start.
+                        mirror_all(database, tmp_path)
                 restart.join()
-        mirror(database, tmp_path)
+        mirror_all(database, tmp_path)
         assert_exact(database, tmp_path)
 
 
@@ -281,10 +223,11 @@ def _restart(server: MariadbServer) -> None:
 def test_a_connection_that_is_killed_every_few_milliseconds(
     database: Database, mariadb_login: Login, tmp_path: Path
 ) -> None:
-    """No run gets through, none breaks anything, and the next one is exact."""
+    """Runs fail without damage, and the next one is exact."""
     create(database, 6)
-    mirror(database, tmp_path)
+    mirror_all(database, tmp_path)
     before = current(tmp_path).id
+    reasons: list[str] = []
     with closing(mariadb_login.connect()) as connection:
 
         def kill() -> None:
@@ -294,11 +237,12 @@ def test_a_connection_that_is_killed_every_few_milliseconds(
         with Writers(database, 6), meanwhile(kill, every=0.004):
             for _ in until(SECONDS):
                 try:
-                    mirror(database, tmp_path, patience=timedelta(seconds=1))
+                    mirror_all(database, tmp_path, patience=timedelta(seconds=1))
                 except SourceError as error:
-                    assert database.name in str(error)
+                    reasons.append(str(error))
                 assert current(tmp_path).id >= before
-    mirror(database, tmp_path)
+    assert [reason for reason in reasons if database.name not in reason] == []
+    mirror_all(database, tmp_path)
     assert_exact(database, tmp_path)
 
 
@@ -319,7 +263,7 @@ ALTERS = (
 def test_tables_that_are_altered_between_and_during_syncs(
     database: Database, tmp_path: Path
 ) -> None:
-    """Columns come, go, move and widen; a table is truncated and filled again."""
+    """Columns are added, dropped, moved and widened; a table is truncated and refilled."""
     create(database, 7)
     alters = iter(ALTERS)
 
@@ -329,11 +273,11 @@ def test_tables_that_are_altered_between_and_during_syncs(
 
     with Writers(database, 7), meanwhile(alter, every=0.25):
         for _ in until(SECONDS):
-            mirror(database, tmp_path)
+            mirror_all(database, tmp_path)
     for statement in alters:
         database.run(statement)
-        mirror(database, tmp_path)
-    mirror(database, tmp_path)
+        mirror_all(database, tmp_path)
+    mirror_all(database, tmp_path)
     assert_exact(database, tmp_path)
     votes = current(tmp_path).scan("fpp_votes").collect_schema()
     assert votes["avg_estimation"] == pl.Decimal(10, 4)
@@ -353,18 +297,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(database: Database, small_disk: Path) -> None:
-    """The run says so and leaves nothing behind; with room again, all is exact."""
+    """The run fails with the reason and leaves nothing behind; the next one is exact."""
     create(database, 8)
-    mirror(database, small_disk)
+    mirror_all(database, small_disk)
     before = current(small_disk)
     ballast = small_disk / "ballast"
     with Writers(database, 8):
         ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 20_000))
         for _ in until(1):
             with pytest.raises(StorageError, match="No space left"):
-                mirror(database, small_disk, full=True)
+                mirror_all(database, small_disk, full=True)
             assert current(small_disk) == before
             assert not list((small_disk / "snapshots").glob(".*"))
     ballast.unlink()
-    mirror(database, small_disk)
+    mirror_all(database, small_disk)
     assert_exact(database, small_disk)

@@ -1,4 +1,4 @@
-"""The decision: what is kept, what is fetched, and how parts are laid out."""
+"""The plan: which parts are kept, which blocks are fetched, how parts are laid out."""
 
 from itertools import accumulate, pairwise
 
@@ -11,10 +11,12 @@ from readmodel.sync.planner import PART_ROWS, SMALL_ROWS, Keep, Write, layout, p
 
 
 def block(number: int | None, rows: int = 16_384, digest: int = 0) -> Block:
+    """A full block, unless *rows* says otherwise."""
     return Block(number, rows, digest)
 
 
 def blocks(count: int, rows: int = 16_384) -> list[Block]:
+    """The blocks from 0 on, *count* of them."""
     return [block(number, rows) for number in range(count)]
 
 
@@ -30,8 +32,8 @@ def test_an_unchanged_part_is_kept() -> None:
     assert plan(old, blocks(100)) == [Keep(index) for index in range(len(old))]
 
 
-def test_only_the_changed_block_is_fetched_and_its_neighbours_are_at_hand() -> None:
-    """The part is written anew from what it held and what differs."""
+def test_only_the_changed_block_is_fetched_and_its_neighbours_are_reused() -> None:
+    """The part is rewritten from its stored blocks and the fetched one."""
     old = [[block(0), block(1)], [block(2)]]
     changed = block(1, digest=9)
     assert plan(old, [block(0), changed, block(2, 30_000)])[0] == Write(
@@ -48,7 +50,7 @@ def test_a_block_that_lost_all_its_rows_is_dropped() -> None:
 
 
 def test_a_table_that_was_emptied_is_one_empty_part() -> None:
-    """None of its old parts stays."""
+    """No stored part stays."""
     assert plan([[block(0)], [block(1)]], []) == [Write((), (), {})]
 
 
@@ -89,12 +91,12 @@ def test_parts_stay_few_while_a_table_grows_and_little_is_written() -> None:
         steps = plan(old, now)
         most = max(most, len(steps))
         written += sum(b.rows for s in steps if isinstance(s, Write) for b in s.blocks)
-        old = [s.blocks if isinstance(s, Write) else old[s.part] for s in steps]
+        old = [s.blocks if isinstance(s, Write) else old[s.index] for s in steps]
     assert most <= 14
     assert written / 3_000_000 < 15
 
 
-def test_a_part_that_grew_too_large_is_cut() -> None:
+def test_a_part_that_has_grown_too_large_is_divided() -> None:
     """By whole blocks, in order."""
     old = [blocks(40)]
     grown = [block(number, 60_000) for number in range(40)]

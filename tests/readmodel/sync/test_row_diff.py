@@ -1,4 +1,4 @@
-"""Counting rows that are new, changed and gone."""
+"""Counting rows that were added, changed and removed."""
 
 import polars as pl
 import pytest
@@ -9,6 +9,7 @@ Rows = list[tuple[int, str | None]]
 
 
 def frame(rows: Rows) -> pl.DataFrame:
+    """A frame of ids and names."""
     return pl.DataFrame(rows, schema={"id": pl.Int64, "name": pl.String}, orient="row")
 
 
@@ -26,19 +27,19 @@ def frame(rows: Rows) -> pl.DataFrame:
         ([(1, "a"), (2, "b")], [(1, "b"), (2, "a")], RowDiff(changed=2)),
     ],
 )
-def test_rows_are_told_apart_by_their_id(
+def test_rows_are_matched_by_their_id(
     before: Rows, after: Rows, changes: RowDiff
 ) -> None:
-    """NULL equals NULL; what stays does not count."""
+    """Null equals null; unchanged rows are not counted."""
     assert diff(frame(before), frame(after)) == changes
 
 
 def test_without_an_id_a_change_is_a_removal_and_an_addition() -> None:
-    """Nothing says that it is the same row."""
+    """No column identifies the row."""
     before, after = (frame([(1, name)]).drop("id") for name in ("a", "b"))
     assert diff(before, after) == RowDiff(added=1, removed=1)
 
 
 def test_changes_add_up() -> None:
-    """Parts are counted one by one."""
+    """Each part of a table is compared by itself."""
     assert RowDiff(1, 2, 3) + RowDiff(10, 20, 30) == RowDiff(11, 22, 33)

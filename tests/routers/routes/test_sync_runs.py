@@ -1,5 +1,6 @@
-"""GET /sync/runs: how the updater's runs went."""
+"""GET /sync/runs: the updater's newest runs."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from readmodel.store.run_log import Run, TableRun
-from readmodel.sync.append_run import record
+from readmodel.sync.append_run import append_run
+from routers.routes.sync_runs import SyncTable
 from tests.routers.middleware.test_access_log import values
 
 AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
@@ -18,9 +20,9 @@ def runs(data_dir: Path) -> Path:
     """A successful run, and a failed one ten minutes later."""
     data_dir.mkdir()
     tables = {"fpp_votes": TableRun(7, 5, 2, 1, 1)}
-    record(data_dir, Run(AT, AT + timedelta(seconds=2), True, "7 rows", tables))
+    append_run(data_dir, Run(AT, AT + timedelta(seconds=2), True, "7 rows", tables))
     later = AT + timedelta(minutes=10)
-    record(data_dir, Run(later, later + timedelta(seconds=1), False, "no database"))
+    append_run(data_dir, Run(later, later + timedelta(seconds=1), False, "no database"))
     return data_dir
 
 
@@ -50,7 +52,13 @@ def test_the_newest_runs_come_first_with_all_their_figures(
     ]
 
 
-def test_limit_says_how_many(runs: Path, client: TestClient) -> None:
+def test_the_counts_of_a_table_are_those_of_the_run_log() -> None:
+    """The response model adds the table's name, and nothing else."""
+    names = [count.name for count in fields(TableRun)]
+    assert list(SyncTable.model_fields) == ["table", *names]
+
+
+def test_limit_bounds_the_list(runs: Path, client: TestClient) -> None:
     """From 1 to 1000."""
     assert runs.exists()
     assert len(client.get("/sync/runs", params={"limit": 1}).json()["runs"]) == 1
@@ -59,21 +67,21 @@ def test_limit_says_how_many(runs: Path, client: TestClient) -> None:
         assert got.status_code == 422, limit
 
 
-def test_before_the_first_run_there_are_none(client: TestClient) -> None:
-    """An empty list, not an error."""
+def test_before_the_first_run_the_list_is_empty(client: TestClient) -> None:
+    """It is not an error."""
     assert client.get("/sync/runs").json() == {"runs": [], "interval_seconds": 600}
 
 
-def test_the_runs_want_the_token(client: TestClient) -> None:
-    """Messages of failures are for operators."""
+def test_the_runs_require_the_token(client: TestClient) -> None:
+    """Error messages are for operators."""
     del client.headers["Authorization"]
     assert client.get("/sync/runs").status_code == 401
 
 
-def test_the_metrics_tell_the_last_run_and_the_last_success(
+def test_the_metrics_show_the_last_run_and_the_last_success(
     runs: Path, client: TestClient
 ) -> None:
-    """A failed run moves the one and not the other."""
+    """A failed run moves the first and not the second."""
     assert runs.exists()
     success = (AT + timedelta(seconds=2)).timestamp()
     end = (AT + timedelta(minutes=10, seconds=1)).timestamp()

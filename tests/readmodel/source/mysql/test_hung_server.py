@@ -17,7 +17,7 @@ import pytest
 
 from readmodel.store.snapshot import current
 from testbed.mariadb import Database, MariadbServer, fresh_database, private_server
-from tests.readmodel.sync.test_concurrent_writes import assert_exact, create, mirror
+from tests.support.exactness import assert_exact, create, mirror_all
 from tests.support.programs import run_updater
 
 INTERVAL_SECONDS = "4"  # the read timeout is half of it
@@ -126,7 +126,7 @@ def test_a_frozen_server_ends_the_run_with_an_error(
 ) -> None:
     """Each attempt logs one line, the snapshot stays, and the next sync is exact."""
     create(database, 11)
-    mirror(database, tmp_path)
+    mirror_all(database, tmp_path)
     before = current(tmp_path)
     votes = before.scan("fpp_votes").collect()
     database.run("UPDATE fpp_votes SET duration = duration + 1")
@@ -153,7 +153,7 @@ def test_a_frozen_server_ends_the_run_with_an_error(
     assert current(tmp_path).scan("fpp_votes").collect().equals(votes)
     assert not list((tmp_path / "snapshots").glob(".*"))
     wait_until_no_one_is_connected(database)
-    mirror(database, tmp_path)
+    mirror_all(database, tmp_path)
     assert_exact(database, tmp_path)
 
 

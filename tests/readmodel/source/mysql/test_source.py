@@ -73,7 +73,7 @@ def test_columns_may_have_any_name(
     for _ in range(2):
         report = mirror(database, tmp_path, [replace(THINGS, key=key)])
         database.run("UPDATE things SET block = block + 1 WHERE id = 7")
-    assert report.fetched <= 300
+    assert report.rows_fetched <= 300
     rows = read_things(tmp_path).sort("id")
     assert rows.columns == ["id", "at", *names]
     assert rows["block"].to_list() == [seq % 4 + (seq == 7) for seq in range(1, 301)]
@@ -186,7 +186,7 @@ def test_a_renamed_member_of_an_enum_is_seen(
     )
     mirror(database, tmp_path)
     database.run("ALTER TABLE things MODIFY e enum('a','b','z')")
-    assert mirror(database, tmp_path).fetched == 0
+    assert mirror(database, tmp_path).rows_fetched == 0
     database.run("UPDATE things SET e = 'z' WHERE e = 'b'")
     mirror(database, tmp_path)
     assert read_things(tmp_path)["e"].to_list() == ["a", "z"]

@@ -1,0 +1,59 @@
+"""The note in a part's Parquet footer: its block layout and the digest of each block.
+
+It travels with the file, so a part can be compared with the database by its file alone.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from readmodel.source.blocking import Block, Blocking
+
+KEY: Final = "fpp-analytics"
+"""The key of the note in the file's key-value metadata."""
+
+FORMAT: Final = 1
+"""Bump when the wire format or the digest changes; it invalidates stored digests."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartFooter:
+    """A part's note: its blocks, ascending, and how they were cut.
+
+    `layout` is FORMAT followed by `Blocking.signature`, which ends with the width of a block
+    in ids or seconds.
+    """
+
+    layout: tuple[int | str, ...]
+    block_width: int
+    blocks: tuple[Block, ...]
+
+    def matches(self, blocking: Blocking) -> bool:
+        """True if its digests can be compared with those of *blocking* now."""
+        return self.layout == (FORMAT, *blocking.signature)
+
+
+def encode_footer(blocking: Blocking, blocks: Sequence[Block]) -> Mapping[str, str]:
+    """Encode the note as key-value metadata for `write_parquet`.
+
+    Block 3 of 16,384 ids with 2 rows and digest 99 becomes
+    ``{"cut":[1,"id","NUMBER",16384],"blocks":[[3,2,99]]}``.
+    """
+    rows = [[block.number, block.rows, block.digest] for block in blocks]
+    note = {"cut": [FORMAT, *blocking.signature], "blocks": rows}
+    return {KEY: json.dumps(note, separators=(",", ":"))}
+
+
+def decode_footer(file: Path) -> PartFooter | None:
+    """Decode the note of *file*; None without a readable file and a valid note."""
+    try:
+        note = json.loads(pl.read_parquet_metadata(file)[KEY])
+        layout = tuple(note["cut"])
+        blocks = tuple(Block(*block) for block in note["blocks"])
+        return PartFooter(layout, int(layout[-1]), blocks)
+    except (OSError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError):
+        return None
