@@ -1,13 +1,16 @@
 # Every command sets up what it needs first; none needs anything but make and a network.
 PYTHON := .venv/bin/python
 SETUP := @scripts/bootstrap
+# Many tests wait for programs, so there are more processes than processors.
+TEST_PROCESSES ?= 4
+PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench setup clean
+.PHONY: help demo test test-fast check bench setup clean
 
 help: ## List these commands
 	@echo 'Usage: make COMMAND'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Show the statistics of a sample database, served by the real API (Ctrl-C stops it)
 	$(SETUP)
@@ -18,7 +21,11 @@ test: ## Run every check and test; installs MariaDB for them where that is possi
 	@scripts/test-services
 	@$(MAKE) --no-print-directory check
 	@echo '▸ Running the tests (it may take a few minutes)'
-	@PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" $(PYTHON) -m pytest
+	@PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" $(PYTEST)
+
+test-fast: ## Run the tests that need no server, browser or other program
+	$(SETUP)
+	@$(PYTEST) -m 'not external'
 
 check: ## Check format, lint and types only
 	$(SETUP)
@@ -26,6 +33,7 @@ check: ## Check format, lint and types only
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary .
+	@output=$$($(PYTHON) -m deptry . 2>&1) || { printf '%s\n' "$$output"; exit 1; }
 	@scripts/biome ci static
 
 bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample

@@ -82,15 +82,18 @@ class FrameSource:
 
     @contextmanager
     def view(self) -> Iterator["FrameSource"]:
+        """The frames, which do not change."""
         yield self
 
     def columns(self, table: Table) -> Sequence[Column]:
+        """The columns of the frame, as they are."""
         return [
             Column(name, dtype, sql="", wire_dtype=dtype)
             for name, dtype in self.tables[table.name].schema.items()
         ]
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
+        """The lowest and the highest key."""
         keys = self.tables[table.name][table.key]
         low, high = keys.min(), keys.max()
         if not (isinstance(low, int) and isinstance(high, int)):
@@ -115,5 +118,6 @@ class FrameSource:
         blocking: Blocking,
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
+        """The rows of *blocks*, in one batch."""
         wanted = blocking.block_number().is_in([block.number for block in blocks])
         yield Batch(self.tables[table.name].filter(wanted))

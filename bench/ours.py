@@ -1,4 +1,4 @@
-"""This project: the plans of `calculations`, collected as the API collects them."""
+"""Our engine: the plans of `calculations`, collected as the API collects them."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

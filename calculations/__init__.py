@@ -1,0 +1,1 @@
+"""The statistics: pure functions from lazy frames to one-row plans."""

@@ -1,0 +1,1 @@
+"""Deployment: systemd units, nginx, Prometheus and Grafana examples."""

@@ -1,0 +1,1 @@
+"""The read model: databases, Parquet snapshots, and the sync between them."""

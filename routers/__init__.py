@@ -1,0 +1,1 @@
+"""The API: routes, middleware, parameters and responses."""

@@ -88,7 +88,7 @@ def _row(table: str, number: int, rng: random.Random) -> Row:
 
 
 def naive_utc(*parts: int) -> datetime:
-    """A time in UTC without its zone, as the databases take it: year, month, day, …"""
+    """A time in UTC without its zone, as the databases take it: year, month, day and so on."""
     return datetime(*parts, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[arg-type, misc]
 
 

@@ -129,9 +129,9 @@ def test_the_readme_and_make_help_list_exactly_the_targets() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert phony
     targets = set(phony[1].split())
-    described = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+    described = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
     shown = run("make", "--no-print-directory", "help")
-    helped = set(re.findall(r"^  ([a-z]+) ", shown, re.MULTILINE))
+    helped = set(re.findall(r"^  ([a-z-]+) ", shown, re.MULTILINE))
     listed = {command.removeprefix("make ") for command in first_column("Try it")}
     assert targets == described == helped == listed
 

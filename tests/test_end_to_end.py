@@ -20,6 +20,8 @@ from tests.support.oracle import Database as Rows
 from tests.support.oracle import Oracle
 from tests.support.programs import api, repeating_updater, run_updater
 
+pytestmark = pytest.mark.external
+
 TOKEN = "end-to-end"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 SNAPSHOTS_SEEN = 6
@@ -107,7 +109,7 @@ def test_readers_get_one_snapshot_each_while_syncs_rewrite_the_tables(
 
 def _write(database: Database, stop: threading.Event) -> None:
     """Replace all rows of three tables repeatedly, with equally many rows in each."""
-    at = datetime(2025, 1, 15, 12)
+    at = schema.naive_utc(2025, 1, 15, 12)
     new: dict[str, Callable[[int], Row]] = {
         "fpp_votes": lambda n: (n, 1, "3.00", 5, 1, 1, 0, 60, at),
         "fpp_page_views": lambda n: (n, "ada", None, "HOME", None, at),

@@ -22,6 +22,8 @@ from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.servers import StubServer, closed_port, envelope_items, serving
 from tests.support.snapshots import publish
 
+pytestmark = pytest.mark.external
+
 TOKEN = "running-t0ken"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 EXIT_SECONDS = 10

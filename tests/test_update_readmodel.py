@@ -22,6 +22,8 @@ from testbed import schema
 from testbed.mariadb import Database
 from update_readmodel import _pauses
 
+pytestmark = pytest.mark.external
+
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(ROOT / "update_readmodel.py")]
 

@@ -121,7 +121,7 @@ class Runner:
         except FppError as error:
             self._stop.check()
             return self._failed(began, error, str(error), Severity.HIGH)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The outermost handler: whatever went wrong, the next run is tried.
             self._stop.check()
             reason = f"Unexpected error ({type(error).__name__}); see the log"

@@ -1,4 +1,4 @@
-"""Probe: does the host of a URL answer at all?"""
+"""Probe whether the host of a URL answers at all."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,0 +1,1 @@
+"""Databases that can be mirrored, each read at one instant."""

@@ -9,7 +9,7 @@ docs/decisions/visits.md.
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 import polars as pl
 
@@ -19,7 +19,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Table -> the columns copied beside ``visitor``."""
 
-COMPRESSION: Final[Literal["uncompressed"]] = "uncompressed"
+COMPRESSION: Final = "uncompressed"
 
 
 def derive(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import polars as pl
 
@@ -225,7 +225,7 @@ class SnapshotWriter:
         self.path = snapshots / f"{_STAGED}{self.id}"
         self._tables: dict[str, TableWriter] = {}
 
-    def __enter__(self) -> "SnapshotWriter":
+    def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
             self.path.mkdir(parents=True)
         return self

@@ -1,0 +1,1 @@
+"""Middleware: request limits and the access log."""

@@ -63,7 +63,7 @@ class SpiedSnapshot(Snapshot):
             columns: list[str] | None,
             predicate: pl.Expr | None,
             n_rows: int | None,
-            batch_size: int | None,  # noqa: ARG001 - a batch may have any size
+            batch_size: int | None,
         ) -> Iterator[pl.DataFrame]:
             # To count rows, Polars requests the first column, an id; with Parquet files
             # it takes the number from the footer.

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visitor, settled
 from tests.support.world import Server
 
+pytestmark = pytest.mark.external
+
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 LARGEST_LOAD = 200_000  # bytes, compressed, without the data
 LONGEST_RENDER = 1_000  # milliseconds from the answer to the rendered page

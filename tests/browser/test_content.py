@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Visitor, settled, visiting
 from tests.support.world import HOSTILE, Server, World, counts
 
+pytestmark = pytest.mark.external
+
 RANGE = {"period": "90d", "compare": "previous"}
 
 

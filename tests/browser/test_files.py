@@ -9,6 +9,8 @@ from playwright.sync_api import Page
 from tests.browser.conftest import Visitor
 from tests.support.world import HOSTILE, Server
 
+pytestmark = pytest.mark.external
+
 RANGE = {"period": "90d"}
 API_FILES = {
     "Activity": "/historical.csv",

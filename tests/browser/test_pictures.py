@@ -12,6 +12,8 @@ from tests.browser.conftest import Visitor
 from tests.support.programs import ROOT
 from tests.support.world import Server, World
 
+pytestmark = pytest.mark.external
+
 WANTED = bool(os.environ.get("SCREENSHOTS"))
 SCREENS = {"desktop": (1280, 960), "phone": (360, 780)}
 

@@ -3,10 +3,13 @@
 import shutil
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, settled
 from tests.support.world import TOKEN, Server, World
+
+pytestmark = pytest.mark.external
 
 REFRESH_MS = 30_000
 LARGEST_REFRESH = 1_000  # bytes, including headers

@@ -1,9 +1,12 @@
 """Signing in and out, and where the token is stored."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, settled
 from tests.support.world import TOKEN, Server
+
+pytestmark = pytest.mark.external
 
 
 def stored(page: Page) -> list[str]:
@@ -74,7 +77,7 @@ def test_an_invalid_token_is_not_sent(visitor: Visitor, server: Server) -> None:
 def test_a_revoked_token_signs_out_and_removes_the_figures(
     visitor: Visitor, own_server: Server
 ) -> None:
-    """This happens at the next refresh, without any input."""
+    """It happens at the next refresh, without any input."""
     page = visitor.open_page()
     page.clock.install()
     visitor.sign_in(page, own_server)

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Visitor, settled, visiting
 from tests.support.world import Server
 
+pytestmark = pytest.mark.external
+
 
 @pytest.fixture(scope="module")
 def visitor(browser: Browser) -> Iterator[Visitor]:

@@ -54,7 +54,7 @@ def test_the_response_model_is_the_plans_schema(
 
 @pytest.mark.parametrize(("model", "plan"), PLANS)
 def test_a_plan_holds_no_python_function(
-    model: type[BaseModel],  # noqa: ARG001
+    model: type[BaseModel],
     plan: pl.LazyFrame,
 ) -> None:
     """Any engine can run it."""

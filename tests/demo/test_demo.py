@@ -20,6 +20,8 @@ import pytest
 from demo.__main__ import main
 from demo.processes import PROJECT
 
+pytestmark = pytest.mark.external
+
 START_SECONDS = 120
 STOP_SECONDS = 20
 QUICK_SECONDS = 15

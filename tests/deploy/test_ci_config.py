@@ -63,7 +63,7 @@ def test_hooks_and_jobs_run_the_tools_that_make_check_runs() -> None:
     make = (ROOT / "Makefile").read_text()
     jobs = (ROOT / WORKFLOW).read_text()
     hooks = (ROOT / HOOKS).read_text()
-    for tool in ("ruff format", "ruff check", "mypy"):
+    for tool in ("ruff format", "ruff check", "mypy", "deptry", "biome"):
         assert re.search(rf"\b{tool}\b", make), tool
         assert re.search(rf"\b{tool}\b", jobs), tool
         assert re.search(rf"\b{tool}\b", hooks), tool

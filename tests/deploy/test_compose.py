@@ -11,6 +11,8 @@ from ruamel.yaml import YAML
 
 from config import Settings
 
+pytestmark = pytest.mark.external
+
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")
 SERVICES: dict[str, Any] = COMPOSE["services"]

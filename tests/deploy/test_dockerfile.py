@@ -27,6 +27,8 @@ from demo.database import write_database
 from demo.sample import sample
 from tests.support.servers import closed_port
 
+pytestmark = pytest.mark.external
+
 ROOT = Path(__file__).parents[2]
 TOKEN = "image-t0ken"
 NOBODY = 65534

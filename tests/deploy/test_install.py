@@ -11,6 +11,8 @@ import pytest
 
 from config import Settings
 
+pytestmark = pytest.mark.external
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -75,7 +77,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
 
 
 def test_only_the_owner_can_read_secrets(root: Path) -> None:
-    """systemd reads the settings files as root."""
+    """Systemd reads the settings files as root."""
     for name in ("api.env", "updater.env"):
         mode = (root / "etc" / "fpp-analytics" / name).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600, name

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.servers import StubServer, closed_port, serving
 
+pytestmark = pytest.mark.external
+
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx" / "fpp-analytics.conf"
 NAME = "analytics.example.org"
 TOKEN = "t0ken-that-never-shows"

@@ -7,8 +7,12 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.support.metrics import FULL
 from util.metrics import ApiMetrics, UpdaterMetrics
+
+pytestmark = pytest.mark.external
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
@@ -53,7 +57,7 @@ def test_every_alert_is_tested() -> None:
 
 
 def test_rules_and_configuration_are_valid() -> None:
-    """promtool accepts both files."""
+    """Promtool accepts both files."""
     _promtool("check", "rules", "alerts.yml")
     _promtool("check", "config", "--syntax-only", "prometheus.yml")
 

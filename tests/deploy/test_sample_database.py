@@ -5,9 +5,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from demo.schema import COLUMNS
 from testbed.mariadb import Database
 from tests.support.programs import ROOT, environ, run_updater
+
+pytestmark = pytest.mark.external
 
 
 def fill(database: Database, **overrides: str) -> "subprocess.CompletedProcess[str]":

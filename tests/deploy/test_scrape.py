@@ -18,6 +18,8 @@ from demo.sample import sample
 from tests.support.programs import ROOT, api, environ
 from tests.support.servers import closed_port
 
+pytestmark = pytest.mark.external
+
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 TOKEN = "scraped-t0ken"
 WAIT_SECONDS = 40

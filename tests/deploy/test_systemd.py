@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.external
+
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
 # Exposure on a scale to 10: systemd rates up to 2 as "OK", and a service without settings 9.6.
@@ -50,7 +52,7 @@ def test_systemd_reports_nothing_about_the_units(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_each_service_is_hardened(unit: Path) -> None:
-    """systemd's exposure score of each service is low enough."""
+    """Systemd's exposure score of each service is low enough."""
     threshold = str(round(HIGHEST_EXPOSURE * 10))
     checked = _systemd_analyze(
         "security", "--offline=yes", f"--threshold={threshold}", str(unit)

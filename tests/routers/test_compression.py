@@ -39,7 +39,7 @@ def test_a_decoded_body_equals_the_uncompressed_one(
 def test_zstd_is_preferred_and_refused_encodings_are_not_used(
     read_model: Path, client: TestClient
 ) -> None:
-    """zstd is the fastest; q=0 refuses an encoding."""
+    """Zstd is the fastest; q=0 refuses an encoding."""
     assert read_model.exists()
     assert raw(client, "gzip, br, zstd")[0] == "zstd"
     assert raw(client, "gzip, br;q=0, zstd;q=0")[0] == "gzip"

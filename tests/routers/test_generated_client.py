@@ -17,6 +17,8 @@ from tests.support.frames import NOW
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
 from tests.support.snapshots import publish
 
+pytestmark = pytest.mark.external
+
 PACKAGE = "generated_fpp_client"
 
 

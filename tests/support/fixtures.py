@@ -16,21 +16,28 @@ from testbed.mariadb import Database, Login, fresh_database, private_server
 from testbed.shared_mariadb import shared_server
 
 GROUPED_SCOPES = ("package", "module")
+SERVER_FIXTURES = {"mariadb_login", "adjustable_login"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare xdist's marker, for sessions that run without xdist."""
+    """Declare our marker, and xdist's for sessions that run without xdist."""
+    config.addinivalue_line("markers", "external: starts servers, browsers or programs")
     config.addinivalue_line("markers", "xdist_group(name): run in the same process")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests that share an expensive fixture, for `--dist loadgroup`.
+    """Mark tests that use a database server, and group those that share a fixture.
 
-    Otherwise each process would start the same servers and browsers.
+    `make test-fast` leaves out what is marked external. Without groups, for
+    `--dist loadgroup`, each process would start the same servers and browsers.
     """
     for item in items:
-        if isinstance(item, pytest.Function) and (group := _group(item)):
+        if not isinstance(item, pytest.Function):
+            continue
+        if SERVER_FIXTURES & item._fixtureinfo.name2fixturedefs.keys():
+            item.add_marker(pytest.mark.external)
+        if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -26,8 +26,10 @@ HOSTILE = '<img src=x onerror="hacked=1"><script>hacked=1</script>'
 """What must be shown as it is, wherever the database holds it."""
 
 _HOSTILE_ROWS = (
-    "UPDATE fpp_rooms SET name = ? WHERE id ="
-    " (SELECT room_id FROM fpp_votes GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT 1)",
+    (
+        "UPDATE fpp_rooms SET name = ? WHERE id ="
+        " (SELECT room_id FROM fpp_votes GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT 1)"
+    ),
     "UPDATE fpp_page_views SET source = ? WHERE id % 50 = 0",
     "UPDATE fpp_page_views SET route = ? WHERE id % 50 = 1",
     "UPDATE fpp_events SET event = ? WHERE id % 50 = 0",

@@ -17,6 +17,8 @@ from testbed.mariadb import Login
 from testbed.shared_mariadb import shared_server
 from tests.support.programs import ROOT
 
+pytestmark = pytest.mark.external
+
 USE = """
 import json, sys
 from dataclasses import asdict

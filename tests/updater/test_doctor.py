@@ -11,6 +11,8 @@ from tests.support.programs import run_updater
 from tests.support.servers import StubServer, closed_port
 from updater.doctor import _beyond_reading
 
+pytestmark = pytest.mark.external
+
 
 def checks_of(settings: dict[str, str], code: int) -> dict[str, str]:
     """Return doctor's line per check; the last one if a check has several."""

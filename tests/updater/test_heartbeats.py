@@ -13,6 +13,8 @@ import pytest
 from tests.support.programs import ROOT, environ, run_updater
 from tests.support.servers import StubServer, closed_port
 
+pytestmark = pytest.mark.external
+
 TOKEN = "kumaPushT0ken"
 PAGE = f"/api/push/{TOKEN}?status=up&msg=OK&ping="
 GONE_SECONDS = 10

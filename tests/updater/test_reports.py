@@ -11,6 +11,8 @@ from readmodel.store import run_log
 from tests.support.programs import run_updater
 from tests.support.servers import StubServer, closed_port, envelope_items
 
+pytestmark = pytest.mark.external
+
 PASSWORD = "dbPassw0rd"
 
 

@@ -36,7 +36,7 @@ def reported(**environment: str) -> str:
 
 
 def test_the_api_sets_it_before_it_imports_polars() -> None:
-    """jemalloc reads it once, when it is loaded."""
+    """Jemalloc reads it once, when it is loaded."""
     assert reported() == allocator.CONF
 
 

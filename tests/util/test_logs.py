@@ -140,7 +140,7 @@ def test_uvicorns_lines_and_warnings_come_in_the_same_form(
 
 
 def test_http_clients_do_not_log_addresses(stream: io.StringIO) -> None:
-    """httpx shows whole URLs at INFO, and push URLs hold a token."""
+    """Httpx shows whole URLs at INFO, and push URLs hold a token."""
     logging.getLogger("httpx").info("HTTP Request: GET http://kuma/x/t0ken")
     assert stream.getvalue() == ""
 

@@ -31,7 +31,7 @@ def test_a_signal_during_a_log_call_stops(stop: StopRequest) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             try:
                 signal.raise_signal(signal.SIGTERM)
-            except Exception:
+            except Exception:  # noqa: BLE001 - as the handlers of logging do
                 self.handleError(record)
 
     with pytest.raises(Stopped, match="Stopped by SIGTERM"):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mysql.connector
 import polars as pl
@@ -34,6 +34,8 @@ from testbed.mariadb import (
 from tests.support.exactness import assert_exact, create, mirror_all
 from tests.support.programs import ROOT, environ, run_updater
 from util.errors import SourceError, StorageError
+
+pytestmark = pytest.mark.external
 
 SECONDS = 3.0
 WRITERS = 4
@@ -54,7 +56,7 @@ class Writers:
             for n in range(WRITERS)
         ]
 
-    def __enter__(self) -> "Writers":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

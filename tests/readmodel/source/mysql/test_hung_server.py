@@ -20,6 +20,8 @@ from testbed.mariadb import Database, MariadbServer, fresh_database, private_ser
 from tests.support.exactness import assert_exact, create, mirror_all
 from tests.support.programs import run_updater
 
+pytestmark = pytest.mark.external
+
 INTERVAL_SECONDS = "4"  # the read timeout is half of it
 
 

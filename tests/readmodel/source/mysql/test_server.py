@@ -10,6 +10,8 @@ from testbed.mariadb import Database, fresh_database, private_server
 from tests.support.mysql import mirror, mysql_source
 from util.errors import SourceError
 
+pytestmark = pytest.mark.external
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:

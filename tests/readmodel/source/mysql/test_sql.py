@@ -54,8 +54,10 @@ def test_block_numbers_of_integers_are_rounded_down(
         ([3], "(`id` BETWEEN 49152 AND 65535) AND `id` IS NOT NULL"),
         (
             [-1, 0, 1, 5],
-            "(`id` BETWEEN -16384 AND 32767 OR `id` BETWEEN 81920 AND 98303)"
-            + " AND `id` IS NOT NULL",
+            (
+                "(`id` BETWEEN -16384 AND 32767 OR `id` BETWEEN 81920 AND 98303)"
+                " AND `id` IS NOT NULL"
+            ),
         ),
         ([None], "`id` IS NULL"),
         (
