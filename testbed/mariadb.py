@@ -24,6 +24,10 @@ _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 _INIT_FILE = "init.sql"
 _LOG_FILE = "server.log"
 
+# Kills the process $0 at the end of its input, which comes when we die; a line of input
+# ends it without that.
+_WATCHDOG = 'read -r line || kill -KILL "$0"'
+
 
 @dataclass(frozen=True)
 class Login:
@@ -109,13 +113,17 @@ class Database:
 
 
 class MariadbServer:
-    """A mariadbd process started by this one, in *folder*, with further *options*."""
+    """A mariadbd process started by this one, in *folder*, with further *options*.
+
+    It is killed if this process dies before it has stopped the server.
+    """
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.options = options
         self.root = Login("127.0.0.1", free_port(), "tester", secrets.token_hex(8))
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._install()
 
     def _install(self) -> None:
@@ -160,6 +168,13 @@ class MariadbServer:
                 stdout=log,
                 stderr=log,
             )
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", _WATCHDOG, str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._wait_for_connections()
         init_file.unlink(missing_ok=True)
         return self
@@ -186,6 +201,9 @@ class MariadbServer:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Send the signal *how* to the server and wait for its end."""
+        if self._watchdog is not None:
+            self._watchdog.communicate(b"stopped\n")
+            self._watchdog = None
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
             self._process.wait(START_SECONDS)
