@@ -1,0 +1,220 @@
+"""PostgreSQL as a source: one read-only transaction, rows packed by COPY.
+
+Nothing but SELECT rights is needed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from readmodel.source.blocking import (
+    EVERYTHING,
+    Block,
+    Blocking,
+    BlockRange,
+    KeyBounds,
+)
+from readmodel.source.postgres import sql
+from readmodel.source.postgres.columns import CatalogColumn, column
+from readmodel.source.postgres.connection import Connection, ServerError, TextRow
+from readmodel.source.postgres.errors import LOCK_SECONDS, explained, is_passing
+from readmodel.source.protocol import PassingFault
+from readmodel.source.wire import Batch, Column, decode
+from readmodel.tables import Table
+from util.errors import SourceError
+
+CONNECT_SECONDS = 10
+# A server that is frozen, or a network that swallows packets, ends the run.
+READ_SECONDS = 300
+
+# Ids per row up to which an estimate of the rows is believed.
+DENSE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSource:
+    """Where the database is, and who may read it.
+
+    `options` are further parameters of libpq, such as sslmode.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    read_seconds: int = READ_SECONDS
+
+    @property
+    def name(self) -> str:
+        """The database and its server, without secrets."""
+        return f"{self.database} on {self.host}:{self.port}"
+
+    @property
+    def connect_seconds(self) -> int:
+        """How long a connection may take; libpq's least is 2 s."""
+        return max(2, min(CONNECT_SECONDS, self.read_seconds))
+
+    @contextmanager
+    def view(self, tables: Sequence[Table]) -> Iterator["PostgresView"]:
+        """Open one instant of *tables*, which are locked before it is taken.
+
+        A table that cannot be locked is reported when it is read.
+        Raises SourceError that says what to do.
+        """
+        with explained(self):
+            connection = Connection.open(self._login(), self.read_seconds)
+        try:
+            with explained(self):
+                connection.query(sql.BEGIN.format(lock_seconds=LOCK_SECONDS))
+            view = PostgresView(self, connection)
+            view.lock(tables)
+            view.take_snapshot()
+            yield view
+            with suppress(SourceError):
+                view.execute("COMMIT")
+        finally:
+            connection.close()
+
+    def _login(self) -> dict[str, str | int]:
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": self.database,
+            "connect_timeout": self.connect_seconds,
+            "client_encoding": "UTF8",
+            # Also keeps PGOPTIONS out.
+            "options": "",
+            "application_name": "fpp-analytics",
+            **self.options,
+        }
+
+
+class PostgresView:
+    """One instant of the database: the methods of `protocol.View`."""
+
+    def __init__(self, source: PostgresSource, connection: Connection) -> None:
+        self._source = source
+        self._connection = connection
+        self._unreadable: dict[str, SourceError] = {}
+
+    def lock(self, tables: Iterable[Table]) -> None:
+        """Keep *tables* from being truncated or altered while the view is open.
+
+        A TRUNCATE or an ALTER TABLE that rewrites is not transactional for a snapshot
+        that is older: the table would look empty.
+        """
+        for table in tables:
+            try:
+                self._lock(table)
+            except PassingFault:
+                raise
+            except SourceError as error:
+                self._unreadable[table.name] = error
+
+    def _lock(self, table: Table) -> None:
+        with explained(self._source, table.name):
+            try:
+                self._connection.query(f"SAVEPOINT one; {sql.lock(table.name)}")
+            except ServerError as error:
+                if not is_passing(error):
+                    self._connection.query("ROLLBACK TO SAVEPOINT one")
+                raise
+            self._connection.query("RELEASE SAVEPOINT one")
+
+    def take_snapshot(self) -> None:
+        """Fix the instant; what is committed from now on is not seen."""
+        self.execute(sql.SNAPSHOT)
+
+    def columns(self, table: Table) -> Sequence[Column]:
+        """The columns of *table* in their order, by pg_attribute."""
+        if error := self._unreadable.get(table.name):
+            raise error
+        return [
+            column(_catalog_column(row))
+            for row in self.execute(sql.columns(table.name), table)
+        ]
+
+    def extent(self, table: Table) -> KeyBounds | None:
+        """How far the integer keys of *table* reach; None when there are none."""
+        bounds = sql.key_bounds(table.name, table.key)
+        ((low, high, estimate),) = self.execute(bounds, table)
+        if low is None or high is None:
+            return None
+        rows = int(estimate or 0)
+        if rows <= 0 or int(high) - int(low) >= DENSE * rows:
+            rows = self._count(table)
+        return KeyBounds(int(low), int(high), rows)
+
+    def _count(self, table: Table) -> int:
+        count = f"SELECT count(*) FROM {sql.qualified(table.name)}"
+        return _number(self.execute(count, table)[0][0])
+
+    def blocks(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        cut: Blocking,
+        span: BlockRange = EVERYTHING,
+    ) -> Sequence[Block]:
+        """All blocks of *span* that hold rows, by number; None comes first."""
+        blocks = sql.BlockSql(columns, cut)
+        where = blocks.in_range(span)
+        found = self.execute(sql.digests(table.name, columns, blocks, where), table)
+        return in_order(
+            Block(_optional(number), _number(rows), _number(digest))
+            for number, rows, digest in found
+        )
+
+    def rows(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        cut: Blocking,
+        blocks: Sequence[Block],
+    ) -> Iterator[Batch]:
+        """The rows of *blocks*, in bounded batches."""
+        wanted = sum(block.rows for block in blocks)
+        numbers = [block.number for block in blocks]
+        where = sql.BlockSql(columns, cut).within(numbers)
+        statement = sql.copy(table.name, columns, where)
+        came = 0
+        with explained(self._source, table.name):
+            for lines in self._connection.copy(statement):
+                came += len(lines)
+                yield decode(table, b"".join(lines), columns, len(lines))
+        if came != wanted:
+            raise PassingFault(
+                f"{table.name}: {came} rows came where {wanted} were counted; "
+                "a view must give the same rows each time"
+            )
+
+    def execute(self, statement: str, table: Table | None = None) -> list[TextRow]:
+        """The rows of *statement*. Raises SourceError, which names *table*."""
+        with explained(self._source, table.name if table else None):
+            return self._connection.query(statement)
+
+
+def in_order(blocks: Iterable[Block]) -> list[Block]:
+    """*blocks* by number; None comes first."""
+    return sorted(blocks, key=lambda b: (b.number is not None, b.number or 0))
+
+
+def _catalog_column(row: TextRow) -> CatalogColumn:
+    name, kind, builtin, modifier, money_scale = row
+    assert name is not None and kind is not None
+    return CatalogColumn(
+        name, kind, builtin == "t", _number(modifier), _number(money_scale)
+    )
+
+
+def _number(text: str | None) -> int:
+    assert text is not None, "the server gave NULL for a number"
+    return int(text)
+
+
+def _optional(text: str | None) -> int | None:
+    return None if text is None else int(text)
