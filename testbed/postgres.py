@@ -45,6 +45,7 @@ class Login:
             "password": self.password,
             "dbname": database,
             "autocommit": True,
+            "client_encoding": "UTF8",
         }
         return psycopg.connect(**(options | more))
 

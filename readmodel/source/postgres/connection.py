@@ -180,8 +180,12 @@ class Connection:
         return results
 
     def _next_result(self) -> "PGresult | None":
-        while self._libpq.is_busy():
-            self._read()
+        from psycopg import Error
+
+        # Where the connection ended, the server's last words are a result as well.
+        with suppress(Error):
+            while self._libpq.is_busy():
+                self._read()
         return self._libpq.get_result()
 
     def _read(self) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import psycopg
@@ -67,18 +68,17 @@ def test_rows_are_written_and_deleted_while_a_view_is_open(postgres: Database) -
 
 
 def test_the_instant_is_after_the_locks(postgres: Database) -> None:
-    """A lock that was waited for lets in what was committed meanwhile."""
+    """What is committed while a lock is waited for is seen, and so is no older state."""
     create(postgres, rows=1)
-    source = source_of(postgres)
-    with source.view([]) as view:
-        # As `view` does it, with a commit between the lock and the snapshot.
-        view.execute("COMMIT")
-        view.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        view.lock([THINGS])
-        postgres.run("INSERT INTO things VALUES (2, 'between')")
-        view.take_snapshot()
-        postgres.run("INSERT INTO things VALUES (3, 'later')")
-        assert read_from(view).frame["id"].to_list() == [1, 2]
+    with postgres.connect(autocommit=False) as other, ThreadPoolExecutor() as pool:
+        other.execute("TRUNCATE things")
+        other.execute("INSERT INTO things VALUES (2, 'committed while waiting')")
+        reading = pool.submit(read, postgres)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while postgres.query(waiting) == [(0,)]:
+            assert not reading.done()
+        other.commit()
+        assert reading.result(timeout=30).frame["id"].to_list() == [2]
 
 
 def test_a_table_that_is_being_altered_is_a_passing_fault(
