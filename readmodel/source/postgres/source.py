@@ -13,11 +13,13 @@ from readmodel.source.blocking import (
     Blocking,
     BlockRange,
     KeyBounds,
+    KnownBlocks,
 )
-from readmodel.source.postgres import sql
+from readmodel.source.postgres import sql, vouching
 from readmodel.source.postgres.columns import CatalogColumn, column
 from readmodel.source.postgres.connection import Connection, ServerError, TextRow
 from readmodel.source.postgres.errors import LOCK_SECONDS, explained, is_passing
+from readmodel.source.postgres.vouching import Mark
 from readmodel.source.protocol import PassingFault
 from readmodel.source.wire import Batch, Column, decode
 from readmodel.tables import Table
@@ -100,6 +102,7 @@ class PostgresView:
         self._source = source
         self._connection = connection
         self._unreadable: dict[str, SourceError] = {}
+        self._marks: dict[str, Mark | None] = {}
 
     def lock(self, tables: Iterable[Table]) -> None:
         """Keep *tables* from being truncated or altered while the view is open.
@@ -159,15 +162,53 @@ class PostgresView:
         columns: Sequence[Column],
         cut: Blocking,
         span: BlockRange = EVERYTHING,
+        known: Sequence[KnownBlocks] = (),
     ) -> Sequence[Block]:
-        """All blocks of *span* that hold rows, by number; None comes first."""
-        blocks = sql.BlockSql(columns, cut)
-        where = blocks.in_range(span)
-        found = self.execute(sql.digests(table.name, columns, blocks, where), table)
-        return in_order(
+        """All blocks of *span* that hold rows, by number; None comes first.
+
+        *known* blocks that cannot have changed are not digested again.
+        """
+        block_sql = sql.BlockSql(columns, cut)
+        where = block_sql.in_range(span)
+        same: list[Block] = []
+        candidates, xmin = vouching.usable(self._mark(table) if known else None, known)
+        if candidates:
+            ages = self.execute(sql.ages(table.name, block_sql, xmin, where), table)
+            same, doubtful = vouching.unchanged(candidates, ages)
+            if not doubtful:
+                return in_order(same)
+            where = f"({where}) AND ({block_sql.within(doubtful)})"
+        found = self.execute(sql.digests(table.name, columns, block_sql, where), table)
+        digested = [
             Block(_optional(number), _number(rows), _number(digest))
             for number, rows, digest in found
-        )
+        ]
+        return in_order([*same, *digested])
+
+    def mark(self, table: Table) -> str | None:
+        """What lets a later view vouch for the blocks of this one; None if nothing can."""
+        mark = self._mark(table)
+        return None if mark is None else mark.encode()
+
+    def _mark(self, table: Table) -> Mark | None:
+        if table.name not in self._marks:
+            self._marks[table.name] = self._find_mark(table)
+        return self._marks[table.name]
+
+    def _find_mark(self, table: Table) -> Mark | None:
+        # A role may not be allowed to call what the guards need; an error would end
+        # the transaction, and with it the instant.
+        with explained(self._source, table.name):
+            self._connection.query("SAVEPOINT guards")
+            try:
+                mark = vouching.mark_of(table.name, self._connection.query)
+            except ServerError as error:
+                if is_passing(error):
+                    raise
+                self._connection.query("ROLLBACK TO SAVEPOINT guards")
+                mark = None
+            self._connection.query("RELEASE SAVEPOINT guards")
+        return mark
 
     def rows(
         self,
