@@ -11,8 +11,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+<<<<<<< HEAD
 from demo import schema as sample_schema
 from demo.schema import EVENTS, ROUTES
+=======
+import psycopg
+
+from demo.database import COLUMNS
+>>>>>>> 6b0341d (Mirror PostgreSQL: SOURCE_URL, the contract suite, and marks beside the parts)
 
 type Row = tuple[Any, ...]
 
@@ -34,6 +40,13 @@ class Dialect:
 
 SQLITE = Dialect("sqlite", placeholder="?", quote='"')
 MYSQL = Dialect("mysql", placeholder="%s", quote="`")
+
+POSTGRES = Dialect(
+    "postgres",
+    placeholder="%s",
+    quote='"',
+    declarations={"MEDIUMINT NOT NULL": "int NOT NULL", "DATETIME": "timestamp"},
+)
 
 # Texts that break careless handling of quotes, delimiters, character sets or NULL.
 TEXTS = (
@@ -128,20 +141,36 @@ def fill(
     """Insert *count* random rows into each of the six tables; return them per table."""
     rng = random.Random(seed)
     rows = {table: random_rows(table, count, rng, first) for table in TABLES}
+    if dialect_of(connection) is POSTGRES:
+        rows = {
+            table: list(map(_without_nul, several)) for table, several in rows.items()
+        }
     put(connection, rows)
     return rows
+
+
+def dialect_of(connection: Any) -> Dialect:
+    """The dialect that the server of a DB-API connection speaks."""
+    if isinstance(connection, sqlite3.Connection):
+        return SQLITE
+    return POSTGRES if isinstance(connection, psycopg.Connection) else MYSQL
+
+
+def _without_nul(row: Row) -> Row:
+    # The one character that no text of PostgreSQL can contain.
+    return tuple(v.replace("\0", "0") if isinstance(v, str) else v for v in row)
 
 
 def put(connection: Any, rows: Mapping[str, Sequence[Row]]) -> None:
     """Insert *rows* per table and commit.
 
     *connection* is a DB-API connection to MySQL or MariaDB, whose session time zone is
-    set to UTC, or of sqlite3.
+    set to UTC, to PostgreSQL, or of sqlite3.
     """
-    is_sqlite = isinstance(connection, sqlite3.Connection)
-    dialect = SQLITE if is_sqlite else MYSQL
+    dialect = dialect_of(connection)
+    is_sqlite = dialect is SQLITE
     cursor = connection.cursor()
-    if not is_sqlite:
+    if dialect is MYSQL:
         cursor.execute("SET time_zone = '+00:00'")
     for table, several in rows.items():
         if several:

@@ -78,8 +78,13 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
 def _database(settings: Settings) -> Iterator[CheckResult]:
     try:
         source, tables = source_from_settings(settings), tables_from_settings(settings)
+<<<<<<< HEAD
         with source.view() as view:
             yield _passed("database", f"{source.name} answers")
+=======
+        with source.view(tables) as view:
+            yield good("database", f"{source.name} answers")
+>>>>>>> 6b0341d (Mirror PostgreSQL: SOURCE_URL, the contract suite, and marks beside the parts)
             yield from _view(view, tables)
     except FppError as error:
         yield _failed("database", str(error))

@@ -7,9 +7,11 @@ superuser.
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from readmodel.source.postgres.source import PostgresSource
 from testbed.errors import TestbedError
 from testbed.postgres import Database, Login, fresh_database, private_server
 
@@ -29,7 +31,7 @@ def postgres_login() -> Iterator[Login]:
         with private_server() as server:
             yield server.root
     except TestbedError as error:
-        pytest.exit(str(error), 1)
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
@@ -37,3 +39,11 @@ def postgres(postgres_login: Login) -> Iterator[Database]:
     """An empty database, gone after the test."""
     with fresh_database(postgres_login) as fresh:
         yield fresh
+
+
+def postgres_source(database: Database, **more: Any) -> PostgresSource:
+    """The source that reads *database* as its read-only role."""
+    login = database.reader
+    return PostgresSource(
+        login.host, login.port, login.user, login.password, database.name, **more
+    )

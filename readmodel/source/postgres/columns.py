@@ -78,11 +78,13 @@ def _numeric(row: CatalogColumn, sql: str) -> Column:
     dtype = pl.Decimal(precision, scale)
     if precision == WIDEST_DECIMAL:
         # No digit is left for a number that stands for NaN.
-        return Column(row.name, dtype, sql, pl.String(), zero=_NAN)
+        return Column(row.name, dtype, sql, pl.String(), null_marker=_NAN)
     nan = 10 ** (precision - scale)
     # One above the largest value, so that no value is taken for NaN.
     number = f"CASE WHEN {sql} = 'NaN' THEN {nan} ELSE {sql} END"
-    return Column(row.name, dtype, number, pl.Decimal(precision + 1, scale), zero=nan)
+    return Column(
+        row.name, dtype, number, pl.Decimal(precision + 1, scale), null_marker=nan
+    )
 
 
 def _precision_and_scale(modifier: int) -> tuple[int, int]:
@@ -104,7 +106,7 @@ def _instant(row: CatalogColumn, sql: str) -> Column:
         _within_calendar(sql, micros, _NO_INSTANT),
         pl.Int64(),
         wire.instant_from_micros,
-        zero=_NO_INSTANT,
+        null_marker=_NO_INSTANT,
     )
 
 
@@ -115,7 +117,7 @@ def _date(row: CatalogColumn, sql: str) -> Column:
         pl.Date(),
         _within_calendar(sql, days, _NO_DATE),
         pl.Int32(),
-        zero=_NO_DATE,
+        null_marker=_NO_DATE,
     )
 
 

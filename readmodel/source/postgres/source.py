@@ -59,7 +59,7 @@ class PostgresSource:
         return max(2, min(CONNECT_SECONDS, self.read_seconds))
 
     @contextmanager
-    def view(self, tables: Sequence[Table]) -> Iterator["PostgresView"]:
+    def view(self, tables: Sequence[Table] = ()) -> Iterator["PostgresView"]:
         """Open one instant of *tables*, which are locked before it is taken.
 
         A table that cannot be locked is reported when it is read.
@@ -102,6 +102,7 @@ class PostgresView:
         self._source = source
         self._connection = connection
         self._unreadable: dict[str, SourceError] = {}
+        self._locked: set[str] = set()
         self._marks: dict[str, Mark | None] = {}
 
     def lock(self, tables: Iterable[Table]) -> None:
@@ -113,6 +114,7 @@ class PostgresView:
         for table in tables:
             try:
                 self._lock(table)
+                self._locked.add(table.name)
             except PassingFault:
                 raise
             except SourceError as error:
@@ -136,13 +138,15 @@ class PostgresView:
         """The columns of *table* in their order, by pg_attribute."""
         if error := self._unreadable.get(table.name):
             raise error
+        if table.name not in self._locked:
+            raise SourceError(f"{table.name} was not named when the view was opened")
         return [
             column(_catalog_column(row))
             for row in self.execute(sql.columns(table.name), table)
         ]
 
-    def extent(self, table: Table) -> KeyBounds | None:
-        """How far the integer keys of *table* reach; None when there are none."""
+    def key_bounds(self, table: Table) -> KeyBounds | None:
+        """Read the bounds of an integer key; None when no row has a key."""
         bounds = sql.key_bounds(table.name, table.key)
         ((low, high, estimate),) = self.execute(bounds, table)
         if low is None or high is None:
@@ -160,30 +164,47 @@ class PostgresView:
         self,
         table: Table,
         columns: Sequence[Column],
-        cut: Blocking,
-        span: BlockRange = EVERYTHING,
-        known: Sequence[KnownBlocks] = (),
+        blocking: Blocking,
+        block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
-        """All blocks of *span* that hold rows, by number; None comes first.
+        """Digest the blocks of *block_range* that contain rows, sorted by number."""
+        block_sql = sql.BlockSql(columns, blocking)
+        where = block_sql.in_range(block_range)
+        return in_order(self._digest(table, columns, block_sql, where))
 
-        *known* blocks that cannot have changed are not digested again.
-        """
-        block_sql = sql.BlockSql(columns, cut)
-        where = block_sql.in_range(span)
-        same: list[Block] = []
-        candidates, xmin = vouching.usable(self._mark(table) if known else None, known)
-        if candidates:
-            ages = self.execute(sql.ages(table.name, block_sql, xmin, where), table)
-            same, doubtful = vouching.unchanged(candidates, ages)
-            if not doubtful:
-                return in_order(same)
+    def blocks_since(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        known: Sequence[KnownBlocks],
+        block_range: BlockRange = EVERYTHING,
+    ) -> Sequence[Block]:
+        """Return what `blocks` does; *known* blocks that are unchanged are not digested."""
+        block_sql = sql.BlockSql(columns, blocking)
+        where = block_sql.in_range(block_range)
+        candidates, xmin = vouching.usable(self._mark(table), known)
+        if not candidates:
+            return in_order(self._digest(table, columns, block_sql, where))
+        ages = self.execute(sql.ages(table.name, block_sql, xmin, where), table)
+        same, doubtful = vouching.unchanged(candidates, ages)
+        if doubtful:
             where = f"({where}) AND ({block_sql.within(doubtful)})"
+            same += self._digest(table, columns, block_sql, where)
+        return in_order(same)
+
+    def _digest(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        block_sql: sql.BlockSql,
+        where: str,
+    ) -> list[Block]:
         found = self.execute(sql.digests(table.name, columns, block_sql, where), table)
-        digested = [
+        return [
             Block(_optional(number), _number(rows), _number(digest))
             for number, rows, digest in found
         ]
-        return in_order([*same, *digested])
 
     def mark(self, table: Table) -> str | None:
         """What lets a later view vouch for the blocks of this one; None if nothing can."""
@@ -214,13 +235,13 @@ class PostgresView:
         self,
         table: Table,
         columns: Sequence[Column],
-        cut: Blocking,
+        blocking: Blocking,
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """The rows of *blocks*, in bounded batches."""
         wanted = sum(block.rows for block in blocks)
         numbers = [block.number for block in blocks]
-        where = sql.BlockSql(columns, cut).within(numbers)
+        where = sql.BlockSql(columns, blocking).within(numbers)
         statement = sql.copy(table.name, columns, where)
         came = 0
         with explained(self._source, table.name):

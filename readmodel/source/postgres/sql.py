@@ -128,25 +128,25 @@ class BlockSql:
     It is NULL without a key, and for a day outside the calendar.
     """
 
-    def __init__(self, columns: Sequence[Column], cut: Blocking) -> None:
-        self._cut = cut
-        if cut.axis is KeyKind.TIME:
-            assert cut.width == SECONDS_PER_DAY, "a block of time is a day"
-            key = identifier(cut.key)
+    def __init__(self, columns: Sequence[Column], blocking: Blocking) -> None:
+        self._blocking = blocking
+        if blocking.key_kind is KeyKind.TIME:
+            assert blocking.width == SECONDS_PER_DAY, "a block of time is a day"
+            key = identifier(blocking.key)
             day = f"{key}::date - date '1970-01-01' + {DAYS_TO_1970}"
             self.number = f"CASE WHEN {in_calendar(key)} THEN {day} END"
         else:
             # What travels is a number of a type that an int8 can be compared with.
-            self._key = next(c.sql for c in columns if c.name == cut.key)
+            self._key = next(c.sql for c in columns if c.name == blocking.key)
             # A shift rounds down; a division would put -1 and 1 into the same block.
-            self.number = f"({self._key})::int8 >> {cut.width.bit_length() - 1}"
+            self.number = f"({self._key})::int8 >> {blocking.width.bit_length() - 1}"
 
     def within(self, numbers: Sequence[int | None]) -> str:
         """SQL that is true for the rows of the blocks called *numbers*, and no others."""
         known = sorted(number for number in numbers if number is not None)
         alternatives = [f"({self.number}) IS NULL"] if None in numbers else []
         ranges = list(_ranges(known))
-        if self._cut.axis is KeyKind.TIME or len(ranges) > MOST_RANGES:
+        if self._blocking.key_kind is KeyKind.TIME or len(ranges) > MOST_RANGES:
             # Days often have no index: one hashed list, no comparison with each range.
             listed = ",".join(map(str, known))
             alternatives.append(f"({self.number}) = ANY('{{{listed}}}'::int8[])")
@@ -167,7 +167,7 @@ class BlockSql:
         return f"({inside}) OR ({self.number}) IS NULL"
 
     def _bound(self, comparison: str, block: int) -> str:
-        if self._cut.axis is KeyKind.TIME:
+        if self._blocking.key_kind is KeyKind.TIME:
             return f"({self.number}) {comparison} {block}"
         first, last = self._edges(block, block)
         edge = first if comparison == ">=" else last
@@ -178,7 +178,7 @@ class BlockSql:
         return f"{self._key} BETWEEN {_bigint(low)} AND {_bigint(high)}"
 
     def _edges(self, first: int, last: int) -> tuple[int, int]:
-        return first * self._cut.width, (last + 1) * self._cut.width - 1
+        return first * self._blocking.width, (last + 1) * self._blocking.width - 1
 
 
 def _bigint(value: int) -> str:

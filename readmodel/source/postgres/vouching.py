@@ -119,6 +119,7 @@ def unchanged(
 # - a virtual column has other values as soon as its expression has
 # - types whose text depends on more than their bytes: names of objects, and types with
 #   functions of their own. Labels of enums and the currency of money are compared
+# - the database, since one that was created as a copy has the same relations
 # - the relation, its file and its columns by number: tables swapped by renaming, rewritten
 #   ones, and columns dropped and added under the same name
 # - system, timeline and start: a restored or promoted server gives ids out again; the
@@ -150,6 +151,7 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snap
         OR typtype = 'b' AND oid < 16384
             AND typname NOT LIKE 'reg%' AND typname <> 'aclitem') FROM types)
     AND NOT EXISTS (SELECT FROM attributes WHERE attgenerated = 'v'),
+    (SELECT oid FROM pg_database WHERE datname = current_database()),
     c.oid, c.relfilenode, c.relnamespace,
     (SELECT string_agg(concat_ws(' ', attnum, atttypid, atttypmod, attgenerated), ','
         ORDER BY attnum) FROM attributes),

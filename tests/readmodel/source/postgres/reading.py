@@ -7,20 +7,15 @@ from typing import Any
 import polars as pl
 
 from readmodel.source.blocking import Block, Blocking, choose_blocking
-from readmodel.source.postgres.source import PostgresSource, PostgresView
+from readmodel.source.postgres.source import PostgresView
 from readmodel.source.wire import Column
 from readmodel.tables import Table
 from testbed.postgres import Database
+from tests.support.postgres import postgres_source as source_of
+
+__all__ = ["THINGS", "Reading", "blocking", "digests", "read", "read_from", "source_of"]
 
 THINGS = Table("things", key="id")
-
-
-def source_of(database: Database, **more: Any) -> PostgresSource:
-    """The database as its reader sees it."""
-    login = database.reader
-    return PostgresSource(
-        login.host, login.port, login.user, login.password, database.name, **more
-    )
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def test_integer_keys_reach_to_the_ends_of_their_type(
     )
     with source_of(postgres).view([THINGS]) as view:
         columns = view.columns(THINGS)
-        bounds = view.extent(THINGS)
+        bounds = view.key_bounds(THINGS)
         low, high = sorted([int(value), 5])
         assert bounds == KeyBounds(low, high, 3)
         for width in (2**14, 2**40, 2**62):
@@ -143,7 +143,7 @@ def test_integer_keys_reach_to_the_ends_of_their_type(
             assert {block.number for block in blocks} == expected
             for block in blocks:
                 (batch,) = view.rows(THINGS, columns, cut, [block])
-                numbers = batch.frame.select(cut.number()).to_series().to_list()
+                numbers = batch.frame.select(cut.block_number()).to_series().to_list()
                 assert numbers == [block.number] * block.rows
 
 
@@ -161,7 +161,7 @@ def test_a_block_of_time_is_a_day(postgres: Database, key: str) -> None:
     with source_of(postgres).view([THINGS]) as view:
         reading = read_from(view)
         cut = blocking(view)
-        numbers = reading.frame.select(cut.number()).to_series()
+        numbers = reading.frame.select(cut.block_number()).to_series()
         assert sorted(b.number for b in reading.blocks if b.number is not None) == (
             sorted(numbers.drop_nulls().unique())
         )
@@ -263,15 +263,15 @@ def test_a_row_estimate_that_is_missing_is_replaced_by_a_count(
     create(postgres, rows=10)
     postgres.run("ALTER TABLE things SET (autovacuum_enabled = off)")
     with source_of(postgres).view([THINGS]) as view:
-        assert view.extent(THINGS) == KeyBounds(1, 10, 10)
+        assert view.key_bounds(THINGS) == KeyBounds(1, 10, 10)
     postgres.run(
         "ANALYZE things", "INSERT INTO things SELECT generate_series(100, 999)"
     )
     with source_of(postgres).view([THINGS]) as view:
-        assert view.extent(THINGS) == KeyBounds(1, 999, 910)
+        assert view.key_bounds(THINGS) == KeyBounds(1, 999, 910)
     postgres.run("TRUNCATE things")
     with source_of(postgres).view([THINGS]) as view:
-        assert view.extent(THINGS) is None
+        assert view.key_bounds(THINGS) is None
 
 
 NAMES = (

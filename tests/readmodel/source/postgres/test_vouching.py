@@ -5,10 +5,11 @@ import random
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
@@ -40,8 +41,8 @@ def vouched(
     with source_of(database).view([THINGS]) as view:
         columns = view.columns(THINGS)
         cut = choose_blocking(THINGS, columns, WIDTH)
-        claimed = view.blocks(
-            THINGS, columns, cut, known=[KnownBlocks(lies, known.mark)]
+        claimed = view.blocks_since(
+            THINGS, columns, cut, [KnownBlocks(lies, known.mark)]
         )
         true = view.blocks(THINGS, columns, cut)
     assert [(b.number, b.rows) for b in claimed] == [(b.number, b.rows) for b in true]
@@ -196,6 +197,22 @@ def test_transactions_that_were_open_are_not_vouched_for(postgres: Database) -> 
         assert 6 not in vouched(postgres, known)[0], "later than the open transaction"
         long.commit()
     assert vouched(postgres, known)[0] == {2, 3, 4, 5}
+
+
+def test_a_copy_of_a_database_is_another_one(postgres: Database) -> None:
+    """Created from a template, it has the same relations and the same ids."""
+    create(postgres)
+    known = observe(postgres)
+    assert known is not None
+    twin = replace(postgres, name=f"{postgres.name} twin")
+    postgres.owner.run(f'CREATE DATABASE "{twin.name}" TEMPLATE "{postgres.name}"')
+    try:
+        postgres.run("UPDATE things SET v = 'only here' WHERE id = 1")
+        now = observe(postgres)
+        assert now is not None
+        assert vouched(twin, now)[0] == set()
+    finally:
+        postgres.owner.run(f'DROP DATABASE "{twin.name}"')
 
 
 def test_a_mark_of_another_history_does_not_hold() -> None:
