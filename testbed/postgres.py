@@ -107,6 +107,12 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._own(place)
 
+    def own(self, path: Path, content: bytes) -> None:
+        """Write a file that the server's account may read, and no other."""
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        self._own(path)
+
     def _own(self, path: Path) -> None:
         if os.geteuid() == 0:
             account = pwd.getpwnam(_account())
@@ -115,8 +121,7 @@ class Server:
     def install(self, *arguments: str) -> Self:
         """Create an empty cluster; *arguments* go to initdb."""
         secret = self.place / "password"
-        secret.write_text(self.root.password)
-        self._own(secret)
+        self.own(secret, self.root.password.encode())
         self.call(
             "initdb",
             f"--pgdata={self.data}",

@@ -105,6 +105,11 @@ class PostgresView:
         self._locked: set[str] = set()
         self._marks: dict[str, Mark | None] = {}
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the session uses TLS."""
+        return self._connection.is_encrypted
+
     def lock(self, tables: Iterable[Table]) -> None:
         """Keep *tables* from being truncated or altered while the view is open.
 
