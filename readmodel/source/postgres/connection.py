@@ -52,6 +52,8 @@ class Connection:
         self._read_seconds = read_seconds
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._libpq.socket, selectors.EVENT_READ)
+        self._last_words: ServerError | None = None
+        session.add_notice_handler(self._listen)
 
     @classmethod
     def open(cls, login: Mapping[str, str | int], read_seconds: float) -> "Connection":
@@ -128,7 +130,7 @@ class Connection:
                 else:
                     return lines, False
         except Error as error:
-            raise ConnectionBroken(str(error)) from error
+            raise self._broken(error) from error
         return lines, True
 
     def close(self) -> None:
@@ -146,13 +148,29 @@ class Connection:
         from psycopg import Error
 
         try:
+            self._read_while_idle()
             self._libpq.send_query(statement.encode())
             while self._libpq.flush():
                 self._wait(selectors.EVENT_READ | selectors.EVENT_WRITE)
         except Error as error:
-            # The server's last words, such as those of a shutdown, explain it best.
-            self._results()
-            raise ConnectionBroken(str(error)) from error
+            raise self._broken(error) from error
+
+    def _read_while_idle(self) -> None:
+        """Take in why the server ended the session meanwhile; sending would lose it."""
+        if self._selector.select(0):
+            self._libpq.consume_input()
+            self._libpq.is_busy()
+
+    def _listen(self, notice: "psycopg.errors.Diagnostic") -> None:
+        """Keep a fatal error that came between two statements, where it is a notice."""
+        if notice.severity_nonlocalized in ("FATAL", "PANIC"):
+            self._last_words = ServerError(
+                notice.sqlstate or "", notice.message_primary or ""
+            )
+
+    def _broken(self, error: Exception) -> Exception:
+        """The server's last words, which explain it best, or that the session broke."""
+        return self._last_words or ConnectionBroken(str(error))
 
     def _results(self) -> Sequence["PGresult"]:
         """The results of what was sent, up to the lines of a COPY.
@@ -174,15 +192,15 @@ class Connection:
         except Error as error:
             # After a fatal error the server closes the connection.
             if failure is None:
-                raise ConnectionBroken(str(error)) from error
+                raise self._broken(error) from error
         if failure is not None:
-            raise failure if failure.sqlstate else ConnectionBroken(str(failure))
+            raise failure if failure.sqlstate else self._broken(failure)
         return results
 
     def _next_result(self) -> "PGresult | None":
         from psycopg import Error
 
-        # Where the connection ended, the server's last words are a result as well.
+        # Where the connection ended, libpq has a result that says why.
         with suppress(Error):
             while self._libpq.is_busy():
                 self._read()

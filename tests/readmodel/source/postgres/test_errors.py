@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -269,12 +270,12 @@ def test_a_session_that_is_ended_while_idle_is_a_passing_fault(
 ) -> None:
     """The server's last words are shown."""
     with (
-        pytest.raises(PassingFault, match="terminating connection|broke"),
+        pytest.raises(PassingFault, match="terminating connection due to admin"),
         source_of(things).view([THINGS]) as view,
     ):
         terminated(things, "pg_terminate_backend")
-        while True:
-            view.columns(THINGS)
+        time.sleep(0.3)
+        view.columns(THINGS)
 
 
 def test_an_idle_transaction_is_bounded_by_the_source_itself(things: Database) -> None:
@@ -290,9 +291,8 @@ def test_an_idle_transaction_is_bounded_by_the_source_itself(things: Database) -
         source_of(things).view([THINGS]) as view,
     ):
         view.execute("SET LOCAL idle_in_transaction_session_timeout = '1ms'")
-        while True:
-            threading.Event().wait(0.1)
-            view.columns(THINGS)
+        time.sleep(0.3)
+        view.columns(THINGS)
 
 
 def test_a_shutdown_is_a_passing_fault() -> None:
