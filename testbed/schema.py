@@ -11,14 +11,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-<<<<<<< HEAD
-from demo import schema as sample_schema
-from demo.schema import EVENTS, ROUTES
-=======
 import psycopg
 
-from demo.database import COLUMNS
->>>>>>> 6b0341d (Mirror PostgreSQL: SOURCE_URL, the contract suite, and marks beside the parts)
+from demo import schema as sample_schema
+from demo.schema import EVENTS, ROUTES
 
 type Row = tuple[Any, ...]
 
@@ -41,12 +37,7 @@ class Dialect:
 SQLITE = Dialect("sqlite", placeholder="?", quote='"')
 MYSQL = Dialect("mysql", placeholder="%s", quote="`")
 
-POSTGRES = Dialect(
-    "postgres",
-    placeholder="%s",
-    quote='"',
-    declarations={"MEDIUMINT NOT NULL": "int NOT NULL", "DATETIME": "timestamp"},
-)
+POSTGRES = Dialect("postgres", placeholder="%s", quote='"')
 
 # Texts that break careless handling of quotes, delimiters, character sets or NULL.
 TEXTS = (
@@ -63,7 +54,7 @@ def ddl(table: str, dialect: Dialect = MYSQL, **columns: str) -> str:
 
 def insert(table: str, dialect: Dialect = MYSQL) -> str:
     """INSERT of one row of *table*, with a placeholder per column."""
-    return sample_schema.insert_into(table, dialect.placeholder)
+    return sample_schema.insert_into(table, dialect.placeholder, dialect.name)
 
 
 def random_rows(

@@ -211,12 +211,8 @@ def _observe(
         or spec.blocking.key_kind is KeyKind.TIME
         or not stored.is_complete
     ):
-<<<<<<< HEAD
-        return query(), frozenset(range(len(parts)))
-=======
         blocks = _query(view, spec, parts, now, EVERYTHING)
         return blocks, frozenset(range(len(parts)))
->>>>>>> 6b0341d (Mirror PostgreSQL: SOURCE_URL, the contract suite, and marks beside the parts)
     ranges = block_ranges(parts)
     compared = {
         index: budget.spend(

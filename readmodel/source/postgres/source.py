@@ -6,6 +6,7 @@ Nothing but SELECT rights is needed.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from readmodel.source.blocking import (
     EVERYTHING,
@@ -29,6 +30,7 @@ CONNECT_SECONDS = 10
 # A server that is frozen, or a network that swallows packets, ends the run.
 READ_SECONDS = 300
 
+OLDEST_VERSION = 140_000
 # Ids per row up to which an estimate of the rows is believed.
 DENSE = 4
 
@@ -68,6 +70,11 @@ class PostgresSource:
         with explained(self):
             connection = Connection.open(self._login(), self.read_seconds)
         try:
+            if connection.server_version < OLDEST_VERSION:
+                raise SourceError(
+                    f"{self.name} is older than PostgreSQL {OLDEST_VERSION // 10_000}, "
+                    "the oldest version that can be mirrored"
+                )
             with explained(self):
                 connection.query(sql.BEGIN.format(lock_seconds=LOCK_SECONDS))
             view = PostgresView(self, connection)
@@ -95,6 +102,17 @@ class PostgresSource:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """What `doctor` shows of a server: who reads it, what it is, and its time."""
+
+    role: str
+    version: str
+    is_standby: bool
+    statement_timeout: str
+    clock: datetime
+
+
 class PostgresView:
     """One instant of the database: the methods of `protocol.View`."""
 
@@ -109,6 +127,23 @@ class PostgresView:
     def is_encrypted(self) -> bool:
         """Whether the session uses TLS."""
         return self._connection.is_encrypted
+
+    def status(self) -> ServerStatus:
+        """Ask the server about itself."""
+        ((role, version, is_standby, timeout, clock),) = self.execute(sql.STATUS)
+        assert role and version and timeout and clock
+        return ServerStatus(
+            role, version, is_standby == "t", timeout, datetime.fromisoformat(clock)
+        )
+
+    def may_write(self, table: Table) -> bool:
+        """Whether the role may change the rows of *table*."""
+        return self.execute(sql.may_write(table.name), table) == [("t",)]
+
+    def seconds_open(self) -> float:
+        """For how long the transaction has been open, by the server's clock."""
+        ((seconds,),) = self.execute(sql.SECONDS_OPEN)
+        return float(seconds or 0)
 
     def lock(self, tables: Iterable[Table]) -> None:
         """Keep *tables* from being truncated or altered while the view is open.

@@ -34,6 +34,12 @@ SET LOCAL idle_in_transaction_session_timeout = '5min';
 
 SNAPSHOT = "SELECT pg_current_snapshot(), pg_is_in_recovery()"
 
+STATUS = """
+SELECT current_user, current_setting('server_version'), pg_is_in_recovery(),
+    current_setting('statement_timeout'), clock_timestamp()"""
+
+SECONDS_OPEN = "SELECT extract(epoch FROM clock_timestamp() - transaction_timestamp())"
+
 DEFAULT_SCHEMA = "public"
 
 
@@ -58,6 +64,12 @@ def regclass(name: str) -> str:
 def lock(name: str) -> str:
     """Keep a table from being truncated or altered until the transaction ends."""
     return f"LOCK TABLE {qualified(name)} IN ACCESS SHARE MODE"
+
+
+def may_write(name: str) -> str:
+    """Whether the role may change the rows of a table."""
+    rights = "'INSERT, UPDATE, DELETE, TRUNCATE'"
+    return f"SELECT has_table_privilege({regclass(name)}, {rights})"
 
 
 def columns(name: str) -> str:
