@@ -111,6 +111,17 @@ class Connection:
                 yield lines
         self._results()
 
+    def abandon_copy(self) -> None:
+        """Cancel a COPY whose lines are not wanted any more, so that others can follow."""
+        from psycopg import Error
+
+        with suppress(Error):
+            self._session.cancel_safe(timeout=CANCEL_SECONDS)
+        with suppress(ServerError):
+            while self._lines()[1]:
+                pass
+            self._results()
+
     def _lines(self) -> tuple[list[memoryview], bool]:
         """The next lines of a COPY, and whether more may follow."""
         from psycopg import Error

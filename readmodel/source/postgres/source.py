@@ -35,6 +35,10 @@ OLDEST_VERSION = 140_000
 DENSE = 4
 
 
+# One savepoint at a time: whatever fails after it can be undone alone.
+_STEP = "RELEASE SAVEPOINT step; SAVEPOINT step; "
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresSource:
     """Where the database is, and who may read it.
@@ -81,8 +85,8 @@ class PostgresSource:
             view.lock(tables)
             view.take_snapshot()
             yield view
-            with suppress(SourceError):
-                view.execute("COMMIT")
+            with suppress(SourceError), explained(self):
+                connection.query("COMMIT")
         finally:
             connection.close()
 
@@ -137,8 +141,10 @@ class PostgresView:
         )
 
     def may_write(self, table: Table) -> bool:
-        """Whether the role may change the rows of *table*."""
-        return self.execute(sql.may_write(table.name), table) == [("t",)]
+        """Whether the role may change the rows of *table*, which it may read."""
+        return table.name in self._locked and self.execute(
+            sql.may_write(table.name), table
+        ) == [("t",)]
 
     def seconds_open(self) -> float:
         """For how long the transaction has been open, by the server's clock."""
@@ -172,7 +178,8 @@ class PostgresView:
 
     def take_snapshot(self) -> None:
         """Fix the instant; what is committed from now on is not seen."""
-        self.execute(sql.SNAPSHOT)
+        with explained(self._source):
+            self._connection.query(f"{sql.SNAPSHOT}; SAVEPOINT step")
 
     def columns(self, table: Table) -> Sequence[Column]:
         """The columns of *table* in their order, by pg_attribute."""
@@ -257,19 +264,15 @@ class PostgresView:
         return self._marks[table.name]
 
     def _find_mark(self, table: Table) -> Mark | None:
-        # A role may not be allowed to call what the guards need; an error would end
-        # the transaction, and with it the instant.
-        with explained(self._source, table.name):
-            self._connection.query("SAVEPOINT guards")
-            try:
-                mark = vouching.mark_of(table.name, self._connection.query)
-            except ServerError as error:
-                if is_passing(error):
-                    raise
-                self._connection.query("ROLLBACK TO SAVEPOINT guards")
-                mark = None
-            self._connection.query("RELEASE SAVEPOINT guards")
-        return mark
+        try:
+            return vouching.mark_of(
+                table.name, lambda statement: self.execute(statement, table)
+            )
+        except PassingFault:
+            raise
+        except SourceError:
+            # The role may not call what the guards need.
+            return None
 
     def rows(
         self,
@@ -284,10 +287,14 @@ class PostgresView:
         where = sql.BlockSql(columns, blocking).within(numbers)
         statement = sql.copy(table.name, columns, where)
         came = 0
-        with explained(self._source, table.name):
-            for lines in self._connection.copy(statement):
+        with self._step(table):
+            for lines in self._connection.copy(_STEP + statement):
                 came += len(lines)
-                yield decode(table, b"".join(lines), columns, len(lines))
+                try:
+                    yield decode(table, b"".join(lines), columns, len(lines))
+                except SourceError:
+                    self._connection.abandon_copy()
+                    raise
         if came != wanted:
             raise PassingFault(
                 f"{table.name}: {came} rows came where {wanted} were counted; "
@@ -296,8 +303,22 @@ class PostgresView:
 
     def execute(self, statement: str, table: Table | None = None) -> list[TextRow]:
         """The rows of *statement*. Raises SourceError, which names *table*."""
+        with self._step(table):
+            return self._connection.query(_STEP + statement)
+
+    @contextmanager
+    def _step(self, table: Table | None) -> Iterator[None]:
+        """Raise errors as SourceError; go back to before it, so that others can follow.
+
+        An error would otherwise end the transaction, and with it the instant.
+        """
         with explained(self._source, table.name if table else None):
-            return self._connection.query(statement)
+            try:
+                yield
+            except (ServerError, SourceError) as error:
+                if isinstance(error, SourceError) or not is_passing(error):
+                    self._connection.query("ROLLBACK TO SAVEPOINT step")
+                raise
 
 
 def in_order(blocks: Iterable[Block]) -> list[Block]:

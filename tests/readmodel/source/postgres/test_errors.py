@@ -7,9 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
+import polars as pl
 import pytest
 
+from readmodel.source.blocking import choose_blocking
 from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import PassingFault, Unreachable
 from readmodel.tables import Table
@@ -153,6 +156,50 @@ def test_one_table_that_cannot_be_read_does_not_hide_the_others(
         assert read_from(view).frame.height == 3
         with pytest.raises(SourceError, match="Table lost is missing"):
             view.columns(lost)
+        assert read_from(view).frame.height == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1 / (i - 30000)",
+        "CASE i WHEN 30000 THEN repeat('9', 400) ELSE '1' END::numeric(500)",
+    ],
+)
+def test_a_row_that_fails_leaves_the_view_at_its_instant(
+    things: Database, value: str
+) -> None:
+    """Amid the digests or the rows; the other tables can still be read."""
+    failing = Table("failing", "id")
+    things.run(
+        f"CREATE VIEW failing AS SELECT i AS id, {value} AS v FROM generate_series(1, 50000) i"
+    )
+    with source_of(things).view([failing, THINGS]) as view:
+        before = read_from(view)
+        things.run("INSERT INTO things VALUES (4, 'later')")
+        for _ in range(2):
+            with suppress(SourceError):
+                read_from(view, failing)
+            assert read_from(view).frame.equals(before.frame)
+        assert read_from(view).frame.height == 3
+
+
+def test_a_value_that_does_not_fit_leaves_the_view_at_its_instant(
+    things: Database,
+) -> None:
+    """The rows that were on their way are not taken for those of the next table."""
+    things.run(
+        "CREATE TABLE other AS SELECT i AS id, 'text' AS v FROM generate_series(1, 200000) i",
+        "ANALYZE other",
+    )
+    other = Table("other", "id")
+    with source_of(things).view([other, THINGS]) as view:
+        columns = [*view.columns(other)]
+        columns[1] = replace(columns[1], dtype=pl.Int64(), wire_dtype=pl.Int64())
+        cut = choose_blocking(other, columns)
+        blocks = view.blocks(other, columns, cut)
+        with pytest.raises(SourceError, match="other cannot be read"):
+            list(view.rows(other, columns, cut, blocks))
         assert read_from(view).frame.height == 3
 
 
