@@ -258,7 +258,9 @@ def _identity() -> dict[str, Any]:
 
 
 def _found(program: str) -> str:
-    """The path of *program*, of the newest version that is installed."""
+    """The path of *program*: in TEST_POSTGRES_BIN, or of the newest version installed."""
+    if folder := os.environ.get("TEST_POSTGRES_BIN"):
+        return str(Path(folder) / program)
     versions = sorted(
         (path for path in _VERSIONED.glob("*/bin") if (path / program).exists()),
         key=lambda path: float(path.parent.name),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 from readmodel.source.blocking import (
     EVERYTHING,
@@ -14,6 +15,7 @@ from readmodel.source.blocking import (
     Blocking,
     BlockRange,
     KeyBounds,
+    KeyKind,
     KnownBlocks,
 )
 from readmodel.source.postgres import sql, vouching
@@ -31,6 +33,8 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 300
 
 OLDEST_VERSION = 140_000
+# A digest of this many takes some two minutes, well below READ_SECONDS.
+DIGEST_ROWS = 50_000_000
 # Ids per row up to which an estimate of the rows is believed.
 DENSE = 4
 
@@ -125,6 +129,7 @@ class PostgresView:
         self._connection = connection
         self._unreadable: dict[str, SourceError] = {}
         self._locked: set[str] = set()
+        self._bounds: dict[str, KeyBounds] = {}
         self._marks: dict[str, Mark | None] = {}
 
     @property
@@ -194,14 +199,16 @@ class PostgresView:
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
-        bounds = sql.key_bounds(table.name, table.key)
-        ((low, high, estimate),) = self.execute(bounds, table)
+        statement = sql.key_bounds(table.name, table.key)
+        ((low, high, estimate),) = self.execute(statement, table)
         if low is None or high is None:
             return None
         rows = int(estimate or 0)
         if rows <= 0 or int(high) - int(low) >= DENSE * rows:
             rows = self._count(table)
-        return KeyBounds(int(low), int(high), rows)
+        bounds = KeyBounds(int(low), int(high), rows)
+        self._bounds[table.name] = bounds
+        return bounds
 
     def _count(self, table: Table) -> int:
         count = f"SELECT count(*) FROM {sql.qualified(table.name)}"
@@ -216,8 +223,30 @@ class PostgresView:
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
         block_sql = sql.BlockSql(columns, blocking)
-        where = block_sql.in_range(block_range)
-        return in_order(self._digest(table, columns, block_sql, where))
+        found: list[Block] = []
+        for each in self._slices(table, blocking, block_range):
+            found += self._digest(table, columns, block_sql, block_sql.in_range(each))
+        return in_order(found)
+
+    def _slices(
+        self, table: Table, blocking: Blocking, block_range: BlockRange
+    ) -> list[BlockRange]:
+        """Divide all blocks of a very large table: a digest is silent until its end."""
+        bounds = self._bounds.get(table.name)
+        if (
+            bounds is None
+            or block_range != EVERYTHING
+            or blocking.key_kind is KeyKind.TIME
+        ):
+            return [block_range]
+        first, last = bounds.low // blocking.width, bounds.high // blocking.width
+        slices = -(-bounds.row_estimate // DIGEST_ROWS)
+        step = -(-(last - first + 1) // max(1, slices))
+        edges = [None, *range(first + step, last + 1, step), None]
+        return [
+            BlockRange(low, None if high is None else high - 1)
+            for low, high in pairwise(edges)
+        ]
 
     def blocks_since(
         self,
@@ -232,7 +261,7 @@ class PostgresView:
         where = block_sql.in_range(block_range)
         candidates, xmin = vouching.usable(self._mark(table), known)
         if not candidates:
-            return in_order(self._digest(table, columns, block_sql, where))
+            return self.blocks(table, columns, blocking, block_range)
         ages = self.execute(sql.ages(table.name, block_sql, xmin, where), table)
         same, doubtful = vouching.unchanged(candidates, ages)
         if doubtful:

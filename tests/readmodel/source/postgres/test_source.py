@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from readmodel.source.blocking import BlockRange, KeyBounds, choose_blocking
+from readmodel.source.postgres.connection import TextRow
 from readmodel.tables import Table
 from testbed.postgres import Database
 from tests.readmodel.source.postgres.reading import (
@@ -192,6 +193,34 @@ def test_ranges_of_blocks_leave_no_row_out(postgres: Database) -> None:
             assert all(map(parts[0].covers, shares[0]))
             only = view.blocks(table, columns, cut, BlockRange(middle, middle))
             assert only == [block for block in blocks if block.number == middle]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300, 10_000])
+def test_a_large_table_is_digested_in_slices(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """A single digest could be silent for longer than a server is waited for."""
+    postgres.run(
+        "CREATE TABLE things (id bigint)",
+        "INSERT INTO things SELECT i * 5000 FROM generate_series(-150, 150) i",
+        "INSERT INTO things VALUES (NULL), (NULL)",
+    )
+    whole = digests(postgres)
+    monkeypatch.setattr("readmodel.source.postgres.source.DIGEST_ROWS", rows)
+    with source_of(postgres).view([THINGS]) as view:
+        columns, cut = view.columns(THINGS), blocking(view)
+        view.key_bounds(THINGS)
+        statements = 0
+        execute = view.execute
+
+        def counted(statement: str, table: Table | None = None) -> list[TextRow]:
+            nonlocal statements
+            statements += 1
+            return execute(statement, table)
+
+        monkeypatch.setattr(view, "execute", counted)
+        assert view.blocks(THINGS, columns, cut) == whole
+    assert (statements > 1) == (rows < 303)
 
 
 def test_many_scattered_days_are_one_scan(postgres: Database) -> None:
