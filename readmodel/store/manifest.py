@@ -48,7 +48,9 @@ class Part:
     crc32: int
     checked_at: datetime
     visits: VisitsFile | None = None
-    mark: SourceMark | None = None
+    mark: Annotated[SourceMark | None, Field(exclude_if=lambda mark: mark is None)] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)

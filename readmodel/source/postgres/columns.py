@@ -23,7 +23,7 @@ _NUMERIC_HEADER = 4
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogColumn:
+class Attribute:
     """A row of pg_attribute, a domain resolved to the type beneath it.
 
     `type` is the name in pg_type, `builtin` whether it belongs to pg_catalog;
@@ -42,34 +42,34 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def column(row: CatalogColumn) -> Column:
+def column(row: Attribute) -> Column:
     """How the column travels; every type can."""
     sql = identifier(row.name)
     make = _BUILTIN.get(row.type) if row.builtin else None
     return make(row, sql) if make else _as_text(row, sql)
 
 
-def _plain(dtype: pl.DataType) -> Callable[[CatalogColumn, str], Column]:
+def _plain(dtype: pl.DataType) -> Callable[[Attribute, str], Column]:
     return lambda row, sql: Column(row.name, dtype, sql, dtype)
 
 
-def _as_text(row: CatalogColumn, sql: str) -> Column:
+def _as_text(row: Attribute, sql: str) -> Column:
     return Column(row.name, pl.String(), sql, pl.String())
 
 
-def _oid(row: CatalogColumn, sql: str) -> Column:
+def _oid(row: Attribute, sql: str) -> Column:
     # As an int8, or a bound of a block beyond the type would be an error.
     return Column(row.name, pl.UInt32(), f"{sql}::int8", pl.UInt32())
 
 
-def _boolean(row: CatalogColumn, sql: str) -> Column:
+def _boolean(row: Attribute, sql: str) -> Column:
     number = pl.Int8()
     return Column(
         row.name, pl.Boolean(), f"{sql}::int4", number, wire.boolean_from_number
     )
 
 
-def _numeric(row: CatalogColumn, sql: str) -> Column:
+def _numeric(row: Attribute, sql: str) -> Column:
     if row.modifier < _NUMERIC_HEADER:
         return _as_text(row, sql)
     precision, scale = _precision_and_scale(row.modifier)
@@ -93,12 +93,12 @@ def _precision_and_scale(modifier: int) -> tuple[int, int]:
     return packed >> 16 & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
 
 
-def _money(row: CatalogColumn, sql: str) -> Column:
+def _money(row: Attribute, sql: str) -> Column:
     dtype = pl.Decimal(20, row.money_scale)
     return Column(row.name, dtype, f"{sql}::numeric(20,{row.money_scale})", dtype)
 
 
-def _instant(row: CatalogColumn, sql: str) -> Column:
+def _instant(row: Attribute, sql: str) -> Column:
     micros = f"(extract(epoch FROM {sql})*1000000)::int8"
     return Column(
         row.name,
@@ -110,7 +110,7 @@ def _instant(row: CatalogColumn, sql: str) -> Column:
     )
 
 
-def _date(row: CatalogColumn, sql: str) -> Column:
+def _date(row: Attribute, sql: str) -> Column:
     days = f"{sql} - date '1970-01-01'"
     return Column(
         row.name,
@@ -134,18 +134,18 @@ def _within_calendar(sql: str, value: str, otherwise: int) -> str:
     )
 
 
-def _time(row: CatalogColumn, sql: str) -> Column:
+def _time(row: Attribute, sql: str) -> Column:
     # A duration, since PostgreSQL has the time 24:00:00.
     micros = f"(extract(epoch FROM {sql})*1000000)::int8"
     return Column(row.name, pl.Duration("us"), micros, pl.Int64())
 
 
-def _bytes(row: CatalogColumn, sql: str) -> Column:
+def _bytes(row: Attribute, sql: str) -> Column:
     hexadecimal = f"encode({sql},'hex')"
     return Column(row.name, pl.Binary(), hexadecimal, pl.String(), wire.binary_from_hex)
 
 
-_BUILTIN: dict[str, Callable[[CatalogColumn, str], Column]] = {
+_BUILTIN: dict[str, Callable[[Attribute, str], Column]] = {
     "int2": _plain(pl.Int16()),
     "int4": _plain(pl.Int32()),
     "int8": _plain(pl.Int64()),

@@ -19,7 +19,7 @@ from readmodel.source.blocking import (
     KnownBlocks,
 )
 from readmodel.source.postgres import sql, vouching
-from readmodel.source.postgres.columns import CatalogColumn, column
+from readmodel.source.postgres.columns import Attribute, column
 from readmodel.source.postgres.connection import Connection, ServerError, TextRow
 from readmodel.source.postgres.errors import LOCK_SECONDS, explained, is_passing
 from readmodel.source.postgres.vouching import Mark
@@ -193,7 +193,7 @@ class PostgresView:
         if table.name not in self._locked:
             raise SourceError(f"{table.name} was not named when the view was opened")
         return [
-            column(_catalog_column(row))
+            column(_attribute(row))
             for row in self.execute(sql.columns(table.name), table)
         ]
 
@@ -355,10 +355,10 @@ def in_order(blocks: Iterable[Block]) -> list[Block]:
     return sorted(blocks, key=lambda b: (b.number is not None, b.number or 0))
 
 
-def _catalog_column(row: TextRow) -> CatalogColumn:
+def _attribute(row: TextRow) -> Attribute:
     name, kind, builtin, modifier, money_scale = row
     assert name is not None and kind is not None
-    return CatalogColumn(
+    return Attribute(
         name, kind, builtin == "t", _number(modifier), _number(money_scale)
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from readmodel.source.postgres.columns import CatalogColumn, column
+from readmodel.source.postgres.columns import Attribute, column
 from testbed.postgres import Database
 from tests.readmodel.source.postgres.reading import read
 
@@ -194,11 +194,11 @@ def test_user_defined_types_travel_as_text(postgres: Database) -> None:
 @pytest.mark.parametrize("scale", [0, 2, 3])
 def test_money_has_the_digits_of_its_currency(scale: int) -> None:
     """Yen have none, dinars three: the server says how many, and nothing is rounded."""
-    made = column(CatalogColumn("m", "money", money_scale=scale))
+    made = column(Attribute("m", "money", money_scale=scale))
     assert made.dtype == pl.Decimal(20, scale)
     assert made.sql == f'"m"::numeric(20,{scale})'
 
 
 def test_an_unknown_type_of_the_system_is_text() -> None:
     """The next version's types need no change here."""
-    assert column(CatalogColumn("v", "int16")).dtype == pl.String()
+    assert column(Attribute("v", "int16")).dtype == pl.String()
