@@ -93,7 +93,7 @@ def _authority(settings: Settings) -> str | None:
 
 
 def _verified_tls(authority: str | None) -> dict[str, str]:
-    """libpq's parameters to trust only servers that *authority* has certified."""
+    """Libpq's parameters to trust only servers that *authority* has certified."""
     if authority is None:
         return {}
     return {"sslmode": "verify-full", "sslrootcert": authority}

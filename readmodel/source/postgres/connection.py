@@ -9,44 +9,31 @@ which a pooler could not follow.
 import selectors
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Self
 
-if TYPE_CHECKING:
-    import psycopg
-    from psycopg.pq.abc import PGconn, PGresult
+import psycopg
+from psycopg import Error
+from psycopg.errors import Diagnostic
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+from readmodel.source.postgres.faults import (
+    ConnectFailed,
+    ConnectionBroken,
+    ServerError,
+    Silence,
+    TextRow,
+)
 
 ROWS_PER_BATCH = 40_000
 BYTES_PER_BATCH = 32 * 2**20
 CANCEL_SECONDS = 2.0
 
-type TextRow = tuple[str | None, ...]
-"""One row of an answer, each value as the text of its output function."""
-
-
-class ServerError(Exception):
-    """The server refused a statement; `sqlstate` is its five-character code."""
-
-    def __init__(self, sqlstate: str, message: str) -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
-
-
-class ConnectFailed(Exception):
-    """No session came about; libpq reports no SQLSTATE for this."""
-
-
-class ConnectionBroken(Exception):
-    """The connection ended without an error of the server."""
-
-
-class Silence(Exception):
-    """The server sent nothing for the whole deadline."""
-
 
 class Connection:
     """A session. `query` and `copy` raise the errors of this module."""
 
-    def __init__(self, session: "psycopg.Connection", read_seconds: float) -> None:
+    def __init__(self, session: psycopg.Connection, read_seconds: float) -> None:
         self._session = session
         self._libpq: PGconn = session.pgconn
         self._read_seconds = read_seconds
@@ -56,10 +43,8 @@ class Connection:
         session.add_notice_handler(self._listen)
 
     @classmethod
-    def open(cls, login: Mapping[str, str | int], read_seconds: float) -> "Connection":
-        """Log in. Raises ConnectFailed, or ImportError where psycopg is missing."""
-        import psycopg
-
+    def open(cls, login: Mapping[str, str | int], read_seconds: float) -> Self:
+        """Log in. Raises ConnectFailed."""
         try:
             # psycopg's own statements, of which there are none, would not be prepared.
             session = psycopg.connect(
@@ -67,13 +52,13 @@ class Connection:
                 autocommit=True,
                 prepare_threshold=None,
             )
-        except psycopg.Error as error:
+        except Error as error:
             raise ConnectFailed(str(error)) from error
         return cls(session, read_seconds)
 
     @property
     def prepare_threshold(self) -> int | None:
-        """psycopg's limit for preparing statements: None, so it never does."""
+        """Psycopg's limit for preparing statements: None, so it never does."""
         return self._session.prepare_threshold
 
     @property
@@ -113,8 +98,6 @@ class Connection:
 
     def abandon_copy(self) -> None:
         """Cancel a COPY whose lines are not wanted any more, so that others can follow."""
-        from psycopg import Error
-
         with suppress(Error):
             self._session.cancel_safe(timeout=CANCEL_SECONDS)
         with suppress(ServerError):
@@ -124,8 +107,6 @@ class Connection:
 
     def _lines(self) -> tuple[list[memoryview], bool]:
         """The next lines of a COPY, and whether more may follow."""
-        from psycopg import Error
-
         # A message a row: this loop is most of what a fetch costs.
         receive = self._libpq.get_copy_data
         lines: list[memoryview] = []
@@ -146,9 +127,6 @@ class Connection:
 
     def close(self) -> None:
         """End the session; a statement still at work is cancelled first."""
-        from psycopg import Error
-        from psycopg.pq import TransactionStatus
-
         self._selector.close()
         if self._libpq.transaction_status == TransactionStatus.ACTIVE:
             with suppress(Error):
@@ -156,8 +134,6 @@ class Connection:
         self._session.close()
 
     def _send(self, statement: str) -> None:
-        from psycopg import Error
-
         try:
             self._read_while_idle()
             self._libpq.send_query(statement.encode())
@@ -172,7 +148,7 @@ class Connection:
             self._libpq.consume_input()
             self._libpq.is_busy()
 
-    def _listen(self, notice: "psycopg.errors.Diagnostic") -> None:
+    def _listen(self, notice: Diagnostic) -> None:
         """Keep a fatal error that came between two statements, where it is a notice."""
         if notice.severity_nonlocalized in ("FATAL", "PANIC"):
             self._last_words = ServerError(
@@ -183,14 +159,11 @@ class Connection:
         """The server's last words, which explain it best, or that the session broke."""
         return self._last_words or ConnectionBroken(str(error))
 
-    def _results(self) -> Sequence["PGresult"]:
+    def _results(self) -> Sequence[PGresult]:
         """The results of what was sent, up to the lines of a COPY.
 
         Raises ServerError for the first statement that failed.
         """
-        from psycopg import Error
-        from psycopg.pq import ExecStatus
-
         results: list[PGresult] = []
         failure: ServerError | None = None
         try:
@@ -208,9 +181,7 @@ class Connection:
             raise failure if failure.sqlstate else self._broken(failure)
         return results
 
-    def _next_result(self) -> "PGresult | None":
-        from psycopg import Error
-
+    def _next_result(self) -> PGresult | None:
         # Where the connection ended, libpq has a result that says why.
         with suppress(Error):
             while self._libpq.is_busy():
@@ -227,7 +198,7 @@ class Connection:
             raise Silence
 
 
-def _rows(result: "PGresult") -> list[TextRow]:
+def _rows(result: PGresult) -> list[TextRow]:
     columns = range(result.nfields)
     return [
         tuple(_text(result.get_value(row, column)) for column in columns)
@@ -239,9 +210,7 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else bytes(value).decode()
 
 
-def _error(result: "PGresult") -> ServerError:
-    from psycopg.pq import DiagnosticField
-
+def _error(result: PGresult) -> ServerError:
     state = result.error_field(DiagnosticField.SQLSTATE) or b""
     primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY)
     message = primary or result.error_message

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from readmodel.source.postgres.connection import (
+from readmodel.source.postgres.faults import (
     ConnectFailed,
     ConnectionBroken,
     ServerError,
@@ -30,22 +30,34 @@ class Server(Protocol):
     """What a message names of a server."""
 
     @property
-    def host(self) -> str: ...
+    def host(self) -> str:
+        """The address."""
+        ...
 
     @property
-    def port(self) -> int: ...
+    def port(self) -> int:
+        """The port."""
+        ...
 
     @property
-    def user(self) -> str: ...
+    def user(self) -> str:
+        """The role that reads."""
+        ...
 
     @property
-    def database(self) -> str: ...
+    def database(self) -> str:
+        """The name of the database."""
+        ...
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The database and its server, without secrets."""
+        ...
 
     @property
-    def read_seconds(self) -> int: ...
+    def read_seconds(self) -> int:
+        """How long a silent server is waited for."""
+        ...
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from readmodel.source.blocking import (
     EVERYTHING,
@@ -20,13 +21,16 @@ from readmodel.source.blocking import (
 )
 from readmodel.source.postgres import sql, vouching
 from readmodel.source.postgres.columns import Attribute, column
-from readmodel.source.postgres.connection import Connection, ServerError, TextRow
 from readmodel.source.postgres.errors import LOCK_SECONDS, explained, is_passing
+from readmodel.source.postgres.faults import ServerError, TextRow
 from readmodel.source.postgres.vouching import Mark
 from readmodel.source.protocol import PassingFault
 from readmodel.source.wire import Batch, Column, decode
 from readmodel.tables import Table
 from util.errors import SourceError
+
+if TYPE_CHECKING:
+    from readmodel.source.postgres.connection import Connection
 
 CONNECT_SECONDS = 10
 # A server that is frozen, or a network that swallows packets, ends the run.
@@ -76,6 +80,11 @@ class PostgresSource:
         Raises SourceError that says what to do.
         """
         with explained(self):
+            # psycopg costs time and memory, and may not be installed.
+            from readmodel.source.postgres.connection import (  # noqa: PLC0415
+                Connection,
+            )
+
             connection = Connection.open(self._login(), self.read_seconds)
         try:
             if connection.server_version < OLDEST_VERSION:
@@ -124,7 +133,7 @@ class ServerStatus:
 class PostgresView:
     """One instant of the database: the methods of `protocol.View`."""
 
-    def __init__(self, source: PostgresSource, connection: Connection) -> None:
+    def __init__(self, source: PostgresSource, connection: "Connection") -> None:
         self._source = source
         self._connection = connection
         self._unreadable: dict[str, SourceError] = {}
@@ -140,7 +149,10 @@ class PostgresView:
     def status(self) -> ServerStatus:
         """Ask the server about itself."""
         ((role, version, is_standby, timeout, clock),) = self.execute(sql.STATUS)
-        assert role and version and timeout and clock
+        assert role
+        assert version
+        assert timeout
+        assert clock
         return ServerStatus(
             role, version, is_standby == "t", timeout, datetime.fromisoformat(clock)
         )
@@ -357,7 +369,8 @@ def in_order(blocks: Iterable[Block]) -> list[Block]:
 
 def _attribute(row: TextRow) -> Attribute:
     name, kind, builtin, modifier, money_scale = row
-    assert name is not None and kind is not None
+    assert name is not None
+    assert kind is not None
     return Attribute(
         name, kind, builtin == "t", _number(modifier), _number(money_scale)
     )

@@ -19,7 +19,7 @@ from typing import Self
 
 from readmodel.source.blocking import Block, KnownBlocks
 from readmodel.source.postgres import sql
-from readmodel.source.postgres.connection import TextRow
+from readmodel.source.postgres.faults import TextRow
 
 type Query = Callable[[str], list[TextRow]]
 

@@ -34,18 +34,21 @@ WRITING_SECONDS = 1.0
 
 @pytest.fixture(scope="module")
 def primary() -> Iterator[Server]:
+    """A server that standbys can follow."""
     with private_server("wal_level=replica") as server:
         yield server
 
 
 @pytest.fixture
 def database(primary: Server) -> Iterator[Database]:
+    """A database with the six tables."""
     with fresh_database(primary.root) as fresh:
         create(fresh, 1)
         yield fresh
 
 
 def write_for_a_while(database: Database, seed: int) -> None:
+    """Let writers change the tables."""
     with Writers(database, seed):
         for _ in until(WRITING_SECONDS):
             pass

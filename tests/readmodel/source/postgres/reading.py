@@ -29,6 +29,7 @@ class Reading:
 
 
 def blocking(view: PostgresView, table: Table = THINGS) -> Blocking:
+    """How *table* is divided into blocks."""
     return choose_blocking(table, view.columns(table))
 
 

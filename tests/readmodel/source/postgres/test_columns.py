@@ -92,7 +92,7 @@ def test_any_text_survives(postgres: Database) -> None:
 
 @pytest.mark.parametrize("text", ["NULL", "''", "'\\.'", "E'\\n'", "' '"])
 def test_a_single_column_keeps_its_rows(postgres: Database, text: str) -> None:
-    """A lone NULL is an empty line, and `\\.` would end a COPY of text."""
+    r"""A lone NULL is an empty line, and `\\.` would end a COPY of text."""
     postgres.run(
         "CREATE TABLE base (v text)",
         f"INSERT INTO base VALUES ({text}), ({text}), ('x')",

@@ -25,7 +25,7 @@ def fault_of(
     source: PostgresSource, tables: Sequence[Table] = (THINGS,)
 ) -> SourceError:
     """The error of a complete reading."""
-    with pytest.raises(SourceError) as told, source.view(tables) as view:
+    with pytest.raises(SourceError) as told, source.view(tables) as view:  # noqa: PT012 - each step may raise
         for table in tables:
             read_from(view, table)
     assert "\n" not in str(told.value)
@@ -43,6 +43,7 @@ def things(postgres: Database) -> Database:
 
 
 def unused_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -225,8 +226,10 @@ def test_rows_that_a_policy_hides_are_an_error(
     "declare",
     [
         "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id",
-        "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; "
-        "CREATE FOREIGN TABLE other (id int) SERVER files OPTIONS (filename '/dev/null')",
+        (
+            "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; "
+            "CREATE FOREIGN TABLE other (id int) SERVER files OPTIONS (filename '/dev/null')"
+        ),
         "CREATE SEQUENCE other",
         "CREATE TABLE t (id int); CREATE INDEX other ON t (id)",
     ],
@@ -278,6 +281,7 @@ def test_a_statement_timeout_of_the_server_is_named(things: Database) -> None:
 
 
 def terminated(database: Database, function: str) -> None:
+    """Call *function* on the reader's sessions."""
     database.query(
         f"SELECT {function}(pid) FROM pg_stat_activity "
         f"WHERE usename = '{database.reader.user}'"
@@ -300,7 +304,7 @@ def test_a_session_that_is_ended_is_a_passing_fault(
         "CREATE VIEW slow AS SELECT i AS id, pg_sleep(0.01)::text AS v "
         "FROM generate_series(1, 5000) i"
     )
-    with (
+    with (  # noqa: PT012 - each step may raise
         pytest.raises(PassingFault, match=words),
         source_of(things).view([slow]) as view,
     ):
@@ -316,7 +320,7 @@ def test_a_session_that_is_ended_while_idle_is_a_passing_fault(
     things: Database,
 ) -> None:
     """The server's last words are shown."""
-    with (
+    with (  # noqa: PT012 - each step may raise
         pytest.raises(PassingFault, match="terminating connection due to admin"),
         source_of(things).view([THINGS]) as view,
     ):
@@ -333,7 +337,7 @@ def test_an_idle_transaction_is_bounded_by_the_source_itself(things: Database) -
     with source_of(things).view([THINGS]) as view:
         assert view.execute("SHOW idle_in_transaction_session_timeout") == [("5min",)]
         assert read_from(view).frame.height == 3
-    with (
+    with (  # noqa: PT012 - each step may raise
         pytest.raises(PassingFault, match="ended the transaction for taking long"),
         source_of(things).view([THINGS]) as view,
     ):
@@ -347,8 +351,8 @@ def test_a_shutdown_is_a_passing_fault() -> None:
     with private_server() as server, fresh_database(server.root) as database:
         database.run("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
         source = source_of(database)
-        with (
-            pytest.raises(PassingFault, match="administrator command|broke"),
+        with (  # noqa: PT012 - each step may raise
+            pytest.raises(PassingFault, match=r"administrator command|broke"),
             source.view([THINGS]) as view,
         ):
             server.stop()
@@ -372,6 +376,8 @@ def test_a_row_that_is_too_large_for_text_is_named(things: Database) -> None:
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
+    connection = "readmodel.source.postgres.connection"
+    monkeypatch.delitem(sys.modules, connection, raising=False)
     fault = fault_of(PostgresSource("127.0.0.1", 1, "u", "p", "d"))
     assert str(fault) == (
         "A postgresql:// source needs psycopg, which is not installed: "

@@ -97,6 +97,7 @@ def test_a_frozen_server_is_given_up(
 
 
 def raise_stopped(_: int, __: FrameType | None) -> None:
+    """What the handler of a stop signal does."""
     raise Stopped("Stopped by SIGALRM")
 
 

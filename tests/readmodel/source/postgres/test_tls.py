@@ -26,6 +26,7 @@ def certificate(folder: Path, host: str) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost, and its key."""
     return certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
@@ -44,11 +45,13 @@ def encrypted(authority: tuple[Path, Path]) -> Iterator[Server]:
 
 @pytest.fixture
 def database(encrypted: Server) -> Iterator[Database]:
+    """An empty database on the encrypted server."""
     with fresh_database(encrypted.root) as fresh:
         yield fresh
 
 
 def encryption(source: PostgresSource) -> bool:
+    """Whether a session of *source* is encrypted."""
     with source.view() as view:
         return view.is_encrypted
 
@@ -60,7 +63,7 @@ def test_sessions_are_encrypted_where_the_server_offers_it(database: Database) -
 
 def test_a_server_that_wants_encryption_refuses_others(database: Database) -> None:
     """With the server's words."""
-    with pytest.raises(SourceError, match="no pg_hba.conf entry .*no encryption"):
+    with pytest.raises(SourceError, match=r"no pg_hba.conf entry .*no encryption"):
         encryption(source_of(database, options={"sslmode": "disable"}))
 
 

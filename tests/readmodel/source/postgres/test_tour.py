@@ -120,6 +120,7 @@ def matches(dtype: pl.DataType, value: Any, text: str | None) -> bool:
 
 
 def number(text: str) -> Decimal:
+    """A number as numeric and money write it."""
     return Decimal(text.replace("$", "").replace(",", ""))
 
 
@@ -226,7 +227,6 @@ def test_no_setting_of_a_role_changes_what_is_mirrored(postgres: Database) -> No
             try:
                 reading = read(postgres, read_seconds=20)
             except SourceError as error:
-                assert "\n" not in str(error)
                 refused.append(
                     (name, value, isinstance(error, PassingFault), str(error))
                 )
@@ -237,6 +237,7 @@ def test_no_setting_of_a_role_changes_what_is_mirrored(postgres: Database) -> No
             postgres.run(f"ALTER ROLE {postgres.reader.user} RESET ALL")
     assert same > 150
     assert {name for name, *_ in refused} <= REFUSING, refused
+    assert not [message for *_, message in refused if "\n" in message]
 
 
 # Time-outs that an administrator may mean, and settings that let no session begin.
@@ -247,6 +248,7 @@ REFUSING = {
 
 
 def set_for_reader(database: Database, name: str, value: str) -> bool:
+    """Set it for the role; False if that is not possible."""
     try:
         database.run(
             f"ALTER ROLE {database.reader.user} SET {name} = '{value}'"

@@ -62,6 +62,7 @@ def assert_nothing_is_wrongly_vouched_for(
 
 
 def create(database: Database, rows: int = 100) -> None:
+    """Create `things` with *rows* in blocks of 16."""
     database.run(
         "CREATE TABLE things (id int PRIMARY KEY, v text, n int)",
         f"INSERT INTO things SELECT i, 'x', i FROM generate_series(1, {rows}) i",
@@ -118,8 +119,8 @@ SWAP = (
         (("CREATE TYPE mood AS ENUM ('sad', 'ok')", "ALTER TABLE things ADD m mood DEFAULT 'ok'"),
          ("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",)),
         (("CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TYPE pair AS (a int, b mood[])",
-          "CREATE DOMAIN pairs AS pair[]", "ALTER TABLE things ADD m pairs DEFAULT "
-          "'{\"(1,{ok})\"}'"), ("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",)),
+          "CREATE DOMAIN pairs AS pair[]", ("ALTER TABLE things ADD m pairs DEFAULT "
+          "'{\"(1,{ok})\"}'")), ("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",)),
         ((), ("TRUNCATE things", "INSERT INTO things SELECT i, 'y', i FROM generate_series(1, 100) i")),
         ((), ("ALTER TABLE things ALTER n TYPE bigint",)),
         ((), ("VACUUM FULL things",)),
@@ -306,15 +307,18 @@ class History:
         )
 
     def close(self) -> None:
+        """Close both connections."""
         self.main.close()
         self.other.close()
 
     def step(self, operation: str, dice: random.Random) -> None:
+        """Do one operation, unless a lock is taken."""
         self.main.execute("SET lock_timeout = '10ms'")
         with suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             self._change(operation, dice)
 
     def check(self) -> None:
+        """Compare what is vouched for with the digests, and take a mark."""
         for known in self.marks[-4:]:
             self.vouched += assert_nothing_is_wrongly_vouched_for(self.database, known)
         if (known_now := observe(self.database)) is not None:
