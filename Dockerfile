@@ -9,7 +9,9 @@ ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
 # Packages first: they change less often than the code.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev
+# For PostgreSQL as the source: docker build --build-arg "EXTRAS=--extra postgres"
+ARG EXTRAS=""
+RUN uv sync --locked --no-dev $EXTRAS
 COPY main.py update_readmodel.py startup.py config.py LICENSE ./
 COPY calculations calculations
 COPY readmodel readmodel

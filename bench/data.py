@@ -81,7 +81,10 @@ class FrameSource:
     name: str = "the sample"
 
     @contextmanager
-    def view(self) -> Iterator["FrameSource"]:
+    def view(
+        self,
+        tables: Sequence[Table] = (),  # noqa: ARG002 - part of the protocol
+    ) -> Iterator["FrameSource"]:
         """The frames, which do not change."""
         yield self
 

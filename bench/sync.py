@@ -16,7 +16,7 @@ import polars as pl
 import psutil
 from mysql.connector import HAVE_CEXT
 
-from bench import targets
+from bench import sync_postgres, targets
 from bench.data import NOW, PROJECT
 from bench.errors import BenchError
 from bench.machine import environment
@@ -65,7 +65,11 @@ def run(scale: float) -> Iterator[str]:
         yield f"Sync at scale {one:g}:"
         measured[one] = _measure(one)
         yield _table(measured[one])
+        yield f"Sync from PostgreSQL at scale {one:g}:"
+        postgres = sync_postgres.measure(one)
+        yield _table(postgres)
     yield targets.table(_check_targets(measured))
+    yield targets.table(sync_postgres.check_targets(postgres))
 
 
 def _cursors() -> str:

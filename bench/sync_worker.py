@@ -1,6 +1,8 @@
 """One method of copying the database, measured in a process of its own.
 
-    python -m bench.sync_worker METHOD FOLDER HOST PORT USER PASSWORD DATABASE
+    python -m bench.sync_worker METHOD FOLDER HOST PORT USER PASSWORD DATABASE [KIND]
+
+KIND is mysql, which is the default, or postgresql.
 
 Prints one CopyCost as JSON.
 """
@@ -13,6 +15,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import mysql.connector
 import polars as pl
@@ -21,6 +24,7 @@ from pydantic import BaseModel
 from bench.machine import peak_bytes
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.postgres.source import PostgresSource
 from readmodel.sync.run import sync
 from readmodel.tables import TABLES
 
@@ -41,27 +45,31 @@ class CopyCost(BaseModel):
     written: int = 0
 
 
-def ours(source: MysqlSource, folder: Path) -> int:
+type AnySource = MysqlSource | PostgresSource
+
+
+def ours(source: AnySource, folder: Path) -> int:
     """Run the project's own sync."""
     tables = list(TABLES.values())
     return sync(source, folder, tables, lambda: datetime.now(UTC)).rows_fetched
 
 
-def digests(source: MysqlSource, _: Path) -> int:
+def digests(source: AnySource, _: Path) -> int:
     """Run only the digest queries, the lower bound of a sync."""
-    with source.view() as view:
+    with source.view(tuple(TABLES.values())) as view:
         for table in TABLES.values():
             columns = view.columns(table)
             view.blocks(table, columns, choose_blocking(table, columns))
     return 0
 
 
-def connectorx(source: MysqlSource, folder: Path) -> int:
+def connectorx(source: AnySource, folder: Path) -> int:
     """Copy all rows with connectorx, one table at a time."""
     import connectorx as cx  # noqa: PLC0415 - in a dependency group of its own
 
+    kind = "mysql" if isinstance(source, MysqlSource) else "postgresql"
     login = f"{source.user}:{source.password}@{source.host}:{source.port}"
-    url = f"mysql://{login}/{source.database}"
+    url = f"{kind}://{login}/{quote(source.database)}"
     rows = 0
     for name in TABLES:
         frame = cx.read_sql(url, f"SELECT * FROM {name}", return_type="polars")
@@ -100,7 +108,7 @@ def last_id(source: MysqlSource, folder: Path) -> int:
     return rows
 
 
-METHODS: Final[dict[str, Callable[[MysqlSource, Path], int]]] = {
+METHODS: Final[dict[str, Callable[[Any, Path], int]]] = {
     "this project": ours,
     "digest queries alone": digests,
     "connectorx": connectorx,
@@ -137,8 +145,9 @@ def _chunks(
 
 def main(method: str, folder: str, *login: str) -> None:
     """Run one of METHODS and print its CopyCost."""
-    host, port, user, password, database = login
-    source = MysqlSource(host, int(port), user, password, database)
+    host, port, user, password, database, *kind = login
+    make = PostgresSource if kind == ["postgresql"] else MysqlSource
+    source = make(host, int(port), user, password, database)
     began = time.perf_counter()
     rows = METHODS[method](source, Path(folder))
     wall = time.perf_counter() - began

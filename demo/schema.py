@@ -1,4 +1,4 @@
-"""Columns of Free Planning Poker's six tables, as MySQL and as SQLite declare them.
+"""Columns of Free Planning Poker's six tables, as each database declares them.
 
 The sample, the tests' databases and the benchmark all use these declarations.
 """
@@ -19,7 +19,10 @@ EVENTS: Final = (
 )
 
 
-type Dialect = Literal["mysql", "sqlite"]
+type Dialect = Literal["mysql", "postgres", "sqlite"]
+
+
+_QUOTES: Final[Mapping[Dialect, str]] = {"mysql": "`", "postgres": '"', "sqlite": "`"}
 
 
 class Declaration(NamedTuple):
@@ -27,6 +30,11 @@ class Declaration(NamedTuple):
 
     mysql: str
     sqlite: str
+
+    @property
+    def postgres(self) -> str:
+        """As for SQLite, but PostgreSQL has no integers of 24 bits."""
+        return self.sqlite.replace("MEDIUMINT", "INT")
 
 
 def _same(declaration: str) -> Declaration:
@@ -108,12 +116,16 @@ def create_table(table: str, dialect: Dialect, **columns: str) -> str:
         column: getattr(declaration, dialect)
         for column, declaration in COLUMNS[table].items()
     } | columns
-    listed = ", ".join(f"`{column}` {text}" for column, text in declared.items())
-    return f"CREATE TABLE `{table}` ({listed})"
+    quote = _QUOTES[dialect]
+    listed = ", ".join(
+        f"{quote}{column}{quote} {text}" for column, text in declared.items()
+    )
+    return f"CREATE TABLE {quote}{table}{quote} ({listed})"
 
 
-def insert_into(table: str, marker: str) -> str:
+def insert_into(table: str, marker: str, dialect: Dialect = "mysql") -> str:
     """Return an INSERT of all columns with *marker* as the placeholder of each."""
-    names = ", ".join(f"`{column}`" for column in COLUMNS[table])
+    quote = _QUOTES[dialect]
+    names = ", ".join(f"{quote}{column}{quote}" for column in COLUMNS[table])
     markers = ", ".join([marker] * len(COLUMNS[table]))
-    return f"INSERT INTO `{table}` ({names}) VALUES ({markers})"
+    return f"INSERT INTO {quote}{table}{quote} ({names}) VALUES ({markers})"

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
+
 from demo import schema as sample_schema
 from demo.schema import EVENTS, ROUTES
 
@@ -35,6 +37,8 @@ class Dialect:
 SQLITE = Dialect("sqlite", placeholder="?", quote='"')
 MYSQL = Dialect("mysql", placeholder="%s", quote="`")
 
+POSTGRES = Dialect("postgres", placeholder="%s", quote='"')
+
 # Texts that break careless handling of quotes, delimiters, character sets or NULL.
 TEXTS = (
     None, "", " ", "null", "NULL", "\\N", '"', '""', "'", "\\", "\\\\", '\\"', "\t",
@@ -50,7 +54,7 @@ def ddl(table: str, dialect: Dialect = MYSQL, **columns: str) -> str:
 
 def insert(table: str, dialect: Dialect = MYSQL) -> str:
     """INSERT of one row of *table*, with a placeholder per column."""
-    return sample_schema.insert_into(table, dialect.placeholder)
+    return sample_schema.insert_into(table, dialect.placeholder, dialect.name)
 
 
 def random_rows(
@@ -128,20 +132,36 @@ def fill(
     """Insert *count* random rows into each of the six tables; return them per table."""
     rng = random.Random(seed)
     rows = {table: random_rows(table, count, rng, first) for table in TABLES}
+    if dialect_of(connection) is POSTGRES:
+        rows = {
+            table: list(map(_without_nul, several)) for table, several in rows.items()
+        }
     put(connection, rows)
     return rows
+
+
+def dialect_of(connection: Any) -> Dialect:
+    """The dialect that the server of a DB-API connection speaks."""
+    if isinstance(connection, sqlite3.Connection):
+        return SQLITE
+    return POSTGRES if isinstance(connection, psycopg.Connection) else MYSQL
+
+
+def _without_nul(row: Row) -> Row:
+    # The one character that no text of PostgreSQL can contain.
+    return tuple(v.replace("\0", "0") if isinstance(v, str) else v for v in row)
 
 
 def put(connection: Any, rows: Mapping[str, Sequence[Row]]) -> None:
     """Insert *rows* per table and commit.
 
     *connection* is a DB-API connection to MySQL or MariaDB, whose session time zone is
-    set to UTC, or of sqlite3.
+    set to UTC, to PostgreSQL, or of sqlite3.
     """
-    is_sqlite = isinstance(connection, sqlite3.Connection)
-    dialect = SQLITE if is_sqlite else MYSQL
+    dialect = dialect_of(connection)
+    is_sqlite = dialect is SQLITE
     cursor = connection.cursor()
-    if not is_sqlite:
+    if dialect is MYSQL:
         cursor.execute("SET time_zone = '+00:00'")
     for table, several in rows.items():
         if several:

@@ -13,6 +13,7 @@ from typing import Final
 from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlView
+from readmodel.source.postgres.source import PostgresView
 from readmodel.source.protocol import View
 from readmodel.store import snapshot
 from readmodel.sync.table_spec import table_spec
@@ -78,7 +79,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
 def _database(settings: Settings) -> Iterator[CheckResult]:
     try:
         source, tables = source_from_settings(settings), tables_from_settings(settings)
-        with source.view() as view:
+        with source.view(tables) as view:
             yield _passed("database", f"{source.name} answers")
             yield from _view(view, tables)
     except FppError as error:
@@ -90,9 +91,12 @@ def _view(view: View, tables: Sequence[Table]) -> Iterator[CheckResult]:
     yield from (_failed("tables", problem) for problem in problems)
     if not problems:
         yield _passed("tables", f"all {len(tables)} are there, with the columns needed")
-    if isinstance(view, MysqlView):
-        yield _rights(view)
-        yield _clock(view)
+    match view:
+        case MysqlView():
+            yield _rights(view)
+            yield _clock(view)
+        case PostgresView():
+            yield from _postgres(view, tables)
 
 
 def _table_problem(view: View, table: Table) -> str | None:
@@ -143,6 +147,10 @@ def _split_rights(rights: str) -> list[str]:
 def _clock(view: MysqlView) -> CheckResult:
     ((answer,),) = view.stream("SELECT UTC_TIMESTAMP(6)")
     theirs = datetime.fromisoformat(bytes(answer).decode()).replace(tzinfo=UTC)
+    return _clock_difference(theirs)
+
+
+def _clock_difference(theirs: datetime) -> CheckResult:
     difference = abs(datetime.now(UTC) - theirs)
     text = f"{difference.total_seconds():.1f} s apart from the database's clock"
     if difference <= CLOCK_TOLERANCE:
@@ -151,6 +159,34 @@ def _clock(view: MysqlView) -> CheckResult:
         "clock",
         f"{text}: synchronise both clocks, or the last-24-hours figures will be wrong",
     )
+
+
+def _postgres(view: PostgresView, tables: Sequence[Table]) -> Iterator[CheckResult]:
+    status = view.status()
+    if writable := [table.name for table in tables if view.may_write(table)]:
+        yield _warning(
+            "rights",
+            f"{status.role} may do more than read {', '.join(writable)}: "
+            "grant it SELECT on the mirrored tables and nothing else",
+        )
+    else:
+        yield _passed("rights", "SELECT only")
+    kind = "a standby" if status.is_standby else "a primary"
+    yield _passed("server", f"PostgreSQL {status.version}, {kind}")
+    if status.is_standby:
+        yield _warning(
+            "standby",
+            "every sync digests all rows, and replay may cancel it: "
+            "hot_standby_feedback = on keeps the rows that it reads",
+        )
+    if status.statement_timeout != "0":
+        yield _warning(
+            "timeout",
+            f"statement_timeout is {status.statement_timeout}: "
+            "a sync whose digest takes longer fails",
+        )
+    yield _clock_difference(status.clock)
+    yield _passed("snapshot", f"was open for {view.seconds_open():.1f} s")
 
 
 def _storage(data_dir: Path) -> Iterator[CheckResult]:

@@ -100,6 +100,14 @@ EVERYTHING = BlockRange()
 
 
 @dataclass(frozen=True, slots=True)
+class KnownBlocks:
+    """Blocks as an earlier view digested them, and the mark that this view left."""
+
+    blocks: Sequence[Block]
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyBounds:
     """The lowest and highest key of a table, and an estimate of its row count."""
 

@@ -1,20 +1,48 @@
 """The source and the tables that the settings name."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from config import Settings
 from readmodel.source.mysql.server import READ_SECONDS
 from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.postgres.errors import MISSING_DRIVER
+from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import Source
 from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import TABLES, Table
 from util.errors import SettingsError
 
 _URL_FORMS = (
-    "use sqlite:///relative.db, sqlite:////absolute.db "
-    "or mysql://user:password@host:3306/database"
+    "use sqlite:///relative.db, sqlite:////absolute.db, "
+    "mysql://user:password@host:3306/database "
+    "or postgresql://user:password@host:5432/database"
+)
+_MYSQL_PORT = 3306
+_POSTGRES_PORT = 5432
+# Parameters of libpq that a URL may set: how to connect, not what is read.
+_POSTGRES_PARAMETERS = frozenset(
+    {
+        "channel_binding",
+        "gssencmode",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "require_auth",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+        "sslrootcert",
+        "target_session_attrs",
+        "tcp_user_timeout",
+    }
 )
 
 
@@ -27,11 +55,15 @@ def source_from_settings(settings: Settings) -> Source:
         source = _from_url(settings.source_url.get_secret_value())
     else:
         source = _from_parts(settings)
-    if not isinstance(source, MysqlSource):
-        return source
     # A run that waits for a frozen server must end before the next run starts.
     seconds = min(READ_SECONDS, max(1, settings.sync_interval_seconds // 2))
-    return replace(source, ssl_ca=_authority(settings), read_seconds=seconds)
+    match source:
+        case MysqlSource():
+            return replace(source, ssl_ca=_authority(settings), read_seconds=seconds)
+        case PostgresSource():
+            options = _verified_tls(_authority(settings)) | dict(source.options)
+            return replace(source, options=options, read_seconds=seconds)
+    return source
 
 
 def tables_from_settings(settings: Settings) -> list[Table]:
@@ -60,6 +92,13 @@ def _authority(settings: Settings) -> str | None:
     return str(file) if file else None
 
 
+def _verified_tls(authority: str | None) -> dict[str, str]:
+    """Libpq's parameters to trust only servers that *authority* has certified."""
+    if authority is None:
+        return {}
+    return {"sslmode": "verify-full", "sslrootcert": authority}
+
+
 def _from_parts(settings: Settings) -> MysqlSource:
     required = {
         "DB_HOST": settings.db_host,
@@ -84,7 +123,7 @@ def _from_parts(settings: Settings) -> MysqlSource:
 def _from_url(url: str) -> Source:
     try:
         parts = urlsplit(url)
-        port = parts.port or 3306
+        port = parts.port
     except ValueError:
         raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}") from None
     path = unquote(parts.path.removeprefix("/"))
@@ -92,7 +131,9 @@ def _from_url(url: str) -> Source:
         case "sqlite" if path and not parts.netloc:
             return SqliteSource(Path(path))
         case "mysql" | "mariadb" if path and parts.hostname and parts.username:
-            return _mysql(parts, parts.hostname, port, path)
+            return _mysql(parts, parts.hostname, port or _MYSQL_PORT, path)
+        case "postgresql" | "postgres" if path and parts.hostname and parts.username:
+            return _postgres(parts, parts.hostname, port or _POSTGRES_PORT, path)
         case _:
             raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}")
 
@@ -100,3 +141,18 @@ def _from_url(url: str) -> Source:
 def _mysql(parts: SplitResult, host: str, port: int, database: str) -> MysqlSource:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     return MysqlSource(host, port, user, password, database)
+
+
+def _postgres(
+    parts: SplitResult, host: str, port: int, database: str
+) -> PostgresSource:
+    if find_spec("psycopg") is None:
+        raise SettingsError(f"SOURCE_URL cannot be used: {MISSING_DRIVER}")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - _POSTGRES_PARAMETERS):
+        raise SettingsError(
+            f"SOURCE_URL has the parameter {unknown[0]}, which is not one of "
+            f"{', '.join(sorted(_POSTGRES_PARAMETERS))}"
+        )
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return PostgresSource(host, port, user, password, database, options)

@@ -2,9 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from readmodel.source.blocking import EVERYTHING, Block, Blocking, BlockRange, KeyBounds
+from readmodel.source.blocking import (
+    EVERYTHING,
+    Block,
+    Blocking,
+    BlockRange,
+    KeyBounds,
+    KnownBlocks,
+)
 from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -63,6 +70,32 @@ class View(Protocol):
         ...
 
 
+@runtime_checkable
+class MarkingView(View, Protocol):
+    """A view that can recognise unchanged blocks without digesting them.
+
+    Exactness does not depend on it: a block that is not recognised is digested.
+    """
+
+    def mark(self, table: Table) -> str | None:
+        """Describe this instant for a later view; None if only digests can tell."""
+        ...
+
+    def blocks_since(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        known: Sequence[KnownBlocks],
+        block_range: BlockRange = EVERYTHING,
+    ) -> Sequence[Block]:
+        """Return what `blocks` does; *known* blocks that are unchanged are not digested.
+
+        Each of *known* lists blocks of the view that made the mark.
+        """
+        ...
+
+
 class Source(Protocol):
     """A database that can be read as of one instant."""
 
@@ -71,6 +104,9 @@ class Source(Protocol):
         """A name for messages, without secrets."""
         ...
 
-    def view(self) -> AbstractContextManager[View]:
-        """Open a view of the present instant. Raises SourceError when that fails."""
+    def view(self, tables: Sequence[Table] = ()) -> AbstractContextManager[View]:
+        """Open a view of the present instant. Raises SourceError when that fails.
+
+        Only *tables* may be read from it: some databases must lock them beforehand.
+        """
         ...

@@ -51,7 +51,10 @@ class SqliteSource:
         return f"SQLite file {self.path}"
 
     @contextmanager
-    def view(self) -> Iterator["SqliteView"]:
+    def view(
+        self,
+        tables: Sequence[Table] = (),  # noqa: ARG002 - part of the protocol
+    ) -> Iterator["SqliteView"]:
         """Open a view of the present instant. Raises SourceError when that fails."""
         if not self.path.is_file():
             raise SourceError(f"There is no {self.name}: check SOURCE_URL")

@@ -24,11 +24,22 @@ class VisitsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceMark:
+    """By what the source can recognise unchanged blocks of a part: `text` is its own.
+
+    `digested_at` is the last time the digests of all of them were compared.
+    """
+
+    text: str
+    digested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The record of one immutable Parquet file of a table.
 
     `crc32` is that of the file. `checked_at` is the last time its rows were known to
-    equal the database's.
+    equal the database's, and `mark` describes that instant, if the source can.
     """
 
     file: str
@@ -37,6 +48,9 @@ class Part:
     crc32: int
     checked_at: datetime
     visits: VisitsFile | None = None
+    mark: Annotated[SourceMark | None, Field(exclude_if=lambda mark: mark is None)] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)

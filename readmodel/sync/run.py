@@ -102,7 +102,7 @@ def sync(
             with attempt:
                 taken_at = now()
                 with (
-                    source.view() as view,
+                    source.view(_select(tables, options.only)[0]) as view,
                     SnapshotWriter(data_dir, taken_at) as writer,
                 ):
                     reports = _mirror(view, writer, tables, on_table, options)

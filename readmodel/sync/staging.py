@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Self
 import polars as pl
 
 from readmodel.store import visits
-from readmodel.store.manifest import Manifest, Part, StoredTable, VisitsFile
+from readmodel.store.manifest import Manifest, Part, SourceMark, StoredTable, VisitsFile
 from readmodel.store.snapshot import (
     CURRENT,
     ID_FORMAT,
@@ -113,6 +113,7 @@ class TableWriter:
         rows: pl.DataFrame,
         footer: Mapping[str, str],
         checked_at: datetime | None = None,
+        mark: SourceMark | None = None,
     ) -> Part:
         """Write *rows* as the next part, with *footer* as its key-value metadata.
 
@@ -133,6 +134,7 @@ class TableWriter:
             crc32,
             checked_at or self._snapshot.taken_at,
             self._write_visits(rows.lazy(), path),
+            mark,
         )
         self._parts.append(part)
         return part

@@ -2,20 +2,32 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 import polars as pl
 
-from readmodel.source.blocking import Block, KeyKind
-from readmodel.source.protocol import View
+from readmodel.source.blocking import (
+    EVERYTHING,
+    Block,
+    BlockRange,
+    KeyKind,
+    KnownBlocks,
+)
+from readmodel.source.protocol import MarkingView, View
 from readmodel.source.wire import Batch
+from readmodel.store.manifest import Part, SourceMark
 from readmodel.store.run_log import TableRun
 from readmodel.sync.part_footer import encode_footer
 from readmodel.sync.planner import Keep, Step, Write, plan
 from readmodel.sync.reuse import ReusablePart, ReusableTable
-from readmodel.sync.rotation import Budget, block_ranges, parts_to_verify
+from readmodel.sync.rotation import (
+    FULL_PASS,
+    Budget,
+    block_ranges,
+    parts_to_verify,
+)
 from readmodel.sync.row_diff import RowDiff, diff
 from readmodel.sync.staging import SnapshotWriter, TableWriter
 from readmodel.sync.table_spec import TableSpec
@@ -32,7 +44,8 @@ class Decision:
 
     The steps name parts of `stored` by index; each part that they read has an intact
     checksum. `blocks` are those of the database, and `verified` the indexes of the
-    parts that were compared with it just now, which took `seconds`.
+    parts that were compared with it just now, which took `seconds`. `mark` describes
+    the view, if the source can.
     """
 
     spec: TableSpec
@@ -40,6 +53,7 @@ class Decision:
     steps: tuple[Step, ...]
     blocks: tuple[Block, ...]
     verified: frozenset[int]
+    mark: str | None
     taken_at: datetime
     seconds: float
 
@@ -72,6 +86,24 @@ class Decision:
             if index not in self.verified
         ]
         return min(unverified, default=self.taken_at)
+
+    def mark_of(self, indexes: Collection[int]) -> SourceMark | None:
+        """The mark of a part with rows of these stored parts; None if rows have none."""
+        if self.mark is None or not self.verified.issuperset(indexes):
+            return None
+        earlier = (
+            mark.digested_at
+            for index in indexes
+            if (mark := _recent_mark(self.stored.parts[index], self.taken_at))
+        )
+        return SourceMark(self.mark, min(earlier, default=self.taken_at))
+
+    def linked(self, index: int) -> Part:
+        """The record of a stored part that is kept, with its latest mark."""
+        part = self.stored.parts[index].part
+        if index not in self.verified:
+            return part
+        return replace(part, mark=self.mark_of([index]))
 
     def read(self, blocks: Mapping[int, BlockNumbers]) -> Iterator[pl.DataFrame]:
         """Read these blocks of the stored parts, by index."""
@@ -119,9 +151,10 @@ def decide(
             if stored.parts[index].is_damaged()
         }
         if not damaged:
+            mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
             seconds = time.monotonic() - started
             return Decision(
-                spec, stored, steps, tuple(blocks), verified, taken_at, seconds
+                spec, stored, steps, tuple(blocks), verified, mark, taken_at, seconds
             )
         stored = stored.without(damaged)
 
@@ -151,7 +184,9 @@ def apply(
         match step:
             case Keep(index):
                 kept = decision.stored.parts[index]
-                table.link(kept.part, kept.file, decision.checked_at([index]))
+                table.link(
+                    decision.linked(index), kept.file, decision.checked_at([index])
+                )
             case Write():
                 written.append(_write(decision, step, view, table, on_rows))
     seconds = decision.seconds + time.monotonic() - started
@@ -170,17 +205,19 @@ def _observe(
     The other parts are assumed to be unchanged.
     """
     parts = stored.parts
-    query = partial(view.blocks, spec.table, spec.columns, spec.blocking)
     # Timestamps may have no index: then one part costs as much as all of them.
     if (
         budget is None
         or spec.blocking.key_kind is KeyKind.TIME
         or not stored.is_complete
     ):
-        return query(), frozenset(range(len(parts)))
+        blocks = _query(view, spec, parts, now, EVERYTHING)
+        return blocks, frozenset(range(len(parts)))
     ranges = block_ranges(parts)
     compared = {
-        index: budget.spend(partial(query, ranges[index]))
+        index: budget.spend(
+            partial(_query, view, spec, [parts[index]], now, ranges[index])
+        )
         for index in parts_to_verify(parts, now, budget)
     }
     blocks = [
@@ -189,6 +226,35 @@ def _observe(
         for block in compared.get(index, part.blocks)
     ]
     return blocks, frozenset(compared)
+
+
+def _query(
+    view: View,
+    spec: TableSpec,
+    parts: Iterable[ReusablePart],
+    now: datetime,
+    block_range: BlockRange,
+) -> Sequence[Block]:
+    """The database's blocks; those of *parts* need no digest where their mark tells."""
+    if isinstance(view, MarkingView):
+        known = [
+            KnownBlocks(part.blocks, mark.text)
+            for part in parts
+            if (mark := _recent_mark(part, now))
+        ]
+        return view.blocks_since(
+            spec.table, spec.columns, spec.blocking, known, block_range
+        )
+    return view.blocks(spec.table, spec.columns, spec.blocking, block_range)
+
+
+def _recent_mark(part: ReusablePart, now: datetime) -> SourceMark | None:
+    """The mark of *part*, while it may stand in for a digest of the blocks.
+
+    A digest of everything, once a day, would show that a mark was wrong.
+    """
+    mark = part.part.mark
+    return mark if mark and now - mark.digested_at < FULL_PASS else None
 
 
 def _writes(steps: Iterable[Step]) -> Iterator[Write]:
@@ -240,6 +306,7 @@ def _write(
         _sorted(rows, spec.blocking.key),
         encode_footer(spec.blocking, step.blocks),
         decision.checked_at(step.stored),
+        decision.mark_of(step.stored),
     )
     return _WrittenPart(part.bytes, fetched.frame.height, fetched.zero_dates, changes)
 

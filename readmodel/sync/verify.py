@@ -50,7 +50,7 @@ def verify(
 
     Raises SourceError when the database cannot be read.
     """
-    with source.view() as view:
+    with source.view(tables) as view:
         for table in tables:
             yield _compare(view, data_dir, table)
 

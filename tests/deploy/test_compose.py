@@ -91,7 +91,7 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
     }
     # Fixed by the image, an alternative name, not meant for containers, and always the
     # default: logs in containers are JSON lines.
-    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn", "source_url", "log_format"}
+    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn", "log_format"}
     assert set(Settings.model_fields) - passed == elsewhere
 
 

@@ -126,7 +126,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environ |= {name: os.environ[name] for name in _PASSED if name in os.environ}
     for instruction, rest in STAGES["build"].steps:
         match instruction, shlex.split(rest):
-            case "ENV", settings:
+            case "ENV" | "ARG", settings:
                 environ |= dict(setting.split("=", 1) for setting in settings)
             case "WORKDIR", [folder]:
                 assert folder == "/app"

@@ -41,11 +41,11 @@ class RecordingSource:
         return "recording"
 
     @contextmanager
-    def view(self) -> Iterator["RecordingView"]:
+    def view(self, tables: Sequence[Table] = ()) -> Iterator["RecordingView"]:
         """Raise the next of `faults`, or open a view."""
         if self.faults:
             raise self.faults.pop(0)
-        with self.source.view() as view:
+        with self.source.view(tables) as view:
             yield RecordingView(view, self.compared)
 
 

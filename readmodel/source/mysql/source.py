@@ -41,7 +41,10 @@ class MysqlSource(MysqlServer):
     """A MySQL or MariaDB database as a `Source`."""
 
     @contextmanager
-    def view(self) -> Iterator["MysqlView"]:
+    def view(
+        self,
+        tables: Sequence[Table] = (),  # noqa: ARG002 - part of the protocol
+    ) -> Iterator["MysqlView"]:
         """Open a view of the present instant. Raises SourceError when that fails."""
         with translate_errors(self):
             connection = self._connect()

@@ -20,10 +20,16 @@ from readmodel.sync.run import Options, Report, sync
 from readmodel.tables import TABLES, Table
 from testbed import schema
 from testbed.mariadb import Database
-from testbed.schema import MYSQL, SQLITE, Dialect, Row
+from testbed.postgres import Database as PostgresDatabase
+from testbed.schema import MYSQL, POSTGRES, SQLITE, Dialect, Row
 from tests.support.mysql import mysql_source
+from tests.support.postgres import postgres_source
 
-SOURCES = {"mysql": "mysql_database", "sqlite": "sqlite_database"}
+SOURCES = {
+    "mysql": "mysql_database",
+    "postgres": "postgres_database",
+    "sqlite": "sqlite_database",
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,17 @@ def mysql_database(database: Database, tmp_path: Path) -> Iterator[SourceDatabas
     source, data_dir = mysql_source(database), tmp_path / "data"
     with closing(database.connect()) as connection:
         yield SourceDatabase(MYSQL, source, connection, data_dir, "naïve %scol")
+
+
+@pytest.fixture
+def postgres_database(
+    postgres: PostgresDatabase, tmp_path: Path
+) -> Iterator[SourceDatabase]:
+    """An empty PostgreSQL database."""
+    with closing(postgres.connect(autocommit=False)) as connection:
+        yield SourceDatabase(
+            POSTGRES, postgres_source(postgres), connection, tmp_path / "data"
+        )
 
 
 @pytest.fixture

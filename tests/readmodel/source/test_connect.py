@@ -7,6 +7,7 @@ import pytest
 from config import load
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import Source
 from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import TABLES, Table
@@ -22,6 +23,10 @@ PARTS = {"DB_HOST": "h", "DB_USERNAME": "u", "DB_PASSWORD": "p"}
         (PARTS | {"DB_PORT": "1", "DB_NAME": "d"}, MysqlSource("h", 1, "u", "p", "d")),
         ({"SOURCE_URL": "mysql://u:p%40s@h:7/d%20b"}, MysqlSource("h", 7, "u", "p@s", "d b")),
         ({"SOURCE_URL": "mariadb://u@h/d"}, MysqlSource("h", 3306, "u", "", "d")),
+        ({"SOURCE_URL": "postgresql://u:p%2F%3F%23@h/d%20b"}, PostgresSource("h", 5432, "u", "p/?#", "d b")),
+        ({"SOURCE_URL": "postgres://u@[::1]:7/d"}, PostgresSource("::1", 7, "u", "", "d")),
+        ({"SOURCE_URL": "postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=/a%20b"},
+         PostgresSource("h", 5432, "u", "p", "d", {"sslmode": "verify-full", "sslrootcert": "/a b"})),
         ({"SOURCE_URL": "sqlite:///a/b.db"}, SqliteSource(Path("a/b.db"))),
         ({"SOURCE_URL": "sqlite:////a/b%20c.db"}, SqliteSource(Path("/a/b c.db"))),
     ],
@@ -39,6 +44,49 @@ def test_the_read_timeout_is_half_the_sync_interval(interval: str) -> None:
     assert isinstance(source, MysqlSource)
     assert source.read_seconds == min(300, int(interval) // 2)
     assert source.connect_seconds == min(10, int(interval) // 2)
+    url = {"SOURCE_URL": "postgresql://u:p@h/d", "SYNC_INTERVAL_SECONDS": interval}
+    other = source_from_settings(load(url))
+    assert isinstance(other, PostgresSource)
+    assert other.read_seconds == source.read_seconds
+    assert other.connect_seconds == max(2, source.connect_seconds), "libpq's least"
+
+
+def test_an_authority_is_trusted_alone_unless_the_url_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    """DB_SSL_CA means encryption, a certificate of that authority, and the host's name."""
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    verified = {"sslmode": "verify-full", "sslrootcert": str(authority)}
+    url = "postgresql://u:p@h/d"
+    for parameters, options in (
+        ("", verified),
+        ("?sslmode=verify-ca", verified | {"sslmode": "verify-ca"}),
+    ):
+        settings = {"SOURCE_URL": url + parameters, "DB_SSL_CA": str(authority)}
+        source = source_from_settings(load(settings))
+        assert isinstance(source, PostgresSource)
+        assert source.options == options
+
+
+@pytest.mark.parametrize("parameter", ["options", "password", "dbname", "nonsense"])
+def test_a_parameter_that_would_change_what_is_read_is_refused(parameter: str) -> None:
+    """The message names it, and those that there are."""
+    url = f"postgresql://u:p@h/d?{parameter}=hush"
+    with pytest.raises(
+        SettingsError, match=f"SOURCE_URL has the parameter {parameter}, .*sslmode"
+    ) as told:
+        source_from_settings(load({"SOURCE_URL": url}))
+    assert "hush" not in str(told.value)
+
+
+def test_a_missing_driver_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before a connection is opened."""
+    monkeypatch.setattr("readmodel.source.connect.find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="uv sync --extra postgres"):
+        source_from_settings(load({"SOURCE_URL": "postgresql://u:p@h/d"}))
 
 
 def test_further_tables_are_mirrored_with_those_of_the_statistics() -> None:

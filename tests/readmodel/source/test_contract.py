@@ -234,14 +234,14 @@ def test_a_view_does_not_contain_later_writes(original: SourceDatabase) -> None:
     original.fill()
     votes = TABLES["fpp_votes"]
     original.run(*original.before_concurrent_writes)
-    with original.source.view() as view:
+    with original.source.view([votes]) as view:
         columns = view.columns(votes)
         blocking = choose_blocking(votes, columns)
         before = view.blocks(votes, columns, blocking)
         original.run("UPDATE fpp_votes SET duration = duration + 1")
         original.fill(count=5, first=1000)
         assert view.blocks(votes, columns, blocking) == before
-    with original.source.view() as view:
+    with original.source.view([votes]) as view:
         assert view.blocks(votes, columns, blocking) != before
 
 
@@ -314,7 +314,8 @@ def test_further_columns_and_another_order_are_mirrored(
 
 def test_a_further_table_may_need_columns_of_its_own(original: SourceDatabase) -> None:
     """Its `needs` are checked as those of the statistics are."""
-    original.run("CREATE TABLE orders (id INT, total DECIMAL(10,2), at DATETIME)")
+    timestamp = "TIMESTAMP" if original.dialect.name == "postgres" else "DATETIME"
+    original.run(f"CREATE TABLE orders (id INT, total DECIMAL(10,2), at {timestamp})")
     original.run("INSERT INTO orders VALUES (1, 2.5, '2026-01-02 03:04:05')")
     needs = {"total": ColumnKind.NUMBER, "at": ColumnKind.INSTANT}
     original.sync(Table("orders", key="id", needs=needs))
@@ -325,7 +326,7 @@ def test_a_further_table_may_need_columns_of_its_own(original: SourceDatabase) -
 
 def digests(original: SourceDatabase) -> Sequence[Block]:
     """The blocks of `things` as they are now."""
-    with original.source.view() as view:
+    with original.source.view([THINGS]) as view:
         columns = view.columns(THINGS)
         return view.blocks(THINGS, columns, choose_blocking(THINGS, columns))
 

@@ -1,0 +1,25 @@
+"""The measured sync from PostgreSQL."""
+
+import pytest
+
+from bench import sync_postgres
+from bench.sync_postgres import EVENTS, FIRST, NEW, NO_CHANGE, OURS
+from bench.sync_worker import METHODS
+
+
+def test_every_method_can_be_measured() -> None:
+    """The worker implements them."""
+    assert {method for methods in EVENTS.values() for method in methods} <= set(METHODS)
+
+
+def test_a_small_sample_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows at first, none without a change, and the blocks of the new rows."""
+    events = dict.fromkeys(EVENTS, (OURS,))
+    monkeypatch.setattr(sync_postgres, "EVENTS", events)
+    costs = sync_postgres.measure(0.01)
+    first, server = costs[FIRST, OURS]
+    assert first.rows > 0
+    assert server > 0
+    assert costs[NO_CHANGE, OURS][0].rows == 0
+    assert costs[NEW, OURS][0].rows > 0
+    assert [target.name for target in sync_postgres.check_targets(costs)] != []
