@@ -144,7 +144,8 @@ def decide(
     started = time.monotonic()
     while True:
         blocks, verified = _observe(view, spec, stored, taken_at, budget)
-        steps = tuple(plan([part.blocks for part in stored.parts], blocks))
+        planned = plan([part.blocks for part in stored.parts], blocks)
+        steps = tuple(_rewrite_if_cast(step, stored.parts) for step in planned)
         damaged = {
             index
             for index in _parts_to_read(steps, stored.parts)
@@ -255,6 +256,15 @@ def _recent_mark(part: ReusablePart, now: datetime) -> SourceMark | None:
     """
     mark = part.part.mark
     return mark if mark and now - mark.digested_at < FULL_PASS else None
+
+
+def _rewrite_if_cast(step: Step, parts: Sequence[ReusablePart]) -> Step:
+    """Write a part again whose columns have become wider; it is not fetched."""
+    if isinstance(step, Write) or not parts[step.index].casts:
+        return step
+    blocks = parts[step.index].blocks
+    numbers = frozenset(block.number for block in blocks)
+    return Write(blocks, fetch=(), stored={step.index: numbers})
 
 
 def _writes(steps: Iterable[Step]) -> Iterator[Write]:
