@@ -115,7 +115,8 @@ class Decision:
 class TableReport:
     """What one sync did to one table, which has `rows` rows in `parts` files now.
 
-    `zero_dates` counts the fetched dates that no calendar has and that became NULL.
+    `zero_dates` counts the fetched dates that no calendar has and that became NULL,
+    `repaired_texts` the fetched texts with characters that became U+FFFD.
     `checked_at` is when all of the table was last known to equal the database's.
     """
 
@@ -126,6 +127,7 @@ class TableReport:
     counts: TableRun
     bytes_written: int
     zero_dates: int
+    repaired_texts: int
     seconds: float
 
 
@@ -296,6 +298,7 @@ class _WrittenPart:
     bytes: int
     rows_fetched: int
     zero_dates: int
+    repaired_texts: int
     diff: RowDiff
 
 
@@ -318,20 +321,27 @@ def _write(
         decision.checked_at(step.stored),
         decision.mark_of(step.stored),
     )
-    return _WrittenPart(part.bytes, fetched.frame.height, fetched.zero_dates, changes)
+    return _WrittenPart(
+        part.bytes,
+        fetched.frame.height,
+        fetched.zero_dates,
+        fetched.repaired_texts,
+        changes,
+    )
 
 
 def _fetch(
     view: View, spec: TableSpec, blocks: Sequence[Block], on_rows: Callable[[int], None]
 ) -> Batch:
     """All rows of *blocks* as one batch; *on_rows* gets the rows of each as it arrives."""
-    frames, zero_dates = [_no_rows(spec)], 0
+    frames, zero_dates, repaired_texts = [_no_rows(spec)], 0, 0
     if blocks:
         for batch in view.rows(spec.table, spec.columns, spec.blocking, blocks):
             on_rows(batch.frame.height)
             frames.append(_sorted(batch.frame, spec.blocking.key))
             zero_dates += batch.zero_dates
-    return Batch(pl.concat(frames), zero_dates)
+            repaired_texts += batch.repaired_texts
+    return Batch(pl.concat(frames), zero_dates, repaired_texts)
 
 
 def _no_rows(spec: TableSpec) -> pl.DataFrame:
@@ -368,5 +378,6 @@ def _report(
         ),
         bytes_written=sum(part.bytes for part in written),
         zero_dates=sum(part.zero_dates for part in written),
+        repaired_texts=sum(part.repaired_texts for part in written),
         seconds=seconds,
     )

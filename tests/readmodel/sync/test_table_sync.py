@@ -17,6 +17,7 @@ from readmodel.sync.rotation import Budget
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.sync.table_spec import table_spec
 from readmodel.sync.table_sync import Decision, apply, decide
+from readmodel.tables import Table
 from tests.support.mirror import ROWS, THINGS, Mirror
 from tests.support.snapshots import flip_a_bit
 
@@ -166,3 +167,11 @@ def test_a_column_that_becomes_narrower_is_fetched(
     with monkeypatch.context() as patch:
         patch.setattr(sqlite, "INTEGER", pl.Int32())
         assert mirror.sync().rows_fetched == ROWS
+
+
+def test_repaired_texts_are_counted_in_the_report(mirror: Mirror) -> None:
+    """The run's line names their number."""
+    mirror.run("CREATE TABLE notes (id INT, note TEXT)")
+    mirror.run("INSERT INTO notes VALUES (1, CAST(x'61ff' AS TEXT)), (2, 'é')")
+    (report,) = mirror.sync(Table("notes", key="id")).tables
+    assert report.repaired_texts == 1
