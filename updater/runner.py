@@ -210,10 +210,14 @@ def _log_table(table: TableReport) -> None:
         if table.counts.rows_fetched
         else "unchanged"
     )
-    zeros = f", {table.zero_dates} zero dates became NULL" if table.zero_dates else ""
+    notes = ""
+    if table.zero_dates:
+        notes += f", {table.zero_dates} zero dates became NULL"
+    if table.repaired_texts:
+        notes += f", U+FFFD replaced invalid characters in {table.repaired_texts} texts"
     line = (
         f"{table.name:<16} {table.rows:>12,} rows  {fetched:>20}  "
-        f"{table.seconds:6.2f} s{zeros}"
+        f"{table.seconds:6.2f} s{notes}"
     )
     facts = {
         "table": table.name,
@@ -223,6 +227,7 @@ def _log_table(table: TableReport) -> None:
         "parts_written": table.counts.parts_rewritten,
         "bytes_written": table.bytes_written,
         "zero_dates": table.zero_dates,
+        "repaired_texts": table.repaired_texts,
         "ms": round(table.seconds * 1000),
     }
     _log.info(line, action="sync", **facts)
