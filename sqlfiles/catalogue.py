@@ -156,8 +156,9 @@ class _Reader:
         return [_Draft(definition, lines)]
 
     def _error(self, line: int, message: str) -> None:
-        raw = self._raw
-        name, object_name = raw.first("name"), raw.first("object")
+        name, object_name = (
+            keys.identifier_or_none(self._raw.first(k)) for k in ("name", "object")
+        )
         self._errors.append(
             DefinitionError(self._file, line, message, name, object_name)
         )

@@ -60,6 +60,11 @@ def identifier(text: str) -> str:
     return text
 
 
+def identifier_or_none(text: str | None) -> str | None:
+    """*text* if it is a valid name."""
+    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
+
+
 def definition_type(text: str) -> DefinitionType:
     """The value of `@type`."""
     try:

@@ -112,8 +112,8 @@ def parse(text: str) -> Statement:
 def _select(text: str) -> Node:
     """The parse tree of *text*."""
     serialized = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [text])
-    row = serialized.fetchone()
-    tree: Node = json.loads(row[0] if row else "{}")
+    ((tree_json,),) = serialized.fetchall()
+    tree: Node = json.loads(tree_json)
     if tree.get("error", True):
         raise _syntax_fault(tree)
     statements = tree["statements"]
