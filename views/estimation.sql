@@ -27,7 +27,7 @@
 -- @test SELECT * FROM estimation_by_month
 -- | WHERE widest_spread < average_spread OR unanimous_votes > votes
 SELECT
-    date_trunc('month', voted_at)::DATE AS month,
+    date_trunc('month', voted_at::DATE)::DATE AS month,
     room_id,
     count(*) AS votes,
     sum(amount_of_estimations) AS estimations,

@@ -31,4 +31,5 @@ SELECT
     event_at AS received_at,
     NULL::VARCHAR AS sender,
     NULL::TIMESTAMPTZ AS sent_at
-FROM fpp_events;
+FROM fpp_events
+WHERE id IS NOT NULL;

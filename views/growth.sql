@@ -19,7 +19,7 @@
 -- @test SELECT * FROM growth_by_country WHERE new_users > users
 WITH created AS (
     SELECT
-        date_trunc('month', created_at)::DATE AS month,
+        date_trunc('month', created_at::DATE)::DATE AS month,
         coalesce(country, 'Unknown') AS country,
         count(*) AS new_users
     FROM fpp_users

@@ -21,11 +21,11 @@
 -- @test SELECT * FROM user_retention
 -- | WHERE active_users > users OR (week_number = 0 AND active_users <> users)
 WITH activity AS (
-    SELECT user_id, date_trunc('week', viewed_at)::DATE AS week
+    SELECT user_id, date_trunc('week', viewed_at::DATE)::DATE AS week
     FROM fpp_page_views
     WHERE user_id IS NOT NULL AND viewed_at IS NOT NULL
     UNION
-    SELECT user_id, date_trunc('week', estimated_at)::DATE
+    SELECT user_id, date_trunc('week', estimated_at::DATE)::DATE
     FROM fpp_estimations
     WHERE user_id IS NOT NULL AND estimated_at IS NOT NULL
 ),
@@ -75,7 +75,7 @@ FROM weeks LEFT JOIN active USING (cohort_week, week_number);
 -- @test SELECT * FROM room_retention
 -- | WHERE active_rooms > rooms OR (week_number = 0 AND active_rooms <> rooms)
 WITH activity AS (
-    SELECT DISTINCT room_id, date_trunc('week', voted_at)::DATE AS week
+    SELECT DISTINCT room_id, date_trunc('week', voted_at::DATE)::DATE AS week
     FROM fpp_votes
     WHERE room_id IS NOT NULL AND voted_at IS NOT NULL
 ),

@@ -172,16 +172,16 @@ def _in_session(request: BuildRequest) -> BuildReply:
     try:
         files = {n: [Path(f) for f in listed] for n, listed in request.files.items()}
         add_tables(connection, files)
-        columns = _compute(connection, request.spec)
-        _run_tests(connection, request.spec)
-        stored = _write_parts(connection, request.spec.object, columns, writer)
+        columns = compute(connection, request.spec)
+        run_tests(connection, request.spec)
+        stored = write_parts(connection, request.spec.object, columns, writer)
         return BuildReply(Outcome.BUILT, table=stored, rows=stored.rows)
     finally:
         connection.close()
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
-def _compute(
+def compute(
     connection: "DuckDBPyConnection", spec: DerivedSpec
 ) -> tuple[ResultColumn, ...]:
     """Compute the rows into a table called like the object, sorted."""
@@ -217,7 +217,8 @@ def _narrowed(
     return column.narrow() if rows == [(0,)] else column
 
 
-def _run_tests(connection: "DuckDBPyConnection", spec: DerivedSpec) -> None:
+def run_tests(connection: "DuckDBPyConnection", spec: DerivedSpec) -> None:
+    """Run the tests over the computed rows. Raises at the first that returns rows."""
     for test in spec.tests:
         rows, first = _failures(connection, test)
         if rows:
@@ -234,7 +235,7 @@ def _failures(connection: "DuckDBPyConnection", test: DerivedTest) -> tuple[int,
     return int(rows), str(first)
 
 
-def _write_parts(
+def write_parts(
     connection: "DuckDBPyConnection",
     table: str,
     columns: tuple[ResultColumn, ...],
