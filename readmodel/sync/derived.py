@@ -19,13 +19,13 @@ from readmodel.sync.derived_client import DeadlineExceeded, DerivedWorker, Worke
 from readmodel.sync.derived_messages import (
     BUILD_REPLY,
     CATALOGUE_REPLY,
+    BuildOutcome,
     BuildReply,
     BuildRequest,
     CatalogueReply,
     CatalogueRequest,
     DefinitionFault,
     DerivedSpec,
-    Outcome,
 )
 from readmodel.sync.disk import checksum
 from readmodel.sync.staging import SnapshotWriter
@@ -61,7 +61,7 @@ class DerivedReport:
     type: str
     object: str
     file: str
-    outcome: Outcome
+    outcome: BuildOutcome
     message: str
     started_at: datetime
     ended_at: datetime
@@ -73,7 +73,7 @@ class DerivedReport:
     @property
     def was_run(self) -> bool:
         """True if the run log should have it: something was computed or is new."""
-        return self.is_new and self.outcome is not Outcome.UNCHANGED
+        return self.is_new and self.outcome is not BuildOutcome.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +194,14 @@ class _Build:
     def _keep_all(self, message: str) -> None:
         for name, state in self.previous.manifest.derived.items():
             spec = _spec_of_state(name, state)
-            self._fail(spec, BuildReply(Outcome.INVALID, message), None, self.clock())
+            self._fail(
+                spec, BuildReply(BuildOutcome.INVALID, message), None, self.clock()
+            )
         if not self.reports:
             now = self.clock()
             folder = str(self.options.views_dir)
             self.reports.append(
-                DerivedReport("", "", "", folder, Outcome.ERROR, message, now, now)
+                DerivedReport("", "", "", folder, BuildOutcome.ERROR, message, now, now)
             )
 
     def _report_faults(self, catalogue: CatalogueReply) -> None:
@@ -211,7 +213,9 @@ class _Build:
         ).items():
             spec = _spec_of_fault(name, faults[0], self.previous.state(name))
             message = "; ".join(fault.text for fault in faults)
-            self._fail(spec, BuildReply(Outcome.INVALID, message), None, self.clock())
+            self._fail(
+                spec, BuildReply(BuildOutcome.INVALID, message), None, self.clock()
+            )
         now = self.clock()
         self.reports += [
             DerivedReport(
@@ -219,7 +223,7 @@ class _Build:
                 "",
                 f.object or "",
                 f.file,
-                Outcome.INVALID,
+                BuildOutcome.INVALID,
                 f.text,
                 now,
                 now,
@@ -234,7 +238,9 @@ class _Build:
         late = [name for name in spec.inputs if name in self.stale]
         if late:
             message = f"its input {late[0]} is stale: {self.stale[late[0]]}"
-            self._fail(spec, BuildReply(Outcome.INPUT_STALE, message), None, started_at)
+            self._fail(
+                spec, BuildReply(BuildOutcome.INPUT_STALE, message), None, started_at
+            )
             return
         inputs = {name: self.writer.stored(name) for name in spec.inputs}
         print_ = fingerprint(spec, inputs, self.writer.taken_at, self.duckdb_version)
@@ -242,7 +248,7 @@ class _Build:
         if self._is_unchanged(spec, print_):
             self._link(spec, print_, started_at)
         elif state and not self.full and self._failed_before(state, print_):
-            reply = BuildReply(Outcome(state.outcome), state.failed_because or "")
+            reply = BuildReply(BuildOutcome(state.outcome), state.failed_because or "")
             self._fail(spec, reply, print_, started_at, is_new=False)
         else:
             reply = self._ask(spec)
@@ -283,7 +289,8 @@ class _Build:
     def _failed_before(self, state: DerivedState, print_: str) -> bool:
         """True if this very build failed, and would fail in the same way again."""
         return (
-            state.failed_fingerprint == print_ and Outcome(state.outcome).is_repeatable
+            state.failed_fingerprint == print_
+            and BuildOutcome(state.outcome).is_repeatable
         )
 
     def _ask(self, spec: DerivedSpec) -> BuildReply:
@@ -298,10 +305,11 @@ class _Build:
             reply = self.worker.ask(request, BUILD_REPLY, options.seconds)
         except DeadlineExceeded:
             reply = BuildReply(
-                Outcome.DEADLINE, f"it took more than VIEWS_SECONDS={options.seconds:g}"
+                BuildOutcome.DEADLINE,
+                f"it took more than VIEWS_SECONDS={options.seconds:g}",
             )
         except (WorkerEnded, OSError) as error:
-            reply = BuildReply(Outcome.KILLED, str(error))
+            reply = BuildReply(BuildOutcome.KILLED, str(error))
         if reply.table is None:
             self.writer.discard(spec.object)
         rows_read = sum(self.writer.stored(name).rows for name in spec.inputs)
@@ -313,7 +321,9 @@ class _Build:
         stored = self._linked(spec.object, self.writer.taken_at)
         built_at = state.built_at or self.writer.taken_at
         self._good(spec, print_, built_at, stored)
-        self._report(spec, BuildReply(Outcome.UNCHANGED, rows=stored.rows), started_at)
+        self._report(
+            spec, BuildReply(BuildOutcome.UNCHANGED, rows=stored.rows), started_at
+        )
 
     def _add(
         self,
@@ -361,7 +371,7 @@ class _Build:
         is_known = bool(
             before
             and before.failed_because == reply.message
-            and reply.outcome in (Outcome.INVALID, Outcome.INPUT_STALE)
+            and reply.outcome in (BuildOutcome.INVALID, BuildOutcome.INPUT_STALE)
         )
         self._report(spec, reply, started_at, is_new and not is_known)
 

@@ -14,7 +14,7 @@ from typing import IO, Final, Self
 
 from pydantic import TypeAdapter
 
-from readmodel.sync.derived_messages import REQUEST, Request
+from readmodel.sync.derived_messages import REQUEST, WorkerRequest
 
 _ROOT: Final = Path(__file__).parents[2]
 # What Python, DuckDB and Polars need; the settings of the updater hold secrets.
@@ -65,7 +65,9 @@ class DerivedWorker:
         """The process's id while it runs."""
         return self._process.pid if self._process else None
 
-    def ask[T](self, request: Request, reply: TypeAdapter[T], seconds: float) -> T:
+    def ask[T](
+        self, request: WorkerRequest, reply: TypeAdapter[T], seconds: float
+    ) -> T:
         """Send *request* and wait for the reply.
 
         Raises DeadlineExceeded after *seconds* and WorkerEnded if the process dies or

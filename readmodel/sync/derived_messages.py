@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from readmodel.store.manifest import StoredTable
 
 
-class Outcome(StrEnum):
+class BuildOutcome(StrEnum):
     """How the build of a derived table ended."""
 
     BUILT = "built"
@@ -31,12 +31,12 @@ class Outcome(StrEnum):
     @property
     def is_good(self) -> bool:
         """True if the table is of the snapshot's instant."""
-        return self in (Outcome.BUILT, Outcome.UNCHANGED)
+        return self in (BuildOutcome.BUILT, BuildOutcome.UNCHANGED)
 
     @property
     def is_repeatable(self) -> bool:
         """True if the same build would fail in the same way."""
-        return self in (Outcome.ERROR, Outcome.TEST_FAILED)
+        return self in (BuildOutcome.ERROR, BuildOutcome.TEST_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class BuildReply:
     logged nor stored.
     """
 
-    outcome: Outcome
+    outcome: BuildOutcome
     message: str = ""
     table: StoredTable | None = None
     rows: int = 0
@@ -130,8 +130,8 @@ class BuildReply:
     detail: str = ""
 
 
-type Request = CatalogueRequest | BuildRequest
+type WorkerRequest = CatalogueRequest | BuildRequest
 
 CATALOGUE_REPLY = TypeAdapter(CatalogueReply)
 BUILD_REPLY = TypeAdapter(BuildReply)
-REQUEST: TypeAdapter[Request] = TypeAdapter(CatalogueRequest | BuildRequest)
+REQUEST: TypeAdapter[WorkerRequest] = TypeAdapter(CatalogueRequest | BuildRequest)

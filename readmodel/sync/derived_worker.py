@@ -24,6 +24,7 @@ from readmodel.dtypes import dtype_name, parse_dtype
 from readmodel.store.manifest import StoredTable
 from readmodel.sync.derived_messages import (
     REQUEST,
+    BuildOutcome,
     BuildReply,
     BuildRequest,
     CatalogueReply,
@@ -31,8 +32,7 @@ from readmodel.sync.derived_messages import (
     DefinitionFault,
     DerivedSpec,
     DerivedTest,
-    Outcome,
-    Request,
+    WorkerRequest,
 )
 from readmodel.sync.staging import SnapshotWriter
 from sqlfiles import catalogue
@@ -84,7 +84,7 @@ def _lines() -> Iterable[bytes]:
         yield lines.get()
 
 
-def _answer(request: Request) -> None:
+def _answer(request: WorkerRequest) -> None:
     if isinstance(request, CatalogueRequest):
         _write(CatalogueReply, load(request))
     else:
@@ -136,15 +136,16 @@ def build(request: BuildRequest) -> BuildReply:
     try:
         return _in_session(request)
     except _TestFailed as failure:
-        return BuildReply(Outcome.TEST_FAILED, str(failure), detail=failure.detail)
+        return BuildReply(BuildOutcome.TEST_FAILED, str(failure), detail=failure.detail)
     except (duckdb.OutOfMemoryException, MemoryError):
         return BuildReply(
-            Outcome.MEMORY, f"it needs more than VIEWS_MEMORY_MB={request.memory_mb}"
+            BuildOutcome.MEMORY,
+            f"it needs more than VIEWS_MEMORY_MB={request.memory_mb}",
         )
     except (duckdb.IOException, StorageError, OSError) as error:
-        return BuildReply(Outcome.DISK, first_line(error))
+        return BuildReply(BuildOutcome.DISK, first_line(error))
     except (duckdb.Error, ValueError, pl.exceptions.PolarsError) as error:
-        return BuildReply(Outcome.ERROR, first_line(error))
+        return BuildReply(BuildOutcome.ERROR, first_line(error))
 
 
 def _limit_memory(memory_mb: int) -> None:
@@ -175,7 +176,7 @@ def _in_session(request: BuildRequest) -> BuildReply:
         columns = compute(connection, request.spec)
         run_tests(connection, request.spec)
         stored = write_parts(connection, request.spec.object, columns, writer)
-        return BuildReply(Outcome.BUILT, table=stored, rows=stored.rows)
+        return BuildReply(BuildOutcome.BUILT, table=stored, rows=stored.rows)
     finally:
         connection.close()
         shutil.rmtree(temp_dir, ignore_errors=True)

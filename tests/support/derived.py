@@ -11,7 +11,7 @@ from readmodel.dtypes import dtype_name
 from readmodel.store.manifest import DerivedState
 from readmodel.store.snapshot import Snapshot, latest
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
-from readmodel.sync.derived_messages import Outcome
+from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -54,7 +54,7 @@ def run_derived(
     return {report.name: report for report in reports}
 
 
-def outcomes(reports: Mapping[str, DerivedReport]) -> dict[str, Outcome]:
+def outcomes(reports: Mapping[str, DerivedReport]) -> dict[str, BuildOutcome]:
     """The outcome of each definition."""
     return {name: report.outcome for name, report in reports.items()}
 

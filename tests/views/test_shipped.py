@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readmodel.dtypes import dtype_name, parse_dtype
-from readmodel.sync.derived_messages import Outcome
+from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.derived_worker import compute, run_tests, spec_of
 from sqlfiles.catalogue import Catalogue, load
 from sqlfiles.definition import Definition, quoted
@@ -303,7 +303,9 @@ def test_shipped_tables_follow_every_change_of_their_inputs(
             at = NOON + timedelta(hours=hours)
             reports = run_derived(data, VIEWS, tables, at, zone, part_rows=4)
             for name, report in reports.items():
-                assert report.outcome in (Outcome.BUILT, Outcome.UNCHANGED), report
+                assert report.outcome in (BuildOutcome.BUILT, BuildOutcome.UNCHANGED), (
+                    report
+                )
                 expected = ORACLES[name](database, ZoneInfo(zone))
                 assert derived(data, name).rows() == expected, name
 

@@ -16,7 +16,7 @@ import pytest
 from readmodel.dtypes import parse_dtype
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import latest
-from readmodel.sync.derived_messages import Outcome
+from readmodel.sync.derived_messages import BuildOutcome
 from tests.support.derived import (
     NOON,
     derived,
@@ -59,7 +59,7 @@ def test_a_derived_table_is_a_table_of_the_snapshot(data: Path, views: Path) -> 
     """Rows, order, schema, link in DATA_DIR, and where it came from."""
     write_views(views, rooms=ROOMS)
     reports = run_derived(data, views, TABLES)
-    assert outcomes(reports) == {"rooms": Outcome.BUILT}
+    assert outcomes(reports) == {"rooms": BuildOutcome.BUILT}
     assert derived(data, "rooms").rows() == [(1, 2), (2, 1)]
     assert pl.read_parquet(data / "rooms.parquet").height == 2
     built = state(data, "rooms")
@@ -73,7 +73,7 @@ def test_an_unchanged_definition_reads_no_row(data: Path, views: Path) -> None:
     run_derived(data, views, TABLES)
     before, first_state = inodes(data, "rooms"), state(data, "rooms")
     reports = run_derived(data, views, TABLES, NOON + timedelta(hours=1))
-    assert outcomes(reports) == {"rooms": Outcome.UNCHANGED}
+    assert outcomes(reports) == {"rooms": BuildOutcome.UNCHANGED}
     assert reports["rooms"].rows_read == 0
     assert inodes(data, "rooms") == before
     assert state(data, "rooms") == first_state
@@ -88,7 +88,7 @@ def test_white_space_and_remarks_in_the_sql_are_no_change(
     text = ROOMS.replace(" FROM", "\n    -- from\n  FROM")
     write_views(views, rooms=text)
     reports = run_derived(data, views, TABLES, NOON + timedelta(hours=1))
-    assert outcomes(reports) == {"rooms": Outcome.UNCHANGED}
+    assert outcomes(reports) == {"rooms": BuildOutcome.UNCHANGED}
 
 
 def test_an_edited_file_is_used_by_the_next_run(data: Path, views: Path) -> None:
@@ -97,7 +97,7 @@ def test_an_edited_file_is_used_by_the_next_run(data: Path, views: Path) -> None
     run_derived(data, views, TABLES)
     write_views(views, rooms=ROOMS.replace("count(*)", "count(*) * 10"))
     reports = run_derived(data, views, TABLES, NOON + timedelta(hours=1))
-    assert outcomes(reports) == {"rooms": Outcome.BUILT}
+    assert outcomes(reports) == {"rooms": BuildOutcome.BUILT}
     assert derived(data, "rooms").rows() == [(1, 20), (2, 10)]
 
 
@@ -107,7 +107,7 @@ def test_changed_inputs_make_a_table_be_built_again(data: Path, views: Path) -> 
     run_derived(data, views, TABLES)
     votes = pl.concat([VOTES[1:], VOTES[:1].with_columns(duration=pl.lit(5, pl.Int16))])
     reports = run_derived(data, views, {"fpp_votes": votes}, NOON + timedelta(hours=1))
-    assert outcomes(reports) == {"rooms": Outcome.BUILT}
+    assert outcomes(reports) == {"rooms": BuildOutcome.BUILT}
     assert reports["rooms"].rows_read == 3
     manifest = latest(data).manifest
     assert manifest is not None
@@ -131,7 +131,9 @@ def test_derived_tables_may_read_derived_tables(data: Path, views: Path) -> None
     """In any order of files, all of one instant."""
     top = table_sql("a_top", "SELECT max(votes) AS most FROM rooms")
     write_views(views, a=top, b=ROOMS)
-    assert set(outcomes(run_derived(data, views, TABLES)).values()) == {Outcome.BUILT}
+    assert set(outcomes(run_derived(data, views, TABLES)).values()) == {
+        BuildOutcome.BUILT
+    }
     assert derived(data, "a_top").rows() == [(2,)]
     run_derived(data, views, {"fpp_votes": VOTES[:1]}, NOON + timedelta(hours=1))
     assert derived(data, "a_top").rows() == [(1,)]
@@ -149,9 +151,9 @@ def test_now_is_the_instant_of_the_snapshot(data: Path, views: Path) -> None:
     expected = (NOON, day, day, wall + timedelta(days=1), True)
     assert derived(data, "clock").rows() == [expected]
     later = run_derived(data, views, TABLES, NOON + timedelta(hours=21))
-    assert outcomes(later) == {"clock": Outcome.UNCHANGED}
+    assert outcomes(later) == {"clock": BuildOutcome.UNCHANGED}
     tomorrow = run_derived(data, views, TABLES, NOON + timedelta(hours=22))
-    assert outcomes(tomorrow) == {"clock": Outcome.BUILT}
+    assert outcomes(tomorrow) == {"clock": BuildOutcome.BUILT}
 
 
 def test_types_are_stored_without_loss(data: Path, views: Path) -> None:
@@ -200,7 +202,7 @@ def test_types_that_cannot_be_stored_are_refused_by_column(
     """The message names the column and its type."""
     write_views(views, odd=table_sql("odd", f"SELECT {expression} AS odd_column"))
     report = run_derived(data, views, TABLES)["odd"]
-    assert report.outcome is Outcome.ERROR
+    assert report.outcome is BuildOutcome.ERROR
     assert "column odd_column" in report.message
     assert kind in report.message
 
@@ -234,7 +236,7 @@ def test_a_broken_definition_changes_nothing_but_its_own_state(
     at = NOON + timedelta(hours=1)
     reports = run_derived(data, views, tables, at)
     _check_stale(data, before)
-    assert reports["good"].outcome is Outcome.BUILT
+    assert reports["good"].outcome is BuildOutcome.BUILT
     assert derived(data, "good").rows() == [(30,)]
     assert state(data, "rooms").stale_since == at
     assert latest(data).taken_at == at
@@ -266,7 +268,7 @@ def test_a_failing_test_blocks_the_table(data: Path, views: Path) -> None:
     write_views(views, rooms=tested)
     at = NOON + timedelta(hours=1)
     reports = run_derived(data, views, TABLES, at)
-    assert reports["rooms"].outcome is Outcome.TEST_FAILED
+    assert reports["rooms"].outcome is BuildOutcome.TEST_FAILED
     assert reports["rooms"].message == "@test unique(room_id) returned 1 rows"
     _check_stale(data, before)
 
@@ -291,7 +293,9 @@ def test_tests_pass_or_block(
     """Over the result, and over the inputs."""
     write_views(views, t=table_sql("t", sql, *(f"@test {test}" for test in tests)))
     report = run_derived(data, views, TABLES)["t"]
-    assert report.outcome is (Outcome.BUILT if passes else Outcome.TEST_FAILED)
+    assert report.outcome is (
+        BuildOutcome.BUILT if passes else BuildOutcome.TEST_FAILED
+    )
 
 
 def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> None:
@@ -305,9 +309,9 @@ def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> 
     started = time.monotonic()
     reports = run_derived(data, views, tables, at, seconds=8)
     assert time.monotonic() - started < 60
-    assert reports["rooms"].outcome is Outcome.DEADLINE
+    assert reports["rooms"].outcome is BuildOutcome.DEADLINE
     assert "VIEWS_SECONDS=8" in reports["rooms"].message
-    assert reports["good"].outcome is Outcome.BUILT
+    assert reports["good"].outcome is BuildOutcome.BUILT
     _check_stale(data, before)
     assert not psutil.Process().children()
 
@@ -323,9 +327,9 @@ def test_a_memory_hungry_definition_fails_with_a_clear_line(
     reports = run_derived(
         data, views, {"fpp_votes": VOTES[:2]}, NOON + timedelta(hours=1), memory_mb=128
     )
-    assert reports["rooms"].outcome in (Outcome.MEMORY, Outcome.KILLED)
+    assert reports["rooms"].outcome in (BuildOutcome.MEMORY, BuildOutcome.KILLED)
     assert "memory" in reports["rooms"].message.lower()
-    assert reports["good"].outcome is Outcome.BUILT
+    assert reports["good"].outcome is BuildOutcome.BUILT
     _check_stale(data, before)
 
 
@@ -343,9 +347,9 @@ def test_a_killed_process_spoils_only_the_definition_at_work(
         data, views, {"fpp_votes": VOTES[:2]}, NOON + timedelta(hours=1)
     )
     killer.join()
-    assert reports["rooms"].outcome is Outcome.KILLED
+    assert reports["rooms"].outcome is BuildOutcome.KILLED
     assert "SIGKILL" in reports["rooms"].message
-    assert reports["good"].outcome is Outcome.BUILT
+    assert reports["good"].outcome is BuildOutcome.BUILT
     _check_stale(data, before)
 
 
@@ -384,8 +388,8 @@ def test_a_full_disk_while_building_changes_only_the_state(
         reports = run_derived(
             data, views, {"fpp_votes": VOTES[:2]}, NOON + timedelta(hours=1)
         )
-    assert reports["rooms"].outcome is Outcome.DISK
-    assert reports["good"].outcome is Outcome.BUILT
+    assert reports["rooms"].outcome is BuildOutcome.DISK
+    assert reports["good"].outcome is BuildOutcome.BUILT
     _check_stale(data, before)
     assert not [path for path in latest(data).path.rglob("*") if "tmp" in path.name]
 
@@ -395,8 +399,8 @@ def test_a_known_failure_is_not_computed_again(data: Path, views: Path) -> None:
     write_views(views, rooms=table_sql("rooms", BROKEN["runtime"]))
     first = run_derived(data, views, TABLES)["rooms"]
     again = run_derived(data, views, TABLES, NOON + timedelta(hours=1))["rooms"]
-    assert (first.outcome, first.is_new) == (Outcome.ERROR, True)
-    assert (again.outcome, again.is_new) == (Outcome.ERROR, False)
+    assert (first.outcome, first.is_new) == (BuildOutcome.ERROR, True)
+    assert (again.outcome, again.is_new) == (BuildOutcome.ERROR, False)
     assert (again.rows_read, again.message) == (0, first.message)
     other = {"fpp_votes": VOTES[:2]}
     third = run_derived(data, views, other, NOON + timedelta(hours=2))["rooms"]
@@ -427,8 +431,8 @@ def test_what_reads_a_stale_table_is_stale(data: Path, views: Path) -> None:
     tables = {"fpp_votes": VOTES[:1]}
     reports = run_derived(data, views, tables, NOON + timedelta(hours=1))
     assert outcomes(reports) == {
-        "rooms": Outcome.TEST_FAILED,
-        "top": Outcome.INPUT_STALE,
+        "rooms": BuildOutcome.TEST_FAILED,
+        "top": BuildOutcome.INPUT_STALE,
     }
     assert derived(data, "top").rows() == [(2,)]
     assert "its input rooms is stale" in (state(data, "top").failed_because or "")
@@ -478,7 +482,7 @@ def test_a_damaged_part_is_built_again(data: Path, views: Path) -> None:
     content[40] ^= 1
     file.write_bytes(content)
     reports = run_derived(data, views, TABLES, NOON + timedelta(hours=1))
-    assert outcomes(reports) == {"rooms": Outcome.BUILT}
+    assert outcomes(reports) == {"rooms": BuildOutcome.BUILT}
     assert derived(data, "rooms").rows() == [(1, 2), (2, 1)]
 
 
@@ -486,7 +490,7 @@ def test_a_definition_cannot_replace_a_mirrored_table(data: Path, views: Path) -
     """The mirror stays as it is, and gets no state."""
     write_views(views, bad=table_sql("fpp_votes", "SELECT 1 AS a"), good=GOOD)
     reports = run_derived(data, views, TABLES)
-    assert reports["fpp_votes"].outcome is Outcome.INVALID
+    assert reports["fpp_votes"].outcome is BuildOutcome.INVALID
     assert derived(data, "fpp_votes").equals(VOTES)
     manifest = latest(data).manifest
     assert manifest is not None
