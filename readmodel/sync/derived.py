@@ -8,13 +8,14 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from readmodel.store import snapshot
 from readmodel.store.manifest import DerivedState, Manifest, Part, StoredTable
+from readmodel.store.view_log import ViewRun
 from readmodel.sync.derived_client import DeadlineExceeded, DerivedWorker, WorkerEnded
 from readmodel.sync.derived_messages import (
     BUILD_REPLY,
@@ -69,6 +70,17 @@ class DerivedReport:
     rows_read: int = 0
     sql_sha256: str = ""
     is_new: bool = True
+    detail: str = ""
+
+    @property
+    def view_run(self) -> ViewRun:
+        """The report as the view log stores it."""
+        took = self.ended_at - self.started_at
+        return ViewRun(
+            self.name, self.type, self.object, self.file, self.started_at, self.ended_at,
+            round(took / timedelta(milliseconds=1)), self.rows, self.outcome,
+            self.message, self.sql_sha256,
+        )  # fmt: skip
 
     @property
     def was_run(self) -> bool:
@@ -412,6 +424,7 @@ class _Build:
                 reply.rows_read,
                 spec.sql_sha256,
                 is_new,
+                reply.detail,
             )  # fmt: skip
         )
 
