@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from readmodel.store import run_log
+from readmodel.store import run_log, view_log
 from readmodel.store.run_log import Run
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings
@@ -55,6 +55,52 @@ class SyncRuns(BaseModel):
     interval_seconds: int = Field(
         description="SYNC_INTERVAL_SECONDS: the pause between the starts of two runs.",
         examples=[600],
+    )
+
+
+class SyncViewRun(BaseModel):
+    """One build of a derived table, or an error in a SQL file."""
+
+    name: str = Field(description="Name of the definition; empty if it has none.")
+    type: str = Field(examples=["materialized_view"])
+    object: str = Field(description="The table; empty if it is unknown.")
+    file: str = Field(examples=["retention.sql"])
+    started_at: datetime = Field(description="UTC.")
+    ended_at: datetime = Field(description="UTC.")
+    milliseconds: int
+    rows: int = Field(description="Rows of the table; 0 after a failure.")
+    success: bool
+    outcome: str = Field(
+        description="built, invalid, error, test_failed, memory, deadline, killed, disk "
+        "or input_stale.",
+    )
+    message: str = Field(description="Why it failed; empty after a success.")
+    sql_sha256: str = Field(description="Hash of the statement's parse tree.")
+
+
+class SyncViewRuns(BaseModel):
+    """The newest builds of derived tables, the newest first."""
+
+    runs: list[SyncViewRun]
+
+
+@router.get(
+    "/sync/runs/views", response_model=SyncViewRuns, responses=PROTECTED_RESPONSES
+)
+def get_sync_view_runs(
+    settings: CurrentSettings,
+    parameters: Annotated[SyncRunsParameters, Query()],
+) -> Response:
+    """The newest builds of derived tables, the newest first; they are kept for 90 days.
+
+    A table whose inputs and definition did not change is not built.
+    """
+    found = view_log.recent_view_runs(settings.data_dir, parameters.limit)
+    runs = [SyncViewRun(success=run.success, **asdict(run)) for run in found]
+    return Response(
+        encode(SyncViewRuns(runs=runs)),
+        media_type="application/json",
+        headers={"Cache-Control": CACHE_CONTROL},
     )
 
 
