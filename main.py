@@ -21,6 +21,7 @@ import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
 from readmodel.store.metrics import ReadModelCollector
+from routers.formats.answer import Exports
 from routers.middleware.access_log import AccessLog
 from routers.middleware.limits import RequestLimits
 from routers.plan_cache import PlanCache
@@ -33,6 +34,7 @@ from routers.routes import (
     room,
     sync_runs,
 )
+from routers.worker.client import Worker
 from util import logs, sentry_wrapper
 from util.errors import DeliveryError, ReadModelMissing, SettingsError
 from util.metrics import ApiMetrics
@@ -73,6 +75,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
     app.state.plans = PlanCache()
+    app.state.worker = Worker()
+    app.state.exports = Exports(app.state.worker)
     for module in (
         analytics,
         room,
@@ -114,6 +118,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
+    app.state.worker.close()
     sentry_wrapper.flush()
 
 

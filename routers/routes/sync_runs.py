@@ -2,19 +2,40 @@
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from config import VERSION, Settings
 from readmodel.store import run_log, view_log
 from readmodel.store.run_log import Run
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings
-from routers.responses import CACHE_CONTROL, PROTECTED_RESPONSES, encode
+from routers.dependencies import (
+    AcceptedFormat,
+    CurrentExports,
+    CurrentSettings,
+    FormatExtension,
+)
+from routers.formats.documents import also_as_table, columns_of, table_responses
+from routers.formats.media import TableFormat
+from routers.formats.table import TableAnswer
+from routers.responses import (
+    ACCEPT,
+    CACHE_CONTROL,
+    PROTECTED_RESPONSES,
+    UNCHANGED,
+    cache_headers,
+    encode,
+    json_response,
+    make_etag,
+    unchanged,
+)
 from routers.strict_query import NoRepeatedParameters, QueryParameters
 
 MAX_LIMIT = 1_000
+FILENAME: Final = "fpp-sync-runs"
 
 router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
@@ -104,21 +125,87 @@ def get_sync_view_runs(
     )
 
 
-@router.get("/sync/runs", response_model=SyncRuns, responses=PROTECTED_RESPONSES)
-def get_sync_runs(
+SyncRunsQuery = Annotated[SyncRunsParameters, Query()]
+
+COLUMNS: Final = columns_of(SyncRun)
+
+
+@router.get(
+    "/sync/runs",
+    response_model=SyncRuns,
+    responses=PROTECTED_RESPONSES | UNCHANGED | also_as_table(),
+)
+async def get_sync_runs(
+    accepted: AcceptedFormat,
+    query: SyncRunsQuery,
+    request: Request,
     settings: CurrentSettings,
-    parameters: Annotated[SyncRunsParameters, Query()],
+    exports: CurrentExports,
 ) -> Response:
     """The updater's newest runs, the newest first; they are kept for 90 days."""
-    runs = run_log.recent_runs(settings.data_dir, parameters.limit)
+    etag = _etag(request, settings, accepted)
+    if response := unchanged(request, etag, ACCEPT):
+        return response
+    if accepted is TableFormat.JSON:
+        body = await to_thread.run_sync(_runs_json, query, settings)
+        return json_response(body, etag, ACCEPT)
+    table = await to_thread.run_sync(_runs_table, query, settings)
+    headers = cache_headers(etag, ACCEPT)
+    return await exports.respond(table, accepted, headers, FILENAME)
+
+
+@router.get(
+    "/sync/runs.{extension}",
+    response_class=Response,
+    responses=PROTECTED_RESPONSES | UNCHANGED | table_responses(),
+)
+async def get_sync_runs_file(
+    extension: FormatExtension,
+    query: SyncRunsQuery,
+    request: Request,
+    settings: CurrentSettings,
+    exports: CurrentExports,
+) -> Response:
+    """The updater's newest runs as a table, the newest first."""
+    etag = _etag(request, settings, extension)
+    if response := unchanged(request, etag):
+        return response
+    table = await to_thread.run_sync(_runs_table, query, settings)
+    return await exports.respond(table, extension, cache_headers(etag), FILENAME)
+
+
+def _etag(request: Request, settings: Settings, table_format: TableFormat) -> str:
+    """ETag of an answer that changes with the run log."""
+    try:
+        seen = (settings.data_dir / run_log.FILE).stat()
+        log = f"{seen.st_ino} {seen.st_mtime_ns} {seen.st_size}"
+    except OSError:  # before the first run
+        log = ""
+    interval = str(settings.sync_interval_seconds)
+    url = request.url
+    return make_etag(VERSION, log, interval, url.path, url.query, table_format)
+
+
+def _runs_json(query: SyncRunsParameters, settings: Settings) -> bytes:
+    newest = run_log.recent_runs(settings.data_dir, query.limit)
     answer = SyncRuns(
         runs=[_sync_run(run) for run in runs],
         interval_seconds=settings.sync_interval_seconds,
     )
-    return Response(
-        encode(answer),
-        media_type="application/json",
-        headers={"Cache-Control": CACHE_CONTROL},
+    return encode(answer)
+
+
+def _runs_table(query: SyncRunsParameters, settings: Settings) -> TableAnswer:
+    """Columns as in SyncRun; ``tables`` is a list of structs."""
+    log = run_log.read_log(settings.data_dir)
+    newest: datetime | None = log["ended_at"].to_list()[-1] if len(log) else None
+    return TableAnswer(
+        title="sync-runs",
+        rows=log.tail(query.limit).reverse(),
+        columns=COLUMNS,
+        description="A row per run of the updater, the newest first.",
+        data_updated_at=newest,
+        truncated=len(log) > query.limit,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from routers.formats.media import TableFormat, media_type
+
 PUBLIC = {"/health"}
 
 SCHEMAS = {
@@ -36,6 +38,7 @@ SCHEMAS = {
     "SyncRun",
     "SyncRuns",
     "SyncTable",
+    "TableFormat",
     "Traffic",
     "ValidationErrorResponse",
     "Votes",
@@ -88,12 +91,20 @@ def test_operations_are_named_like_their_handlers(document: dict[str, Any]) -> N
     assert ids == {
         "/": "get_analytics",
         "/daily-analytics": "get_daily_analytics",
+        "/daily-analytics.{extension}": "get_daily_analytics_file",
         "/room/{room_id}/stats": "get_room_stats",
+        "/room/{room_id}/stats.{extension}": "get_room_stats_file",
+        "/historical": "get_historical",
+        "/historical.{extension}": "get_historical_file",
+        "/reoccurring": "get_reoccurring",
+        "/reoccurring.{extension}": "get_reoccurring_file",
+        "/breakdown/{dimension}.{extension}": "get_breakdown_file",
         "/historical.csv": "get_historical_csv",
         "/reoccurring.csv": "get_reoccurring_csv",
         "/breakdown/{dimension}.csv": "get_breakdown_csv",
         "/health": "get_health",
         "/sync/runs": "get_sync_runs",
+        "/sync/runs.{extension}": "get_sync_runs_file",
         "/metrics": "get_metrics",
     }
 
@@ -117,6 +128,10 @@ def test_every_answer_is_a_described_model(document: dict[str, Any]) -> None:
             assert content["text/plain"]["schema"]["type"] == "string"
         elif path.endswith(".csv"):
             assert content["text/csv"]["schema"]["type"] == "string"
+        elif "$ref" not in content["application/json"]["schema"]:
+            assert set(content) == {media_type(each) for each in TableFormat}, path
+            table = content["application/json"]["schema"]["properties"]
+            assert {"columns", "rows", "truncated"} <= set(table), path
         else:
             assert "$ref" in content["application/json"]["schema"]
     for name in ("Traffic", "Votes", "Behaviour", "RoomStats", "Daily"):
