@@ -26,7 +26,8 @@ def json_rows(table: TableAnswer) -> Iterator[bytes]:
     yield b"["
     before = b""
     for batch in table.batches():
-        yield before + b",".join(_objects(batch).splitlines())
+        # JSON escapes line feeds in texts, so those here only end the objects.
+        yield before + _objects(batch).rstrip(b"\n").replace(b"\n", b",")
         before = b","
     yield b"]"
 

@@ -240,7 +240,7 @@ def respond() -> Iterator[Respond]:
 
     with TestClient(app) as client:
 
-        def send(table: TableAnswer, table_format: TableFormat) -> httpx.Response:
+        def send(table: TableAnswer, table_format: TableFormat) -> httpx2.Response:
             tables.append((table, table_format))
             return client.get("/")
 
