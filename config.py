@@ -111,6 +111,10 @@ class Settings(BaseSettings):
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
+    views_dir: Path = Path("views")
+    report_memory_mb: int = Field(default=512, ge=64)
+    report_timeout_seconds: float = Field(default=10, gt=0)
+
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)

@@ -14,6 +14,8 @@ from routers import responses
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
 from routers.plan_cache import PlanCache
+from routers.views.answers import Reports
+from routers.views.source import ViewsSource
 
 # All of them are async functions: FastAPI runs others, and classes, on a thread, and
 # waiting for one takes longer than these functions.
@@ -84,6 +86,8 @@ class RequestContext(NamedTuple):
     plans: PlanCache
     whole_answers: CapacityLimiter
     exports: Exports
+    views: ViewsSource
+    reports: Reports
 
     def etag_by_day(self, period: Period, table_format: TableFormat) -> str:
         """See `responses.etag_by_day`; each format has its own."""
@@ -101,8 +105,17 @@ async def _context(
     whole_answers: WholeAnswers,
     exports: CurrentExports,
 ) -> RequestContext:
+    state = request.app.state
     return RequestContext(
-        request, settings, current, moment, plans, whole_answers, exports
+        request,
+        settings,
+        current,
+        moment,
+        plans,
+        whole_answers,
+        exports,
+        state.views,
+        state.reports,
     )
 
 

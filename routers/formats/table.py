@@ -82,14 +82,14 @@ class TableAnswer:
 
     def context(self) -> Mapping[str, Any]:
         """The members beside the rows, with JSON's types."""
-        days = self.range
+        days, at = self.range, self.data_updated_at
         return {
             "title": self.title,
             "description": self.description,
             "columns": self.definitions(),
             "range": days and {"from": str(days.first), "to": str(days.last)},
             "zone": self.zone,
-            "data_updated_at": _instant(self.data_updated_at),
+            "data_updated_at": at and iso_instant(at),
         }
 
 
@@ -120,5 +120,6 @@ def type_name(dtype: pl.DataType) -> str:
     return next((name for kind, name in _TYPE_NAMES if isinstance(dtype, kind)), "null")
 
 
-def _instant(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
+def iso_instant(at: datetime) -> str:
+    """An instant (UTC) in ISO 8601, such as 2026-11-21T23:10:00Z."""
+    return at.isoformat().replace("+00:00", "Z")

@@ -41,6 +41,11 @@ def json_document(table: TableAnswer) -> Iterator[bytes]:
     yield b"," + to_json(rest).removeprefix(b"{")
 
 
+def one_object(rows: pl.DataFrame) -> bytes:
+    """The only row of *rows* as a JSON object."""
+    return _objects(rows).rstrip(b"\n")
+
+
 def ndjson(table: TableAnswer) -> Iterator[bytes]:
     """A JSON object per line."""
     for batch in table.batches():

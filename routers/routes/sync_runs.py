@@ -187,7 +187,7 @@ def _etag(request: Request, settings: Settings, table_format: TableFormat) -> st
 
 
 def _runs_json(query: SyncRunsParameters, settings: Settings) -> bytes:
-    newest = run_log.recent_runs(settings.data_dir, query.limit)
+    runs = run_log.recent_runs(settings.data_dir, query.limit)
     answer = SyncRuns(
         runs=[_sync_run(run) for run in runs],
         interval_seconds=settings.sync_interval_seconds,

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import Response
 
 from readmodel.store.run_log import Run, TableRun
-from readmodel.sync.append_run import record
+from readmodel.sync.append_run import append_run
 from routers.formats import xlsx
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat
@@ -47,7 +47,9 @@ def served_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClie
     for minutes in (20, 10):
         at = TAKEN_AT - timedelta(minutes=minutes)
         tables = {"fpp_votes": TableRun(7, 5, 2, 1, 1)}
-        record(data_dir, Run(at, at + timedelta(seconds=2), True, "=7 rows", tables))
+        append_run(
+            data_dir, Run(at, at + timedelta(seconds=2), True, "=7 rows", tables)
+        )
     app = create_fixed_app(make_settings(data_dir=data_dir))
     with TestClient(app, headers=TOKEN_HEADER) as client:
         yield client
