@@ -35,8 +35,8 @@ MAX_WAITING: Final = 8
 
 RETRY_AFTER_SECONDS: Final = 5
 
-RESERVED_MB: Final = 512
-"""Address space beyond a report's memory, which the engines reserve and do not use."""
+RESERVED_MB: Final = 2048
+"""Address space that the engines reserve at first, and do not use."""
 
 
 class ClientDisconnected(Exception):

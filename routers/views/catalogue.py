@@ -145,7 +145,9 @@ def _describe(
         description=definition.description,
         address=address(definition),
         route=definition.route,
-        columns=view_columns(definition, loaded.schema(definition)),
+        columns=view_columns(
+            definition, stored.schema if stored else loaded.schema(definition)
+        ),
         parameters=list(map(_parameter, definition.parameters)),
         filters=list(map(_filter, filter_parameters(definition))),
         order=[f"{'-' * term.descending}{term.column}" for term in definition.order],

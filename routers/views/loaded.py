@@ -53,7 +53,11 @@ def bind_all(catalogue: Catalogue, tables: Mapping[str, Columns]) -> LoadedViews
         except ValueError as error:
             errors.append(_error(definition, str(error)))
             continue
-        columns[definition.name] = {column.name: column.dtype for column in result}
+        columns[definition.name] = {
+            # Almost always the values of a HUGEINT fit, and are stored as Int64.
+            column.name: "Int64" if column.wide else column.dtype
+            for column in result
+        }
         if definition.object is not None:
             schemas[definition.object] = columns[definition.name]
         bound.append(definition)

@@ -62,7 +62,7 @@ def select_page(rows: pl.LazyFrame, request: PageRequest) -> Page:
             nulls_last=[not term.nulls_first for term in request.key],
             maintain_order=True,
         )
-    skip = request.start.skip if request.start else 0
+    skip = _rows_to_skip(rows, request)
     if request.limit is None:
         return Page(plan.slice(skip) if skip else plan)
     found = plan.slice(skip, request.limit + 1).collect(engine=pl.StreamingEngine())
@@ -70,6 +70,21 @@ def select_page(rows: pl.LazyFrame, request: PageRequest) -> Page:
         return Page(found)
     shown = found.head(request.limit)
     return Page(shown, _token(shown, request))
+
+
+def _rows_to_skip(rows: pl.LazyFrame, request: PageRequest) -> int:
+    """How many rows, equal to the last one of the page before, were on it already.
+
+    Some of them may be gone by now.
+    """
+    start = request.start
+    if start is None or not start.skip or not request.key:
+        return start.skip if start else 0
+    values = zip(request.key, start.values, strict=True)
+    equal = (pl.col(term.column).eq_missing(pl.lit(v)) for term, v in values)
+    filters = (*request.filters, pl.all_horizontal(*equal))
+    found = reduce(pl.LazyFrame.filter, filters, rows).select(pl.len()).collect()
+    return min(start.skip, int(found.item()))
 
 
 def _from(key: Sequence[OrderTerm], values: Sequence[Any]) -> pl.Expr:

@@ -18,8 +18,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from routers.worker.memory import limit_memory
+
 IDLE_SECONDS: Final = 300
-MEGABYTE: Final = 1024 * 1024
 HEADER: Final = struct.Struct("!Q")
 """Length of the pickled message that follows."""
 
@@ -109,7 +110,7 @@ def run_job(connection: socket.socket, jobs: Mapping[str, Callable[..., Any]]) -
     """Read a request, run its job and send the result, or the error as text."""
     with connection.makefile("rb") as stream:
         name, arguments, memory_mb = receive(stream)
-    limit_process(memory_mb)
+    prepare_process(memory_mb)
     try:
         result = ("done", jobs[name](**arguments))
     except BaseException as error:  # noqa: BLE001 - also Rust's panics; all are reported
@@ -121,14 +122,10 @@ def run_job(connection: socket.socket, jobs: Mapping[str, Callable[..., Any]]) -
     connection.sendall(encode(result))
 
 
-def limit_process(memory_mb: int) -> None:
-    """Bound what this process may take beyond what it has: memory, no core dump."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        used = int(statm.read().split()[0]) * resource.getpagesize()
-    limit = used + memory_mb * MEGABYTE
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+def prepare_process(memory_mb: int) -> None:
+    """Bound the memory of this process; no core dump; answers come first."""
+    limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The processes that answer come first.
     os.nice(5)
 
 

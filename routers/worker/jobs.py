@@ -11,11 +11,15 @@ import polars as pl
 from readmodel.dtypes import parse_dtype
 from routers.formats.xlsx import write_xlsx
 from routers.views.loaded import Columns, LoadedViews, bind_all
+from routers.worker.memory import limit_memory
 from routers.worker.refusals import OutOfMemory, StatementFailed
 from sqlfiles import catalogue
 from sqlfiles.definition import Definition, ParameterValue
 from sqlfiles.result_types import ResultColumn, result_columns
 from sqlfiles.session import SessionOptions, add_tables, connect, first_line
+
+HEADROOM_MB: Final = 256
+"""For the rows as Polars has them, and for its threads."""
 
 _INT64: Final = (-(2**63), 2**63 - 1)
 
@@ -49,6 +53,8 @@ def run_report(
     try:
         connection = connect(options)
         add_tables(connection, files)
+        # Tighter than before, now that the engine has reserved what it does not use.
+        limit_memory(memory_mb + HEADROOM_MB)
         relation = connection.sql(definition.sql, params=dict(values) or None)
         columns = result_columns(zip(relation.columns, relation.types, strict=True))
         rows = pl.DataFrame(relation.select(", ".join(c.sql for c in columns)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routers.formats.table import TableAnswer
@@ -80,6 +80,7 @@ NAMES = st.text(min_size=1, max_size=5)
 VALUES = st.one_of(st.none(), st.text(max_size=20))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4))
 def test_json_is_what_pythons_parser_reads_back(row: dict[str, str | None]) -> None:
     """For any names of columns and any texts."""
@@ -87,6 +88,7 @@ def test_json_is_what_pythons_parser_reads_back(row: dict[str, str | None]) -> N
     assert loads(b"".join(json_rows(TableAnswer("x", frame)))) == [row]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(), min_size=1, max_size=9))
 def test_numbers_are_read_back_exactly(values: list[float]) -> None:
     """Every finite float has digits that give it again."""

@@ -1,17 +1,14 @@
-"""An API with a snapshot, derived tables and reports, over a real worker."""
+"""SQL files for tests of the API, and a read model that they are built from."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
-import pytest
 from fastapi.testclient import TestClient
 
 from readmodel.tables import TABLES
 from tests.routers.conftest import create_fixed_app, make_settings
-from tests.support.derived import NOON, run_derived, table_sql, write_views
+from tests.support.derived import NOON, run_derived, table_sql
 from tests.support.sample import TOKEN
 from tests.support.snapshots import ids
 
@@ -22,10 +19,10 @@ ROUNDS = pl.DataFrame(
         "id": [1, 2, 3, 4, 5, 6],
         "player": ["ann", "bob", "ann", None, "=x", "ann"],
         "score": [10, 20, 10, 5, None, 7],
-        "price": pl.Series(
-            ["0.10", "1.00", None, "2.50", "3.00", "4.00"]
-        ).cast(pl.Decimal(10, 2)),
-        "at": pl.Series(
+        "price": pl.Series(["0.10", "1.00", None, "2.50", "3.00", "4.00"]).cast(
+            pl.Decimal(10, 2)
+        ),
+        "played_at": pl.Series(
             [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3, 4, 5, 6)],
             dtype=pl.Datetime("us", "UTC"),
         ),
@@ -35,13 +32,13 @@ ROUNDS = pl.DataFrame(
 
 SCORES = table_sql(
     "scores",
-    "SELECT id, player, score, price, at FROM rounds",
+    "SELECT id, player, score, price, played_at FROM rounds",
     "@description Every round.",
     "@order score desc, id",
     "@filter player [=, !=, in]",
     "@filter score [=, >=, <]",
     "@filter price [=]",
-    "@filter at [>=]",
+    "@filter played_at [>=]",
     "@limit 4 5",
     "@column score Points of the round",
     "@unit score points",
@@ -72,7 +69,7 @@ SINCE = """\
 -- @column n Number of rounds
 SELECT player, count(*) AS n, sum(score) AS total, 9007199254740993 AS big,
     0.1::DECIMAL(10,2) AS price, $since::TIMESTAMPTZ AS since
-FROM rounds WHERE at >= $since AND coalesce(score, 0) >= $least
+FROM rounds WHERE played_at >= $since AND coalesce(score, 0) >= $least
 GROUP BY player ORDER BY player
 """
 
@@ -90,6 +87,13 @@ SELECT length(string_agg(repeat('x', 1000000) || i::VARCHAR, ',')) AS n
 FROM range(2000) AS r(i)
 """
 
+ESCAPING = """\
+-- @name escaping
+-- @type report
+-- @param n integer
+SELECT length(repeat('a', $n)) AS n
+"""
+
 FAILING = """\
 -- @name failing
 -- @type report
@@ -100,7 +104,7 @@ SELECT $text::INTEGER AS n FROM rounds
 CLOCK = """\
 -- @name clock
 -- @type report
-SELECT now() AS at, count(*) AS n FROM rounds
+SELECT now() AS instant, count(*) AS n FROM rounds
 """
 
 BROKEN = """\
@@ -115,16 +119,11 @@ FILES = {
     "b_since": SINCE,
     "c_slow": SLOW,
     "d_hungry": HUNGRY,
+    "d_escaping": ESCAPING,
     "e_failing": FAILING,
     "f_clock": CLOCK,
     "g_broken": BROKEN,
 }
-
-
-@pytest.fixture
-def views_dir(tmp_path: Path) -> Path:
-    """VIEWS_DIR with `FILES`."""
-    return write_views(tmp_path / "views", **FILES)
 
 
 def publish_rounds(data_dir: Path, views_dir: Path, at: datetime = NOON) -> None:
@@ -133,26 +132,9 @@ def publish_rounds(data_dir: Path, views_dir: Path, at: datetime = NOON) -> None
     run_derived(data_dir, views_dir, tables, at)
 
 
-@pytest.fixture
-def built(data_dir: Path, views_dir: Path) -> Path:
-    """DATA_DIR with all derived tables of `views_dir`."""
-    publish_rounds(data_dir, views_dir)
-    return data_dir
-
-
 def client_of_views(data_dir: Path, views_dir: Path, **settings: object) -> TestClient:
     """A client of an API with these folders."""
     app = create_fixed_app(
         make_settings(data_dir=data_dir, views_dir=views_dir, **settings), NOON
     )
     return TestClient(app, headers=TOKEN_HEADER, raise_server_exceptions=False)
-
-
-@pytest.fixture
-def api(built: Path, views_dir: Path) -> Iterator[TestClient]:
-    """A client of the API with derived tables and reports."""
-    with client_of_views(built, views_dir) as client:
-        yield client
-
-
-PRICES = [Decimal("0.10"), Decimal("1.00"), None]
