@@ -113,7 +113,7 @@ class Settings(BaseSettings):
 
     views_dir: Path = Path("views")
     report_memory_mb: int = Field(default=512, ge=64)
-    report_timeout_seconds: float = Field(default=10, gt=0)
+    report_seconds: float = Field(default=10, gt=0)
 
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"

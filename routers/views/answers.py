@@ -118,7 +118,7 @@ class Reports:
                 arguments,
                 # Address space, of which the engines reserve more than they use.
                 memory_mb=settings.report_memory_mb + RESERVED_MB,
-                deadline=timedelta(seconds=settings.report_timeout_seconds),
+                deadline=timedelta(seconds=settings.report_seconds),
             )
         finally:
             self._turn.release()
