@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     views_memory_mb: int = Field(default=512, ge=64)
     views_disk_mb: int = Field(default=4096, ge=0)
     views_seconds: float = Field(default=60, gt=0)
+    report_memory_mb: int = Field(default=512, ge=64)
+    report_seconds: float = Field(default=10, gt=0)
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
@@ -110,10 +112,6 @@ class Settings(BaseSettings):
     bea_secret_key: SecretStr | None = None
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
-
-    views_dir: Path = Path("views")
-    report_memory_mb: int = Field(default=512, ge=64)
-    report_seconds: float = Field(default=10, gt=0)
 
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from routers.formats.table import TableAnswer
 from routers.formats.values import json_texts, texts
 
-FORMULA: Final = r"^([=+\-@＝＋－＠\t\r\n])"
+FORMULA: Final = "^([=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n])"
 """Start of a text that a spreadsheet would compute, also in full-width characters."""
 
 _CSV_ITSELF: Final = (pl.Boolean, pl.Date, pl.Decimal, pl.String)

@@ -14,6 +14,7 @@
 import base64
 import datetime as dt
 import json
+import math
 from decimal import Decimal
 from typing import Any, Final
 
@@ -125,7 +126,7 @@ def _encode(value: Any) -> str:
 
 
 def _encode_float(value: float) -> str:
-    if value != value:
+    if math.isnan(value):
         return '"NaN"'
     if value in (float("inf"), float("-inf")):
         return '"Infinity"' if value > 0 else '"-Infinity"'

@@ -38,6 +38,9 @@ MAX_EXACT_INTEGER: Final = 2**53
 
 MAX_LISTED_CUTS: Final = 100_000
 
+NO_INSTANT: Final = "1980-01-01"
+"""The creation date of a workbook whose data has no instant."""
+
 DATE_FORMAT: Final = "yyyy-mm-dd"
 INSTANT_FORMAT: Final = "yyyy-mm-dd hh:mm:ss.000"
 FIRST_DATE: Final = date(1900, 3, 1)
@@ -88,7 +91,7 @@ def write_xlsx(source: Path, target: Path) -> int:
     never computed: no formulas, links or numbers are made of them. Needs constant
     memory, and space for the unpacked sheet beside *target*. Raises SheetTooLarge.
     """
-    from xlsxwriter import Workbook
+    from xlsxwriter import Workbook  # noqa: PLC0415 - only where it is needed
 
     context = read_context(source)
     plan = pl.scan_parquet(source, glob=False)
@@ -116,7 +119,7 @@ def write_xlsx(source: Path, target: Path) -> int:
 def _set_created(book: "Workbook", context: Mapping[str, Any]) -> None:
     """The same data gives the same bytes."""
     at = context["data_updated_at"]
-    created = datetime.fromisoformat(at) if at else datetime(1980, 1, 1)
+    created = datetime.fromisoformat(at or NO_INSTANT)
     book.set_properties(
         {"title": context["title"], "created": created.replace(tzinfo=None)}
     )

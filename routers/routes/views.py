@@ -93,7 +93,8 @@ PAGE_PARAMETERS: Final = {
 
 router = APIRouter(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
 
-ObjectPath = Annotated[str, Path(description="The derived table's name.")]
+OBJECT: Final = "The derived table's name."
+
 NamePath = Annotated[str, Path(description="The report's name.")]
 
 _log = get_logger("views")
@@ -132,11 +133,13 @@ async def get_views(context: Context) -> Response:
     openapi_extra=PAGE_PARAMETERS,
 )
 async def get_view_file(
-    object: ObjectPath, extension: FormatExtension, context: Context
+    name: Annotated[str, Path(alias="object", description=OBJECT)],
+    extension: FormatExtension,
+    context: Context,
 ) -> Response:
     """The rows of a derived table, in the format by extension."""
     loaded = await context.views.current(context.settings, context.snapshot)
-    definition = _table(loaded, object)
+    definition = _table(loaded, name)
     return await _respond_table(definition, context, _Manner(extension))
 
 
@@ -147,14 +150,16 @@ async def get_view_file(
     openapi_extra=PAGE_PARAMETERS,
 )
 async def get_view(
-    object: ObjectPath, accepted: AcceptedFormat, context: Context
+    name: Annotated[str, Path(alias="object", description=OBJECT)],
+    accepted: AcceptedFormat,
+    context: Context,
 ) -> Response:
     """The rows of a derived table, narrowed by its filters, page by page.
 
     `GET /views` lists the filters, such as `hour.gte=8`.
     """
     loaded = await context.views.current(context.settings, context.snapshot)
-    definition = _table(loaded, object)
+    definition = _table(loaded, name)
     return await _respond_table(definition, context, _Manner(accepted, ACCEPT))
 
 

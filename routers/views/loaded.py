@@ -40,15 +40,16 @@ def bind_all(catalogue: Catalogue, tables: Mapping[str, Columns]) -> LoadedViews
 
     A definition that DuckDB cannot bind becomes an error, and with it all that read it.
     """
-    from sqlfiles import session
+    from sqlfiles import session  # noqa: PLC0415 - it needs DuckDB
 
     schemas, columns = dict(tables), dict[str, Columns]()
     errors, bound = list(catalogue.errors), list[Definition]()
     for definition in catalogue.definitions:
+        missing = [name for name in definition.inputs if name not in schemas]
+        if missing:
+            errors.append(_error(definition, f"its input {missing[0]} has an error"))
+            continue
         try:
-            missing = [name for name in definition.inputs if name not in schemas]
-            if missing:
-                raise ValueError(f"its input {missing[0]} has an error or is not there")
             result = session.bind(definition, schemas)
         except ValueError as error:
             errors.append(_error(definition, str(error)))

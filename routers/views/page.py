@@ -142,15 +142,16 @@ def parse_token(token: str, key: Sequence[OrderTerm], schema: pl.Schema) -> Page
     try:
         padded = token + "=" * (-len(token) % 4)
         signature, values, skip = json.loads(base64.urlsafe_b64decode(padded))
-        if signature != _signature(key) or not isinstance(skip, int) or skip < 0:
-            raise ValueError
+        is_known = signature == _signature(key) and isinstance(skip, int) and skip >= 0
         dtypes = [schema[term.column] for term in key]
         parsed = [
             None if text is None else parse_value(text, dtype)
             for text, dtype in zip(values, dtypes, strict=True)
         ]
     except (ValueError, TypeError, KeyError, binascii.Error):
-        raise ValueError("use a token of an answer with the same order") from None
+        is_known = False
+    if not is_known:
+        raise ValueError("use a token of an answer with the same order")
     return PageStart(tuple(parsed), skip)
 
 

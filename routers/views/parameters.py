@@ -312,5 +312,4 @@ def _in_zone(text: str, dtype: pl.Datetime, definition: Definition) -> datetime:
     at = datetime.fromisoformat(text)
     if dtype.time_zone is None:
         return at.astimezone(definition.zone).replace(tzinfo=None) if at.tzinfo else at
-    aware = at if at.tzinfo else at.replace(tzinfo=definition.zone)
-    return aware
+    return at if at.tzinfo else at.replace(tzinfo=definition.zone)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pickle
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from routers.worker.messages import HEADER, encode, parse
 from routers.worker.refusals import REFUSALS, JobCrashed, JobTimeout
 from util import allocator
 
@@ -121,14 +121,12 @@ def _environment() -> dict[str, str]:
 
 async def _exchange(connection: socket.socket, request: Any) -> tuple[str, Any]:
     """Send *request* and return the result. Raises JobCrashed if there is none."""
-    from routers.worker.helper import HEADER, encode
-
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
         writer.write(encode(request))
         await writer.drain()
         (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
-        outcome, value = pickle.loads(await reader.readexactly(length))
+        outcome, value = parse(await reader.readexactly(length))
         return outcome, value
     except (asyncio.IncompleteReadError, ConnectionError):
         raise JobCrashed("The process ended without a result") from None

@@ -7,30 +7,27 @@ the end of the API. Without jobs it exits after IDLE_SECONDS.
 """
 
 import os
-import pickle
 import resource
 import select
 import signal
 import socket
-import struct
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from routers.worker.memory import limit_memory
+from routers.worker.messages import encode, receive
 
 IDLE_SECONDS: Final = 300
-HEADER: Final = struct.Struct("!Q")
-"""Length of the pickled message that follows."""
 
 
 def main() -> None:
     """Serve until the API closes its end, or there were no jobs for a while."""
     # Slow to import, so once, and each job is forked with them.
-    import duckdb  # noqa: F401
+    import duckdb  # noqa: F401, PLC0415
 
-    from routers.worker import jobs
+    from routers.worker import jobs  # noqa: PLC0415
 
     # Polars has a thread that waits for files to delete. It holds no lock then, and a
     # forked process starts its own threads. See docs/decisions/worker.md.
@@ -127,21 +124,6 @@ def prepare_process(memory_mb: int) -> None:
     limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)
-
-
-def encode(message: Any) -> bytes:
-    """*message* pickled, with its length before it."""
-    body = pickle.dumps(message)
-    return HEADER.pack(len(body)) + body
-
-
-def receive(stream: Any) -> Any:
-    """The next message of a binary stream. Raises EOFError if there is none."""
-    header = stream.read(HEADER.size)
-    if len(header) < HEADER.size:
-        raise EOFError
-    (length,) = HEADER.unpack(header)
-    return pickle.loads(stream.read(length))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def run_report(
 
     Raises OutOfMemory, and StatementFailed with DuckDB's message.
     """
-    import duckdb
+    import duckdb  # noqa: PLC0415 - only the process of a report needs it
 
     options = SessionOptions(definition.zone, now, memory_mb)
     try:

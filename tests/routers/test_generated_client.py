@@ -103,6 +103,13 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "statistics.get_room_stats_file",
         "sync.get_sync_runs",
         "sync.get_sync_runs_file",
+        "sync.get_sync_view_runs",
+        "views.get_report",
+        "views.get_report_file",
+        "views.get_view",
+        "views.get_view_file",
+        "views.get_views",
+        "views.post_report",
     }
 
 

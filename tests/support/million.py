@@ -77,7 +77,8 @@ def main() -> None:
     table = make_table(int(rows), Path(folder) / f"{rows}.parquet")
     # The first scan starts threads and fills caches.
     next(iter(TableAnswer("x", table.rows.lazy().head(1)).batches()))
-    print(json.dumps(asyncio.run(export(table, TableFormat(table_format)))))
+    measured = asyncio.run(export(table, TableFormat(table_format)))
+    sys.stdout.write(json.dumps(measured) + "\n")
 
 
 if __name__ == "__main__":

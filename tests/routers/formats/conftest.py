@@ -17,7 +17,7 @@ TEXTS = [
     "plain",
     "",
     "=1+1",
-    "＝1+1",
+    "\uff1d1+1",
     "http://example.com/",
     "007",
     'a,b;"c"\nd\r\ne\tf',
@@ -50,8 +50,10 @@ def awkward() -> pl.DataFrame:
             "huge": column([2**64 - 1, 0], pl.UInt64()),
             "decimal": column([Decimal("0.10"), Decimal("-99.99")], pl.Decimal(20, 2)),
             "number": column(
-                [0.1 + 0.2, 5e-324, 1.7976931348623157e308, -0.0, float("nan")]
-                + [float("inf"), float("-inf"), 1.0],
+                [
+                    *(0.1 + 0.2, 5e-324, 1.7976931348623157e308, -0.0),
+                    *map(float, ("nan", "inf", "-inf", "1")),
+                ],
                 pl.Float64(),
             ),
             "single": column([0.1, 16777216.0], pl.Float32()),

@@ -20,7 +20,8 @@ def cells(table: TableAnswer) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]
+    "first",
+    ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"],
 )
 def test_a_text_that_a_spreadsheet_would_compute_is_disarmed(first: str) -> None:
     """A line feed and full-width characters are skipped or converted by some of them."""
@@ -50,7 +51,7 @@ def cell(value: Any) -> str:
             return str(value).lower()
         case list() | dict():
             return compact(value)
-        case str() if value and value[0] in "=＝":
+        case str() if value and value[0] in "=\uff1d":
             return f"'{value}"
         case float() | Decimal():
             return str(value).replace("E", "e") if "E" in str(value) else str(value)

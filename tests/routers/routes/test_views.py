@@ -356,9 +356,7 @@ def test_a_report_that_needs_too_much_memory_is_503(
 @pytest.fixture
 def slow_url(built: Path, views_dir: Path) -> Iterator[str]:
     """A real server whose reports may take 4 seconds."""
-    settings = make_settings(
-        data_dir=built, views_dir=views_dir, report_seconds=4
-    )
+    settings = make_settings(data_dir=built, views_dir=views_dir, report_seconds=4)
     with served(create_fixed_app(settings, NOON)) as url:
         yield url
 

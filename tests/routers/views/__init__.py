@@ -1,1 +1,1 @@
-"""Tests of the views."""
+"""Tests of routers/views."""

@@ -1,5 +1,6 @@
 """Pages: together they are the whole table, in order, each row once."""
 
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cmp_to_key
@@ -32,6 +33,8 @@ ROWS = st.lists(
     ),
     max_size=25,
 )
+NAIVE = datetime(2026, 11, 25, 10, tzinfo=UTC).replace(tzinfo=None)
+
 TERMS = st.lists(
     st.builds(OrderTerm, st.sampled_from("abc"), st.booleans(), st.booleans()),
     max_size=3,
@@ -77,7 +80,7 @@ def rank(value: Any, term: OrderTerm) -> tuple[int, Any]:
     if isinstance(value, str):
         points = [ord(c) for c in value] + [-1]
         return (1, [-p for p in points] if term.descending else points)
-    number = float("inf") if value != value else value
+    number = float("inf") if math.isnan(value) else value
     return (1, -number if term.descending else number)
 
 
@@ -149,7 +152,7 @@ def test_a_token_of_another_order_is_refused() -> None:
             pl.Datetime("us", "UTC"),
             datetime(2026, 11, 25, 10, tzinfo=UTC),
         ),
-        ("2026-11-25T10:00:00", pl.Datetime("us"), datetime(2026, 11, 25, 10)),
+        ("2026-11-25T10:00:00", pl.Datetime("us"), NAIVE),
         ("9007199254740993", pl.Int64(), 2**53 + 1),
         ("Infinity", pl.Float64(), float("inf")),
     ],

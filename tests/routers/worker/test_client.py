@@ -55,10 +55,9 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-async def pid_in(file: Path) -> int:
-    """The process id that a job has written to *file*."""
-    while not file.exists() or not file.read_text(encoding="utf-8"):
-        await asyncio.sleep(0.02)
+def read_pid(file: Path) -> int:
+    """The process id that a job has written to *file*; waits for it."""
+    wait_for(lambda: file.exists() and file.read_text(encoding="utf-8"))
     return int(file.read_text(encoding="utf-8"))
 
 
@@ -92,7 +91,7 @@ def test_a_job_is_killed_at_its_deadline(worker: Worker, tmp_path: Path) -> None
         await job(worker, "echo", value=1)  # starts the helper, which takes a while
         with pytest.raises(JobTimeout, match="longer than 4 seconds"):
             await job(worker, "sleep", timedelta(seconds=4), file=file)
-        return int(file.read_text(encoding="utf-8"))
+        return read_pid(file)
 
     pid = asyncio.run(run())
     wait_for(lambda: is_gone(pid))
@@ -105,7 +104,7 @@ def test_a_job_is_killed_when_its_caller_is_cancelled(
 
     async def run() -> int:
         task = asyncio.create_task(job(worker, "sleep", file=tmp_path / "pid"))
-        pid = await pid_in(tmp_path / "pid")
+        pid = await asyncio.to_thread(read_pid, tmp_path / "pid")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -153,9 +152,9 @@ def test_a_killed_helper_is_replaced(worker: Worker) -> None:
 
     async def run() -> None:
         await job(worker, "echo", value=1)
-        assert worker._helper is not None  # noqa: SLF001
-        os.kill(worker._helper.pid, signal.SIGKILL)  # noqa: SLF001
-        worker._helper.wait()  # noqa: SLF001
+        assert worker._helper is not None
+        os.kill(worker._helper.pid, signal.SIGKILL)
+        worker._helper.wait()
         assert await job(worker, "echo", value=2) == 2
 
     asyncio.run(run())
@@ -173,7 +172,7 @@ def test_jobs_end_with_the_api(tmp_path: Path) -> None:
         "deadline=datetime.timedelta(minutes=1)))"
     )
     api = subprocess.Popen([sys.executable, "-c", script], cwd=client.ROOT)
-    pid = asyncio.run(asyncio.wait_for(pid_in(file), PATIENCE_SECONDS))
+    pid = read_pid(file)
     api.kill()
     api.wait()
     wait_for(lambda: is_gone(pid))
@@ -187,8 +186,7 @@ def test_a_helper_without_jobs_leaves_and_comes_back(
 
     async def run() -> None:
         await job(worker, "echo", value=1)
-        while worker.is_running:
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_for, lambda: not worker.is_running)
         assert await job(worker, "echo", value=2) == 2
 
-    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
+    asyncio.run(run())
