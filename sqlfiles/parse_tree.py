@@ -263,7 +263,7 @@ def _is_volatile(name: str) -> bool:
 @cache
 def _parser() -> Any:
     """A connection for parsing alone."""
-    import duckdb
+    import duckdb  # noqa: PLC0415  only where there are SQL files
 
     return duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "64MB"})
 

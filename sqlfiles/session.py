@@ -6,7 +6,7 @@ a fixed time zone, a fixed clock, no extensions, no files but those of the table
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -30,7 +30,7 @@ _SAMPLES: Final[Mapping[ParameterType, ParameterValue]] = {
     ParameterType.INTEGER: 2**62,  # a BIGINT, whatever value comes later
     ParameterType.NUMBER: 0.5,
     ParameterType.BOOLEAN: True,
-    ParameterType.DATE: datetime(2026, 1, 1).date(),
+    ParameterType.DATE: date(2026, 1, 1),
     ParameterType.TIMESTAMP: datetime(2026, 1, 1, tzinfo=UTC),
 }
 
@@ -52,7 +52,7 @@ class SessionOptions:
 
 def connect(options: SessionOptions) -> "DuckDBPyConnection":
     """Open an empty in-memory database. Close it after use."""
-    import duckdb
+    import duckdb  # noqa: PLC0415  only where there are SQL files
 
     connection = duckdb.connect(
         ":memory:",
@@ -131,7 +131,7 @@ def bind(
     if the statement, a test or a key names what there is not, or if a column's type
     cannot be stored.
     """
-    import duckdb
+    import duckdb  # noqa: PLC0415  only where there are SQL files
 
     now = datetime(2026, 1, 1, tzinfo=UTC)
     connection = connect(SessionOptions(definition.zone, now, memory_mb=64))

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,9 @@ SHOWN_DIFFERENCES = 3
 """Rows shown of those that only the old or only the new version has."""
 
 
+_NOTHING = Manifest(datetime.min.replace(tzinfo=UTC))
+
+
 @dataclass(frozen=True, slots=True)
 class ViewFinding:
     """A line of output; `failed` if it is a problem."""
@@ -46,7 +49,7 @@ def read_catalogue(settings: Settings) -> Catalogue:
 
 def list_views(settings: Settings) -> Iterator[ViewFinding]:
     """List every definition with its state, then everything that is wrong."""
-    manifest = metrics.current_manifest(settings.data_dir) or Manifest(datetime.min)
+    manifest = metrics.current_manifest(settings.data_dir) or _NOTHING
     catalogue = read_catalogue(settings)
     schemas = {name: table.columns for name, table in manifest.tables.items()}
     for definition in catalogue.definitions:
@@ -104,7 +107,8 @@ def plan_changes(settings: Settings, file: Path | None) -> Iterator[ViewFinding]
     """
     with _scratch(settings, file) as scratch:
         before, after = scratch.before.manifest, scratch.after.manifest
-        assert before is not None and after is not None
+        assert before is not None
+        assert after is not None
         for report in scratch.reports:
             yield from _planned(report, scratch)
         for name in before.derived.keys() - after.derived.keys():
@@ -207,7 +211,8 @@ def _link_mirrored(copy: Snapshot, manifest: Manifest, writer: SnapshotWriter) -
 
 def _planned(report: DerivedReport, scratch: _Scratch) -> Iterator[ViewFinding]:
     before, after = scratch.before.manifest, scratch.after.manifest
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     name = report.object
     old, new = before.tables.get(name), after.tables.get(name)
     state: DerivedState | None = before.derived.get(name)
@@ -239,7 +244,8 @@ def _column_changes(old: StoredTable, new: StoredTable) -> Iterator[str]:
 def _row_changes(name: str, scratch: _Scratch) -> Iterator[str]:
     """How many rows only one version has, over the common columns, and the first."""
     before, after = scratch.before, scratch.after
-    assert before.manifest is not None and after.manifest is not None
+    assert before.manifest is not None
+    assert after.manifest is not None
     new_columns = after.manifest.tables[name].columns
     common = [c for c in before.manifest.tables[name].columns if c in new_columns]
     if not common:

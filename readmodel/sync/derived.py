@@ -425,7 +425,7 @@ class _Build:
                 spec.sql_sha256,
                 is_new,
                 reply.detail,
-            )  # fmt: skip
+            )
         )
 
 
