@@ -18,7 +18,7 @@ from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
-from updater import command_line, doctor, status
+from updater import command_line, doctor, status, views
 from updater.command_line import (
     Command,
     DoctorCommand,
@@ -158,9 +158,6 @@ def _doctor(settings: Settings) -> int:
 
 
 def _views(settings: Settings, options: ViewsCommand) -> int:
-    # Here, since it needs DuckDB, which no other command should load.
-    from updater import views
-
     match options.action:
         case "plan":
             findings = views.plan_changes(settings, options.file)

@@ -147,7 +147,7 @@ class _Reader:
             self._require("object")
         statement = self._statement()
         definition = self._definition(kind or DefinitionType.REPORT, statement)
-        if definition is not None:
+        if definition is not None and kind is not None:
             self._check(definition)
         if self._errors or definition is None:
             return self._errors
@@ -194,9 +194,10 @@ class _Reader:
     def _parsed[T](
         self, entry: HeaderEntry, parse_value: Callable[[str], T]
     ) -> T | None:
+        if not entry.text:
+            self._error(entry.line, f"@{entry.key} is empty")
+            return None
         try:
-            if not entry.text and entry.key != "one":
-                raise ValueError(f"@{entry.key} is empty")
             return parse_value(entry.text)
         except ValueError as error:
             self._error(entry.line, str(error))

@@ -18,6 +18,7 @@ from readmodel.source.protocol import View
 from readmodel.store import metrics, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
+from updater import views
 from updater.status import view_lines
 from util.errors import FppError, SettingsError, SourceError
 from util.heartbeat import Heartbeat
@@ -245,9 +246,6 @@ def _views(settings: Settings) -> Iterator[CheckResult]:
     if not any(settings.views_dir.glob("*.sql")):
         yield _passed("views", f"no SQL files in {settings.views_dir}")
         return
-    # Here, since it needs DuckDB.
-    from updater import views
-
     try:
         catalogue = views.read_catalogue(settings)
     except (OSError, FppError) as error:

@@ -27,6 +27,9 @@ SHOWN_DIFFERENCES = 3
 """Rows shown of those that only the old or only the new version has."""
 
 
+_NOTHING = Manifest(datetime.min.replace(tzinfo=UTC))
+
+
 @dataclass(frozen=True, slots=True)
 class ViewFinding:
     """A line of output; `failed` if it is a problem."""
@@ -46,9 +49,7 @@ def read_catalogue(settings: Settings) -> Catalogue:
 
 def list_views(settings: Settings) -> Iterator[ViewFinding]:
     """List every definition with its state, then everything that is wrong."""
-    manifest = metrics.current_manifest(settings.data_dir) or Manifest(
-        datetime.min.replace(tzinfo=UTC)
-    )
+    manifest = metrics.current_manifest(settings.data_dir) or _NOTHING
     catalogue = read_catalogue(settings)
     schemas = {name: table.columns for name, table in manifest.tables.items()}
     for definition in catalogue.definitions:

@@ -91,29 +91,11 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
             if name not in manifest.derived
         },
     )
-    if manifest.derived:
-        yield from _view_gauges(manifest)
-
-
-def _view_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
-    derived = manifest.derived
     yield _by_label(
         "fpp_view_stale",
         "1 if the last build of a derived table failed, else 0.",
         "view",
-        {name: float(state.is_stale) for name, state in derived.items()},
-    )
-    yield _by_label(
-        "fpp_view_stale_since_timestamp_seconds",
-        "Since when a derived table is older than the snapshot.",
-        "view",
-        {n: s.stale_since.timestamp() for n, s in derived.items() if s.stale_since},
-    )
-    yield _by_label(
-        "fpp_view_built_timestamp_seconds",
-        "When a derived table was built; it is not built while nothing changes.",
-        "view",
-        {n: s.built_at.timestamp() for n, s in derived.items() if s.built_at},
+        {name: float(state.is_stale) for name, state in manifest.derived.items()},
     )
 
 

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import polars as pl
+from pydantic import TypeAdapter
 
 from readmodel.dtypes import dtype_name, parse_dtype
 from readmodel.store.manifest import StoredTable
@@ -92,8 +93,6 @@ def _answer(request: WorkerRequest) -> None:
 
 
 def _write[T](kind: type[T], reply: T) -> None:
-    from pydantic import TypeAdapter
-
     sys.stdout.buffer.write(TypeAdapter(kind).dump_json(reply, by_alias=True) + b"\n")
     sys.stdout.buffer.flush()
 

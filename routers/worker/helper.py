@@ -25,9 +25,9 @@ IDLE_SECONDS: Final = 300
 def main() -> None:
     """Serve until the API closes its end, or there were no jobs for a while."""
     # Slow to import, so once, and each job is forked with them.
-    import duckdb  # noqa: F401, PLC0415
+    import duckdb  # noqa: F401
 
-    from routers.worker import jobs  # noqa: PLC0415
+    from routers.worker import jobs
 
     # Polars has a thread that waits for files to delete. It holds no lock then, and a
     # forked process starts its own threads. See docs/decisions/worker.md.
