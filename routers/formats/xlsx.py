@@ -1,6 +1,6 @@
 """A workbook from a Parquet file of `write_parquet`: rows, definitions, cut texts.
 
-XlsxWriter is pure Python and takes a minute for a million rows, so this runs in a
+XlsxWriter is pure Python and takes two minutes for a million rows, so this runs in a
 process of its own, see `routers.worker`. It is imported when it is used.
 """
 
