@@ -16,6 +16,7 @@ from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.postgres.vouching import WRAPAROUND, Mark
 from testbed.postgres import Database, Login, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import THINGS, digests, source_of
+from tests.support.effort import examples
 
 WIDTH = 16
 
@@ -401,7 +402,7 @@ class History:
 
 
 @settings(
-    max_examples=6,
+    max_examples=examples(2, 30),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
