@@ -1,5 +1,8 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
+import csv
+import io
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cache
@@ -31,6 +34,85 @@ class EmailService(NamedTuple):
 
     base_url: str
     key: str
+
+
+class TableKey(NamedTuple):
+    """A table that the settings name, and its sync column."""
+
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.key}"
+
+
+NO_TABLES: Final = "none"
+"""The value of TABLES that mirrors no table."""
+
+LONGEST_TABLE_NAME: Final = 200
+"""In bytes of UTF-8: its folder's name must not exceed 255, with some characters escaped."""
+
+_TABLES_FORM = (
+    "name each table with its sync column, as in orders:id,customers:created_at, and "
+    'quote what contains a comma, a colon or a quote, as in "a,b":id'
+)
+
+
+def parse_tables(text: str) -> tuple[TableKey, ...]:
+    """Parse a list such as ``orders:id,"a,b":id``, quoted as in CSV.
+
+    Raises ValueError for a malformed list, and for a table that is named twice.
+    """
+    # Every second piece is outside of quotes. There, commas become the ends of CSV's
+    # lines, and colons its separators.
+    pieces = re.sub(r",?\s*$", "", text).lstrip().split('"')
+    for index in range(0, len(pieces), 2):
+        lines = re.sub(r"\s*,\s*", "\n", pieces[index])
+        pieces[index] = re.sub(r"[ \t]*:[ \t]*", ",", lines)
+    try:
+        rows = list(csv.reader(io.StringIO('"'.join(pieces), newline=""), strict=True))
+    except csv.Error:
+        raise ValueError(_TABLES_FORM) from None
+    if not all(len(row) == len(TableKey._fields) and all(row) for row in rows):
+        raise ValueError(_TABLES_FORM)
+    return _checked_names([TableKey(*row) for row in rows])
+
+
+def _checked_names(entries: list[TableKey]) -> tuple[TableKey, ...]:
+    named: dict[str, TableKey] = {}
+    for entry in entries:
+        if "\0" in f"{entry}" or not _fits_in_a_path(entry.name):
+            raise ValueError(
+                f"{entry.name!r} cannot name a table: use at most "
+                f"{LONGEST_TABLE_NAME} bytes of UTF-8 without NUL"
+            )
+        if earlier := named.get(entry.name):
+            raise ValueError(f"{entry.name} is named twice: {earlier} and {entry}")
+        named[entry.name] = entry
+    return tuple(entries)
+
+
+def _fits_in_a_path(name: str) -> bool:
+    try:
+        return len(name.encode()) <= LONGEST_TABLE_NAME
+    except UnicodeEncodeError:
+        return False
+
+
+def _valid_tables(text: str | None) -> str | None:
+    """Return *text* if `parse_tables` accepts it."""
+    if text is not None:
+        parse_tables(text)
+    return text
+
+
+def _valid_table_choice(text: str | None) -> str | None:
+    """Return *text* if it is NO_TABLES or a list of tables."""
+    if text is not None and text.strip().lower() == NO_TABLES:
+        return NO_TABLES
+    if text is not None and not parse_tables(text):
+        raise ValueError(f"{_TABLES_FORM}; {NO_TABLES} mirrors no table")
+    return text
 
 
 def _revealed(secret: SecretStr | None) -> str:
@@ -90,7 +172,8 @@ class Settings(BaseSettings):
     db_name: str = "free-planning-poker"
     db_ssl_ca: Path | None = None
     source_url: SecretStr | None = None
-    sync_tables: str | None = None
+    tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
+    sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
 
     sync_interval_seconds: int = Field(default=600, ge=1)
@@ -122,6 +205,18 @@ class Settings(BaseSettings):
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
         return tokens
+
+    @property
+    def table_keys(self) -> tuple[TableKey, ...] | None:
+        """The tables of TABLES; None without it, for the tables of the statistics."""
+        if self.tables is None:
+            return None
+        return () if self.tables == NO_TABLES else parse_tables(self.tables)
+
+    @property
+    def further_table_keys(self) -> tuple[TableKey, ...]:
+        """The tables of SYNC_TABLES."""
+        return parse_tables(self.sync_tables) if self.sync_tables else ()
 
     @property
     def secrets(self) -> tuple[str, ...]:

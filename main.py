@@ -21,6 +21,7 @@ import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
 from readmodel.store.metrics import ReadModelCollector
+from readmodel.tables import select_tables
 from routers.middleware.access_log import AccessLog
 from routers.middleware.limits import RequestLimits
 from routers.plan_cache import PlanCache
@@ -142,6 +143,7 @@ def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
     startup.start(SERVICE, settings)
 

@@ -1,15 +1,21 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from anyio import CapacityLimiter
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
+from readmodel.tables import TABLES
 from routers.plan_cache import PlanCache
+
+NO_STATISTICS: Final = (
+    "Free Planning Poker's statistics are not served here, since the setting TABLES "
+    "does not mirror all tables that they need; missing"
+)
 
 # All of them are async functions: FastAPI runs others, and classes, on a thread, and
 # waiting for one takes longer than these functions.
@@ -34,10 +40,17 @@ Now = Annotated[datetime, Depends(now)]
 async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
     current = snapshot.current(settings.data_dir)
     request.state.snapshot = current.id  # for the request's log line
+    if not current.serves_statistics:
+        missing = [name for name in TABLES if name not in current.configured]
+        raise HTTPException(404, f"{NO_STATISTICS}: {', '.join(missing)}")
     return current
 
 
 CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
+"""The snapshot to answer from, for routes of Free Planning Poker's statistics.
+
+404 where its tables are not mirrored.
+"""
 
 
 async def _plan_cache(request: Request) -> PlanCache:

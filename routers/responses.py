@@ -62,6 +62,10 @@ PROTECTED_RESPONSES: Final = PUBLIC_RESPONSES | {
 
 READ_MODEL_RESPONSES: Final = PROTECTED_RESPONSES | {
     304: {"description": "Unchanged since the answer whose ETag is in If-None-Match."},
+    404: {
+        "model": ErrorResponse,
+        "description": "TABLES does not mirror the tables that the statistics need.",
+    },
     503: {"model": ErrorResponse, "description": "There is no read model yet."},
 }
 """Errors of every route that answers from the read model, and 304."""

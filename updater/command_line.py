@@ -1,6 +1,7 @@
 """Command line of the updater: `sync` (the default), `status`, `verify`, `doctor`."""
 
 import argparse
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -78,7 +79,9 @@ def _run_count(text: str) -> int:
 
 
 def _table_names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    # As in TABLES: a name that contains a comma is quoted.
+    fields = next(csv.reader([text], skipinitialspace=True), [])
+    names = tuple(name.strip() for name in fields if name.strip())
     if not names:
         raise argparse.ArgumentTypeError("name at least one table")
     return names

@@ -89,7 +89,9 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
 def _view(view: View, tables: Sequence[Table]) -> Iterator[CheckResult]:
     problems = [found for table in tables if (found := _table_problem(view, table))]
     yield from (_failed("tables", problem) for problem in problems)
-    if not problems:
+    if not tables:
+        yield _passed("tables", "no table is mirrored (TABLES=none)")
+    elif not problems:
         yield _passed("tables", f"all {len(tables)} are there, with the columns needed")
     match view:
         case MysqlView():

@@ -62,7 +62,8 @@ class Runner:
 
         Errors after a stop request are attributed to it and not reported.
 
-        Raises SettingsError if UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
+        Raises SettingsError if UPTIMEKUMA_PUSH_URL is malformed, or if TABLES and
+        SYNC_TABLES disagree.
         """
         self._tables = tables_from_settings(settings)
         self._options = Options(
@@ -140,8 +141,12 @@ class Runner:
             f"Mirrored {report.rows:,} rows of {self._source.name}, "
             f"{report.rows_fetched:,} fetched, in {report.seconds:.2f} s"
         )
+        failures = [failed.describe(name) for name, failed in report.failed.items()]
+        for failure in failures:
+            _log.warning(failure, action="sync")
+        unread = f"; not read: {', '.join(report.failed)}" if report.failed else ""
         _log.info(
-            f"{message}: snapshot {report.snapshot}",
+            f"{message}{unread}: snapshot {report.snapshot}",
             action="sync",
             rows=report.rows,
             rows_fetched=report.rows_fetched,
@@ -149,6 +154,7 @@ class Runner:
             ms=round(report.seconds * 1000),
         )
         tables = {table.name: table.counts for table in report.tables}
+        message = "; ".join([message, *failures])
         return Run(began, self._now(), True, message, tables)
 
     def _report(self, run: Run) -> None:

@@ -87,6 +87,16 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         "Since when every part of a table is known to equal the database.",
         {name: table.checked_at.timestamp() for name, table in tables.items()},
     )
+    yield _by_table(
+        "fpp_table_stale",
+        "1 if the last sync could not read a table, else 0.",
+        {name: float(name in manifest.failed) for name in manifest.mirrored},
+    )
+    yield _by_table(
+        "fpp_table_stale_since_timestamp_seconds",
+        "Since when a table is older than the snapshot, or missing in it.",
+        {n: found.stale_since.timestamp() for n, found in manifest.failed.items()},
+    )
 
 
 def _run_gauges(runs: RunSummary) -> Iterator[GaugeMetricFamily]:

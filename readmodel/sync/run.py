@@ -6,7 +6,14 @@ the last one; it costs what changed.
 
 import time
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +29,7 @@ from tenacity import (
 
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
+from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.reuse import (
     ReusableTable,
     reusable_parts,
@@ -30,9 +38,10 @@ from readmodel.sync.reuse import (
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
-from readmodel.tables import Table
+from readmodel.tables import TABLES, Table
 from util.errors import ReadModelMissing
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
@@ -46,12 +55,16 @@ SAMPLED_BYTES: Final = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one sync did; `taken_at` is the instant that the read model is of now."""
+    """What one sync did; `taken_at` is the instant that the read model is of now.
+
+    Tables that are `failed` keep their last copy, of an earlier instant, if there is one.
+    """
 
     snapshot: str
     taken_at: datetime
     tables: tuple[TableReport, ...]
     seconds: float
+    failed: Mapping[str, TableFailure] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -93,21 +106,91 @@ def sync(
 ) -> Report:
     """Mirror *tables* of *source* into *data_dir*; *on_table* is called after each.
 
-    Raises SyncRunning, SourceError or StorageError; the last snapshot then stays as
-    it was.
+    A table that the statistics do not need and that cannot be read keeps its last copy
+    and holds back no other. Raises SyncRunning, SourceError or StorageError; the last
+    snapshot then stays as it was.
     """
     started = time.monotonic()
     with exclusive_lock(data_dir):
-        for attempt in _retrying(options):
-            with attempt:
-                taken_at = now()
-                with (
-                    source.view(_select(tables, options.only)[0]) as view,
-                    SnapshotWriter(data_dir, taken_at) as writer,
-                ):
-                    reports = _mirror(view, writer, tables, on_table, options)
+        run = _Run(source, data_dir, tables, now, on_table, options)
+        writer, reports, failed = run.until_published()
     seconds = time.monotonic() - started
-    return Report(writer.id, writer.taken_at, tuple(reports), seconds)
+    return Report(writer.id, writer.taken_at, reports, seconds, failed)
+
+
+type _Published = tuple[
+    SnapshotWriter, tuple[TableReport, ...], Mapping[str, TableFailure]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The attempts of one sync, until a snapshot is published."""
+
+    source: Source
+    data_dir: Path
+    tables: Sequence[Table]
+    now: Callable[[], datetime]
+    on_table: Callable[[TableReport], None]
+    options: Options
+    faults: TableFaults = field(default_factory=TableFaults)
+
+    def until_published(self) -> _Published:
+        """Retry, then leave out tables whose faults do not pass.
+
+        Raises SourceError and StorageError.
+        """
+        while True:
+            try:
+                return _retrying(self.options)(self._attempt)
+            except PassingFault:
+                selected, _ = _select(self.tables, self.options.only)
+                if not self.faults.set_aside(len(selected)):
+                    raise
+
+    def _attempt(self) -> _Published:
+        """Publish all tables at the instant of one view, or nothing."""
+        self.faults.begin_attempt()
+        taken_at = self.now()
+        selected, others = _select(self.tables, self.options.only)
+        read = [table for table in selected if self.faults.may_read(table)]
+        with (
+            self.source.view(read) as view,
+            SnapshotWriter(self.data_dir, taken_at) as writer,
+        ):
+            last = _last_manifest(self.data_dir)
+            writer.configured = _configured(self.tables)
+            _carry_over(others, writer, last)
+            reports = self._mirror(view, writer, read, last)
+            failed = self.faults.record(selected, writer, last)
+            writer.publish()
+        return writer, tuple(reports), failed
+
+    def _mirror(
+        self,
+        view: View,
+        writer: SnapshotWriter,
+        tables: Sequence[Table],
+        last: Manifest | None,
+    ) -> list[TableReport]:
+        stored_rows, stored_bytes = _size(last)
+        digest_seconds = self.options.digest_seconds
+        budget = Budget(digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
+        reports = []
+        for spec in list(self._specs(view, tables)):
+            with self.faults.reading(spec.table):
+                stored = _reusable(spec, writer, self.options.full, stored_bytes)
+                decision = decide(view, spec, stored, writer.taken_at, budget)
+                report = apply(decision, view, writer, self.options.on_progress)
+                self.on_table(report)
+                reports.append(report)
+        return reports
+
+    def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:
+        for table in tables:
+            with self.faults.reading(table):
+                width = stored_block_width(self.data_dir, table.name)
+                yield table_spec(view, table, width)
 
 
 def _retrying(options: Options) -> Retrying:
@@ -137,34 +220,6 @@ def _may_pass(state: RetryCallState) -> bool:
     return isinstance(fault, PassingFault)
 
 
-def _mirror(
-    view: View,
-    writer: SnapshotWriter,
-    tables: Sequence[Table],
-    on_table: Callable[[TableReport], None],
-    options: Options,
-) -> list[TableReport]:
-    """One attempt: publish all tables at the instant of *view*, or nothing."""
-    data_dir = writer.data_dir
-    selected, others = _select(tables, options.only)
-    stored_rows, stored_bytes = _stored_size(data_dir)
-    budget = Budget(options.digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
-    specs = [
-        table_spec(view, table, stored_block_width(data_dir, table.name))
-        for table in selected
-    ]
-    _carry_over(others, writer)
-    reports = []
-    for spec in specs:
-        stored = _reusable(spec, writer, options.full, stored_bytes)
-        decision = decide(view, spec, stored, writer.taken_at, budget)
-        report = apply(decision, view, writer, options.on_progress)
-        on_table(report)
-        reports.append(report)
-    writer.publish()
-    return reports
-
-
 def _select(
     tables: Sequence[Table], only: Collection[str] | None
 ) -> tuple[list[Table], list[Table]]:
@@ -192,9 +247,19 @@ def _reusable(
     )
 
 
-def _carry_over(tables: Sequence[Table], writer: SnapshotWriter) -> None:
+def _configured(tables: Sequence[Table]) -> tuple[str, ...] | None:
+    """The names of *tables*; None if they are those of the statistics and no others."""
+    names = tuple(table.name for table in tables)
+    return None if set(names) == set(TABLES) else names
+
+
+def _carry_over(
+    tables: Sequence[Table], writer: SnapshotWriter, last: Manifest | None
+) -> None:
     """Link the tables that are not synced into the next snapshot as they are."""
     for table in tables:
+        if last and table.name in last.failed:
+            writer.add_failure(table.name, last.failed[table.name])
         if found := stored_table(writer.data_dir, table.name):
             stored, folder = found
             carried = writer.table(table.name, stored.columns, stored.changed_at)
@@ -202,11 +267,15 @@ def _carry_over(tables: Sequence[Table], writer: SnapshotWriter) -> None:
                 carried.link(part, folder / part.file)
 
 
-def _stored_size(data_dir: Path) -> tuple[int, int]:
-    """Rows and bytes of the last snapshot."""
+def _last_manifest(data_dir: Path) -> Manifest | None:
+    """The manifest of the last snapshot; None without a readable one."""
     try:
-        manifest = snapshot.latest(data_dir).manifest
+        return snapshot.latest(data_dir).manifest
     except ReadModelMissing:
-        return 0, 0
+        return None
+
+
+def _size(manifest: Manifest | None) -> tuple[int, int]:
+    """Rows and bytes of a snapshot."""
     tables = manifest.tables.values() if manifest else ()
     return sum(table.rows for table in tables), sum(table.bytes for table in tables)

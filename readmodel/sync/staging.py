@@ -20,7 +20,14 @@ from typing import Any, Final, Literal, Self
 import polars as pl
 
 from readmodel.store import visits
-from readmodel.store.manifest import Manifest, Part, SourceMark, StoredTable, VisitsFile
+from readmodel.store.manifest import (
+    Manifest,
+    Part,
+    SourceMark,
+    StoredTable,
+    TableFailure,
+    VisitsFile,
+)
 from readmodel.store.snapshot import (
     CURRENT,
     ID_FORMAT,
@@ -226,6 +233,8 @@ class SnapshotWriter:
         self.id = taken_at.strftime(ID_FORMAT)
         self.path = snapshots / f"{_STAGED}{self.id}"
         self._tables: dict[str, TableWriter] = {}
+        self._failed: dict[str, TableFailure] = {}
+        self.configured: tuple[str, ...] | None = None
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
@@ -248,11 +257,29 @@ class SnapshotWriter:
         self._tables[name] = table
         return table
 
+    def discard(self, name: str) -> None:
+        """Remove what an unfinished build of the table *name* left behind."""
+        self._tables.pop(name, None)
+        folder = self.path / table_folder(name)
+        for path in (folder, visits_file(folder / "any").parent):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def add_failure(self, name: str, failure: TableFailure) -> None:
+        """Record that the table *name* is older than the snapshot, or missing in it."""
+        self._failed[name] = failure
+
     def publish(self) -> None:
         """Make this the current snapshot, for all tables at once."""
         tables = {name: table.stored for name, table in self._tables.items()}
         with storage_errors(self.data_dir):
-            self._seal(Manifest(self.taken_at, tables))
+            self._seal(
+                Manifest(
+                    self.taken_at,
+                    tables,
+                    failed=self._failed,
+                    configured=self.configured,
+                )
+            )
             snapshots = self.data_dir / SNAPSHOTS
             self.path.rename(snapshots / self.id)
             sync_folder(snapshots)

@@ -48,6 +48,8 @@ class MysqlServer:
             "connection_timeout": self.connect_seconds,
             "read_timeout": self.read_seconds,
             "write_timeout": self.read_seconds,
+            # If reading a table ends early, the next table's statements drop the rest.
+            "consume_results": True,
             **self._tls_arguments(),
         }
 
