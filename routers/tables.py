@@ -1,9 +1,14 @@
 """Open the tables of one snapshot for the statistics."""
 
+from typing import Final
+
 import polars as pl
 
 from calculations.analytics import Tables
 from readmodel.store.snapshot import Snapshot
+
+SUMMABLE_DIGITS: Final = 28
+"""Digits of decimals of which 10 billion have a sum within a decimal's 38."""
 
 
 def open_tables(snapshot: Snapshot) -> Tables:
@@ -17,11 +22,25 @@ def open_tables(snapshot: Snapshot) -> Tables:
         viewed=snapshot.visits("fpp_page_views"),
         estimations=snapshot.scan("fpp_estimations"),
         estimated=snapshot.visits("fpp_estimations"),
-        votes=snapshot.scan("fpp_votes"),
+        votes=open_votes(snapshot),
         users=snapshot.scan("fpp_users"),
         events=_with_event_at(snapshot.scan("fpp_events")),
         rooms=snapshot.scan("fpp_rooms"),
     )
+
+
+def open_votes(snapshot: Snapshot) -> pl.LazyFrame:
+    """The votes of *snapshot* as a lazy frame; reads no rows.
+
+    A column of decimals is Float64 if their sum may have more digits than a decimal.
+    """
+    votes = snapshot.scan("fpp_votes")
+    wide = [
+        name
+        for name, dtype in votes.collect_schema().items()
+        if isinstance(dtype, pl.Decimal) and dtype.precision > SUMMABLE_DIGITS
+    ]
+    return votes.with_columns(pl.col(wide).cast(pl.Float64)) if wide else votes
 
 
 def _with_event_at(events: pl.LazyFrame) -> pl.LazyFrame:

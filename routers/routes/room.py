@@ -22,6 +22,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from routers.tables import open_votes
 
 MAX_ROOM_ID: Final = 2**31 - 1
 
@@ -71,7 +72,7 @@ async def get_room_stats(
 def _room_json(
     room_id: int, query: ComparisonParameters, period: Period, snapshot: Snapshot
 ) -> bytes:
-    votes = snapshot.scan("fpp_votes")
+    votes = open_votes(snapshot)
     plan = room_stats(votes, room_id, period)
     before = room_stats(votes, room_id, period.previous()) if query.compare else None
     figures = collect_figures(RoomStats, plan, before)
