@@ -15,7 +15,6 @@ from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import frame, vote
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.snapshots import column_names, ids, publish, publish_frames
-from util.errors import SettingsError
 
 ROUTES = [
     "/",
@@ -143,13 +142,6 @@ def test_before_the_first_sync_the_settings_name_the_tables(
         assert client.get("/").status_code == 503
         publish_tables(data_dir, "rounds", configured=("rounds",))
         assert health(client)[3] == {"rounds.parquet": True}
-
-
-def test_the_api_does_not_start_with_conflicting_settings(data_dir: Path) -> None:
-    """One line names the table, as in the updater."""
-    settings = make_settings(data_dir=data_dir, sync_tables="fpp_votes:voted_at")
-    with pytest.raises((SettingsError, RuntimeError)), client_of(settings):
-        pass
 
 
 @pytest.mark.parametrize(
