@@ -87,14 +87,13 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         "Since when every part of a table is known to equal the database.",
         {name: table.checked_at.timestamp() for name, table in tables.items()},
     )
-    if manifest.configured:
-        yield from _failure_gauges(manifest.configured, manifest.failed)
+    yield from _failure_gauges(manifest.configured or (), manifest.failed)
 
 
 def _failure_gauges(
     names: Iterable[str], failed: Mapping[str, TableFailure]
 ) -> Iterator[GaugeMetricFamily]:
-    """Gauges of tables that may fail alone: there are none beside the statistics'."""
+    """Gauges of tables that may fail alone: none, if only the statistics' are there."""
     yield _by_table(
         "fpp_table_stale",
         "1 if the last sync could not read a table, else 0.",

