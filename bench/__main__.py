@@ -11,7 +11,17 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import chain
 
-from bench import answers, growth, machine, ranges, report, serving, sync, targets
+from bench import (
+    answers,
+    growth,
+    machine,
+    ranges,
+    report,
+    serving,
+    sync,
+    targets,
+    views,
+)
 from bench.errors import BenchError
 from util.errors import FppError
 
@@ -126,6 +136,11 @@ def _sync(scale: float, _: bool) -> Iterator[str]:
     yield from sync.run(scale)
 
 
+def _views(scale: float, _: bool) -> Iterator[str]:
+    for one in _scales(scale):
+        yield from views.tables(one, views.measure(one))
+
+
 type BenchPart = Callable[[float, bool], Iterator[str]]
 """Function of the scale and of --write; measures, and yields Markdown texts."""
 
@@ -135,6 +150,7 @@ PARTS: Mapping[str, BenchPart] = {
     "serving": _serving,
     "growth": _growth,
     "sync": _sync,
+    "views": _views,
 }
 
 if __name__ == "__main__":

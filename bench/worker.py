@@ -39,7 +39,7 @@ SLOW_SECONDS = 5.0
 
 
 def _duck(data: Dataset) -> Engine:
-    from bench.duck import DuckEngine  # noqa: PLC0415 - not in the memory of other processes
+    from bench.duck import DuckEngine  # not in the memory of other processes
 
     return DuckEngine(data, THREADS)
 

@@ -1,16 +1,22 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from anyio import CapacityLimiter
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Path, Request
 
+from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
+from routers import responses
+from routers.formats.answer import Exports
+from routers.formats.media import TableFormat, accepted_format
 from routers.plan_cache import PlanCache
+from routers.views.answers import Reports
+from routers.views.source import ViewsSource
 
 NO_STATISTICS: Final = (
     "Free Planning Poker's statistics are not served here, since the setting TABLES "
@@ -40,17 +46,20 @@ Now = Annotated[datetime, Depends(now)]
 async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
     current = snapshot.current(settings.data_dir)
     request.state.snapshot = current.id  # for the request's log line
-    if not current.serves_statistics:
-        missing = [name for name in TABLES if name not in current.configured]
-        raise HTTPException(404, f"{NO_STATISTICS}: {', '.join(missing)}")
     return current
 
 
 CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
-"""The snapshot to answer from, for routes of Free Planning Poker's statistics.
 
-404 where its tables are not mirrored.
-"""
+
+async def _require_statistics(current: CurrentSnapshot) -> None:
+    if not current.serves_statistics:
+        missing = [name for name in TABLES if name not in current.configured]
+        raise HTTPException(404, f"{NO_STATISTICS}: {', '.join(missing)}")
+
+
+RequireStatistics = Depends(_require_statistics)
+"""Dependency of the routes that need all tables of the statistics; 404 without them."""
 
 
 async def _plan_cache(request: Request) -> PlanCache:
@@ -73,3 +82,68 @@ Each takes all cores and the memory of its tables, so two at once gain nothing, 
 eight would keep the interpreter from requests for /health. They wait as coroutines,
 without occupying a thread.
 """
+
+
+async def _exports(request: Request) -> Exports:
+    exports: Exports = request.app.state.exports
+    return exports
+
+
+CurrentExports = Annotated[Exports, Depends(_exports)]
+
+
+class RequestContext(NamedTuple):
+    """What a handler of tables needs besides its parameters."""
+
+    request: Request
+    settings: Settings
+    snapshot: Snapshot
+    now: datetime
+    plans: PlanCache
+    whole_answers: CapacityLimiter
+    exports: Exports
+    views: ViewsSource
+    reports: Reports
+
+    def etag_by_day(self, period: Period, table_format: TableFormat) -> str:
+        """See `responses.etag_by_day`; each format has its own."""
+        return responses.etag_by_day(
+            self.request, self.snapshot, self.settings, period, table_format
+        )
+
+
+async def _context(
+    request: Request,
+    settings: CurrentSettings,
+    current: CurrentSnapshot,
+    moment: Now,
+    plans: Plans,
+    whole_answers: WholeAnswers,
+    exports: CurrentExports,
+) -> RequestContext:
+    state = request.app.state
+    return RequestContext(
+        request,
+        settings,
+        current,
+        moment,
+        plans,
+        whole_answers,
+        exports,
+        state.views,
+        state.reports,
+    )
+
+
+Context = Annotated[RequestContext, Depends(_context)]
+
+
+async def _accepted(request: Request) -> TableFormat:
+    return accepted_format(request.headers.getlist("accept"))
+
+
+AcceptedFormat = Annotated[TableFormat, Depends(_accepted)]
+"""The format by the Accept header. Such an answer names Accept in Vary."""
+
+FormatExtension = Annotated[TableFormat, Path(description="The format of the answer.")]
+"""The format by the extension of the path, whatever Accept says."""

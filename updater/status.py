@@ -8,7 +8,7 @@ import polars as pl
 from pydantic_core import to_json
 
 from config import Settings
-from readmodel.store import metrics, run_log, snapshot
+from readmodel.store import metrics, run_log, snapshot, view_log
 from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import Run
 from readmodel.sync.verify import TableComparison
@@ -28,6 +28,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
             f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
         )
     yield from _failures(manifest)
+    yield from view_lines(manifest)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
@@ -42,6 +43,18 @@ def _failures(manifest: Manifest | None) -> Iterator[str]:
     for name in manifest.configured or ():
         if name not in manifest.tables and name not in manifest.failed:
             yield f"  {name} is not in the read model yet"
+
+
+def view_lines(manifest: Manifest | None) -> Iterator[str]:
+    """Name the derived tables whose last build failed, and why."""
+    for name, state in sorted(manifest.derived.items()) if manifest else ():
+        if state.is_stale:
+            kept = f"that of {_time(state.built_at)} is served"
+            what = kept if state.built_at else "it was never built"
+            yield (
+                f"  {name} ({state.file}) is stale since {_time(state.stale_since)}, "
+                f"{what}: {state.failed_because}"
+            )
 
 
 def as_json(settings: Settings, now: datetime, last: int) -> str:
@@ -66,7 +79,9 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
             for name, table in (manifest.tables.items() if manifest else ())
         },
         "failed": manifest.failed if manifest else {},
+        "views": dict(manifest.derived) if manifest else {},
         "runs": run_log.recent_runs(settings.data_dir, last),
+        "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
     return to_json(status).decode()
 

@@ -49,10 +49,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Decoded rows: a column per `Column`, and the number of zero dates made null."""
+    """Decoded rows: a column per `Column`, and how many values could not be kept.
+
+    `zero_dates` counts the dates that no calendar has, which became null, and
+    `repaired_texts` the texts with bytes that are not UTF-8, which became U+FFFD.
+    """
 
     frame: pl.DataFrame
     zero_dates: int = 0
+    repaired_texts: int = 0
 
 
 class Truncated(ValueError):

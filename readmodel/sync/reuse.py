@@ -1,12 +1,13 @@
 """The parts of the last snapshot that the next one can reuse."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
+from readmodel.dtypes import parse_dtype
 from readmodel.source.blocking import Block, Blocking
 from readmodel.store import snapshot
 from readmodel.store.manifest import Part, StoredTable, VisitsFile
@@ -17,11 +18,15 @@ from util.errors import ReadModelMissing
 
 @dataclass(frozen=True, slots=True)
 class ReusablePart:
-    """A part on disk: its record in the manifest, its file, and its digested blocks."""
+    """A part on disk: its record in the manifest, its file, and its digested blocks.
+
+    `casts` are the columns whose dtype has become wider since the part was written.
+    """
 
     part: Part
     file: Path
     blocks: tuple[Block, ...]
+    casts: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     def is_damaged(self) -> bool:
         """True if any file's CRC differs from the manifest. Reads the whole files."""
@@ -37,7 +42,9 @@ class ReusablePart:
         selected = number.is_in([n for n in numbers if n is not None])
         if None in numbers:
             selected = selected | number.is_null()
-        return pl.scan_parquet(self.file, glob=False).filter(selected).collect()
+        rows = pl.scan_parquet(self.file, glob=False).filter(selected)
+        casts = (pl.col(name).cast(dtype) for name, dtype in self.casts.items())
+        return rows.with_columns(casts).collect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +74,16 @@ class ReusableTable:
 def stored_table(data_dir: Path, table: str) -> tuple[StoredTable, Path] | None:
     """Look up *table* in the last snapshot: its record and the folder of its parts.
 
-    None without a readable snapshot that has the table.
+    None without a readable snapshot that mirrors the table.
     """
     try:
         last = snapshot.latest(data_dir)
     except ReadModelMissing:
         return None
-    if last.manifest is None or table not in last.manifest.tables:
+    manifest = last.manifest
+    if manifest is None or table not in manifest.tables or table in manifest.derived:
         return None
-    return last.manifest.tables[table], last.path / snapshot.table_folder(table)
+    return manifest.tables[table], last.path / snapshot.table_folder(table)
 
 
 def stored_block_width(data_dir: Path, table: str) -> int | None:
@@ -98,8 +106,9 @@ def reusable_parts(
     blocking: Blocking,
     is_sampled: Callable[[int], bool] = lambda _: False,
 ) -> ReusableTable:
-    """Stored parts of *table* with exactly these columns and this block layout.
+    """Stored parts of *table* with these columns and this block layout.
 
+    An integer column may have become wider: then rows are stored again, not fetched.
     Parts that are missing, have another size or an unreadable footer are left out, so
     their rows are fetched. The parts whose index *is_sampled* are read whole, and left
     out if their checksum differs.
@@ -108,9 +117,12 @@ def reusable_parts(
     if found is None:
         return ReusableTable()
     stored, folder = found
-    if list(stored.columns.items()) != list(columns.items()):
+    casts = _casts(stored.columns, columns)
+    if casts is None:
         return ReusableTable()
-    parts = [_reusable(part, folder / part.file, blocking) for part in stored.parts]
+    parts = [
+        _reusable(part, folder / part.file, blocking, casts) for part in stored.parts
+    ]
     intact = tuple(
         part
         for index, part in enumerate(parts)
@@ -120,7 +132,39 @@ def reusable_parts(
     return ReusableTable(intact, stored.changed_at if is_complete else None)
 
 
-def _reusable(part: Part, file: Path, blocking: Blocking) -> ReusablePart | None:
+def _casts(
+    stored: Mapping[str, str], columns: Mapping[str, str]
+) -> Mapping[str, pl.DataType] | None:
+    """The columns to cast to a wider integer; None if the stored rows cannot serve."""
+    if list(stored) != list(columns):
+        return None
+    changed = {
+        name: (parse_dtype(stored[name]), parse_dtype(dtype))
+        for name, dtype in columns.items()
+        if stored[name] != dtype
+    }
+    if not all(_is_wider(new, old) for old, new in changed.values()):
+        return None
+    return {name: new for name, (_, new) in changed.items()}
+
+
+_INTEGERS = (
+    (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()),
+    (pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),
+)
+
+
+def _is_wider(new: pl.DataType, old: pl.DataType) -> bool:
+    """Whether both are signed, or both unsigned, and *new* has more bits."""
+    return any(
+        old in by_width and new in by_width[by_width.index(old) + 1 :]
+        for by_width in _INTEGERS
+    )
+
+
+def _reusable(
+    part: Part, file: Path, blocking: Blocking, casts: Mapping[str, pl.DataType]
+) -> ReusablePart | None:
     files = _files(part, file)
     try:
         if any(path.stat().st_size != record.bytes for path, record in files):
@@ -130,7 +174,7 @@ def _reusable(part: Part, file: Path, blocking: Blocking) -> ReusablePart | None
     footer = decode_footer(file)
     if footer is None or not footer.matches(blocking):
         return None
-    return ReusablePart(part, file, footer.blocks)
+    return ReusablePart(part, file, footer.blocks, casts)
 
 
 def _files(part: Part, file: Path) -> Iterator[tuple[Path, Part | VisitsFile]]:

@@ -14,7 +14,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ from tenacity import (
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
 from readmodel.store.manifest import Manifest, TableFailure
+from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.reuse import (
     ReusableTable,
     reusable_parts,
@@ -65,6 +67,7 @@ class Report:
     tables: tuple[TableReport, ...]
     seconds: float
     failed: Mapping[str, TableFailure] = field(default_factory=dict)
+    derived: tuple[DerivedReport, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -84,8 +87,8 @@ class Options:
     `full` fetches every row, even if it is stored. `only` names the tables to sync; the
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
-    within `patience`. Callbacks: `on_retry(fault)` before each retry, and `on_progress`
-    as rows arrive.
+    within `patience`. Derived tables are built as `derived` says, none by default.
+    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive.
     """
 
     full: bool = False
@@ -94,6 +97,7 @@ class Options:
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
     on_progress: OnProgress = field(default=lambda *_: None)
+    derived: DerivedOptions | None = None
 
 
 def sync(
@@ -113,14 +117,8 @@ def sync(
     started = time.monotonic()
     with exclusive_lock(data_dir):
         run = _Run(source, data_dir, tables, now, on_table, options)
-        writer, reports, failed = run.until_published()
-    seconds = time.monotonic() - started
-    return Report(writer.id, writer.taken_at, reports, seconds, failed)
-
-
-type _Published = tuple[
-    SnapshotWriter, tuple[TableReport, ...], Mapping[str, TableFailure]
-]
+        report = run.until_published()
+    return replace(report, seconds=time.monotonic() - started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class _Run:
     options: Options
     faults: TableFaults = field(default_factory=TableFaults)
 
-    def until_published(self) -> _Published:
+    def until_published(self) -> Report:
         """Retry, then leave out tables whose faults do not pass.
 
         Raises SourceError and StorageError.
@@ -148,23 +146,31 @@ class _Run:
                 if not self.faults.set_aside(len(selected)):
                     raise
 
-    def _attempt(self) -> _Published:
+    def _attempt(self) -> Report:
         """Publish all tables at the instant of one view, or nothing."""
         self.faults.begin_attempt()
         taken_at = self.now()
         selected, others = _select(self.tables, self.options.only)
         read = [table for table in selected if self.faults.may_read(table)]
-        with (
-            self.source.view(read) as view,
-            SnapshotWriter(self.data_dir, taken_at) as writer,
-        ):
-            last = _last_manifest(self.data_dir)
-            writer.configured = _configured(self.tables)
-            _carry_over(others, writer, last)
-            reports = self._mirror(view, writer, read, last)
-            failed = self.faults.record(selected, writer, last)
-            writer.publish()
-        return writer, tuple(reports), failed
+        with ExitStack() as reading:
+            view = reading.enter_context(self.source.view(read))
+            with SnapshotWriter(self.data_dir, taken_at) as writer:
+                last = _last_manifest(self.data_dir)
+                writer.configured = _configured(self.tables)
+                _carry_over(others, writer, last)
+                reports = self._mirror(view, writer, read, last)
+                failed = self.faults.record(selected, writer, last)
+                reading.close()  # Derived tables need no open transaction.
+                derived = self._derive(writer)
+                writer.publish()
+        return Report(
+            writer.id, writer.taken_at, tuple(reports), 0, failed, tuple(derived)
+        )
+
+    def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
+        if self.options.derived is None:
+            return []
+        return build_derived(writer, self.options.derived, self.options.full)
 
     def _mirror(
         self,

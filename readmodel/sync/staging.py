@@ -21,6 +21,7 @@ import polars as pl
 
 from readmodel.store import visits
 from readmodel.store.manifest import (
+    DerivedState,
     Manifest,
     Part,
     SourceMark,
@@ -235,6 +236,8 @@ class SnapshotWriter:
         self._tables: dict[str, TableWriter] = {}
         self._failed: dict[str, TableFailure] = {}
         self.configured: tuple[str, ...] | None = None
+        self._derived: dict[str, StoredTable] = {}
+        self._derived_states: dict[str, DerivedState] = {}
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
@@ -257,6 +260,18 @@ class SnapshotWriter:
         self._tables[name] = table
         return table
 
+    def add_failure(self, name: str, failure: TableFailure) -> None:
+        """Record that the table *name* is older than the snapshot, or missing in it."""
+        self._failed[name] = failure
+
+    def add_derived(
+        self, name: str, state: DerivedState, stored: StoredTable | None
+    ) -> None:
+        """Add a derived table whose parts are in the staged folder, or only its state."""
+        self._derived_states[name] = state
+        if stored is not None:
+            self._derived[name] = stored
+
     def discard(self, name: str) -> None:
         """Remove what an unfinished build of the table *name* left behind."""
         self._tables.pop(name, None)
@@ -264,22 +279,41 @@ class SnapshotWriter:
         for path in (folder, visits_file(folder / "any").parent):
             shutil.rmtree(path, ignore_errors=True)
 
-    def add_failure(self, name: str, failure: TableFailure) -> None:
-        """Record that the table *name* is older than the snapshot, or missing in it."""
-        self._failed[name] = failure
+    def files(self, name: str) -> list[Path]:
+        """The parts of the table *name*, as far as they are added, in order."""
+        folder = self.path / table_folder(name)
+        return [folder / part.file for part in self.stored(name).parts]
+
+    def stored(self, name: str) -> StoredTable:
+        """The record of the table *name*. Raises KeyError if it is not in the snapshot."""
+        return (
+            self._derived[name] if name in self._derived else self._tables[name].stored
+        )
+
+    @property
+    def mirrored(self) -> tuple[str, ...]:
+        """The names of the tables that are not derived, including those that failed."""
+        names = dict.fromkeys((*self._tables, *self._failed))
+        return tuple(name for name in names if name not in self._derived)
+
+    @property
+    def failed(self) -> Mapping[str, TableFailure]:
+        """The mirrored tables that are older than the snapshot, or missing in it."""
+        return self._failed
 
     def publish(self) -> None:
         """Make this the current snapshot, for all tables at once."""
         tables = {name: table.stored for name, table in self._tables.items()}
+        tables |= self._derived
+        manifest = Manifest(
+            self.taken_at,
+            tables,
+            derived=self._derived_states,
+            failed=self._failed,
+            configured=self.configured,
+        )
         with storage_errors(self.data_dir):
-            self._seal(
-                Manifest(
-                    self.taken_at,
-                    tables,
-                    failed=self._failed,
-                    configured=self.configured,
-                )
-            )
+            self._seal(manifest)
             snapshots = self.data_dir / SNAPSHOTS
             self.path.rename(snapshots / self.id)
             sync_folder(snapshots)

@@ -115,7 +115,8 @@ class Decision:
 class TableReport:
     """What one sync did to one table, which has `rows` rows in `parts` files now.
 
-    `zero_dates` counts the fetched dates that no calendar has and that became NULL.
+    `zero_dates` counts the fetched dates that no calendar has and that became NULL,
+    `repaired_texts` the fetched texts with characters that became U+FFFD.
     `checked_at` is when all of the table was last known to equal the database's.
     """
 
@@ -126,6 +127,7 @@ class TableReport:
     counts: TableRun
     bytes_written: int
     zero_dates: int
+    repaired_texts: int
     seconds: float
 
 
@@ -144,7 +146,8 @@ def decide(
     started = time.monotonic()
     while True:
         blocks, verified = _observe(view, spec, stored, taken_at, budget)
-        steps = tuple(plan([part.blocks for part in stored.parts], blocks))
+        planned = plan([part.blocks for part in stored.parts], blocks)
+        steps = tuple(_rewrite_if_cast(step, stored.parts) for step in planned)
         damaged = {
             index
             for index in _parts_to_read(steps, stored.parts)
@@ -257,6 +260,15 @@ def _recent_mark(part: ReusablePart, now: datetime) -> SourceMark | None:
     return mark if mark and now - mark.digested_at < FULL_PASS else None
 
 
+def _rewrite_if_cast(step: Step, parts: Sequence[ReusablePart]) -> Step:
+    """Write a part again whose columns have become wider; it is not fetched."""
+    if isinstance(step, Write) or not parts[step.index].casts:
+        return step
+    blocks = parts[step.index].blocks
+    numbers = frozenset(block.number for block in blocks)
+    return Write(blocks, fetch=(), stored={step.index: numbers})
+
+
 def _writes(steps: Iterable[Step]) -> Iterator[Write]:
     return (step for step in steps if isinstance(step, Write))
 
@@ -286,6 +298,7 @@ class _WrittenPart:
     bytes: int
     rows_fetched: int
     zero_dates: int
+    repaired_texts: int
     diff: RowDiff
 
 
@@ -308,20 +321,27 @@ def _write(
         decision.checked_at(step.stored),
         decision.mark_of(step.stored),
     )
-    return _WrittenPart(part.bytes, fetched.frame.height, fetched.zero_dates, changes)
+    return _WrittenPart(
+        part.bytes,
+        fetched.frame.height,
+        fetched.zero_dates,
+        fetched.repaired_texts,
+        changes,
+    )
 
 
 def _fetch(
     view: View, spec: TableSpec, blocks: Sequence[Block], on_rows: Callable[[int], None]
 ) -> Batch:
     """All rows of *blocks* as one batch; *on_rows* gets the rows of each as it arrives."""
-    frames, zero_dates = [_no_rows(spec)], 0
+    frames, zero_dates, repaired_texts = [_no_rows(spec)], 0, 0
     if blocks:
         for batch in view.rows(spec.table, spec.columns, spec.blocking, blocks):
             on_rows(batch.frame.height)
             frames.append(_sorted(batch.frame, spec.blocking.key))
             zero_dates += batch.zero_dates
-    return Batch(pl.concat(frames), zero_dates)
+            repaired_texts += batch.repaired_texts
+    return Batch(pl.concat(frames), zero_dates, repaired_texts)
 
 
 def _no_rows(spec: TableSpec) -> pl.DataFrame:
@@ -358,5 +378,6 @@ def _report(
         ),
         bytes_written=sum(part.bytes for part in written),
         zero_dates=sum(part.zero_dates for part in written),
+        repaired_texts=sum(part.repaired_texts for part in written),
         seconds=seconds,
     )

@@ -30,13 +30,21 @@ from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
+    AcceptedFormat,
+    Context,
     CurrentSettings,
     CurrentSnapshot,
+    FormatExtension,
     Now,
     Plans,
+    RequestContext,
+    RequireStatistics,
     WholeAnswers,
 )
 from routers.envelope import RangeAnswer, encode_figures
+from routers.formats.documents import also_as_table, table_responses
+from routers.formats.figures import figures_table
+from routers.formats.media import TableFormat
 from routers.plan_cache import PlanCache
 from routers.query import (
     AnalyticsParameters,
@@ -47,8 +55,10 @@ from routers.query import (
     require_range,
 )
 from routers.responses import (
-    READ_MODEL_RESPONSES,
+    ACCEPT,
+    STATISTICS_RESPONSES,
     ErrorResponse,
+    cache_headers,
     encode,
     etag_by_day,
     etag_by_minute,
@@ -64,7 +74,8 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -87,7 +98,7 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
-@router.get("/", response_model=AnalyticsAnswer, responses=READ_MODEL_RESPONSES)
+@router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
 async def get_analytics(
     query: AnalyticsQuery,
     request: Request,
@@ -115,7 +126,8 @@ async def get_analytics(
 @router.get(
     "/daily-analytics",
     response_model=DailyAnswer,
-    responses=READ_MODEL_RESPONSES
+    responses=STATISTICS_RESPONSES
+    | also_as_table()
     | {
         502: {
             "model": ErrorResponse,
@@ -124,29 +136,70 @@ async def get_analytics(
     },
 )
 async def get_daily_analytics(
-    query: ComparisonQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
+    accepted: AcceptedFormat, query: ComparisonQuery, context: Context
 ) -> Response:
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached.
+    posts the figures to the e-mail service, and its answer must not be cached. A table
+    in another format than JSON is never posted.
     """
-    period = query.resolve(settings, now)
+    if accepted is not TableFormat.JSON:
+        return await _respond_daily_table(query, context, accepted, ACCEPT)
+    settings, snapshot, plans = context.settings, context.snapshot, context.plans
+    period = query.resolve(settings, context.now)
     service = None if query.is_customised else settings.email_service
     if service:
         body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
         return uncached_json_response(body)
-    etag_of = etag_by_day if period.range else etag_by_minute
-    etag = etag_of(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    etag = _daily_etag(period, context, accepted)
+    if response := unchanged(context.request, etag, ACCEPT):
         return response
-    body = await to_thread.run_sync(_daily_json, query, period, snapshot, plans)
-    return json_response(body, etag)
+    figures = await to_thread.run_sync(_daily_figures, query, period, snapshot, plans)
+    body = encode_figures(DailyAnswer, figures, query, period, snapshot)
+    return json_response(body, etag, ACCEPT)
+
+
+@router.get(
+    "/daily-analytics.{extension}",
+    response_class=Response,
+    responses=STATISTICS_RESPONSES | table_responses(),
+)
+async def get_daily_analytics_file(
+    extension: FormatExtension, query: ComparisonQuery, context: Context
+) -> Response:
+    """Figures of the last 24 hours, or of the range, as a table of one row.
+
+    They are never posted to the e-mail service.
+    """
+    return await _respond_daily_table(query, context, extension, None)
+
+
+async def _respond_daily_table(
+    query: ComparisonParameters,
+    context: RequestContext,
+    table_format: TableFormat,
+    vary: str | None,
+) -> Response:
+    period = query.resolve(context.settings, context.now)
+    etag = _daily_etag(period, context, table_format)
+    if response := unchanged(context.request, etag, vary):
+        return response
+    figures = await to_thread.run_sync(
+        _daily_figures, query, period, context.snapshot, context.plans
+    )
+    table = figures_table("daily", Daily, figures, period, context.snapshot)
+    days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
+    headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
+    return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _daily_etag(
+    period: Period, context: RequestContext, table_format: TableFormat
+) -> str:
+    etag_of = etag_by_day if period.range else etag_by_minute
+    request, settings = context.request, context.settings
+    return etag_of(request, context.snapshot, settings, period, table_format)
 
 
 def _analytics_json(
@@ -199,17 +252,16 @@ def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
     return figures, json_object(sections)
 
 
-def _daily_json(
+def _daily_figures(
     query: ComparisonParameters, period: Period, snapshot: Snapshot, plans: PlanCache
-) -> bytes:
+) -> dict[str, Any]:
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
     before = None
     if query.compare:
         earlier = period.previous() if period.range else period
         before = daily(tables.votes, tables.page_views, earlier, day_before=True)
-    figures = collect_figures(Daily, plan, before)
-    return encode_figures(DailyAnswer, figures, query, period, snapshot)
+    return collect_figures(Daily, plan, before)
 
 
 def _deliver(

@@ -16,7 +16,7 @@ from readmodel.source.blocking import choose_blocking
 from readmodel.source.protocol import PassingFault
 from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import Table
-from util.errors import SourceError
+from util.errors import SourceError, Stopped
 
 THINGS = Table("things", key="id")
 
@@ -42,8 +42,16 @@ def read(tmp_path: Path) -> pl.DataFrame:
     ("declared", "stored", "dtype", "value"),
     [
         ("BOOLEAN", 1, pl.Boolean(), True),
-        ("tinyint(1)", 0, pl.Boolean(), False),
+        ("tinyint(1)", 7, pl.Int64(), 7),
         ("BIGINT", -(2**63), pl.Int64(), -(2**63)),
+        ("INTEGER", 2**63 - 1, pl.Int64(), 2**63 - 1),
+        ("SMALLINT UNSIGNED", 2**40, pl.Int64(), 2**40),
+        ("INT8", -1, pl.Int64(), -1),
+        ("POINT", "POINT(1 2)", pl.String(), "POINT(1 2)"),
+        ("", "x", pl.String(), "x"),
+        ("FLOAT", float("-inf"), pl.Float64(), float("-inf")),
+        ("REAL", 7, pl.Float64(), 7.0),
+        ("DECIMAL(60,2)", "12", pl.String(), "12"),
         ("DECIMAL(4,2)", 99.99, pl.Decimal(4, 2), Decimal("99.99")),
         ("numeric(20,6)", 5, pl.Decimal(20, 6), Decimal(5)),
         ("REAL", 0.1 + 0.2, pl.Float64(), 0.1 + 0.2),
@@ -102,19 +110,134 @@ def test_rows_are_fetched_in_batches(
 
 
 @pytest.mark.parametrize(
-    ("declared", "message"),
+    ("declared", "stored", "kind"),
     [
-        ("POINT", "things.v is declared POINT, which the read model does not support"),
-        ("", "things.v is declared without a type, which the read model does not"),
+        ("INTEGER", "seven", "an integer"),
+        ("INTEGER", 1.5, "an integer"),
+        ("INTEGER", b"1", "an integer"),
+        ("BOOLEAN", 7, "0 or 1"),
+        ("REAL", "a\tb\n", "a number"),
+        ("DECIMAL(4,2)", "a", "a number"),
+        ("DATE", "yesterday", "a date"),
+        ("TIMESTAMP", 1_700_000_000, "a time in UTC"),
     ],
 )
-def test_an_unsupported_type_is_named(
-    connection: sqlite3.Connection, tmp_path: Path, declared: str, message: str
+def test_a_value_of_another_type_is_an_error_that_names_the_row(
+    connection: sqlite3.Connection,
+    tmp_path: Path,
+    declared: str,
+    stored: Any,
+    kind: str,
 ) -> None:
-    """The message has the declaration as it was written."""
+    """SQLite stores any value in any column; none is read as something else."""
     connection.execute(f"CREATE TABLE things (id INT, v {declared})")
-    with pytest.raises(SourceError, match=message):
+    connection.execute("INSERT INTO things VALUES (1, NULL), (2, ?)", [stored])
+    message = rf"things\.v has a value that is not {kind}.* where id is 2: "
+    with pytest.raises(SourceError, match=message) as raised:
         read(tmp_path)
+    assert not isinstance(raised.value, PassingFault)
+
+
+@pytest.mark.parametrize("declared", ["DATE", "TIMESTAMP"])
+@pytest.mark.parametrize("day", ["0000-00-00", "2023-02-31", "2023-13-01"])
+@pytest.mark.parametrize("as_key", [False, True])
+def test_a_day_that_no_calendar_has_is_null_and_counted(
+    connection: sqlite3.Connection,
+    tmp_path: Path,
+    declared: str,
+    day: str,
+    as_key: bool,
+) -> None:
+    """As a value and as the sync column."""
+    text = day if declared == "DATE" else f"{day} 12:00:00"
+    connection.execute(f"CREATE TABLE things (id INT, v {declared})")
+    connection.execute("INSERT INTO things VALUES (1, ?)", [text])
+    table = Table("things", key="v" if as_key else "id")
+    with SqliteSource(tmp_path / "source.db").view() as view:
+        columns = view.columns(table)
+        blocking = choose_blocking(table, columns)
+        blocks = view.blocks(table, columns, blocking)
+        (batch,) = view.rows(table, columns, blocking, blocks)
+    assert batch.frame["v"].to_list() == [None]
+    assert batch.zero_dates == 1
+    assert [block.number is None for block in blocks] == [as_key]
+
+
+def test_text_that_is_not_utf_8_is_repaired_and_counted(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """The bytes that are not UTF-8 become U+FFFD."""
+    connection.execute("CREATE TABLE things (id INT, v TEXT, w TEXT)")
+    connection.execute(
+        "INSERT INTO things VALUES (1, CAST(x'61ff62' AS TEXT), 'é'), (2, 'x', NULL)"
+    )
+    with SqliteSource(tmp_path / "source.db").view() as view:
+        columns = view.columns(THINGS)
+        blocking = choose_blocking(THINGS, columns)
+        blocks = view.blocks(THINGS, columns, blocking)
+        (batch,) = view.rows(THINGS, columns, blocking, blocks)
+    assert batch.frame.rows() == [(1, "a\ufffdb", "é"), (2, "x", None)]
+    assert batch.repaired_texts == 1
+
+
+def test_columns_may_be_called_as_anything_in_our_statements(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """A column `block` is not taken for the number of a block."""
+    connection.execute("CREATE TABLE things (id INT, block INT, digest TEXT)")
+    rows = [(n * 16_384, n % 2, "x") for n in range(4)]
+    connection.executemany("INSERT INTO things VALUES (?, ?, ?)", rows)
+    assert read(tmp_path).rows() == rows
+
+
+def test_an_exception_in_the_digest_keeps_its_cause(
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request to stop that arrives there is not taken for a fault of the database."""
+
+    def stop(_: bytes) -> int:
+        raise Stopped("Stopped by SIGTERM")
+
+    connection.execute("CREATE TABLE things (id INT)")
+    connection.execute("INSERT INTO things VALUES (1)")
+    monkeypatch.setattr("readmodel.source.sqlite.zlib.crc32", stop)
+    with pytest.raises(Stopped):
+        read(tmp_path)
+
+
+def in_wal_mode(tmp_path: Path) -> Path:
+    """A database in WAL mode, whose application has closed it."""
+    folder = tmp_path / "application"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "source.db", autocommit=True)) as opened:
+        opened.execute("PRAGMA journal_mode=WAL")
+        opened.execute("CREATE TABLE things (id INT)")
+        opened.execute("INSERT INTO things VALUES (1)")
+    return folder
+
+
+def test_a_file_in_wal_mode_is_read_from_a_read_only_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application is stopped: there is no -wal file, and the file is complete."""
+    folder = in_wal_mode(tmp_path)
+    assert not (folder / "source.db-wal").exists()
+    monkeypatch.setattr("readmodel.source.sqlite.os.access", lambda *_: False)
+    folder.chmod(0o555)
+    assert read(folder).rows() == [(1,)]
+    assert [path.name for path in folder.iterdir()] == ["source.db"]
+    folder.chmod(0o755)
+
+
+def test_changes_left_in_a_wal_file_are_not_overlooked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application was killed: the error says what to do."""
+    folder = in_wal_mode(tmp_path)
+    (folder / "source.db-wal").write_bytes(b"changes")
+    monkeypatch.setattr("readmodel.source.sqlite.os.access", lambda *_: False)
+    with pytest.raises(SourceError, match=r"source.db-wal.*wal_checkpoint"):
+        read(folder)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

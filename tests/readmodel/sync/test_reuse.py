@@ -20,7 +20,7 @@ from tests.support.mirror import START, Mirror
 from tests.support.snapshots import cut_short, flip_a_bit, replace_by_other_bytes
 from tests.support.visits import TABLE, publish_visits, visits_of
 
-COLUMNS = {"id": "Int32", "n": "Int32"}
+COLUMNS = {"id": "Int64", "n": "Int64"}
 BY_ID = Blocking("id", KeyKind.NUMBER, 16_384)
 
 
@@ -70,9 +70,9 @@ def test_parts_are_reused_with_the_same_columns_and_blocks_only(mirror: Mirror) 
     assert whole.is_complete
     wider = Blocking("id", KeyKind.NUMBER, 32_768)
     for columns, blocking in (
-        ({"n": "Int32", "id": "Int32"}, BY_ID),
-        ({"id": "Int64", "n": "Int32"}, BY_ID),
-        ({"id": "Int32"}, BY_ID),
+        ({"n": "Int64", "id": "Int64"}, BY_ID),
+        ({"id": "Int32", "n": "Int64"}, BY_ID),
+        ({"id": "Int64"}, BY_ID),
         (COLUMNS, wider),
     ):
         found = reusable_parts(mirror.data_dir, "things", columns, blocking)

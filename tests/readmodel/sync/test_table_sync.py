@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import polars as pl
 import pytest
 
+from readmodel.source import sqlite
 from readmodel.source.blocking import BlockRange
 from readmodel.source.protocol import View
 from readmodel.store.run_log import TableRun
@@ -15,7 +17,8 @@ from readmodel.sync.rotation import Budget
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.sync.table_spec import table_spec
 from readmodel.sync.table_sync import Decision, apply, decide
-from tests.support.mirror import THINGS, Mirror
+from readmodel.tables import Table
+from tests.support.mirror import ROWS, THINGS, Mirror
 from tests.support.snapshots import flip_a_bit
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -138,3 +141,37 @@ def test_the_last_change_and_the_last_check_are_recorded_apart(mirror: Mirror) -
     mirror.run("DELETE FROM things WHERE id = 99999")
     mirror.sync()
     assert mirror.manifest.tables["things"].changed_at == mirror.now
+
+
+def test_a_column_that_becomes_wider_is_stored_again_without_a_fetch(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An integer of 32 bits is also one of 64; the digests prove that rows are equal."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "INTEGER", pl.Int32())
+        mirror.sync()
+    assert mirror.snapshot.scan("things").collect_schema()["n"] == pl.Int32
+    mirror.run("UPDATE things SET n = 50 WHERE id = 5")
+    report = mirror.sync()
+    assert report.rows_fetched == 16_384
+    assert mirror.snapshot.scan("things").collect_schema()["n"] == pl.Int64
+    assert mirror.is_exact()
+    assert mirror.sync().rows_fetched == 0
+
+
+def test_a_column_that_becomes_narrower_is_fetched(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stored values may not fit."""
+    mirror.sync()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "INTEGER", pl.Int32())
+        assert mirror.sync().rows_fetched == ROWS
+
+
+def test_repaired_texts_are_counted_in_the_report(mirror: Mirror) -> None:
+    """The run's line names their number."""
+    mirror.run("CREATE TABLE notes (id INT, note TEXT)")
+    mirror.run("INSERT INTO notes VALUES (1, CAST(x'61ff' AS TEXT)), (2, 'é')")
+    (report,) = mirror.sync(Table("notes", key="id")).tables
+    assert report.repaired_texts == 1
