@@ -50,7 +50,7 @@ NO_TABLES: Final = "none"
 """The value of TABLES that mirrors no table."""
 
 LONGEST_TABLE_NAME: Final = 200
-"""In bytes of UTF-8: its folder's name must not exceed 255, with some characters escaped."""
+"""In bytes of UTF-8; / % and . count three times, since a file name has them escaped."""
 
 _TABLES_FORM = (
     "name each table with its sync column, as in orders:id,customers:created_at, and "
@@ -65,16 +65,17 @@ def parse_tables(text: str) -> tuple[TableKey, ...]:
     """
     # Every second piece is outside of quotes. There, commas become the ends of CSV's
     # lines, and colons its separators.
-    pieces = re.sub(r",?\s*$", "", text).lstrip().split('"')
+    pieces = text.strip().removesuffix(",").rstrip().split('"')
     for index in range(0, len(pieces), 2):
         lines = re.sub(r"\s*,\s*", "\n", pieces[index])
         pieces[index] = re.sub(r"[ \t]*:[ \t]*", ",", lines)
     try:
         rows = list(csv.reader(io.StringIO('"'.join(pieces), newline=""), strict=True))
     except csv.Error:
-        raise ValueError(_TABLES_FORM) from None
-    if not all(len(row) == len(TableKey._fields) and all(row) for row in rows):
-        raise ValueError(_TABLES_FORM)
+        raise ValueError(f"quotes do not match; {_TABLES_FORM}") from None
+    for row in rows:
+        if len(row) != len(TableKey._fields) or not all(row):
+            raise ValueError(f"{':'.join(row)!r} is not table:column; {_TABLES_FORM}")
     return _checked_names([TableKey(*row) for row in rows])
 
 
@@ -84,7 +85,7 @@ def _checked_names(entries: list[TableKey]) -> tuple[TableKey, ...]:
         if "\0" in f"{entry}" or not _fits_in_a_path(entry.name):
             raise ValueError(
                 f"{entry.name!r} cannot name a table: use at most "
-                f"{LONGEST_TABLE_NAME} bytes of UTF-8 without NUL"
+                f"{LONGEST_TABLE_NAME} bytes of UTF-8 without NUL (/ % . count as 3)"
             )
         if earlier := named.get(entry.name):
             raise ValueError(f"{entry.name} is named twice: {earlier} and {entry}")
@@ -94,7 +95,7 @@ def _checked_names(entries: list[TableKey]) -> tuple[TableKey, ...]:
 
 def _fits_in_a_path(name: str) -> bool:
     try:
-        return len(name.encode()) <= LONGEST_TABLE_NAME
+        return len(re.sub("[/%.]", "___", name).encode()) <= LONGEST_TABLE_NAME
     except UnicodeEncodeError:
         return False
 
