@@ -255,6 +255,8 @@ def _views(settings: Settings) -> Iterator[CheckResult]:
         return
     yield from (_warning("views", str(error)) for error in catalogue.errors)
     counts = f"{len(catalogue.tables)} tables and {len(catalogue.reports)} reports"
+    if idle := len(catalogue.unmirrored):
+        counts += f", and {idle} definitions that read tables which TABLES leaves out,"
     yield _passed("views", f"{counts} in {settings.views_dir}")
     manifest = metrics.current_manifest(settings.data_dir)
     for line in view_lines(manifest):

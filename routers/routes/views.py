@@ -296,6 +296,9 @@ def _unknown(loaded: LoadedViews, kind: str, name: str) -> HTTPException:
     error = find_error(loaded.catalogue.errors, name)
     if error is not None:
         return HTTPException(503, f"The {kind} {name} has an error: {error}")
+    unmirrored = find_error(loaded.catalogue.unmirrored, name)
+    if unmirrored is not None:
+        return HTTPException(404, f"The {kind} {name} {unmirrored.message}")
     return HTTPException(404, f"There is no {kind} {name}: GET /views lists them")
 
 
@@ -363,10 +366,14 @@ def _manifest(snapshot: Snapshot) -> Manifest:
 
 
 def _require_inputs(definition: Definition, manifest: Manifest) -> None:
-    """Raise HTTPException (503) if a table that a report reads was not built."""
+    """Raise HTTPException (503) if a table that a report reads is not there."""
     for name in definition.inputs:
-        if name not in manifest.tables:
-            raise HTTPException(503, f"The table {name} was not built yet")
+        if name in manifest.tables:
+            continue
+        if failure := manifest.failed.get(name):
+            because = failure.failed_because
+            raise HTTPException(503, f"The table {name} was not read yet: {because}")
+        raise HTTPException(503, f"The table {name} was not built yet")
 
 
 def _headers(

@@ -20,10 +20,12 @@ from routers.formats.media import TableFormat
 from routers.views import answers
 from routers.worker.client import Worker
 from tests.routers.conftest import create_fixed_app, make_settings, served
-from tests.support.derived import NOON, write_views
+from tests.support.derived import NOON, run_derived, table_sql, write_views
 from tests.support.programs import ROOT
 from tests.support.views import (
+    EVERYTHING,
     FILES,
+    ROUNDS,
     TOKEN_HEADER,
     client_of_views,
     publish_rounds,
@@ -325,6 +327,57 @@ def test_a_table_that_was_not_built_yet_is_503(
     got = api.get("/views/later")
     assert got.status_code == 503
     assert "not built yet" in got.json()["detail"]
+
+
+def test_where_tables_are_not_mirrored_what_reads_them_is_404(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Other definitions are served, although the statistics are not."""
+    votes = table_sql("votes", "SELECT * FROM fpp_votes")
+    busy = "-- @name busy\n-- @type report\nSELECT * FROM votes"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=votes, c=busy)
+    run_derived(data_dir, views, {"rounds": ROUNDS}, configured=["rounds"])
+    with client_of_views(data_dir, views) as client:
+        assert client.get("/").status_code == 404
+        assert len(client.get("/views/everything").json()["rows"]) == 6
+        for path, detail in (
+            (
+                "/views/votes",
+                "view votes reads fpp_votes, which TABLES does not mirror",
+            ),
+            ("/reports/busy.csv", "report busy reads votes, which is not built"),
+        ):
+            got = client.get(path)
+            assert (got.status_code, got.json()) == (404, {"detail": f"The {detail}"})
+        catalogue = client.get("/views").json()
+    assert catalogue["errors"] == []
+    assert [each["name"] for each in catalogue["unmirrored"]] == ["votes", "busy"]
+
+
+def test_what_reads_a_table_that_was_never_read_is_503(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """It names the table and the reason; the others are served."""
+    names = table_sql("names", "SELECT name FROM teams")
+    largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM teams"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=names, c=largest)
+    run_derived(
+        data_dir,
+        views,
+        {"rounds": ROUNDS},
+        configured=["rounds", "teams"],
+        failed=["teams"],
+    )
+    with client_of_views(data_dir, views) as client:
+        assert client.get("/views/everything").status_code == 200
+        for path in ("/views/names", "/reports/largest"):
+            got = client.get(path)
+            assert got.status_code == 503
+            assert got.json()["detail"].endswith("teams was dropped")
+        catalogue = client.get("/views").json()
+    (stale,) = [view for view in catalogue["views"] if view["name"] == "names"]
+    assert stale["failed_because"] == "its input teams is stale: teams was dropped"
+    assert catalogue["errors"] == []
 
 
 def test_a_report_that_fails_is_500_without_the_engines_text(
