@@ -10,7 +10,7 @@ from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.run_log import Run
+from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
@@ -155,9 +155,17 @@ class Runner:
             snapshot=report.snapshot,
             ms=round(report.seconds * 1000),
         )
+        removed = [
+            f"{name} is no longer mirrored: its copy of {rows:,} rows is removed"
+            for name, rows in report.removed.items()
+        ]
+        for line in removed:
+            _log.warning(line, action="sync")
         self._record_derived(report.derived)
-        tables = {table.name: table.counts for table in report.tables}
-        message = "; ".join([message, *failures])
+        tables = {table.name: table.counts for table in report.tables} | {
+            name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
+        }
+        message = "; ".join([message, *failures, *removed])
         return Run(began, self._now(), True, message, tables)
 
     def _record_derived(self, reports: Sequence[DerivedReport]) -> None:

@@ -60,6 +60,7 @@ class Report:
     """What one sync did; `taken_at` is the instant that the read model is of now.
 
     Tables that are `failed` keep their last copy, of an earlier instant, if there is one.
+    `removed` are the rows of each table that is no longer mirrored.
     """
 
     snapshot: str
@@ -68,6 +69,7 @@ class Report:
     seconds: float
     failed: Mapping[str, TableFailure] = field(default_factory=dict)
     derived: tuple[DerivedReport, ...] = ()
+    removed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -164,7 +166,13 @@ class _Run:
                 derived = self._derive(writer)
                 writer.publish()
         return Report(
-            writer.id, writer.taken_at, tuple(reports), 0, failed, tuple(derived)
+            writer.id,
+            writer.taken_at,
+            tuple(reports),
+            seconds=0,
+            failed=failed,
+            derived=tuple(derived),
+            removed=_removed(self.tables, last),
         )
 
     def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
@@ -271,6 +279,14 @@ def _carry_over(
             carried = writer.table(table.name, stored.columns, stored.changed_at)
             for part in stored.parts:
                 carried.link(part, folder / part.file)
+
+
+def _removed(tables: Sequence[Table], last: Manifest | None) -> Mapping[str, int]:
+    """Rows of each table that the last snapshot mirrors and that is not in *tables*."""
+    if last is None:
+        return {}
+    present = {table.name for table in tables} | last.derived.keys()
+    return {n: stored.rows for n, stored in last.tables.items() if n not in present}
 
 
 def _last_manifest(data_dir: Path) -> Manifest | None:
