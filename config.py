@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -21,6 +22,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from util.errors import SettingsError
+
+ENV_FILE: Final = ".env"
+"""In the working directory."""
 
 VERSION: Final = "0.1.0"
 """As in pyproject.toml."""
@@ -266,11 +270,34 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     try:
         if environ is None:
-            return Settings(_env_file=".env")
+            _require_readable(Path(ENV_FILE))
+            return Settings(_env_file=ENV_FILE)
         values = {name.lower(): value for name, value in environ.items() if value}
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
+
+
+def _require_readable(file: Path) -> None:
+    """Raise SettingsError unless every line of *file*, if there is one, can be read.
+
+    Settings would leave such a line out, and its variable would have its default.
+    """
+    try:
+        with file.open(encoding="utf-8") as lines:
+            bad = next((b.original for b in parse_stream(lines) if b.error), None)
+    except (FileNotFoundError, IsADirectoryError):
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(f"{file} cannot be read: {reason}") from None
+    if bad is not None:
+        name = re.match(r"\s*(?:export\s+)?(\w+)\s*=", bad.string)
+        where = f"line {bad.line}" + (f", {name[1]}," if name else "")
+        raise SettingsError(
+            f"{where} of {file} cannot be read: write NAME=value, and single quotes "
+            "around a value with quotes, # or line breaks"
+        )
 
 
 def _problem(error: Any) -> str:

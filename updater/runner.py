@@ -155,17 +155,16 @@ class Runner:
             snapshot=report.snapshot,
             ms=round(report.seconds * 1000),
         )
-        removed = [
-            f"{name} is no longer mirrored: its copy of {rows:,} rows is removed"
-            for name, rows in report.removed.items()
-        ]
-        for line in removed:
-            _log.warning(line, action="sync")
+        for name, rows in report.removed.items():
+            left = f"{name} is no longer mirrored: its copy of {rows:,} rows is removed"
+            _log.warning(left, action="sync")
         self._record_derived(report.derived)
         tables = {table.name: table.counts for table in report.tables} | {
             name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
         }
-        message = "; ".join([message, *failures, *removed])
+        if report.removed:
+            message += f"; no longer mirrored: {', '.join(report.removed)}"
+        message = "; ".join([message, *failures])
         return Run(began, self._now(), True, message, tables)
 
     def _record_derived(self, reports: Sequence[DerivedReport]) -> None:

@@ -138,11 +138,15 @@ class _Run:
     def until_published(self) -> Report:
         """Retry, then leave out tables whose faults do not pass.
 
-        Raises SourceError and StorageError.
+        Without a table more attempts are made, as long as patience lasts, but at least
+        one. Raises SourceError and StorageError.
         """
+        began = time.monotonic()
         while True:
+            waited = timedelta(seconds=time.monotonic() - began)
+            patience = max(self.options.patience - waited, timedelta())
             try:
-                return _retrying(self.options)(self._attempt)
+                return _retrying(self.options, patience)(self._attempt)
             except PassingFault:
                 selected, _ = _select(self.tables, self.options.only)
                 if not self.faults.set_aside(len(selected)):
@@ -207,7 +211,7 @@ class _Run:
                 yield table_spec(view, table, width)
 
 
-def _retrying(options: Options) -> Retrying:
+def _retrying(options: Options, patience: timedelta) -> Retrying:
     def before_sleep(state: RetryCallState) -> None:
         fault = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
@@ -220,7 +224,7 @@ def _retrying(options: Options) -> Retrying:
             max=LONGEST_PAUSE_SECONDS,
             jitter=FIRST_PAUSE_SECONDS,
         ),
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(options.patience),
+        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(patience),
         before_sleep=before_sleep,
         reraise=True,
     )
