@@ -45,7 +45,7 @@ def test_an_unsupported_login_method_is_named() -> None:
             SourceError,
             match=r"ed cannot log in to db.example:3306: .*ed25519.*caching_sha2_pas",
         ) as raised,
-        translate_errors(server),
+        translate_errors(server, login=True),
     ):
         raise error
     assert not isinstance(raised.value, PassingFault)

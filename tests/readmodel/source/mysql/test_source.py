@@ -124,10 +124,10 @@ def test_a_table_that_the_catalog_lacks_for_a_moment_is_a_passing_fault(
     database.run("CREATE TABLE things (id int)")
     query = MysqlView._query
 
-    def altering(view: MysqlView, statement: str, values: Sequence[Any] = ()) -> Any:
-        return (
-            [] if "information_schema" in statement else query(view, statement, values)
-        )
+    def altering(view: MysqlView, statement: str, *args: Any, **options: Any) -> Any:
+        if "information_schema" in statement:
+            return []
+        return query(view, statement, *args, **options)
 
     monkeypatch.setattr(MysqlView, "_query", altering)
     with mysql_source(database).view() as view:
