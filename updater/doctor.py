@@ -94,6 +94,12 @@ def _view(view: View, tables: Sequence[Table]) -> Iterator[CheckResult]:
     yield from (_failed("tables", problem) for problem in problems)
     if not problems:
         yield _passed("tables", f"all {len(tables)} are there, with the columns needed")
+    if hidden := [table.name for table in tables if _hides_columns(view, table)]:
+        yield _warning(
+            "columns",
+            f"only some columns of {', '.join(hidden)} may be read, the others are not "
+            "mirrored: grant SELECT on the whole table to mirror all of them",
+        )
     match view:
         case MysqlView():
             yield _rights(view)
@@ -108,6 +114,13 @@ def _table_problem(view: View, table: Table) -> str | None:
     except SourceError as error:
         return str(error)
     return None
+
+
+def _hides_columns(view: View, table: Table) -> bool:
+    try:
+        return view.hides_columns(table)
+    except SourceError:
+        return False  # the check of the tables has reported it
 
 
 def _rights(view: MysqlView) -> CheckResult:

@@ -39,6 +39,15 @@ class View(Protocol):
         """
         ...
 
+    @property
+    def digest_format(self) -> int:
+        """The version of the digests of `blocks`; those of others cannot be compared."""
+        ...
+
+    def hides_columns(self, table: Table) -> bool:
+        """Whether *table* has columns that `columns` omits: this user may not read them."""
+        ...
+
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
         ...

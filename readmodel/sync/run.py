@@ -74,8 +74,9 @@ class Options:
     `full` fetches every row, even if it is stored. `only` names the tables to sync; the
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
-    within `patience`. Derived tables are built as `derived` says, none by default. Callbacks: `on_retry(fault)` before each retry, and `on_progress`
-    as rows arrive.
+    within `patience`. Derived tables are built as `derived` says, none by default.
+    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
+    `check_stop` raises if no further attempt may begin.
     """
 
     full: bool = False
@@ -83,6 +84,7 @@ class Options:
     digest_seconds: float = 30.0
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
+    check_stop: Callable[[], None] = field(default=lambda: None)
     on_progress: OnProgress = field(default=lambda *_: None)
     derived: DerivedOptions | None = None
 
@@ -104,6 +106,7 @@ def sync(
     with exclusive_lock(data_dir):
         for attempt in _retrying(options):
             with attempt:
+                options.check_stop()
                 taken_at = now()
                 with ExitStack() as reading:
                     view = reading.enter_context(
@@ -126,6 +129,7 @@ def _derive(writer: SnapshotWriter, options: Options) -> list[DerivedReport]:
 
 def _retrying(options: Options) -> Retrying:
     def before_sleep(state: RetryCallState) -> None:
+        options.check_stop()
         fault = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
         options.on_retry(f"{fault}; trying again in {pause:.1f} s")

@@ -1,7 +1,7 @@
 """A table as the database declares it now, and how it is divided into blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from readmodel.dtypes import dtype_name
 from readmodel.source.blocking import Blocking, KeyKind, block_width, choose_blocking
@@ -18,6 +18,7 @@ class TableSpec:
     table: Table
     columns: Sequence[Column]
     blocking: Blocking
+    hides_columns: bool = False
 
     @property
     def name(self) -> str:
@@ -46,7 +47,13 @@ def table_spec(view: View, table: Table, stored_width: int | None = None) -> Tab
             raise SourceError(
                 f"{table.name}.{name} holds {dtypes[name]}, but must be {kind.value}"
             )
-    return TableSpec(table, columns, _blocking(view, table, columns, stored_width))
+    blocking = _blocking(view, table, columns, stored_width)
+    return TableSpec(
+        table,
+        columns,
+        replace(blocking, digest_format=view.digest_format),
+        view.hides_columns(table),
+    )
 
 
 def _blocking(

@@ -115,8 +115,9 @@ class Decision:
 class TableReport:
     """What one sync did to one table, which has `rows` rows in `parts` files now.
 
-    `zero_dates` counts the fetched dates that no calendar has and that became NULL,
-    `repaired_texts` the fetched texts with characters that became U+FFFD.
+    `zero_dates` counts the fetched dates that no calendar has and that became NULL, and
+    `repaired_texts` the fetched texts with characters that became U+FFFD. If
+    `hides_columns`, the user may read only some columns, and the others are missing.
     `checked_at` is when all of the table was last known to equal the database's.
     """
 
@@ -128,6 +129,7 @@ class TableReport:
     bytes_written: int
     zero_dates: int
     repaired_texts: int
+    hides_columns: bool
     seconds: float
 
 
@@ -379,5 +381,6 @@ def _report(
         bytes_written=sum(part.bytes for part in written),
         zero_dates=sum(part.zero_dates for part in written),
         repaired_texts=sum(part.repaired_texts for part in written),
+        hides_columns=decision.spec.hides_columns,
         seconds=seconds,
     )

@@ -50,9 +50,11 @@ def unpack(
     Raises Truncated when a text was cut off, and SourceError when a value does not fit
     the declared type of its column.
     """
+    if not packed.fields.endswith(ROW_END.encode()):
+        raise Truncated(f"{len(packed.fields)} bytes end inside a row")
     try:
         fields = _parse(packed.fields, columns)
-        if fields.height != rows or not packed.fields.endswith(ROW_END.encode()):
+        if fields.height != rows:
             raise Truncated(f"{fields.height} rows arrived instead of {rows}")
         return _decode(fields, packed.payloads, columns)
     except pl.exceptions.PolarsError as error:

@@ -101,6 +101,8 @@ class MysqlView:
     until that of the next table's.
     """
 
+    digest_format = 2
+
     def __init__(self, server: MysqlServer, connection: Any) -> None:
         self._server = server
         self._connection = connection
