@@ -20,8 +20,8 @@ from readmodel.source.column_types import (
 )
 from readmodel.source.wire import Column
 
-# The character sets whose bytes are UTF-8; a JSON column of MySQL has none in the catalog.
-UTF8 = {"utf8mb4", "utf8mb3", "utf8", "ascii", None}
+# The character sets whose bytes are UTF-8.
+UTF8 = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
 # The length of a text that a function cannot return.
 TOO_LONG = -1
 
@@ -91,6 +91,8 @@ def _text(column: CatalogColumn, _: DeclaredType) -> Column:
         return _payload(column, pl.String(), column.sql)
     # A function's result that exceeds a packet is NULL, unlike the column's own value.
     converted = f"CONVERT({column.sql} USING utf8mb4)"
+    if column.charset is None:  # MySQL's JSON
+        converted = f"CAST({column.sql} AS CHAR)"
     return replace(
         _payload(column, pl.String(), converted),
         sql=_if_not_null(column, f"LENGTH({converted})", f"{TOO_LONG}"),
@@ -107,6 +109,19 @@ def _if_not_null(column: CatalogColumn, sql: str, otherwise: str) -> str:
 
 def _binary(column: CatalogColumn, _: DeclaredType) -> Column:
     return _payload(column, pl.Binary(), column.sql)
+
+
+def _vector(column: CatalogColumn, _: DeclaredType) -> Column:
+    # MySQL accepts a VECTOR in few functions, and in no aggregate; none is empty.
+    digits = f"HEX({column.sql})"
+    return Column(
+        column.name,
+        pl.Binary(),
+        digits,
+        pl.String(),
+        wire.binary_from_hex,
+        digest_sql=f"CRC32({digits})",
+    )
 
 
 def _payload(column: CatalogColumn, dtype: pl.DataType, sql: str) -> Column:
@@ -187,7 +202,7 @@ _TEXTS = (
     "json",
 )  # fmt: skip
 _BINARIES = (
-    "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector",
+    "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob",
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
     "multipolygon", "geometrycollection", "geomcollection",
 )  # fmt: skip
@@ -202,6 +217,7 @@ _ENCODERS: Mapping[str, Callable[[CatalogColumn, DeclaredType], Column]] = {
     "year": _year,
     **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(_BINARIES, _binary),
+    "vector": _vector,
     **dict.fromkeys(("uuid", "inet4", "inet6"), _plain_text),
     "timestamp": _timestamp,
     "datetime": _datetime,

@@ -62,9 +62,10 @@ class MysqlSource(MysqlServer):
         try:
             yield view
         finally:
-            if view.is_busy:
-                self._kill(connection.connection_id)
+            connection_id = connection.connection_id
             connection.close()
+            if view.is_busy:
+                self._kill(connection_id)
 
     def _connect(self) -> Any:
         connection = MySQLConnection()
@@ -167,9 +168,10 @@ class MysqlView:
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
+        # As a number: the driver cannot decode the bounds of a BIT.
         key, name = identifier(table.key), identifier(table.name)
         ((low, high),) = self._select(
-            table, f"SELECT MIN({key}), MAX({key}) FROM {name}"
+            table, f"SELECT MIN({key})+0, MAX({key})+0 FROM {name}"
         )
         if low is None:
             return None

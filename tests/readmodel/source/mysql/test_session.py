@@ -49,7 +49,7 @@ def test_a_limit_on_every_select_does_not_apply(
 ) -> None:
     """All columns and all rows are mirrored."""
     adjustable_database.run(TABLE, ROWS)
-    variable = ("sql_select_limit", 4)
+    variable: tuple[str, Any] = ("sql_select_limit", 4)
     if mechanism == "init_connect":
         variable = ("init_connect", "SET sql_select_limit = 4")
     with adjustable_database.global_variable(*variable):
@@ -70,7 +70,7 @@ def test_the_count_of_the_rows_is_checked_in_another_way(
     limited = {**session.PINNED, "sql_select_limit": limit}
     monkeypatch.setattr(session, "PINNED", limited)
     source = mysql_source(adjustable_database)
-    with pytest.raises(SourceError, match="did not return all blocks|was altered"):
+    with pytest.raises(SourceError, match=r"did not return all blocks|was altered"):
         read(source, [replace(THINGS, key=key)])
 
 
@@ -104,7 +104,7 @@ def test_a_session_may_pause_longer_than_the_server_allows(
         mysql_source(adjustable_database).view() as view,
     ):
         view.columns(THINGS)
-        ((slept,),) = view.stream("SELECT SLEEP(0)")
+        ((_slept,),) = view.stream("SELECT SLEEP(0)")
         time.sleep(2.2)
         assert len(view.columns(THINGS)) == 9
 
