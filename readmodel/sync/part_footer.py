@@ -33,6 +33,10 @@ class PartFooter:
         """True if its digests can be compared with those of *blocking* now."""
         return self.layout == (blocking.digest_format, *blocking.signature)
 
+    def can_be_renewed(self, blocking: Blocking) -> bool:
+        """True if its digests are in the earlier format that the source recognises."""
+        return self.layout == (blocking.earlier_format, *blocking.signature)
+
 
 def encode_footer(blocking: Blocking, blocks: Sequence[Block]) -> Mapping[str, str]:
     """Encode the note as key-value metadata for `write_parquet`.

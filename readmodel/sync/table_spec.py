@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from readmodel.dtypes import dtype_name
 from readmodel.source.blocking import Blocking, KeyKind, block_width, choose_blocking
-from readmodel.source.protocol import View
+from readmodel.source.protocol import RenewingView, View
 from readmodel.source.wire import Column
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -47,13 +47,12 @@ def table_spec(view: View, table: Table, stored_width: int | None = None) -> Tab
             raise SourceError(
                 f"{table.name}.{name} holds {dtypes[name]}, but must be {kind.value}"
             )
-    blocking = _blocking(view, table, columns, stored_width)
-    return TableSpec(
-        table,
-        columns,
-        replace(blocking, digest_format=view.digest_format),
-        view.hides_columns(table),
+    blocking = replace(
+        _blocking(view, table, columns, stored_width),
+        digest_format=view.digest_format,
+        earlier_format=view.earlier_format if isinstance(view, RenewingView) else None,
     )
+    return TableSpec(table, columns, blocking, view.hides_columns(table))
 
 
 def _blocking(

@@ -46,6 +46,18 @@ def identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def date_exists(date: str) -> str:
+    """SQL for whether a DATE or DATETIME is a day of the calendar.
+
+    MySQL's functions take 2020-00-10 for the 10th of December 2019, and both servers
+    take 2023-02-31 for the 3rd of March.
+    """
+    return (
+        f"YEAR({date}) AND MONTH({date}) AND DAYOFMONTH({date}) "
+        f"AND DAYOFMONTH({date})<=DAYOFMONTH(LAST_DAY({date}))"
+    )
+
+
 def encode(column: CatalogColumn) -> Column | None:
     """Choose how *column* is packed and parsed; None if its type is not supported."""
     declared = DeclaredType.parse(column.type)
@@ -197,11 +209,11 @@ def _time(column: CatalogColumn, _: DeclaredType) -> Column:
     )
 
 
-_TEXTS = (
+TEXTS = (
     "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set",
     "json",
 )  # fmt: skip
-_BINARIES = (
+BINARIES = (
     "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob",
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
     "multipolygon", "geometrycollection", "geomcollection",
@@ -215,8 +227,8 @@ _ENCODERS: Mapping[str, Callable[[CatalogColumn, DeclaredType], Column]] = {
     "double": _float,
     "bit": _bit,
     "year": _year,
-    **dict.fromkeys(_TEXTS, _text),
-    **dict.fromkeys(_BINARIES, _binary),
+    **dict.fromkeys(TEXTS, _text),
+    **dict.fromkeys(BINARIES, _binary),
     "vector": _vector,
     **dict.fromkeys(("uuid", "inet4", "inet6"), _plain_text),
     "timestamp": _timestamp,

@@ -3,7 +3,7 @@
 A user with SELECT rights is enough.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +19,7 @@ from readmodel.source.blocking import (
     KeyBounds,
     KeyKind,
 )
-from readmodel.source.mysql import session, sql
+from readmodel.source.mysql import digest_format_1, session, sql
 from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
 from readmodel.source.mysql.errors import (
     is_denied_column,
@@ -41,6 +41,9 @@ KILL_SECONDS: Final = 3
 BLOCKS_PER_QUERY: Final = 64
 ROWS_PER_RANGE: Final = 512
 """Blocks with fewer rows are digested in groups, since each range is a query by itself."""
+
+type _DigestedBlock = tuple[Any, ...]
+"""A block's number, its rows, and one digest for each format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class MysqlView:
     """
 
     digest_format = 2
+    earlier_format = digest_format_1.DIGEST_FORMAT
 
     def __init__(self, server: MysqlServer, connection: Any) -> None:
         self._server = server
@@ -112,6 +116,12 @@ class MysqlView:
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, from information_schema."""
+        columns = [_column(table, found) for found in self._catalog_columns(table)]
+        if set(self._selected_names(table)) - {column.name for column in columns}:
+            raise self._altered_table(table)
+        return columns
+
+    def _catalog_columns(self, table: Table) -> Sequence[CatalogColumn]:
         found = self._query(
             "SELECT column_name, column_type, character_set_name, is_nullable "
             "FROM information_schema.columns "
@@ -120,10 +130,7 @@ class MysqlView:
         )
         if not found:
             raise self._missing_table(table)
-        columns = [_column(table, _catalog_column(row)) for row in found]
-        if set(self._selected_names(table)) - {column.name for column in columns}:
-            raise self._altered_table(table)
-        return columns
+        return [_catalog_column(row) for row in found]
 
     def hides_columns(self, table: Table) -> bool:
         """Whether this user may SELECT only some columns of *table*.
@@ -205,27 +212,53 @@ class MysqlView:
         block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
-        digest = f"COUNT(*), SUM({sql.row_digest(columns)})"
+        digests = [sql.row_digest(columns)]
+        found = self._digested(table, columns, blocking, block_range, digests)
+        return [Block(number, rows, digest) for number, rows, digest in found]
+
+    def renewed_blocks(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        booleans: Collection[str],
+    ) -> Mapping[Block, Block]:
+        """Digest all blocks in the earlier and in the present format, in one scan."""
+        declared = self._catalog_columns(table)
+        earlier = digest_format_1.row_digest(declared, booleans)
+        digests = [earlier, sql.row_digest(columns)]
+        found = self._digested(table, columns, blocking, EVERYTHING, digests)
+        return {
+            Block(number, rows, before): Block(number, rows, digest)
+            for number, rows, before, digest in found
+        }
+
+    def _digested(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        block_range: BlockRange,
+        row_digests: Sequence[str],
+    ) -> Sequence[_DigestedBlock]:
+        """The number, the rows and the sum of each digest, of blocks with rows."""
+        sums = ", ".join(["COUNT(*)", *(f"SUM({digest})" for digest in row_digests)])
         numbers = self._ranges(table, blocking, block_range)
         if numbers is None:
-            return self._grouped_blocks(table, columns, blocking, block_range, digest)
-        blocks: list[Block] = []
+            return self._grouped_blocks(table, columns, blocking, block_range, sums)
+        blocks: list[_DigestedBlock] = []
         for start in range(0, len(numbers), BLOCKS_PER_QUERY):
             some = numbers[start : start + BLOCKS_PER_QUERY]
             found = self._select(
                 table,
                 " UNION ALL ".join(
-                    f"SELECT {number}, {digest} FROM {identifier(table.name)} "
+                    f"SELECT {number}, {sums} FROM {identifier(table.name)} "
                     f"WHERE {sql.in_blocks(blocking, [Block(number, 0, 0)])}"
                     for number in some
                 ),
             )
             self._check(table, len(found) == len(some))
-            blocks += [
-                Block(int(number), int(rows), int(digest))
-                for number, rows, digest in found
-                if rows
-            ]
+            blocks += [tuple(map(int, block)) for block in found if block[1]]
         return blocks
 
     def _ranges(
@@ -268,23 +301,23 @@ class MysqlView:
         columns: Sequence[Column],
         blocking: Blocking,
         block_range: BlockRange,
-        digest: str,
-    ) -> Sequence[Block]:
+        sums: str,
+    ) -> Sequence[_DigestedBlock]:
         condition = sql.in_range(blocking, block_range)
         found = self._select(
             table,
-            f"SELECT {sql.block_number(blocking)}, {digest} "
+            f"SELECT {sql.block_number(blocking)}, {sums} "
             f"FROM {identifier(table.name)} WHERE {condition} "
             f"GROUP BY {sql.FIRST_COLUMN}",
         )
-        blocks = [
-            Block(sql.signed_number(number, columns, blocking), int(rows), int(digest))
-            for number, rows, digest in found
+        blocks: list[_DigestedBlock] = [
+            (sql.signed_number(number, columns, blocking), *map(int, counted))
+            for number, *counted in found
         ]
         # A limit on the rows of an answer does not apply to one row.
-        rows = sum(block.rows for block in blocks)
+        rows = sum(block[1] for block in blocks)
         self._check(table, rows == self._count(table, condition))
-        return sorted(blocks, key=lambda b: (b.number is not None, b.number or 0))
+        return sorted(blocks, key=lambda b: (b[0] is not None, b[0] or 0))
 
     def _check(self, table: Table, is_complete: bool) -> None:
         if not is_complete:

@@ -11,7 +11,7 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyKind,
 )
-from readmodel.source.mysql.columns import identifier
+from readmodel.source.mysql.columns import date_exists, identifier
 from readmodel.source.wire import ROW_END, SEPARATOR, Column
 
 # A field has at most 67 characters; max_allowed_packet is at least 1024 bytes.
@@ -120,16 +120,8 @@ def in_range(blocking: Blocking, block_range: BlockRange) -> str:
 
 
 def _seconds(key: str) -> str:
-    """SQL for TO_SECONDS; NULL for dates that no calendar has, as they are mirrored.
-
-    MySQL's functions take 2020-00-10 for the 10th of December 2019, and both servers
-    take 2023-02-31 for the 3rd of March.
-    """
-    exists = (
-        f"YEAR({key}) AND MONTH({key}) AND DAYOFMONTH({key}) "
-        f"AND DAYOFMONTH({key})<=DAYOFMONTH(LAST_DAY({key}))"
-    )
-    return f"IF({exists},TO_SECONDS({key}),NULL)"
+    """SQL for TO_SECONDS; NULL for dates that no calendar has, as they are mirrored."""
+    return f"IF({date_exists(key)},TO_SECONDS({key}),NULL)"
 
 
 def _lowest_key(blocking: Blocking, number: int) -> str:

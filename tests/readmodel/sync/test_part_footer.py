@@ -1,6 +1,7 @@
 """The note in a part's footer: its exact text, and what is not accepted as one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -50,6 +51,8 @@ def test_a_footer_of_another_format_does_not_match(tmp_path: Path) -> None:
     footer = decode_footer(write(tmp_path / "part", {KEY: json.dumps(note)}))
     assert footer is not None
     assert not footer.matches(BY_ID)
+    assert not footer.can_be_renewed(BY_ID)
+    assert footer.can_be_renewed(replace(BY_ID, digest_format=3, earlier_format=2))
     assert footer.block_width == BY_ID.width
 
 
