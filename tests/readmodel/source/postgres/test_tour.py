@@ -437,11 +437,13 @@ def test_no_setting_of_a_session_changes_what_is_mirrored(postgres: Database) ->
     """Set to odd values for the role or the database: the same rows, or a refusal in one line."""
     postgres.run(
         "CREATE TABLE things (id int PRIMARY KEY, a timestamptz, b date, c interval, d float8, "
-        "e bytea, f numeric(9,2), g text, h regclass, i money, j xml, k int[], l boolean)",
+        "e bytea, f numeric(9,2), g text, h regclass, i money, k int[], l boolean)",
         "INSERT INTO things SELECT i, '2024-03-04 05:06:07.089'::timestamptz + i * interval '1 h', "
         "'2024-03-04', '1 year -2 days 03:04:05.6', i / 3.0, '\\x00ff5c', i, 'é\\' || i, 'things', i, "
-        "'<a/>', ARRAY[i, NULL], i % 2 = 0 FROM generate_series(1, 40) i",
+        "ARRAY[i, NULL], i % 2 = 0 FROM generate_series(1, 40) i",
     )
+    with suppress(psycopg.Error):  # Not every server is built with XML.
+        postgres.run("ALTER TABLE things ADD j xml DEFAULT '<a/>'")
     with postgres.connect() as connection:
         role = Role(postgres, connection)
         same = sum(
