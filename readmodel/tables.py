@@ -21,7 +21,7 @@ class ColumnKind(Enum):
         """True if a column of *dtype* has values of this kind."""
         match self:
             case ColumnKind.INTEGER:
-                return dtype.is_integer() or dtype == pl.Boolean
+                return dtype.is_integer()
             case ColumnKind.NUMBER:
                 return dtype.is_numeric()
             case ColumnKind.TEXT:

@@ -1,7 +1,7 @@
 """A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -67,6 +67,7 @@ class Runner:
         SYNC_TABLES disagree.
         """
         self._tables = tables_from_settings(settings)
+        self._stop = stop or StopRequest()
         self._options = Options(
             full=full,
             only=only,
@@ -76,11 +77,11 @@ class Runner:
             on_progress=_ProgressLog(),
             on_retry=lambda fault: _log.warning(fault, action="sync"),
             derived=derived_options(settings),
+            check_stop=self._stop.check,
         )
         self._settings = settings
         self._source = source
         self._now = now
-        self._stop = stop or StopRequest()
         url = settings.uptimekuma_push_url
         self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
         self._runs = metrics.run_summary(settings.data_dir)
@@ -268,14 +269,9 @@ def _log_table(table: TableReport) -> None:
         if table.counts.rows_fetched
         else "unchanged"
     )
-    notes = ""
-    if table.zero_dates:
-        notes += f", {table.zero_dates} zero dates became NULL"
-    if table.repaired_texts:
-        notes += f", U+FFFD replaced invalid characters in {table.repaired_texts} texts"
     line = (
         f"{table.name:<16} {table.rows:>12,} rows  {fetched:>20}  "
-        f"{table.seconds:6.2f} s{notes}"
+        f"{table.seconds:6.2f} s{''.join(f', {note}' for note in _notes(table))}"
     )
     facts = {
         "table": table.name,
@@ -290,3 +286,13 @@ def _log_table(table: TableReport) -> None:
     }
     _log.info(line, action="sync", **facts)
     add_error_breadcrumb(f"{table.name} mirrored", "updater", facts)
+
+
+def _notes(table: TableReport) -> Iterator[str]:
+    """How the copy differs from the database's table."""
+    if table.zero_dates:
+        yield f"{table.zero_dates} zero dates became NULL"
+    if table.repaired_texts:
+        yield f"U+FFFD replaced invalid characters in {table.repaired_texts} texts"
+    if table.hides_columns:
+        yield "columns without the SELECT right are left out"

@@ -118,7 +118,7 @@ def _from_url(url: str) -> Source:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}") from None
+        raise SettingsError(_malformed(url)) from None
     path = unquote(parts.path.removeprefix("/"))
     match parts.scheme:
         case "sqlite" if path and not parts.netloc:
@@ -128,7 +128,19 @@ def _from_url(url: str) -> Source:
         case "postgresql" | "postgres" if path and parts.hostname and parts.username:
             return _postgres(parts, parts.hostname, port or _POSTGRES_PORT, path)
         case _:
-            raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}")
+            raise SettingsError(_malformed(url))
+
+
+def _malformed(url: str) -> str:
+    """What is wrong with *url*, of which no part is shown."""
+    before_host = url.partition("://")[2].rpartition("@")[0]
+    if raw := [character for character in "/?#" if character in before_host]:
+        escapes = ", ".join(f"{c} as %{ord(c):02X}" for c in raw)
+        return (
+            "SOURCE_URL is malformed: percent-encode the password, and the user: "
+            f"write {escapes}"
+        )
+    return f"SOURCE_URL is malformed: {_URL_FORMS}"
 
 
 def _mysql(parts: SplitResult, host: str, port: int, database: str) -> MysqlSource:

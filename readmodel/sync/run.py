@@ -90,7 +90,8 @@ class Options:
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
     within `patience`. Derived tables are built as `derived` says, none by default.
-    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive.
+    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
+    `check_stop` raises if no further attempt may begin.
     """
 
     full: bool = False
@@ -98,6 +99,7 @@ class Options:
     digest_seconds: float = 30.0
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
+    check_stop: Callable[[], None] = field(default=lambda: None)
     on_progress: OnProgress = field(default=lambda *_: None)
     derived: DerivedOptions | None = None
 
@@ -154,6 +156,7 @@ class _Run:
 
     def _attempt(self) -> Report:
         """Publish all tables at the instant of one view, or nothing."""
+        self.options.check_stop()
         self.faults.begin_attempt()
         taken_at = self.now()
         selected, others = _select(self.tables, self.options.only)
@@ -213,6 +216,7 @@ class _Run:
 
 def _retrying(options: Options, patience: timedelta) -> Retrying:
     def before_sleep(state: RetryCallState) -> None:
+        options.check_stop()
         fault = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
         options.on_retry(f"{fault}; trying again in {pause:.1f} s")

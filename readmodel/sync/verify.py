@@ -7,6 +7,7 @@ from pathlib import Path
 from readmodel.source.blocking import Block
 from readmodel.source.protocol import PassingFault, Source, View
 from readmodel.store.manifest import StoredTable
+from readmodel.sync.renewal import renew_digests
 from readmodel.sync.reuse import (
     ReusablePart,
     reusable_parts,
@@ -81,14 +82,17 @@ def _differences(
     if list(stored.columns.items()) != list(spec.stored_columns.items()):
         yield Difference(table.name, None, "has other columns in the database")
         return
-    parts = reusable_parts(
+    reusable = reusable_parts(
         data_dir, table.name, spec.stored_columns, spec.blocking, lambda _: True
-    ).parts
+    )
+    renewed, blocks = renew_digests(view, spec, reusable)
+    parts = renewed.parts
     intact = {part.part.file for part in parts}
     for part in stored.parts:
         if part.file not in intact:
             yield Difference(table.name, part.file, "is damaged or missing on disk")
-    blocks = view.blocks(table, spec.columns, spec.blocking)
+    if blocks is None:
+        blocks = view.blocks(table, spec.columns, spec.blocking)
     if len(intact) == len(stored.parts):
         yield from _differing_parts(table.name, parts, blocks)
 

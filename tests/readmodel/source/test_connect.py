@@ -111,3 +111,22 @@ def test_a_missing_certificate_authority_is_named(tmp_path: Path) -> None:
     """Before a connection is opened."""
     with pytest.raises(SettingsError, match=r"DB_SSL_CA names .*, which is not a file"):
         source_from_settings(load(PARTS | {"DB_SSL_CA": str(tmp_path / "ca.pem")}))
+
+
+@pytest.mark.parametrize(
+    ("character", "escape"), [("/", "%2F"), ("#", "%23"), ("?", "%3F")]
+)
+def test_a_password_that_is_not_encoded_is_explained(
+    character: str, escape: str
+) -> None:
+    """The message shows no part of it."""
+    url = f"mysql://user:pa{character}ss@host:3306/db"
+    with pytest.raises(
+        SettingsError, match=f"write {character} as {escape}".replace("?", r"\?", 1)
+    ) as raised:
+        source_from_settings(load({"SOURCE_URL": url}))
+    assert "ss@" not in str(raised.value)
+    source = source_from_settings(
+        load({"SOURCE_URL": url.replace(f"pa{character}", f"pa{escape}")})
+    )
+    assert source == MysqlSource("host", 3306, "user", f"pa{character}ss", "db")
