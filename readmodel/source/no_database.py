@@ -39,6 +39,15 @@ class NoDatabaseView:
         """Raise SourceError."""
         return _missing(table)
 
+    @property
+    def digest_format(self) -> int:
+        """Raise SourceError."""
+        raise SourceError("There is no database: set SOURCE_URL")
+
+    def hides_columns(self, table: Table) -> bool:
+        """Raise SourceError."""
+        return _missing(table)
+
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Raise SourceError."""
         return _missing(table)
