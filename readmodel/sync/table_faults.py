@@ -66,12 +66,13 @@ class TableFaults:
     ) -> dict[str, TableFailure]:
         """Put the last copies of the *tables* that failed into the next snapshot.
 
-        *last* is the manifest of the snapshot before. Raises a table's error if all
-        *tables* failed: a snapshot would have nothing new.
+        *last* is the manifest of the snapshot before. Raises SourceError with all
+        reasons if all *tables* failed: a snapshot would have nothing new.
         """
         failed = {t.name: self._found[t.name] for t in tables if t.name in self._found}
         if failed and len(failed) == len(tables):
-            raise next(iter(failed.values()))
+            reasons = dict.fromkeys(map(str, failed.values()))
+            raise SourceError("; ".join(reasons)) from next(iter(failed.values()))
         earlier = last.failed if last else {}
         failures = {}
         for name, error in failed.items():

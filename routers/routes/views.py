@@ -1,6 +1,7 @@
 """Derived tables and reports of the SQL files, and the catalogue of them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -58,7 +59,10 @@ DATA_UPDATED_AT: Final = "X-Data-Updated-At"
 """Header with the instant of the snapshot, on a 304 as well."""
 
 STALE_SINCE: Final = "X-Stale-Since"
-"""Header of a table whose builds have failed since then."""
+"""Header of rows that are older than the snapshot since then.
+
+The table could not be built, or a table that a report reads could not be read.
+"""
 
 VIEW_RESPONSES: Final[DocumentedResponses] = {
     **READ_MODEL_RESPONSES,
@@ -401,10 +405,17 @@ def _headers(
     )
     headers = cache_headers(etag, manner.vary)
     headers[DATA_UPDATED_AT] = iso_instant(snapshot.taken_at)
-    state = manifest.derived.get(definition.object or "")
-    if state is not None and state.stale_since is not None:
-        headers[STALE_SINCE] = iso_instant(state.stale_since)
+    if stale_since := _stale_since(definition, manifest):
+        headers[STALE_SINCE] = iso_instant(stale_since)
     return headers
+
+
+def _stale_since(definition: Definition, manifest: Manifest) -> datetime | None:
+    """Since when the rows are older than the snapshot; None if they are not."""
+    read = (definition.object,) if definition.object else definition.inputs
+    states = [manifest.derived.get(n) or manifest.failed.get(n) for n in read]
+    since = (state.stale_since for state in states if state is not None)
+    return min(filter(None, since), default=None)
 
 
 def _unchanged(

@@ -25,7 +25,10 @@ ROUTES = [
     "/reoccurring.csv",
     "/breakdown/country.csv",
 ]
-"""All routes of Free Planning Poker's statistics."""
+"""Some routes of Free Planning Poker's statistics."""
+
+INDEPENDENT = {"health", "sync", "views"}
+"""Tags of the routes that answer whatever is mirrored."""
 
 
 def publish_tables(
@@ -65,6 +68,25 @@ def test_routes_of_the_statistics_are_404_and_say_why(
     assert "the setting TABLES does not mirror all tables" in detail
     assert "missing: fpp_estimations, fpp_events" in detail
     assert "fpp_votes" not in detail
+
+
+def test_no_route_of_the_statistics_forgets_to_say_so(
+    client: TestClient, data_dir: Path
+) -> None:
+    """Every documented GET route, except those that need no table of the statistics."""
+    publish_tables(data_dir, "players", configured=("players",))
+    values = {"room_id": "7", "dimension": "country", "extension": "csv"}
+    document = client.get("/openapi.json").json()
+    asked = []
+    for path, operations in document["paths"].items():
+        if "get" not in operations or INDEPENDENT & set(operations["get"]["tags"]):
+            continue
+        got = client.get(path.format_map(values))
+        assert got.status_code == 404, path
+        assert "the setting TABLES does not mirror" in got.json()["detail"], path
+        assert "TABLES" in operations["get"]["responses"]["404"]["description"], path
+        asked.append(path)
+    assert len(asked) >= 12
 
 
 def test_health_and_metrics_follow_the_configured_tables(

@@ -21,7 +21,12 @@ from readmodel.source.blocking import (
 )
 from readmodel.source.postgres import sql, vouching
 from readmodel.source.postgres.columns import Attribute, column
-from readmodel.source.postgres.errors import LOCK_SECONDS, explained, is_passing
+from readmodel.source.postgres.errors import (
+    LOCK_SECONDS,
+    explained,
+    is_passing,
+    is_ungranted,
+)
 from readmodel.source.postgres.faults import ServerError, TextRow
 from readmodel.source.postgres.vouching import Mark
 from readmodel.source.protocol import PassingFault
@@ -180,9 +185,11 @@ class PostgresView:
             try:
                 self._lock(table)
                 self._locked.add(table.name)
-            except PassingFault:
-                raise
             except SourceError as error:
+                if isinstance(error, PassingFault) and not is_ungranted(
+                    error.__cause__
+                ):
+                    raise
                 self._unreadable[table.name] = error
 
     def _lock(self, table: Table) -> None:
@@ -190,7 +197,7 @@ class PostgresView:
             try:
                 self._connection.query(f"SAVEPOINT one; {sql.lock(table.name)}")
             except ServerError as error:
-                if not is_passing(error):
+                if is_ungranted(error) or not is_passing(error):
                     self._connection.query("ROLLBACK TO SAVEPOINT one")
                 raise
             self._connection.query("RELEASE SAVEPOINT one")

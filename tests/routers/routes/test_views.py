@@ -354,6 +354,27 @@ def test_where_tables_are_not_mirrored_what_reads_them_is_404(
     assert [each["name"] for each in catalogue["unmirrored"]] == ["votes", "busy"]
 
 
+def test_rows_that_are_older_than_the_snapshot_say_since_when(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Of a derived table and of a report, if a table that they read has failed."""
+    largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM rounds"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=largest)
+    tables = {"rounds": ROUNDS}
+    run_derived(data_dir, views, tables, configured=["rounds"])
+    with client_of_views(data_dir, views) as client:
+        for path in ("/views/everything", "/reports/largest"):
+            assert "X-Stale-Since" not in client.get(path).headers
+        late = NOON + timedelta(minutes=10)
+        run_derived(
+            data_dir, views, tables, late, configured=["rounds"], failed=["rounds"]
+        )
+        for path in ("/views/everything", "/reports/largest"):
+            got = client.get(path)
+            assert got.status_code == 200
+            assert got.headers["X-Stale-Since"] == "2026-11-25T12:10:00Z"
+
+
 def test_what_reads_a_table_that_was_never_read_is_503(
     data_dir: Path, tmp_path: Path
 ) -> None:
