@@ -54,7 +54,7 @@ class NextSource:
     def view(self, tables: Sequence[Table] = ()) -> Iterator[NextView]:
         """Open a view."""
         with self.mirror.source.source.view(tables) as view:
-            yield NextView(view._name, view._connection, view._digest)
+            yield NextView(view._name, view._connection, view._functions)
 
     def sync(self) -> int:
         """Sync, and return how many rows were fetched."""
