@@ -5,10 +5,11 @@ from enum import StrEnum
 
 import polars as pl
 
-from calculations.analytics import Tables
 from calculations.behaviour import busy_rooms, sources
+from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.shapes import count_by, count_by_name, top
+from calculations.tables import Tables
 from calculations.votes import values, weekdays
 
 
@@ -29,14 +30,19 @@ class Dimension(StrEnum):
     ESTIMATION = "estimation"
 
 
-def breakdown(tables: Tables, dimension: Dimension, period: Period) -> pl.LazyFrame:
+def breakdown(
+    tables: Tables,
+    dimension: Dimension,
+    period: Period,
+    filters: Filters = NO_FILTERS,
+) -> pl.LazyFrame:
     """One row per value of *dimension*: a column named like it, then ``count``.
 
     Order: routes by name, weekdays from Monday, estimations by value, all others by
     count, largest first. Regions and cities have ``country`` as first column, and
     keep nulls; in all other dimensions a missing name is ``UNKNOWN``.
     """
-    within = tables.within(period)
+    within = filters.apply(tables, period).within(period)
     views, votes, users = within.page_views, within.votes, within.users
     plans: dict[Dimension, Callable[[], pl.LazyFrame]] = {
         Dimension.ROUTE: lambda: count_by_name(count_by(views, "route")).sort("key"),

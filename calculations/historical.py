@@ -1,6 +1,6 @@
 """Historical: counts per listed day, running sums and moving averages."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -19,10 +19,12 @@ def historical(
     estimations: pl.LazyFrame,
     votes: pl.LazyFrame,
     period: Period,
+    without: Collection[str] = (),
 ) -> pl.LazyFrame:
     """One row, one list column ``historical`` of HistoricalRow, ascending by date.
 
-    With a range, running sums and moving averages start at its first row.
+    With a range, running sums and moving averages start at its first row. The columns
+    *without*, their sums and their averages are null.
     """
     moments = {
         "new_users": users.select(at="created_at"),
@@ -33,7 +35,7 @@ def historical(
     }
     rows = period.group_by_interval(
         daily_counts(moments, period), pl.exclude("date").sum()
-    )
+    ).with_columns(pl.lit(None, pl.Int64).alias(name) for name in sorted(without))
     counts, window = pl.exclude("date"), MOVING_AVERAGE_ROWS
     # A multiple of 1/30 is never near a tie, so Polars and Rounded round it alike.
     averages = (counts.rolling_sum(window) / window).round(2)

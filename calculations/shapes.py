@@ -1,5 +1,7 @@
 """Building blocks of every plan: one-row frames, counts per group, sums and means."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 UNKNOWN = "Unknown"
@@ -22,6 +24,14 @@ def as_struct(name: str, row: pl.LazyFrame) -> pl.LazyFrame:
 def as_list(name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
     """Fold all rows, in order, into one list column called *name*. May be empty."""
     return rows.select(pl.struct(pl.all()).implode().alias(name))
+
+
+def without_lists(row: pl.LazyFrame, names: Collection[str]) -> pl.LazyFrame:
+    """Empty the list columns *names* of a one-row frame."""
+    columns = row.collect_schema()
+    return row.with_columns(
+        pl.lit([], dtype=columns[name]).alias(name) for name in sorted(names)
+    )
 
 
 def rows_of(column: pl.Series) -> pl.DataFrame:

@@ -2,16 +2,25 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from calculations.analytics import SECTIONS
+from calculations.filters import NO_FILTERS, FilterDimension, Filters
 from calculations.period import DateRange, Interval, Period
 from calculations.results import QueryEcho
 from config import Settings, parse_zone
+from routers.filter_syntax import format_filters, parse_filters
 from routers.strict_query import QueryParameters, invalid_parameter
 
 MAX_RANGE_YEARS: Final = 10
@@ -46,6 +55,27 @@ IanaZone = Annotated[
     BeforeValidator(parse_zone),
     WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]}),
 ]
+FilterText = Annotated[
+    Filters, PlainValidator(parse_filters), WithJsonSchema({"type": "string"})
+]
+
+
+class FilterParameters(QueryParameters, arbitrary_types_allowed=True):
+    """The parameter that selects rows of some users or rooms."""
+
+    filters: FilterText = Field(
+        NO_FILTERS,
+        alias="filter",
+        description=(
+            "Terms `dimension:value` or `dimension:!value` (any other value), separated "
+            "by commas. Values of one dimension are alternatives, different dimensions "
+            "must all match. `null` is a missing value; a value with a comma is quoted, "
+            'as in `room:"Sprint, 14"`. Dimensions: '
+            f"{', '.join(FilterDimension)}. Where a filter has no meaning, the answer "
+            "has `not_applicable` with the reason, or is 422."
+        ),
+        examples=["country:DE,source:Google Search"],
+    )
 
 
 class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
@@ -175,8 +205,20 @@ class SeriesParameters(RangeParameters):
         return self.interval, self.weekends
 
 
-class AnalyticsParameters(ComparisonParameters, SeriesParameters):
-    """Parameters of `GET /`: days, rows of the series, comparison and sections."""
+class FilteredRangeParameters(RangeParameters, FilterParameters):
+    """Parameters that select days and rows."""
+
+
+class FilteredSeriesParameters(SeriesParameters, FilterParameters):
+    """Parameters that select days, the rows of the series, and what they count."""
+
+
+class DailyParameters(ComparisonParameters, FilterParameters):
+    """Parameters of `GET /daily-analytics`: days, comparison and filter."""
+
+
+class AnalyticsParameters(ComparisonParameters, SeriesParameters, FilterParameters):
+    """Parameters of `GET /`: days, rows of the series, comparison, filter, sections."""
 
     sections: Annotated[str, AfterValidator(_validate_sections)] = Field(
         ",".join(SECTIONS),
@@ -190,22 +232,26 @@ class AnalyticsParameters(ComparisonParameters, SeriesParameters):
         return frozenset(self.sections.split(","))
 
 
-RangeQuery = Annotated[RangeParameters, Query()]
 ComparisonQuery = Annotated[ComparisonParameters, Query()]
-SeriesQuery = Annotated[SeriesParameters, Query()]
+DailyQuery = Annotated[DailyParameters, Query()]
+FilteredRangeQuery = Annotated[FilteredRangeParameters, Query()]
+FilteredSeriesQuery = Annotated[FilteredSeriesParameters, Query()]
 AnalyticsQuery = Annotated[AnalyticsParameters, Query()]
 
 
 def describe(query: ComparisonParameters, period: Period) -> QueryEcho:
     """The parameters as they were resolved, for the answer."""
-    return QueryEcho(
-        **{"from": period.range and period.range.first},
-        to=period.range and period.range.last,
-        tz=period.zone.key,
-        interval=period.interval,
-        weekends=period.weekends,
-        compare=query.compare,
-    )
+    members: dict[str, Any] = {
+        "from": period.range and period.range.first,
+        "to": period.range and period.range.last,
+        "tz": period.zone.key,
+        "interval": period.interval,
+        "weekends": period.weekends,
+        "compare": query.compare,
+    }
+    if isinstance(query, FilterParameters) and query.filters:
+        members["filter"] = format_filters(query.filters)
+    return QueryEcho(**members)
 
 
 def require_range(query: ComparisonParameters, period: Period) -> None:
@@ -213,6 +259,11 @@ def require_range(query: ComparisonParameters, period: Period) -> None:
     if query.compare and period.range is None:
         allowed = "use it with from, to or period"
         raise invalid_parameter("compare", query.compare, allowed)
+
+
+def inapplicable_filter(filters: Filters, reason: str) -> RequestValidationError:
+    """The error (422) for *filters* that have no meaning for a whole answer."""
+    return invalid_parameter("filter", format_filters(filters), reason)
 
 
 def _resolve_name(name: NamedRange, history: DateRange) -> DateRange:

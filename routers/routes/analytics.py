@@ -6,7 +6,7 @@ from typing import Any, Final
 import polars as pl
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic_core import to_json
 
 from calculations.analytics import (
@@ -15,6 +15,11 @@ from calculations.analytics import (
     collect,
     engine_for,
     validate_row,
+)
+from calculations.applicability import (
+    Reasons,
+    not_applicable,
+    not_applicable_daily,
 )
 from calculations.comparison import (
     PercentChanges,
@@ -26,6 +31,7 @@ from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
+from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
@@ -36,13 +42,13 @@ from routers.dependencies import (
     Plans,
     WholeAnswers,
 )
-from routers.envelope import RangeAnswer, encode_figures
+from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.plan_cache import PlanCache
 from routers.query import (
     AnalyticsParameters,
     AnalyticsQuery,
-    ComparisonParameters,
-    ComparisonQuery,
+    DailyParameters,
+    DailyQuery,
     describe,
     require_range,
 )
@@ -68,7 +74,7 @@ router = APIRouter(
 )
 
 
-class _AnalyticsData(BaseModel):
+class _AnalyticsData(FilteredAnswer):
     data: Analytics
 
 
@@ -83,7 +89,7 @@ class AnalyticsAnswer(
     )
 
 
-class DailyAnswer(RangeAnswer[Daily, PercentChanges], Daily):
+class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
@@ -124,7 +130,7 @@ async def get_analytics(
     },
 )
 async def get_daily_analytics(
-    query: ComparisonQuery,
+    query: DailyQuery,
     request: Request,
     snapshot: CurrentSnapshot,
     settings: CurrentSettings,
@@ -152,32 +158,42 @@ async def get_daily_analytics(
 def _analytics_json(
     query: AnalyticsParameters, period: Period, snapshot: Snapshot, plans: PlanCache
 ) -> bytes:
-    sections = query.requested_sections
-    plan = plans.analytics(snapshot, period, sections)
+    sections, filters = query.requested_sections, query.filters
+    plan = plans.analytics(snapshot, period, sections, filters)
     engine = engine_for(snapshot.rows, period.fraction)
     envelope = {"data_updated_at": to_json(snapshot.taken_at)}
     if query.is_customised:
         envelope["query"] = encode(describe(query, period))
+    if reasons := _reasons(query, plans.tables(snapshot)):
+        envelope["not_applicable"] = to_json(reasons)
     if not query.compare:
         _, data = _encode_sections(collect(plan, engine))
         return json_object({"data": data, **envelope})
-    previous_plan = plans.analytics(snapshot, period.previous(), sections)
+    previous_plan = plans.analytics(snapshot, period.previous(), sections, filters)
     current_row, previous_row = collect_both(plan, previous_plan, engine)
     figures, data = _encode_sections(current_row)
     earlier, previous = _encode_sections(previous_row)
-    changes = to_json(_changes(figures, earlier, sections))
+    changes = to_json(_changes(figures, earlier))
     return json_object(
         {"data": data, **envelope, "previous": previous, "change": changes}
     )
 
 
-def _changes(
-    figures: Analytics, earlier: Analytics, sections: frozenset[str]
-) -> dict[str, PercentChanges]:
+def _reasons(query: AnalyticsParameters, tables: Tables) -> Reasons:
+    """Reasons for what is missing in the requested sections."""
+    reasons = not_applicable(query.filters, tables) if query.filters else {}
+    return {
+        place: reason
+        for place, reason in reasons.items()
+        if place.partition(".")[0] in query.requested_sections
+    }
+
+
+def _changes(figures: Analytics, earlier: Analytics) -> dict[str, PercentChanges]:
     return {
         name: percent_changes(getattr(figures, name), getattr(earlier, name))
         for name in COMPARED_SECTIONS
-        if name in sections
+        if getattr(figures, name) is not None
     }
 
 
@@ -200,16 +216,27 @@ def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
 
 
 def _daily_json(
-    query: ComparisonParameters, period: Period, snapshot: Snapshot, plans: PlanCache
+    query: DailyParameters, period: Period, snapshot: Snapshot, plans: PlanCache
 ) -> bytes:
     tables = plans.tables(snapshot)
-    plan = daily(tables.votes, tables.page_views, period)
+    reasons = not_applicable_daily(query.filters, tables)
+
+    def figures_of(days: Period, *, day_before: bool) -> pl.LazyFrame:
+        chosen = query.filters.apply(tables, days)
+        return daily(
+            chosen.votes,
+            chosen.page_views,
+            days,
+            day_before=day_before,
+            without=reasons,
+        )
+
     before = None
     if query.compare:
         earlier = period.previous() if period.range else period
-        before = daily(tables.votes, tables.page_views, earlier, day_before=True)
-    figures = collect_figures(Daily, plan, before)
-    return encode_figures(DailyAnswer, figures, query, period, snapshot)
+        before = figures_of(earlier, day_before=True)
+    figures = collect_figures(Daily, figures_of(period, day_before=False), before)
+    return encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
 
 
 def _deliver(

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from calculations.analytics import collect, engine_for
+from calculations.applicability import not_applicable, not_applicable_breakdown
 from calculations.breakdown import Dimension, breakdown
+from calculations.filters import Filters
 from calculations.period import Period
 from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
@@ -23,7 +25,11 @@ from routers.dependencies import (
     WholeAnswers,
 )
 from routers.plan_cache import PlanCache
-from routers.query import RangeQuery, SeriesQuery
+from routers.query import (
+    FilteredRangeQuery,
+    FilteredSeriesQuery,
+    inapplicable_filter,
+)
 from routers.responses import (
     READ_MODEL_RESPONSES,
     DocumentedResponses,
@@ -68,7 +74,7 @@ def _add_series_route(name: SeriesName, row: type) -> None:
         responses=_documented(",".join(row.__annotations__)),
     )
     async def get_series_csv(
-        query: SeriesQuery,
+        query: FilteredSeriesQuery,
         request: Request,
         snapshot: CurrentSnapshot,
         settings: CurrentSettings,
@@ -81,7 +87,13 @@ def _add_series_route(name: SeriesName, row: type) -> None:
         if response := unchanged(request, etag):
             return response
         chunks = await to_thread.run_sync(
-            _series_csv, name, period, snapshot, plans, limiter=whole_answers
+            _series_csv,
+            name,
+            period,
+            query.filters,
+            snapshot,
+            plans,
+            limiter=whole_answers,
         )
         return csv_response(chunks, _filename(name, period), etag)
 
@@ -97,7 +109,7 @@ _add_series_route("reoccurring", ReoccurringRow)
 )
 async def get_breakdown_csv(
     dimension: Annotated[Dimension, Path(description="The attribute to count by.")],
-    query: RangeQuery,
+    query: FilteredRangeQuery,
     request: Request,
     snapshot: CurrentSnapshot,
     settings: CurrentSettings,
@@ -110,23 +122,36 @@ async def get_breakdown_csv(
     if response := unchanged(request, etag):
         return response
     chunks = await to_thread.run_sync(
-        _breakdown_csv, dimension, period, snapshot, plans
+        _breakdown_csv, dimension, period, query.filters, snapshot, plans
     )
     return csv_response(chunks, _filename(dimension, period), etag)
 
 
 def _series_csv(
-    name: SeriesName, period: Period, snapshot: Snapshot, plans: PlanCache
+    name: SeriesName,
+    period: Period,
+    filters: Filters,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> Iterator[bytes]:
-    plan = plans.analytics(snapshot, period, [name])
+    if reason := not_applicable(filters, plans.tables(snapshot)).get(name):
+        raise inapplicable_filter(filters, reason)
+    plan = plans.analytics(snapshot, period, [name], filters)
     row = collect(plan, engine_for(snapshot.rows, period.fraction))
     return csv_chunks(rows_of(row[name]))
 
 
 def _breakdown_csv(
-    dimension: Dimension, period: Period, snapshot: Snapshot, plans: PlanCache
+    dimension: Dimension,
+    period: Period,
+    filters: Filters,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> Iterator[bytes]:
-    plan = breakdown(plans.tables(snapshot), dimension, period)
+    tables = plans.tables(snapshot)
+    if reason := not_applicable_breakdown(filters, tables, dimension):
+        raise inapplicable_filter(filters, reason)
+    plan = breakdown(tables, dimension, period, filters)
     return csv_chunks(collect(plan, engine_for(snapshot.rows, period.fraction)))
 
 

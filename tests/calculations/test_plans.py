@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from calculations.analytics import Tables, analytics
+from calculations.analytics import analytics
 from calculations.daily import daily
 from calculations.period import DateRange, Interval, Period
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
+from calculations.tables import Tables
 from tests.support.frames import (
     EMPTY,
     NOW,

@@ -183,7 +183,7 @@ def test_the_series_starts_as_described(query: SeriesQuery) -> None:
 def test_sums_and_averages_cover_rows_as_described(query: SeriesQuery) -> None:
     """Sums start with the first row; averages cover 30 rows, None in the first 29."""
     rows = query.rows()
-    votes = [row["votes"] for row in rows]
+    votes = [row["votes"] or 0 for row in rows]
     assert [row["acc_votes"] for row in rows] == list(accumulate(votes))
     assert len(rows) > 30
     assert [row["ma_votes"] for row in rows[:29]] == [None] * 29
