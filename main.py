@@ -26,6 +26,7 @@ from routers.middleware.limits import RequestLimits
 from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
+    breakdowns,
     dashboard,
     downloads,
     health,
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         analytics,
         room,
         downloads,
+        breakdowns,
         health,
         sync_runs,
         metrics,

@@ -3,7 +3,7 @@
 See docs/statistics.md for the meaning of each dimension in each table.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -159,8 +159,8 @@ class Filters:
     def apply(self, tables: Tables, period: Period) -> Tables:
         """The *tables* with matching rows only; those in `inapplicable` without any.
 
-        Users are selected by page views and events in the range of *period*; apart
-        from that the range is not applied.
+        Page views and events that select users, and are selected themselves, are those
+        in the range of *period*; apart from that the range is not applied.
         """
         skipped = self.inapplicable(tables) if self else {}
         filtered = {name: getattr(tables, name).clear() for name in skipped}
@@ -171,9 +171,7 @@ class Filters:
             for name in names:
                 if name not in skipped:
                     rows = filtered.get(name, getattr(tables, name))
-                    for selection in selections:
-                        rows = selection.filter(name, rows)
-                    filtered[name] = rows
+                    filtered[name] = _select(name, rows, selections)
         return replace(tables, **filtered)
 
     def expression(self) -> pl.Expr:
@@ -184,14 +182,15 @@ class Filters:
         """The matching *rows* of the table that has all attributes.
 
         Patterns are searched for in each distinct source rather than in each row: of
-        six million page views, that takes a fifth of the time.
+        a million page views, that takes 0.1 instead of 0.9 s.
         """
         direct = tuple(c for c in self.conditions if c.dimension not in _GROUPED)
         if direct:
             rows = rows.filter(Filters(direct).expression())
         for condition in self.select(_GROUPED).conditions:
+            # A column of its own, or the filter would be pushed below unique().
             found = rows.select(condition.dimension).unique()
-            found = found.filter(condition.expression())
+            found = found.with_columns(matches=condition.expression()).filter("matches")
             rows = rows.join(
                 found, on=condition.dimension, how="semi", nulls_equal=True
             )
@@ -259,28 +258,26 @@ _VALUES: Final[Mapping[FilterDimension, pl.Expr]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Selection:
-    """Chosen users or rooms, by conditions on one table.
+    """Users or rooms that have, or do not have, a matching row in one table.
 
     Attributes:
-        table: the table that has the attributes.
-        filters: the conditions.
+        table: that table.
+        matching: its matching rows.
         key: the column by which other tables refer to users or rooms.
         owners: one column, ``owner``: the chosen ones, or those to leave out.
         excludes: whether *owners* are left out. Rows without an owner then stay.
     """
 
     table: str
-    filters: Filters
+    matching: pl.LazyFrame
     key: pl.Expr
     owners: pl.LazyFrame
     excludes: bool = False
 
-    def filter(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The *rows* of table *name* that match, or whose owner is chosen."""
-        if name == self.table:
-            return self.filters.matching(rows)
+    def join(self, rows: pl.LazyFrame, key: pl.Expr) -> pl.LazyFrame:
+        """The *rows* whose owner, in the column *key*, is chosen."""
         how: JoinStrategy = "anti" if self.excludes else "semi"
-        return rows.join(self.owners, left_on=self.key, right_on="owner", how=how)
+        return rows.join(self.owners, left_on=key, right_on="owner", how=how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,45 +292,63 @@ class _RoomIds:
         return rows.filter(self.condition.expression_on(pl.col(column).cast(pl.Int64)))
 
 
-def _select_users(filters: Filters, tables: Tables, period: Period) -> list[_Selection]:
+type _Selections = Sequence[_Selection | _RoomIds]
+
+
+def _select(name: str, rows: pl.LazyFrame, selections: _Selections) -> pl.LazyFrame:
+    """The *rows* of table *name* that match all *selections*."""
+    joins = []
+    for selection in selections:
+        if isinstance(selection, _RoomIds):
+            rows = selection.filter(name, rows)
+        elif selection.table == name:
+            rows = selection.matching
+        else:
+            joins.append(selection)
+    for selection in joins:
+        rows = selection.join(rows, selection.key)
+    return rows
+
+
+def _select_users(
+    filters: Filters, tables: Tables, period: Period
+) -> Sequence[_Selection]:
     """Users by their attributes, by a page view in the range, by an event in it."""
     moments = {"page_views": "viewed_at", "events": "event_at"}
     visitor = pl.col("visitor")
-    selections = []
+    selections: list[_Selection] = []
     for table, dimensions in _OWN_DIMENSIONS.items():
-        chosen = filters.select(dimensions)
-        rows: pl.LazyFrame = getattr(tables, table)
-        if not chosen:
+        if not (chosen := filters.select(dimensions)):
             continue
-        excludes = table == "users" and chosen.matches_absent()
+        rows: pl.LazyFrame = getattr(tables, table)
         if at := moments.get(table):
             rows = period.filter(rows, at)
-        owners = _choose(rows, chosen, excludes=excludes)
+        excludes = table == "users" and chosen.matches_absent()
+        matching = chosen.matching(rows)
+        if table != "users":
+            matching = matching.cache()  # counted, and selects users
+        owners = rows.filter(~chosen.expression()) if excludes else matching
         if "visitor" in rows.collect_schema():
-            owners = owners.select(owner=visitor).drop_nulls().unique().cache()
-        selections.append(_Selection(table, chosen, visitor, owners, excludes))
+            owners = owners.select(owner=visitor).drop_nulls().unique()
+            owners = owners.cache()
+        selections.append(_Selection(table, matching, visitor, owners, excludes))
     return selections
 
 
-def _select_rooms(filters: Filters, tables: Tables) -> list["_Selection | _RoomIds"]:
+def _select_rooms(filters: Filters, tables: Tables) -> _Selections:
     """Rooms by id, and by their attributes."""
     selections: list[_Selection | _RoomIds] = [
         _RoomIds(condition)
         for condition in filters.select({FilterDimension.ROOM_ID}).conditions
     ]
-    chosen = filters.select(ROOM_DIMENSIONS - {FilterDimension.ROOM_ID})
-    if chosen:
+    if chosen := filters.select(ROOM_DIMENSIONS - {FilterDimension.ROOM_ID}):
         excludes = chosen.matches_absent()
-        owners = _choose(tables.rooms, chosen, excludes=excludes)
+        matching = chosen.matching(tables.rooms)
+        owners = tables.rooms.filter(~chosen.expression()) if excludes else matching
         ids = owners.select(owner=pl.col("id").cast(pl.Int64)).drop_nulls().cache()
         key = pl.col("room_id").cast(pl.Int64)
-        selections.append(_Selection("rooms", chosen, key, ids, excludes))
+        selections.insert(0, _Selection("rooms", matching, key, ids, excludes))
     return selections
-
-
-def _choose(rows: pl.LazyFrame, filters: Filters, *, excludes: bool) -> pl.LazyFrame:
-    """The *rows* that match or, to be excluded, those that do not."""
-    return rows.filter(~filters.expression()) if excludes else filters.matching(rows)
 
 
 def _has_visitor(tables: Tables, name: str) -> bool:

@@ -33,10 +33,18 @@ class DateRange(NamedTuple):
     last: date
 
     @property
+    def length(self) -> int:
+        """Number of days."""
+        return (self.last - self.first).days + 1
+
+    @property
     def previous(self) -> "DateRange":
         """The range of equal length that ends the day before this one begins."""
-        length = self.last - self.first + ONE_DAY
-        return DateRange(self.first - length, self.last - length)
+        return self.shift(-self.length)
+
+    def shift(self, days: int) -> "DateRange":
+        """The range that begins *days* later, or earlier if negative."""
+        return DateRange(*(day + timedelta(days=days) for day in self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,14 @@ class QueryEcho(Result):
     """Length of one row of a series."""
     weekends: bool
     """Whether series list Saturdays and Sundays."""
-    compare: Literal["previous"] | None
-    """`previous` if the answer includes the previous range; else null."""
+    compare: Literal["previous", "year", "custom"] | None
+    """What the answer is compared with; else null."""
+    compare_from: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-16"])
+    """First day compared with; only with `match`, `compare=year` or `compare=custom`."""
+    compare_to: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-22"])
+    """Last day compared with; only with `match`, `compare=year` or `compare=custom`."""
+    match: Literal["weekday"] | None | SkipJsonSchema[None] = None
+    """`weekday` if each day meets the same weekday; only with `compare_from`."""
     filter: str | SkipJsonSchema[None] = Field(None, examples=["country:DE"])
     """The filter; absent without one."""
 

@@ -55,6 +55,11 @@ def count_by_name(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
     return regroup(counts, pl.col(key).cast(pl.String).fill_null(UNKNOWN))
 
 
+def count_by_text(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
+    """`regroup` by *key* as String; a missing key stays null."""
+    return regroup(counts, pl.col(key).cast(pl.String))
+
+
 def top(counts: pl.LazyFrame, *keys: str, limit: int | None = None) -> pl.LazyFrame:
     """Sort by ``count``, largest first, then by *keys*, nulls last; keep *limit* rows."""
     by = keys or ("key",)

@@ -143,6 +143,9 @@ async def get_daily_analytics(
     posts the figures to the e-mail service, and its answer must not be cached.
     """
     period = query.resolve(settings, now)
+    if query.is_beyond_previous:
+        require_range(query, period)
+    query.compared(period)
     service = None if query.is_customised else settings.email_service
     if service:
         body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
@@ -166,10 +169,11 @@ def _analytics_json(
         envelope["query"] = encode(describe(query, period))
     if reasons := _reasons(query, plans.tables(snapshot)):
         envelope["not_applicable"] = to_json(reasons)
-    if not query.compare:
+    earlier_period = query.compared(period)
+    if earlier_period is None:
         _, data = _encode_sections(collect(plan, engine))
         return json_object({"data": data, **envelope})
-    previous_plan = plans.analytics(snapshot, period.previous(), sections, filters)
+    previous_plan = plans.analytics(snapshot, earlier_period, sections, filters)
     current_row, previous_row = collect_both(plan, previous_plan, engine)
     figures, data = _encode_sections(current_row)
     earlier, previous = _encode_sections(previous_row)
@@ -231,10 +235,8 @@ def _daily_json(
             without=reasons,
         )
 
-    before = None
-    if query.compare:
-        earlier = period.previous() if period.range else period
-        before = figures_of(earlier, day_before=True)
+    earlier = query.compared(period)
+    before = figures_of(earlier, day_before=True) if earlier else None
     figures = collect_figures(Daily, figures_of(period, day_before=False), before)
     return encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
 

@@ -73,6 +73,7 @@ def _room_json(
 ) -> bytes:
     votes = snapshot.scan("fpp_votes")
     plan = room_stats(votes, room_id, period)
-    before = room_stats(votes, room_id, period.previous()) if query.compare else None
+    earlier = query.compared(period)
+    before = room_stats(votes, room_id, earlier) if earlier else None
     figures = collect_figures(RoomStats, plan, before)
     return encode_figures(RoomAnswer, figures, query, period, snapshot)
