@@ -2,6 +2,7 @@
 
 from typing import Annotated, Final
 
+import polars as pl
 from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
@@ -24,6 +25,10 @@ from routers.responses import (
 from routers.strict_query import NoRepeatedParameters
 
 MAX_ROOM_ID: Final = 2**31 - 1
+"""Largest id if the mirror's column is not wider."""
+
+MAX_WIDE_ROOM_ID: Final = 2**32 - 1
+"""Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
 
 router = APIRouter(
     tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
@@ -45,9 +50,12 @@ async def get_room_stats(
         int,
         # Documented but not validated: out of these bounds the answer is 400, not 422.
         Path(
-            description="The room's id, a signed 32-bit integer.",
+            description=(
+                "The room's id, a signed 32-bit integer; an unsigned one if the "
+                "database has such ids."
+            ),
             examples=[7],
-            json_schema_extra={"minimum": 1, "maximum": MAX_ROOM_ID},
+            json_schema_extra={"minimum": 1, "maximum": MAX_WIDE_ROOM_ID},
         ),
     ],
     query: ComparisonQuery,
@@ -57,7 +65,7 @@ async def get_room_stats(
     now: Now,
 ) -> Response:
     """Statistics of one room; zeros if it never voted or does not exist."""
-    if not 0 < room_id <= MAX_ROOM_ID:
+    if not 0 < room_id <= _largest_id(snapshot):
         raise HTTPException(400, "Invalid room_id")
     period = query.resolve(settings, now)
     require_range(query, period)
@@ -66,6 +74,12 @@ async def get_room_stats(
         return response
     body = await to_thread.run_sync(_room_json, room_id, query, period, snapshot)
     return json_response(body, etag)
+
+
+def _largest_id(snapshot: Snapshot) -> int:
+    dtype = snapshot.scan("fpp_votes").collect_schema()["room_id"]
+    wide = dtype in (pl.UInt32, pl.Int64, pl.UInt64)
+    return MAX_WIDE_ROOM_ID if wide else MAX_ROOM_ID
 
 
 def _room_json(
