@@ -22,7 +22,9 @@ from config import Settings
 from readmodel.store import metrics as read_model_metrics
 from readmodel.store.metrics import ReadModelCollector
 from routers.middleware.access_log import AccessLog
+from routers.middleware.cross_origin import CrossOrigin
 from routers.middleware.limits import RequestLimits
+from routers.middleware.methods import SafeMethods
 from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
@@ -32,6 +34,7 @@ from routers.routes import (
     health,
     metrics,
     room,
+    rooms,
     sync_runs,
 )
 from util import logs, sentry_wrapper
@@ -77,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (
         analytics,
         room,
+        rooms,
         downloads,
         breakdowns,
         health,
@@ -89,6 +93,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
+    app.add_middleware(SafeMethods)
+    app.add_middleware(CrossOrigin)
     app.add_middleware(RequestLimits)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings)

@@ -87,7 +87,9 @@ def unchanged(request: Request, etag: str) -> Response | None:
     sent = ",".join(request.headers.getlist("if-none-match"))
     tags = {tag.strip().removeprefix("W/") for tag in sent.split(",")}
     if "*" in tags or etag.removeprefix("W/") in tags:
-        return Response(status_code=304, headers=_cache_headers(etag))
+        return Response(
+            status_code=304, headers=_cache_headers(etag) | {"Vary": "Accept-Encoding"}
+        )
     return None
 
 

@@ -43,6 +43,7 @@ from routers.dependencies import (
     WholeAnswers,
 )
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
+from routers.middleware.methods import IS_HEAD
 from routers.plan_cache import PlanCache
 from routers.query import (
     AnalyticsParameters,
@@ -147,6 +148,9 @@ async def get_daily_analytics(
         require_range(query, period)
     query.compared(period)
     service = None if query.is_customised else settings.email_service
+    if service and getattr(request.state, IS_HEAD, False):
+        # A HEAD request must have no effect (RFC 9110).
+        return uncached_json_response(b"")
     if service:
         body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
         return uncached_json_response(body)

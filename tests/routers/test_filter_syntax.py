@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calculations.filters import Filters
+from calculations.filters import FilterDimension, Filters
 from routers.filter_syntax import MAX_TERMS, format_filters, format_term, parse_filters
 from tests.support.oracle import Term
-from tests.support.strategies import FilterDimension, filters_of
+from tests.support.strategies import filters_of
 
 _texts = st.text(st.sampled_from('ab ,:!"\n%+&é😀'), max_size=6)
 _values = st.none() | _texts | st.just("null")
