@@ -42,11 +42,12 @@ def analytics(
 
     Sections in `not_applicable` have no column; without any the row has none.
 
-    A pure function: the plan depends on ``period.now`` only through ``period.today``.
+    A pure function: the plan depends on ``period.now`` only through ``period.today``,
+    with rows of hours through the hour.
     A caller that keeps plans passes ``period.at_midnight()``, which is equal for all
-    moments of a day. See docs/decisions/kept-plans.md.
+    moments of a day or hour. See docs/decisions/kept-plans.md.
     """
-    reasons = not_applicable(filters, tables)
+    reasons = not_applicable(filters, tables, period)
     tables = filters.apply(tables, period)
     within = tables.within(period)
     # Only traffic needs page views; reoccurring needs estimations alone.
@@ -55,6 +56,11 @@ def analytics(
     # cache() makes sure that it is computed once.
     visits = activity(views, within.estimated).cache()
     all_time = tables if period.range else within
+    wider = (
+        tables.within(lookback)
+        if (lookback := period.with_lookback()) != period
+        else within
+    )
     # Visits do not have the attributes of a page view, so they cannot be counted by them.
     page_views = within.page_views if filters.of_page_views else within.viewed
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
@@ -66,11 +72,11 @@ def analytics(
         ),
         "reoccurring": lambda: reoccurring(visits, all_time.estimated, period),
         "historical": lambda: historical(
-            users=within.users,
-            page_views=page_views,
-            rooms=within.rooms,
-            estimations=within.estimated,
-            votes=within.votes,
+            users=wider.users,
+            page_views=wider.page_views if filters.of_page_views else wider.viewed,
+            rooms=wider.rooms,
+            estimations=wider.estimated,
+            votes=wider.votes,
             period=period,
             without=figures(reasons, "historical"),
         ),

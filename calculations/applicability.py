@@ -1,10 +1,11 @@
-"""Applicability: the places in an answer where a filter has no meaning."""
+"""Applicability: the places in an answer where a filter or an interval has no meaning."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from calculations.breakdown import Dimension
 from calculations.filters import Filters
+from calculations.period import Interval, Period
 from calculations.tables import Tables
 
 # A plain assignment, not a `type` statement, which would become a published schema.
@@ -29,6 +30,10 @@ _READS: Final[Mapping[str, Collection[str]]] = {
 """Section, or section and figure -> the tables of which it counts rows."""
 
 
+_HOURS: Final = (
+    "Returning users and rooms are counted by day: interval=hour does not apply."
+)
+
 _DAILY_READS: Final[Mapping[str, Collection[str]]] = {
     "votes": ("votes",),
     "estimations": ("votes",),
@@ -49,9 +54,12 @@ _BREAKDOWN_READS: Final[Mapping[Dimension, str]] = {
 """Dimension -> the table of which it counts rows; all others count users."""
 
 
-def not_applicable(filters: Filters, tables: Tables) -> Reasons:
+def not_applicable(filters: Filters, tables: Tables, period: Period) -> Reasons:
     """Sections (``votes``) and figures (``behaviour.rooms``) to leave out, and why."""
-    return _unfiltered(filters, tables, _READS)
+    reasons = _unfiltered(filters, tables, _READS)
+    if period.interval is Interval.HOUR:
+        return {**reasons, "reoccurring": _HOURS}
+    return reasons
 
 
 def not_applicable_daily(filters: Filters, tables: Tables) -> Reasons:

@@ -6,7 +6,7 @@ for every combination of parameters: with and without a range, interval and week
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import (
     AfterValidator,
@@ -88,6 +88,8 @@ class QueryEcho(Result):
     """Last day compared with; only with `match`, `compare=year` or `compare=custom`."""
     match: Literal["weekday"] | None | SkipJsonSchema[None] = None
     """`weekday` if each day meets the same weekday; only with `compare_from`."""
+    average: int | SkipJsonSchema[None] = Field(None, examples=[7])
+    """Rows in a moving average; absent for 30 rows of the range alone."""
     filter: str | SkipJsonSchema[None] = Field(None, examples=["country:DE"])
     """The filter; absent without one."""
 
@@ -176,7 +178,9 @@ class HistoricalRow(TypedDict):
     """
 
     date: dt.date
-    """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
+    """First day of the interval: the listed day itself (also of an hour), the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
+    hour: NotRequired[str]
+    """Only with rows of hours: the local hour with its offset, such as 2026-10-25T02:00:00+02:00."""
     new_users: int | None
     """Users created on the listed days of the interval."""
     page_views: int | None

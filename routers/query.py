@@ -28,6 +28,11 @@ MAX_RANGE_YEARS: Final = 10
 
 WEEKS_OF_YEAR: Final = 52
 
+MAX_HOUR_DAYS: Final = 7
+"""Longest range with rows of hours."""
+
+MAX_AVERAGE_ROWS: Final = 366
+
 # The aliases here are plain assignments: a `type` statement would publish each of them
 # as a schema of the OpenAPI document.
 NamedRange = Literal[
@@ -145,14 +150,22 @@ class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
         zone = self.tz or settings.timezone
         history = DateRange(settings.start_date, now.astimezone(zone).date())
         interval, weekends = self._row_options()
-        return Period(
+        period = Period(
             start=settings.start_date,
             now=now,
             zone=zone,
             range=self._resolve_range(history),
             interval=interval,
             weekends=weekends,
+            average_rows=self._average_rows(),
         )
+        if interval is Interval.HOUR:
+            _require_few_days(period)
+        return period
+
+    def _average_rows(self) -> int | None:
+        """Rows in a moving average; None for routes without series."""
+        return None
 
     def _row_options(self) -> tuple[Interval, bool]:
         """Interval and weekends of a series; the defaults for routes without series."""
@@ -290,8 +303,8 @@ class SeriesParameters(RangeParameters):
     interval: Interval = Field(
         Interval.DAY,
         description=(
-            "What one row of a series covers: a day, a week (from Monday) or a month; "
-            "`date` is the first day of it. A moving average is the mean of 30 rows, "
+            "What one row of a series covers: an hour (in ranges of at most 7 days), a "
+            "day, a week (from Monday) or a month; `date` is the first day of it. A moving average is the mean of 30 rows, "
             "so of 30 days, weeks or months, and null in the first 29."
         ),
     )
@@ -304,8 +317,22 @@ class SeriesParameters(RangeParameters):
         ),
     )
 
+    average: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_AVERAGE_ROWS,
+        description=(
+            "Rows in a moving average instead of 30. It then reaches back before the "
+            "range, as far as START_DATE."
+        ),
+        examples=[7],
+    )
+
     def _row_options(self) -> tuple[Interval, bool]:
         return self.interval, self.weekends
+
+    def _average_rows(self) -> int | None:
+        return self.average
 
 
 class FilteredRangeParameters(RangeParameters, FilterParameters):
@@ -354,6 +381,8 @@ def describe(query: RangeParameters, period: Period) -> QueryEcho:
     }
     if isinstance(query, ComparisonParameters):
         members |= _describe_comparison(query, period)
+    if period.average_rows is not None:
+        members["average"] = period.average_rows
     if isinstance(query, FilterParameters) and query.filters:
         members["filter"] = format_filters(query.filters)
     return QueryEcho(**members)
@@ -382,6 +411,13 @@ def require_range(query: ComparisonParameters, period: Period) -> None:
 def inapplicable_filter(filters: Filters, reason: str) -> RequestValidationError:
     """The error (422) for *filters* that have no meaning for a whole answer."""
     return invalid_parameter("filter", format_filters(filters), reason)
+
+
+def _require_few_days(period: Period) -> None:
+    """Refuse rows of hours for a long range. Raises RequestValidationError (422)."""
+    if period.range is None or period.range.length > MAX_HOUR_DAYS:
+        allowed = f"use hour for a range of at most {MAX_HOUR_DAYS} days"
+        raise invalid_parameter("interval", "hour", allowed)
 
 
 def _resolve_name(name: NamedRange, history: DateRange) -> DateRange:

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from calculations.period import Period
+from calculations.period import Interval, Period
 from config import VERSION, Settings
 from readmodel.store.snapshot import Snapshot
 
@@ -70,8 +70,15 @@ READ_MODEL_RESPONSES: Final = PROTECTED_RESPONSES | {
 def etag_by_day(
     request: Request, snapshot: Snapshot, settings: Settings, period: Period
 ) -> str:
-    """ETag of an answer that changes with the snapshot and at the zone's midnight."""
-    return _etag(request, snapshot, settings, period.today.isoformat())
+    """ETag of an answer that changes with the snapshot and at the zone's midnight.
+
+    With rows of hours, it changes at each hour.
+    """
+    hourly = period.interval is Interval.HOUR
+    moment = (
+        period.at_midnight().now.isoformat() if hourly else period.today.isoformat()
+    )
+    return _etag(request, snapshot, settings, moment)
 
 
 def etag_by_minute(

@@ -171,7 +171,7 @@ def _analytics_json(
     envelope = {"data_updated_at": to_json(snapshot.taken_at)}
     if query.is_customised:
         envelope["query"] = encode(describe(query, period))
-    if reasons := _reasons(query, plans.tables(snapshot)):
+    if reasons := _reasons(query, plans.tables(snapshot), period):
         envelope["not_applicable"] = to_json(reasons)
     earlier_period = query.compared(period)
     if earlier_period is None:
@@ -187,9 +187,9 @@ def _analytics_json(
     )
 
 
-def _reasons(query: AnalyticsParameters, tables: Tables) -> Reasons:
+def _reasons(query: AnalyticsParameters, tables: Tables, period: Period) -> Reasons:
     """Reasons for what is missing in the requested sections."""
-    reasons = not_applicable(query.filters, tables) if query.filters else {}
+    reasons = not_applicable(query.filters, tables, period)
     return {
         place: reason
         for place, reason in reasons.items()

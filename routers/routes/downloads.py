@@ -12,7 +12,7 @@ from calculations.analytics import collect, engine_for
 from calculations.applicability import not_applicable, not_applicable_breakdown
 from calculations.breakdown import Dimension, breakdown
 from calculations.filters import Filters
-from calculations.period import Period
+from calculations.period import Interval, Period
 from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
@@ -37,7 +37,7 @@ from routers.responses import (
     etag_by_day,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters
+from routers.strict_query import NoRepeatedParameters, invalid_parameter
 
 CHUNK_ROWS: Final = 5_000
 
@@ -134,7 +134,9 @@ def _series_csv(
     snapshot: Snapshot,
     plans: PlanCache,
 ) -> Iterator[bytes]:
-    if reason := not_applicable(filters, plans.tables(snapshot)).get(name):
+    if reason := not_applicable(filters, plans.tables(snapshot), period).get(name):
+        if period.interval is Interval.HOUR:
+            raise invalid_parameter("interval", "hour", reason)
         raise inapplicable_filter(filters, reason)
     plan = plans.analytics(snapshot, period, [name], filters)
     row = collect(plan, engine_for(snapshot.rows, period.fraction))

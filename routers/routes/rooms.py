@@ -2,7 +2,7 @@
 
 import datetime as dt
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
@@ -56,12 +56,12 @@ class RoomsParameters(RangeParameters, PageParameters):
 class RoomParameters(RangeParameters):
     """Parameters of `GET /rooms/{room_id}`."""
 
-    interval: Interval = Field(
-        Interval.DAY, description="What one row of the series covers."
+    interval: Literal["day", "week", "month"] = Field(
+        "day", description="What one row of the series covers."
     )
 
     def _row_options(self) -> tuple[Interval, bool]:
-        return self.interval, True
+        return Interval(self.interval), True
 
 
 class RoomRow(BaseModel):

@@ -173,7 +173,7 @@ def test_rooms_without_a_name_and_deleted_rooms_are_told_apart(
 def test_reasons_name_the_dimensions_that_do_not_apply() -> None:
     """For a section, a breakdown in a section, and a column of a series."""
     filters = filters_of([("country", False, "DE"), ("route", False, "HOME")])
-    reasons = not_applicable(filters, tables(EMPTY))
+    reasons = not_applicable(filters, tables(EMPTY), period())
     assert set(reasons) == {
         "votes",
         "behaviour.rooms",
@@ -181,9 +181,11 @@ def test_reasons_name_the_dimensions_that_do_not_apply() -> None:
         "historical.votes",
     }
     assert reasons["votes"] == "A vote has no user: country, route does not apply."
-    of_rooms = not_applicable(filters_of([("room", False, "x")]), tables(EMPTY))
+    of_rooms = not_applicable(
+        filters_of([("room", False, "x")]), tables(EMPTY), period()
+    )
     assert of_rooms["traffic"] == "A page view has no room: room does not apply."
-    assert not_applicable(NO_FILTERS, tables(EMPTY)) == {}
+    assert not_applicable(NO_FILTERS, tables(EMPTY), period()) == {}
 
 
 def test_only_sections_without_meaning_leave_a_row_without_columns() -> None:
@@ -216,12 +218,12 @@ def test_a_table_without_a_column_of_the_user_is_named() -> None:
     """Mirrors of other schemas may lack it; rows are not guessed."""
     lacking = replace(tables(PEOPLE), events=frame("events", []).drop("user_id"))
     by_country = filters_of([("country", False, "DE")])
-    reasons = not_applicable(by_country, lacking)
+    reasons = not_applicable(by_country, lacking, period())
     assert (
         reasons["behaviour.events"] == "The mirrored events have no column of the user."
     )
     assert "traffic" not in reasons
-    by_event = not_applicable(filters_of([("event", False, "x")]), lacking)
+    by_event = not_applicable(filters_of([("event", False, "x")]), lacking, period())
     assert "traffic" in by_event
     assert "behaviour.events" not in by_event
     plan = analytics(lacking, period(), SECTIONS, by_country)
