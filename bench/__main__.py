@@ -11,7 +11,17 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import chain
 
-from bench import answers, growth, machine, ranges, report, serving, sync, targets
+from bench import (
+    answers,
+    filters,
+    growth,
+    machine,
+    ranges,
+    report,
+    serving,
+    sync,
+    targets,
+)
 from bench.errors import BenchError
 from util.errors import FppError
 
@@ -92,6 +102,13 @@ def _ranges(scale: float, _: bool) -> Iterator[str]:
         yield targets.table(checked)
 
 
+def _filters(scale: float, _: bool) -> Iterator[str]:
+    measured = yield from _at_scales(scale, filters.measure, filters.tables)
+    yield targets.table(
+        target for one in measured for target in filters.check_targets(one)
+    )
+
+
 def _serving(scale: float, _: bool) -> Iterator[str]:
     measured = yield from _at_scales(scale, serving.measure, serving.tables)
     yield targets.table(
@@ -132,6 +149,7 @@ type BenchPart = Callable[[float, bool], Iterator[str]]
 PARTS: Mapping[str, BenchPart] = {
     "answers": _answers,
     "ranges": _ranges,
+    "filters": _filters,
     "serving": _serving,
     "growth": _growth,
     "sync": _sync,
