@@ -86,7 +86,7 @@ class QueryEcho(Result):
     """First day compared with; only with `match`, `compare=year` or `compare=custom`."""
     compare_to: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-22"])
     """Last day compared with; only with `match`, `compare=year` or `compare=custom`."""
-    match: Literal["weekday"] | None | SkipJsonSchema[None] = None
+    match: Literal["weekday"] | None = None
     """`weekday` if each day meets the same weekday; only with `compare_from`."""
     average: int | SkipJsonSchema[None] = Field(None, examples=[7])
     """Rows in a moving average; absent for 30 rows of the range alone."""

@@ -166,8 +166,8 @@ def assert_fields_match(model: type, columns: dict[str, Any]) -> None:
     fields = annotations(model)
     required = getattr(model, "__required_keys__", set(fields))
     assert required <= set(columns) <= set(fields)
-    for name in columns:
-        assert_reads_as(fields[name], columns[name], f"{model.__name__}.{name}")
+    for name, dtype in columns.items():
+        assert_reads_as(fields[name], dtype, f"{model.__name__}.{name}")
 
 
 def annotations(model: type) -> dict[str, Any]:

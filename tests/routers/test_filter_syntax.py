@@ -1,5 +1,7 @@
 """Syntax of filters: quoting, several values, and what an error lists."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,9 +86,8 @@ def test_terms_are_read_as_documented(text: str, terms: list[Term]) -> None:
 )
 def test_an_error_lists_what_is_allowed(text: str, allowed: str) -> None:
     """The message is for a person."""
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=re.escape(allowed)):
         parse_filters(text)
-    assert allowed in str(error.value)
 
 
 def test_equal_filters_are_equal_values_in_any_order() -> None:

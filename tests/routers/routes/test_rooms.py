@@ -63,7 +63,7 @@ def wide() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def client(
     tmp_path_factory: pytest.TempPathFactory,
-    wide: None,  # noqa: ARG001 - in force while publishing
+    wide: None,
 ) -> Iterator[TestClient]:
     """One client for all tests here: no request changes anything."""
     data_dir: Path = tmp_path_factory.mktemp("rooms") / "data"
