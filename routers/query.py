@@ -12,12 +12,11 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainValidator,
     WithJsonSchema,
 )
 
 from calculations.analytics import SECTIONS
-from calculations.filters import NO_FILTERS, FilterDimension, Filters
+from calculations.filters import FilterDimension, Filters
 from calculations.period import ONE_DAY, DateRange, Interval, Period
 from calculations.results import QueryEcho
 from config import Settings, parse_zone
@@ -84,16 +83,19 @@ IanaZone = Annotated[
     BeforeValidator(parse_zone),
     WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]}),
 ]
+# Any, since FastAPI would publish the fields of Filters as schemas.
 FilterText = Annotated[
-    Filters, PlainValidator(parse_filters), WithJsonSchema({"type": "string"})
+    Any,
+    BeforeValidator(parse_filters),
+    WithJsonSchema({"type": "string"}),
 ]
 
 
 class FilterParameters(QueryParameters, arbitrary_types_allowed=True):
     """The parameter that selects rows of some users or rooms."""
 
-    filters: FilterText = Field(
-        NO_FILTERS,
+    parsed_filter: FilterText = Field(
+        default_factory=Filters,
         alias="filter",
         description=(
             "Terms `dimension:value` or `dimension:!value` (any other value), separated "
@@ -105,6 +107,12 @@ class FilterParameters(QueryParameters, arbitrary_types_allowed=True):
         ),
         examples=["country:DE,source:Google Search"],
     )
+
+    @property
+    def filters(self) -> Filters:
+        """The parsed filter; without conditions if there is none."""
+        filters: Filters = self.parsed_filter
+        return filters
 
 
 class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
