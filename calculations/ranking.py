@@ -26,7 +26,7 @@ class BreakdownOrder(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BreakdownSearch:
     """Which rows to return.
 
     Attributes:
@@ -46,7 +46,7 @@ def ranking(
     tables: Tables,
     dimension: Dimension,
     period: Period,
-    page: Page,
+    page: BreakdownSearch,
     filters: Filters = NO_FILTERS,
 ) -> pl.LazyFrame:
     """One row: ``total`` and ``total_count`` (Int64), and the list ``rows``.

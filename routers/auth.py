@@ -16,8 +16,8 @@ def matching_token(
     """Index of the token in the Authorization header; None if none of *tokens* matches.
 
     The header is ``Bearer <token>``, the scheme in any case and followed by one or more
-    blanks (RFC 9110), or the bare token. All tokens are compared in constant time, byte for byte. Two headers are ambiguous and
-    match none.
+    blanks (RFC 9110), or the bare token. All tokens are compared in constant time, byte
+    for byte. Two headers are ambiguous and match none.
     """
     values = [value for name, value in headers if name == b"authorization"]
     sent = values[0] if len(values) == 1 else b""

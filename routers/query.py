@@ -312,8 +312,9 @@ class SeriesParameters(RangeParameters):
         Interval.DAY,
         description=(
             "What one row of a series covers: an hour (in ranges of at most 7 days), a "
-            "day, a week (from Monday) or a month; `date` is the first day of it. A moving average is the mean of 30 rows, "
-            "so of 30 days, weeks or months, and null in the first 29."
+            "day, a week (from Monday) or a month; `date` is the first day of it. A moving "
+            "average is the mean of 30 rows, so of 30 days, weeks or months, and null in "
+            "the first 29."
         ),
     )
     weekends: bool = Field(

@@ -13,7 +13,7 @@ from calculations.applicability import not_applicable_breakdown
 from calculations.breakdown import Dimension
 from calculations.filters import FilterDimension, RoomState
 from calculations.period import Period
-from calculations.ranking import PLACES, BreakdownOrder, Page, ranking
+from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
@@ -138,8 +138,8 @@ def _breakdown_json(
     tables = plans.tables(snapshot)
     if reason := not_applicable_breakdown(query.filters, tables, dimension):
         raise inapplicable_filter(query.filters, reason)
-    page = Page(query.limit, query.offset, query.order, query.q)
-    plan = ranking(tables, dimension, period, page, query.filters)
+    search = BreakdownSearch(query.limit, query.offset, query.order, query.q)
+    plan = ranking(tables, dimension, period, search, query.filters)
     found = collect(plan, engine_for(snapshot.rows, period.fraction)).row(0, named=True)
     return encode(
         BreakdownAnswer(
