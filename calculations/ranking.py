@@ -33,20 +33,20 @@ class BreakdownSearch:
         limit: number of rows at most.
         offset: rows to skip.
         order: None for the order of the breakdown itself.
-        search: text that a row's name, value or country contains, in any case.
+        text: part of a row's name, value or country, in any case; empty for all rows.
     """
 
     limit: int
     offset: int = 0
     order: BreakdownOrder | None = None
-    search: str = ""
+    text: str = ""
 
 
 def ranking(
     tables: Tables,
     dimension: Dimension,
     period: Period,
-    page: BreakdownSearch,
+    search: BreakdownSearch,
     filters: Filters = NO_FILTERS,
 ) -> pl.LazyFrame:
     """One row: ``total`` and ``total_count`` (Int64), and the list ``rows``.
@@ -56,12 +56,12 @@ def ranking(
     ``count`` (Int64).
     """
     rows = _rows(tables, dimension, period, filters)
-    found = rows.filter(_contains(page.search)) if page.search else rows
+    found = rows.filter(_contains(search.text)) if search.text else rows
     found = found.cache()
     return hstack(
         found.select(total=pl.len().cast(pl.Int64), total_count=pl.col("count").sum()),
-        _ordered(found, page.order)
-        .slice(page.offset, page.limit)
+        _ordered(found, search.order)
+        .slice(search.offset, search.limit)
         .select(rows=pl.struct(pl.all()).implode()),
     )
 
