@@ -344,19 +344,20 @@ class SeriesParameters(RangeParameters):
         return self.average
 
 
-class FilteredRangeParameters(RangeParameters, FilterParameters):
+# Pydantic lists the fields of the last base first.
+class FilteredRangeParameters(FilterParameters, RangeParameters):
     """Parameters that select days and rows."""
 
 
-class FilteredSeriesParameters(SeriesParameters, FilterParameters):
+class FilteredSeriesParameters(FilterParameters, SeriesParameters):
     """Parameters that select days, the rows of the series, and what they count."""
 
 
-class DailyParameters(ComparisonParameters, FilterParameters):
+class DailyParameters(FilterParameters, ComparisonParameters):
     """Parameters of `GET /daily-analytics`: days, comparison and filter."""
 
 
-class AnalyticsParameters(ComparisonParameters, SeriesParameters, FilterParameters):
+class AnalyticsParameters(FilterParameters, ComparisonParameters, SeriesParameters):
     """Parameters of `GET /`: days, rows of the series, comparison, filter, sections."""
 
     sections: Annotated[str, AfterValidator(_validate_sections)] = Field(

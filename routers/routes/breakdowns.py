@@ -44,7 +44,7 @@ class PageParameters(QueryParameters):
     offset: int = Field(0, ge=0, le=2**31 - 1, description="Rows to skip.")
 
 
-class BreakdownParameters(FilteredRangeParameters, PageParameters):
+class BreakdownParameters(PageParameters, FilteredRangeParameters):
     """Parameters of `GET /breakdown/{dimension}`."""
 
     order: BreakdownOrder | None = Field(

@@ -38,7 +38,7 @@ router = APIRouter(
 )
 
 
-class RoomsParameters(RangeParameters, PageParameters):
+class RoomsParameters(PageParameters, RangeParameters):
     """Parameters of `GET /rooms`."""
 
     q: str = Field(
