@@ -70,7 +70,7 @@ class BreakdownRow(BaseModel):
     name: str = Field(
         description="A text for people; Unknown for a missing value.", examples=["DE"]
     )
-    country: str | SkipJsonSchema[None] = Field(
+    country: str | None = Field(
         None,
         description="Only for regions and cities: the country, null if it is missing.",
         examples=["DE"],
