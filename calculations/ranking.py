@@ -9,7 +9,7 @@ import polars as pl
 from calculations.breakdown import Dimension, breakdown
 from calculations.filters import NO_FILTERS, Filters, RoomState
 from calculations.period import Period
-from calculations.shapes import UNKNOWN, count_by, hstack
+from calculations.shapes import UNKNOWN, as_signed, count_by, hstack
 from calculations.tables import Tables
 
 PLACES: Final = frozenset({Dimension.REGION, Dimension.CITY})
@@ -85,9 +85,7 @@ def _rows(
 
 def _rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
     """Votes per room name, largest first; rooms without a name and deleted ones last."""
-    known = rooms.select(
-        key=pl.col("id").cast(pl.Int64), name=pl.col("name").cast(pl.String)
-    )
+    known = rooms.select(key=as_signed("id"), name=pl.col("name").cast(pl.String))
     name, exists = pl.col("name"), pl.col("exists").fill_null(False)
     state = (
         pl.when(~exists)
@@ -107,7 +105,7 @@ def _rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
         ),
         pl.col("value"),
     )
-    counts = count_by(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
+    counts = count_by(votes, "room_id").with_columns(as_signed("key"))
     return (
         counts.join(known.with_columns(exists=pl.lit(True)), on="key", how="left")
         .group_by(value=name, state=state)

@@ -44,6 +44,7 @@ from routers.dependencies import (
     Now,
     Plans,
     RequestContext,
+    RequireStatistics,
     WholeAnswers,
 )
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
@@ -62,7 +63,7 @@ from routers.query import (
 )
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     ErrorResponse,
     cache_headers,
     encode,
@@ -80,7 +81,8 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -103,7 +105,7 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
-@router.get("/", response_model=AnalyticsAnswer, responses=READ_MODEL_RESPONSES)
+@router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
 async def get_analytics(
     query: AnalyticsQuery,
     request: Request,
@@ -131,7 +133,7 @@ async def get_analytics(
 @router.get(
     "/daily-analytics",
     response_model=DailyAnswer,
-    responses=READ_MODEL_RESPONSES
+    responses=STATISTICS_RESPONSES
     | also_as_table()
     | {
         502: {
@@ -172,7 +174,7 @@ async def get_daily_analytics(
 @router.get(
     "/daily-analytics.{extension}",
     response_class=Response,
-    responses=READ_MODEL_RESPONSES | table_responses(),
+    responses=STATISTICS_RESPONSES | table_responses(),
 )
 async def get_daily_analytics_file(
     extension: FormatExtension, query: DailyQuery, context: Context

@@ -17,12 +17,18 @@ from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, rankin
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, Plans
+from routers.dependencies import (
+    CurrentSettings,
+    CurrentSnapshot,
+    Now,
+    Plans,
+    RequireStatistics,
+)
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
 from routers.responses import (
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     encode,
     etag_by_day,
     json_response,
@@ -33,7 +39,8 @@ from routers.strict_query import NoRepeatedParameters, QueryParameters
 MAX_ROWS: Final = 1_000
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -103,7 +110,7 @@ class BreakdownAnswer(BaseModel):
 @router.get(
     "/breakdown/{dimension}",
     response_model=BreakdownAnswer,
-    responses=READ_MODEL_RESPONSES,
+    responses=STATISTICS_RESPONSES,
 )
 async def get_breakdown(
     dimension: Annotated[Dimension, Path(description="The attribute to count by.")],

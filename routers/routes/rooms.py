@@ -16,11 +16,17 @@ from calculations.room_stats import room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, Plans
+from routers.dependencies import (
+    CurrentSettings,
+    CurrentSnapshot,
+    Now,
+    Plans,
+    RequireStatistics,
+)
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
 from routers.responses import (
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     ErrorResponse,
     encode,
     etag_by_day,
@@ -34,7 +40,8 @@ MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -189,7 +196,7 @@ class RoomDetails(BaseModel):
     )
 
 
-@router.get("/rooms", response_model=RoomsAnswer, responses=READ_MODEL_RESPONSES)
+@router.get("/rooms", response_model=RoomsAnswer, responses=STATISTICS_RESPONSES)
 async def get_rooms(
     query: Annotated[RoomsParameters, Query()],
     request: Request,
@@ -213,7 +220,7 @@ async def get_rooms(
 @router.get(
     "/rooms/{room_id}",
     response_model=RoomDetails,
-    responses=READ_MODEL_RESPONSES
+    responses=STATISTICS_RESPONSES
     | {404: {"model": ErrorResponse, "description": "There is no such room."}},
 )
 async def get_room(

@@ -133,6 +133,8 @@ class ServerStatus:
 class PostgresView:
     """One instant of the database: the methods of `protocol.View`."""
 
+    digest_format = 1
+
     def __init__(self, source: PostgresSource, connection: "Connection") -> None:
         self._source = source
         self._connection = connection
@@ -208,6 +210,10 @@ class PostgresView:
             column(_attribute(row))
             for row in self.execute(sql.columns(table.name), table)
         ]
+
+    def hides_columns(self, table: Table) -> bool:  # noqa: ARG002 - the protocol's
+        """Return False: the catalog also lists columns that may not be read."""
+        return False
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
