@@ -139,7 +139,10 @@ def parse_zone(name: Any) -> Any:
     """
     if isinstance(name, str):
         if name not in _zone_names():
-            raise ValueError(f"unknown time zone {name!r}, use an IANA name")
+            hint = ""
+            if name.replace(" ", "+", 1) in _zone_names():
+                hint = ", and write + as %2B in an address"
+            raise ValueError(f"unknown time zone {name!r}, use an IANA name{hint}")
         return ZoneInfo(name)
     return name
 
@@ -201,6 +204,7 @@ class Settings(BaseSettings):
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
+    cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
@@ -217,6 +221,15 @@ class Settings(BaseSettings):
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
         return tokens
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins whose pages may call the API, separated by commas in the variable."""
+        return tuple(
+            origin.strip()
+            for origin in (self.cors_origins or "").split(",")
+            if origin.strip()
+        )
 
     @property
     def table_keys(self) -> tuple[TableKey, ...] | None:

@@ -24,15 +24,19 @@ from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
 from routers.formats.answer import Exports
 from routers.middleware.access_log import AccessLog
+from routers.middleware.cross_origin import CrossOrigin
 from routers.middleware.limits import RequestLimits
+from routers.middleware.methods import SafeMethods
 from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
+    breakdowns,
     dashboard,
     downloads,
     health,
     metrics,
     room,
+    rooms,
     sync_runs,
     views,
 )
@@ -88,7 +92,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (
         analytics,
         room,
+        rooms,
         downloads,
+        breakdowns,
         health,
         sync_runs,
         metrics,
@@ -102,6 +108,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
     # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
+    app.add_middleware(SafeMethods)
+    app.add_middleware(CrossOrigin)
     app.add_middleware(RequestLimits)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings)

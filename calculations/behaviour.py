@@ -12,20 +12,7 @@ from calculations.shapes import (
     regroup,
     top,
 )
-
-SOURCES = {
-    "Teams": r"teams\.",
-    "Google Ads": r"ads\.|google_ads",
-    "Google Search": r"www\.google\.com",
-    "Free Planning Poker": r"free-planning-poker\.com",
-    "CV": "cv",
-    "Email": "email",
-    "GitHub": r"github\.com",
-    "Bing": r"bing\.com",
-}
-"""Category -> pattern to search for in the source. The first match wins."""
-
-OTHER = "Other"
+from calculations.sources import OTHER, category
 
 
 def behaviour(
@@ -54,17 +41,14 @@ def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
     Null sources are not counted.
     """
     known = counts.drop_nulls("key")
-    source = pl.col("key").cast(pl.String)
-    category = pl.coalesce(
-        pl.when(source.str.contains(pattern)).then(pl.lit(name))
-        for name, pattern in SOURCES.items()
-    ).fill_null(OTHER)
     zero_other = pl.LazyFrame(
         {"key": [OTHER], "count": [0]},
         schema={"key": pl.String, "count": pl.get_index_type()},
     )
     return (
-        pl.concat([known.select(category.alias("key"), "count"), zero_other])
+        pl.concat(
+            [known.select(category(pl.col("key")).alias("key"), "count"), zero_other]
+        )
         .group_by("key")
         .agg(pl.col("count").sum())
     )

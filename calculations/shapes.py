@@ -1,5 +1,7 @@
 """Building blocks of every plan: one-row frames, counts per group, sums and means."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 UNKNOWN = "Unknown"
@@ -24,6 +26,14 @@ def as_list(name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select(pl.struct(pl.all()).implode().alias(name))
 
 
+def without_lists(row: pl.LazyFrame, names: Collection[str]) -> pl.LazyFrame:
+    """Empty the list columns *names* of a one-row frame."""
+    columns = row.collect_schema()
+    return row.with_columns(
+        pl.lit([], dtype=columns[name]).alias(name) for name in sorted(names)
+    )
+
+
 def rows_of(column: pl.Series) -> pl.DataFrame:
     """The rows that `as_list` folded into *column*, after collecting it."""
     rows: pl.Series = column[0]
@@ -43,6 +53,11 @@ def regroup(counts: pl.LazyFrame, key: str | pl.Expr) -> pl.LazyFrame:
 def count_by_name(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
     """`regroup` by *key* as String, with ``UNKNOWN`` for a missing key."""
     return regroup(counts, pl.col(key).cast(pl.String).fill_null(UNKNOWN))
+
+
+def count_by_text(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
+    """`regroup` by *key* as String; a missing key stays null."""
+    return regroup(counts, pl.col(key).cast(pl.String))
 
 
 def top(counts: pl.LazyFrame, *keys: str, limit: int | None = None) -> pl.LazyFrame:

@@ -24,6 +24,9 @@ ROUTES = [
     "/historical.csv",
     "/reoccurring.csv",
     "/breakdown/country.csv",
+    "/breakdown/country",
+    "/rooms",
+    "/rooms/7",
 ]
 """Some routes of Free Planning Poker's statistics."""
 
@@ -204,9 +207,15 @@ def test_values_at_the_limits_of_their_types_are_answered(
         "/daily-analytics?period=30d",
         "/room/1/stats",
         "/historical.csv",
+        "/?filter=room_state:deleted",
+        "/breakdown/room",
+        "/rooms/1",
     ):
         got = client.get(route)
         assert got.status_code == 200, (route, got.text)
+    if "room_id" in columns:
+        found = {row["room_id"]: row for row in client.get("/rooms").json()["rows"]}
+        assert found[2**64 - 1]["votes"] == 3
     if "amount_of_estimations" in columns:
         body = client.get("/").json()["data"]["votes"]
         assert body["total_estimations"] == 3 * (2**64 - 1)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import polars as pl
@@ -17,8 +18,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from routers.formats.media import TableFormat
+from routers.routes.views import add_routes
 from routers.views import answers
 from routers.worker.client import Worker
+from sqlfiles.catalogue import load
 from tests.routers.conftest import create_fixed_app, make_settings, served
 from tests.support.derived import NOON, run_derived, table_sql, write_views
 from tests.support.programs import ROOT
@@ -261,6 +264,16 @@ def test_a_route_of_its_own_answers_rows_alone(api: TestClient) -> None:
     assert api.get("/rounds/since?since=2027-01-01").json() == []
     as_csv = api.get("/players/ann", headers={"Accept": "text/csv"})
     assert as_csv.text.splitlines() == ["player,rounds,total", "ann,3,27"]
+
+
+def test_no_shipped_route_is_a_route_of_the_api(data_dir: Path) -> None:
+    """`/rooms/{room_id}/pace`, a report, is served beside `/rooms/{room_id}`."""
+    app = create_fixed_app(make_settings(data_dir=data_dir))
+    assert "/rooms/{room_id}" in app.openapi()["paths"]
+    catalogue = load(ROOT / "views", zone=ZoneInfo("UTC"))
+    added = add_routes(app, ROOT / "views")
+    assert "/rooms/{room_id}/pace" in added
+    assert set(added) == {found.route for found in catalogue.definitions if found.route}
 
 
 @pytest.mark.parametrize(
