@@ -1,6 +1,6 @@
 """`make bench`: measure answers and syncs, and print tables.
 
-SCALE multiplies the sample of about 130,000 rows; the default is 1. At other scales the
+SCALE multiplies the sample of about 130,000 rows, as in 100 or 1/100; the default is 1. At other scales the
 answers are also measured at scale 1, for comparison.
 """
 
@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
+from fractions import Fraction
 from itertools import chain
 
 from bench import (
     answers,
+    filters,
     growth,
     machine,
     ranges,
@@ -55,8 +57,8 @@ def main() -> int:
 
 def _scale(text: str) -> float:
     try:
-        scale = float(text)
-    except ValueError:
+        scale = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
         scale = 0
     if not scale > 0:
         raise BenchError(f"{SCALE} must be a number above 0, not {text!r}")
@@ -100,6 +102,13 @@ def _ranges(scale: float, _: bool) -> Iterator[str]:
     checked = [target for one in measured for target in ranges.check_targets(one)]
     if checked:
         yield targets.table(checked)
+
+
+def _filters(scale: float, _: bool) -> Iterator[str]:
+    measured = yield from _at_scales(scale, filters.measure, filters.tables)
+    yield targets.table(
+        target for one in measured for target in filters.check_targets(one)
+    )
 
 
 def _serving(scale: float, _: bool) -> Iterator[str]:
@@ -147,6 +156,7 @@ type BenchPart = Callable[[float, bool], Iterator[str]]
 PARTS: Mapping[str, BenchPart] = {
     "answers": _answers,
     "ranges": _ranges,
+    "filters": _filters,
     "serving": _serving,
     "growth": _growth,
     "sync": _sync,
