@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -20,12 +19,13 @@ from readmodel.store.snapshot import current
 from readmodel.tables import TABLES
 from testbed import schema
 from testbed.mariadb import Database
+from tests.support import preloaded
 from update_readmodel import _pauses
 
 pytestmark = pytest.mark.external
 
 ROOT = Path(__file__).parents[1]
-COMMAND = [sys.executable, str(ROOT / "update_readmodel.py")]
+COMMAND = [str(ROOT / "update_readmodel.py")]
 
 
 def environ(settings: Mapping[str, str]) -> dict[str, str]:
@@ -46,14 +46,8 @@ def update(
     settings: Mapping[str, str], *arguments: str, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run the updater to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environ(settings),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return preloaded.run(
+        [*COMMAND, *arguments], timeout=60, env=environ(settings), cwd=cwd
     )
 
 
@@ -62,7 +56,7 @@ def running(
     settings: Mapping[str, str], *arguments: str, cwd: Path = ROOT
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the updater in the background; kill it at the end of the block."""
-    with subprocess.Popen(
+    with preloaded.start(
         [*COMMAND, *arguments],
         env=environ(settings),
         cwd=cwd,

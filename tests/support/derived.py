@@ -10,9 +10,11 @@ import polars as pl
 from readmodel.dtypes import dtype_name
 from readmodel.store.manifest import DerivedState, TableFailure
 from readmodel.store.snapshot import Snapshot, latest
+from readmodel.sync import derived_client
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from tests.support import preloaded
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -58,7 +60,8 @@ def run_derived(
             writer.configured = tuple(configured)
         for name in failed:
             writer.add_failure(name, TableFailure(at, f"{name} was dropped"))
-        reports = build_derived(writer, options)
+        with preloaded.used_by(derived_client):
+            reports = build_derived(writer, options)
         writer.publish()
     return {report.name: report for report in reports}
 

@@ -299,6 +299,7 @@ def test_tests_pass_or_block(
     )
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> None:
     """Those after it are built by a new process."""
     write_views(views, a_rooms=ROOMS, good=GOOD)
@@ -317,6 +318,7 @@ def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> 
     assert not _builders()
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_memory_hungry_definition_fails_with_a_clear_line(
     data: Path, views: Path
 ) -> None:
@@ -334,6 +336,7 @@ def test_a_memory_hungry_definition_fails_with_a_clear_line(
     _check_stale(data, before)
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_killed_process_spoils_only_the_definition_at_work(
     data: Path, views: Path
 ) -> None:
@@ -386,6 +389,7 @@ def _largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_full_disk_while_building_changes_only_the_state(
     data: Path, views: Path
 ) -> None:
@@ -572,6 +576,7 @@ def test_a_manifest_of_earlier_versions_is_read() -> None:
     assert Manifest.from_json(text).derived == {}
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_the_process_gets_no_secrets(
     data: Path, views: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
