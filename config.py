@@ -1,5 +1,8 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
+import csv
+import io
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cache
@@ -8,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -18,6 +22,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from util.errors import SettingsError
+
+ENV_FILE: Final = ".env"
+"""In the working directory."""
 
 VERSION: Final = "0.1.0"
 """As in pyproject.toml."""
@@ -31,6 +38,86 @@ class EmailService(NamedTuple):
 
     base_url: str
     key: str
+
+
+class TableKey(NamedTuple):
+    """A table that the settings name, and its sync column."""
+
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.key}"
+
+
+NO_TABLES: Final = "none"
+"""The value of TABLES that mirrors no table."""
+
+LONGEST_TABLE_NAME: Final = 200
+"""In bytes of UTF-8; / % and . count three times, since a file name has them escaped."""
+
+_TABLES_FORM = (
+    "name each table with its sync column, as in orders:id,customers:created_at, and "
+    'quote what contains a comma, a colon or a quote, as in "a,b":id'
+)
+
+
+def parse_tables(text: str) -> tuple[TableKey, ...]:
+    """Parse a list such as ``orders:id,"a,b":id``, quoted as in CSV.
+
+    Raises ValueError for a malformed list, and for a table that is named twice.
+    """
+    # Every second piece is outside of quotes. There, commas become the ends of CSV's
+    # lines, and colons its separators.
+    pieces = text.strip().removesuffix(",").rstrip().split('"')
+    for index in range(0, len(pieces), 2):
+        lines = re.sub(r"\s*,\s*", "\n", pieces[index])
+        pieces[index] = re.sub(r"[ \t]*:[ \t]*", ",", lines)
+    try:
+        rows = list(csv.reader(io.StringIO('"'.join(pieces), newline=""), strict=True))
+    except csv.Error:
+        raise ValueError(f"quotes do not match; {_TABLES_FORM}") from None
+    for row in rows:
+        if len(row) != len(TableKey._fields) or not all(row):
+            raise ValueError(f"{':'.join(row)!r} is not table:column; {_TABLES_FORM}")
+    return _checked_names([TableKey(*row) for row in rows])
+
+
+def _checked_names(entries: list[TableKey]) -> tuple[TableKey, ...]:
+    named: dict[str, TableKey] = {}
+    for entry in entries:
+        if "\0" in f"{entry}" or not _fits_in_a_path(entry.name):
+            raise ValueError(
+                f"{entry.name!r} cannot name a table: use at most "
+                f"{LONGEST_TABLE_NAME} bytes of UTF-8 without NUL (/ % . count as 3)"
+            )
+        if earlier := named.get(entry.name):
+            raise ValueError(f"{entry.name} is named twice: {earlier} and {entry}")
+        named[entry.name] = entry
+    return tuple(entries)
+
+
+def _fits_in_a_path(name: str) -> bool:
+    try:
+        return len(re.sub("[/%.]", "___", name).encode()) <= LONGEST_TABLE_NAME
+    except UnicodeEncodeError:
+        return False
+
+
+def _valid_tables(text: str | None) -> str | None:
+    """Return *text* if `parse_tables` accepts it."""
+    if text is not None:
+        parse_tables(text)
+    return text
+
+
+def _valid_table_choice(text: str | None) -> str | None:
+    """Return *text* if it is NO_TABLES or a list of tables."""
+    if text is not None and text.strip().lower() == NO_TABLES:
+        return NO_TABLES
+    if text is not None and not parse_tables(text):
+        raise ValueError(f"{_TABLES_FORM}; {NO_TABLES} mirrors no table")
+    return text
 
 
 def _revealed(secret: SecretStr | None) -> str:
@@ -52,7 +139,10 @@ def parse_zone(name: Any) -> Any:
     """
     if isinstance(name, str):
         if name not in _zone_names():
-            raise ValueError(f"unknown time zone {name!r}, use an IANA name")
+            hint = ""
+            if name.replace(" ", "+", 1) in _zone_names():
+                hint = ", and write + as %2B in an address"
+            raise ValueError(f"unknown time zone {name!r}, use an IANA name{hint}")
         return ZoneInfo(name)
     return name
 
@@ -90,7 +180,8 @@ class Settings(BaseSettings):
     db_name: str = "free-planning-poker"
     db_ssl_ca: Path | None = None
     source_url: SecretStr | None = None
-    sync_tables: str | None = None
+    tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
+    sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
 
     views_dir: Path = Path("views")
@@ -113,6 +204,7 @@ class Settings(BaseSettings):
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
+    cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
@@ -129,6 +221,27 @@ class Settings(BaseSettings):
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
         return tokens
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins whose pages may call the API, separated by commas in the variable."""
+        return tuple(
+            origin.strip()
+            for origin in (self.cors_origins or "").split(",")
+            if origin.strip()
+        )
+
+    @property
+    def table_keys(self) -> tuple[TableKey, ...] | None:
+        """The tables of TABLES; None without it, for the tables of the statistics."""
+        if self.tables is None:
+            return None
+        return () if self.tables == NO_TABLES else parse_tables(self.tables)
+
+    @property
+    def further_table_keys(self) -> tuple[TableKey, ...]:
+        """The tables of SYNC_TABLES."""
+        return parse_tables(self.sync_tables) if self.sync_tables else ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -170,11 +283,34 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     try:
         if environ is None:
-            return Settings(_env_file=".env")
+            _require_readable(Path(ENV_FILE))
+            return Settings(_env_file=ENV_FILE)
         values = {name.lower(): value for name, value in environ.items() if value}
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
+
+
+def _require_readable(file: Path) -> None:
+    """Raise SettingsError unless every line of *file*, if there is one, can be read.
+
+    Settings would leave such a line out, and its variable would have its default.
+    """
+    try:
+        with file.open(encoding="utf-8") as lines:
+            bad = next((b.original for b in parse_stream(lines) if b.error), None)
+    except (FileNotFoundError, IsADirectoryError):
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(f"{file} cannot be read: {reason}") from None
+    if bad is not None:
+        name = re.match(r"\s*(?:export\s+)?(\w+)\s*=", bad.string)
+        where = f"line {bad.line}" + (f", {name[1]}," if name else "")
+        raise SettingsError(
+            f"{where} of {file} cannot be read: write NAME=value, and single quotes "
+            "around a value with quotes, # or line breaks"
+        )
 
 
 def _problem(error: Any) -> str:

@@ -6,7 +6,7 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
@@ -20,29 +20,30 @@ import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
-from readmodel.store import snapshot
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.snapshot import Snapshot
+from readmodel.tables import select_tables
 from routers.formats.answer import Exports
 from routers.middleware.access_log import AccessLog
+from routers.middleware.cross_origin import CrossOrigin
 from routers.middleware.limits import RequestLimits
+from routers.middleware.methods import SafeMethods
 from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
+    breakdowns,
     dashboard,
     downloads,
     health,
     metrics,
     room,
+    rooms,
     sync_runs,
     views,
 )
-from routers.views import documents
+from routers.routes.openapi import OPENAPI_ROUTE
 from routers.views.answers import ClientDisconnected, ReportFailed, Reports
-from routers.views.loaded import LoadedViews
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
-from routers.worker.refusals import JobCrashed, JobTimeout
 from util import logs, sentry_wrapper
 from util.errors import DeliveryError, ReadModelMissing, SettingsError
 from util.metrics import ApiMetrics
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         static_url="/docs/assets",
         lifespan=_lifespan,
         generate_unique_id_function=operation_id,
+        routes=[OPENAPI_ROUTE],
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
@@ -90,7 +92,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (
         analytics,
         room,
+        rooms,
         downloads,
+        breakdowns,
         health,
         sync_runs,
         metrics,
@@ -104,6 +108,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
     # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
+    app.add_middleware(SafeMethods)
+    app.add_middleware(CrossOrigin)
     app.add_middleware(RequestLimits)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings)
@@ -128,7 +134,7 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
-    await _add_views(app)
+    _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
@@ -136,33 +142,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sentry_wrapper.flush()
 
 
-async def _add_views(app: FastAPI) -> None:
-    """Add the routes of the SQL files, and their operations to the document."""
-    loaded = await _load_views(app)
-    views.add_routes(app, loaded)
-    generate = app.openapi
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            documents.document_views(generate(), loaded)
-        return generate()
-
-    app.openapi = document  # type: ignore[method-assign]
-
-
-async def _load_views(app: FastAPI) -> LoadedViews:
-    """Load the SQL files; without them if that fails, since the statistics do not."""
+def _add_view_routes(app: FastAPI) -> None:
+    """Add the routes of the SQL files, which are loaded when they are first needed."""
     settings: Settings = app.state.settings
-    source: ViewsSource = app.state.views
     try:
-        current: Snapshot | None = snapshot.latest(settings.data_dir)
-    except ReadModelMissing:
-        current = None
-    try:
-        return await source.current(settings, current)
-    except (OSError, JobCrashed, JobTimeout) as error:
-        capture_error(error, ErrorContext("api", "load views"), Severity.HIGH)
-        return LoadedViews()
+        app.state.view_routes = views.add_routes(app, settings.views_dir)
+    except OSError as error:
+        capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
+        app.state.view_routes = []
 
 
 class LoadSettings:
@@ -190,6 +177,7 @@ def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
     startup.start(SERVICE, settings)
 

@@ -120,7 +120,8 @@ def _tables(settings: Settings, names: Sequence[str] | None) -> list[Table]:
     if unknown := set(names or ()) - set(tables):
         raise SettingsError(
             f"--tables names {', '.join(sorted(unknown))}, which is not mirrored: "
-            f"there are {', '.join(sorted(tables))}; SYNC_TABLES adds further ones"
+            f"there are {', '.join(sorted(tables)) or 'no tables'}; SYNC_TABLES adds "
+            "further ones"
         )
     return [tables[name] for name in names or tables]
 

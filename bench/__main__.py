@@ -14,6 +14,7 @@ from itertools import chain
 
 from bench import (
     answers,
+    filters,
     growth,
     machine,
     ranges,
@@ -103,6 +104,13 @@ def _ranges(scale: float, _: bool) -> Iterator[str]:
         yield targets.table(checked)
 
 
+def _filters(scale: float, _: bool) -> Iterator[str]:
+    measured = yield from _at_scales(scale, filters.measure, filters.tables)
+    yield targets.table(
+        target for one in measured for target in filters.check_targets(one)
+    )
+
+
 def _serving(scale: float, _: bool) -> Iterator[str]:
     measured = yield from _at_scales(scale, serving.measure, serving.tables)
     yield targets.table(
@@ -148,6 +156,7 @@ type BenchPart = Callable[[float, bool], Iterator[str]]
 PARTS: Mapping[str, BenchPart] = {
     "answers": _answers,
     "ranges": _ranges,
+    "filters": _filters,
     "serving": _serving,
     "growth": _growth,
     "sync": _sync,

@@ -52,6 +52,9 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
 SECTIONS = _SECTIONS.keys()
 """Cases that are a section of `GET /`."""
 
+FILTERED_SECTIONS = ("traffic", "location_and_user_agent", "reoccurring")
+"""Sections to which a filter of users applies as a whole."""
+
 ALL = "analytics"
 """The case with all sections, as `GET /` returns them."""
 

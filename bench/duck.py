@@ -11,6 +11,9 @@ from readmodel.tables import TABLES
 
 SQL = Path(__file__).parent / "sql"
 
+FILTERED_TABLES = ("users", "page_views", "estimations", "events")
+CHOSEN = "country = 'DE' AND device = 'desktop'"
+
 
 class DuckEngine:
     """One connection with a view per table over the snapshot's Parquet files."""
@@ -48,3 +51,23 @@ class DuckEngine:
             raise LookupError(f"DuckDB returned no row for {case}")
         names = [column[0] for column in cursor.description or ()]
         return dict(zip(names, values, strict=True))
+
+
+class FilteredDuckEngine(DuckEngine):
+    """The same SQL over the rows of desktop users in Germany."""
+
+    def __init__(self, data: Dataset, threads: int) -> None:
+        super().__init__(data, threads)
+        for table in FILTERED_TABLES:
+            self._connection.execute(f"ALTER VIEW {table} RENAME TO all_{table}")
+            key = "id" if table == "users" else "user_id"
+            self._connection.execute(
+                f"CREATE VIEW {table} AS SELECT * FROM all_{table} WHERE {key} IN "
+                f"(SELECT id FROM all_users WHERE {CHOSEN})"
+            )
+
+    def answer(self, case: str) -> Answer:
+        """Like DuckEngine; of ALL, the sections that have users."""
+        if case == ALL:
+            return {name: self.answer(name) for name in SECTIONS - {"votes"}}
+        return super().answer(case)

@@ -8,6 +8,7 @@ import polars as pl
 from bench.cases import ALL, PERIOD, SECTIONS, Answer, Dataset
 from calculations.analytics import SERIES, analytics, engine_for
 from calculations.daily import daily
+from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.room_stats import room_stats
 from readmodel.store import snapshot
@@ -19,7 +20,7 @@ class OurEngine:
     """Computes answers of one snapshot, which it opens once.
 
     *engine* replaces the API's choice of the Polars engine, *source* the current
-    snapshot, *period* the days.
+    snapshot, *period* the days, *filters* select rows.
     """
 
     def __init__(
@@ -29,11 +30,13 @@ class OurEngine:
         *,
         engine: pl.Engine | None = None,
         period: Period = PERIOD,
+        filters: Filters = NO_FILTERS,
     ) -> None:
         self._snapshot = source or snapshot.current(data.data_dir)
         self._room_id = data.room_id
         self._engine = engine
         self._period = period
+        self._filters = filters
         self._choice = engine_for(self._snapshot.rows, period.fraction)
         self._tables = open_tables(self._snapshot)
         self._kept: dict[str, pl.LazyFrame] = {}
@@ -60,7 +63,7 @@ class OurEngine:
         """The plan of *sections*, kept like the API keeps it for one snapshot and day."""
         if case not in self._kept:
             self._kept[case] = analytics(
-                self._tables, self._period.at_midnight(), sections
+                self._tables, self._period.at_midnight(), sections, self._filters
             )
         return self._kept[case]
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from bench.cases import ALL, PERIOD, SECTIONS, Answer, Dataset, combine
 from bench.decode import needed
-from calculations.behaviour import SOURCES
+from calculations.sources import SOURCES
 from readmodel.store import snapshot
 
 type DataFrames = dict[str, pl.DataFrame]

@@ -1,6 +1,6 @@
 """One engine in a process of its own, which isolates its memory and time.
 
-    python -m bench.worker ENGINE DATA_DIR ROOM_ID answers
+    python -m bench.worker ENGINE DATA_DIR ROOM_ID answers CASE…
     python -m bench.worker ENGINE DATA_DIR ROOM_ID time CASE SECONDS
 
 The first prints every answer, the second one Timing, as JSON.
@@ -28,6 +28,7 @@ from bench.machine import THREADS, environment, peak_bytes
 from bench.ours import OurEngine
 from bench.plain import PlainEngine
 from calculations.period import DateRange, Period
+from routers.filter_syntax import parse_filters
 from util import allocator
 
 FEWEST_RUNS = 2
@@ -57,6 +58,21 @@ RANGES: Final = {
 """Name -> a range that our engine also computes."""
 
 
+FILTERED: Final = "ours, two filters"
+TWO_KINDS: Final = "ours, filters of two tables"
+FILTERED_DUCK: Final = "DuckDB, two filters"
+
+
+def _filtered(text: str) -> Callable[[Dataset], Engine]:
+    return lambda data: OurEngine(data, filters=parse_filters(text))
+
+
+def _filtered_duck(data: Dataset) -> Engine:
+    from bench.duck import FilteredDuckEngine
+
+    return FilteredDuckEngine(data, THREADS)
+
+
 def _ours_in(period: Period) -> Callable[[Dataset], Engine]:
     return lambda data: OurEngine(data, period=period)
 
@@ -68,6 +84,9 @@ ENGINES: Final[dict[str, Callable[[Dataset], Engine]]] = {
     "DuckDB": _duck,
     "plain Polars": PlainEngine,
     "decode": DecodeEngine,
+    FILTERED: _filtered("country:DE,device:desktop"),
+    TWO_KINDS: _filtered("country:DE,source:Google Search"),
+    FILTERED_DUCK: _filtered_duck,
     **{name: _ours_in(period) for name, period in RANGES.items()},
 }
 
@@ -108,9 +127,11 @@ class Timing(BaseModel):
         return median(self.cpu)
 
 
-def answers(engine: str, data: Dataset) -> dict[str, str]:
+def answers(
+    engine: str, data: Dataset, cases: Iterable[str] = MODELS
+) -> dict[str, str]:
     """Case -> answer of *engine* as JSON text."""
-    texts: dict[str, str] = json.loads(_run(engine, data, "answers"))
+    texts: dict[str, str] = json.loads(_run(engine, data, "answers", *cases))
     return texts
 
 
@@ -167,8 +188,8 @@ def main(name: str, data_dir: str, room_id: str, *task: str) -> None:
     """Print all answers of one of ENGINES, or the timing of one case."""
     engine = ENGINES[name](Dataset(Path(data_dir), int(room_id)))
     match task:
-        case ("answers",):
-            texts = {case: to_json(case, engine.answer(case)) for case in MODELS}
+        case ("answers", *cases):
+            texts = {case: to_json(case, engine.answer(case)) for case in cases}
             print(json.dumps(texts))
         case ("time", name_of_case, seconds):
             timed = measure(lambda: engine.answer(name_of_case), float(seconds))

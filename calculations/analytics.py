@@ -1,70 +1,23 @@
 """All sections in one plan: the whole answer is one row."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 
 import polars as pl
 from pydantic import BaseModel
 
 from calculations.activity import activity
+from calculations.applicability import figures, not_applicable
 from calculations.behaviour import behaviour
+from calculations.filters import NO_FILTERS, Filters
 from calculations.historical import historical
 from calculations.location import location
 from calculations.period import Period
 from calculations.reoccurring import reoccurring
 from calculations.results import Analytics
-from calculations.shapes import as_struct, hstack
+from calculations.shapes import as_struct, hstack, without_lists
+from calculations.tables import Tables
 from calculations.traffic import traffic
 from calculations.votes import votes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tables:
-    """The six source tables of one snapshot, and the visits in two of them.
-
-    Attributes:
-        viewed: the visits of page views: ``visitor`` (UInt64, a hash of ``user_id``,
-            null where it is null) and ``viewed_at``.
-        estimated: the visits of estimations: ``visitor``, ``estimated_at`` and
-            ``room_id``.
-    """
-
-    page_views: pl.LazyFrame
-    viewed: pl.LazyFrame
-    estimations: pl.LazyFrame
-    estimated: pl.LazyFrame
-    votes: pl.LazyFrame
-    users: pl.LazyFrame
-    events: pl.LazyFrame
-    rooms: pl.LazyFrame
-
-    def within(self, period: Period) -> "Tables":
-        """Tables with only the rows in the range of *period*, if it has one.
-
-        Without a range, cache() makes each file be read once: the optimizer does not
-        merge scans that differ in columns or rows. With a range it is omitted: it
-        would block predicate pushdown into the scan.
-        """
-        if period.range is None:
-            return replace(
-                self,
-                viewed=self.viewed.cache(),
-                estimated=self.estimated.cache(),
-                votes=self.votes.cache(),
-                users=self.users.cache(),
-                rooms=self.rooms.cache(),
-            )
-        return Tables(
-            page_views=period.filter(self.page_views, "viewed_at"),
-            viewed=period.filter(self.viewed, "viewed_at"),
-            estimations=period.filter(self.estimations, "estimated_at"),
-            estimated=period.filter(self.estimated, "estimated_at"),
-            votes=period.filter(self.votes, "voted_at"),
-            users=period.filter(self.users, "created_at"),
-            events=period.filter(self.events, "event_at"),
-            rooms=period.filter(self.rooms, "first_used_at"),
-        )
-
 
 STREAMING_ROWS = 3_000_000
 """Above this many rows the streaming engine is faster, see docs/performance.md."""
@@ -72,19 +25,30 @@ STREAMING_ROWS = 3_000_000
 SERIES = {"reoccurring", "historical"}
 """Sections that are a list of rows rather than an object."""
 
+NO_COLUMNS = pl.LazyFrame(height=1)
+"""One row without columns."""
+
 SECTIONS = tuple(Analytics.model_fields)
 """Names of all sections, in the order of the answer."""
 
 
 def analytics(
-    tables: Tables, period: Period, sections: Collection[str] = SECTIONS
+    tables: Tables,
+    period: Period,
+    sections: Collection[str] = SECTIONS,
+    filters: Filters = NO_FILTERS,
 ) -> pl.LazyFrame:
     """One row shaped like Analytics, with a column for each of *sections*.
 
-    A pure function: the plan depends on ``period.now`` only through ``period.today``.
+    Sections in `not_applicable` have no column; without any the row has none.
+
+    A pure function: the plan depends on ``period.now`` only through ``period.today``,
+    with rows of hours through the hour.
     A caller that keeps plans passes ``period.at_midnight()``, which is equal for all
-    moments of a day. See docs/decisions/kept-plans.md.
+    moments of a day or hour. See docs/decisions/kept-plans.md.
     """
+    reasons = not_applicable(filters, tables, period)
+    tables = filters.apply(tables, period)
     within = tables.within(period)
     # Only traffic needs page views; reoccurring needs estimations alone.
     views = within.viewed if "traffic" in sections else within.viewed.clear()
@@ -92,30 +56,38 @@ def analytics(
     # cache() makes sure that it is computed once.
     visits = activity(views, within.estimated).cache()
     all_time = tables if period.range else within
+    wider = (
+        tables.within(lookback)
+        if (lookback := period.with_lookback()) != period
+        else within
+    )
+    # Visits do not have the attributes of a page view, so they cannot be counted by them.
+    page_views = within.page_views if filters.of_page_views else within.viewed
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
-        "traffic": lambda: traffic(within.viewed, visits, period),
+        "traffic": lambda: traffic(page_views, visits, period),
         "votes": lambda: votes(within.votes, within.estimations, period),
-        "behaviour": lambda: behaviour(
-            within.page_views, within.events, within.votes, all_time.rooms
+        "behaviour": lambda: without_lists(
+            behaviour(within.page_views, within.events, within.votes, all_time.rooms),
+            figures(reasons, "behaviour"),
         ),
         "reoccurring": lambda: reoccurring(visits, all_time.estimated, period),
         "historical": lambda: historical(
-            users=within.users,
-            page_views=within.viewed,
-            rooms=within.rooms,
-            estimations=within.estimated,
-            votes=within.votes,
+            users=wider.users,
+            page_views=wider.page_views if filters.of_page_views else wider.viewed,
+            rooms=wider.rooms,
+            estimations=wider.estimated,
+            votes=wider.votes,
             period=period,
+            without=figures(reasons, "historical"),
         ),
         "location_and_user_agent": lambda: location(within.users),
     }
-    return hstack(
-        *(
-            plan() if name in SERIES else as_struct(name, plan())
-            for name, plan in plans.items()
-            if name in sections
-        )
-    )
+    chosen = [
+        plan() if name in SERIES else as_struct(name, plan())
+        for name, plan in plans.items()
+        if name in sections and name not in reasons
+    ]
+    return hstack(*chosen) if chosen else NO_COLUMNS
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:

@@ -5,26 +5,14 @@ import polars as pl
 from calculations.shapes import (
     TOP_GROUPS,
     as_list,
+    as_signed,
     count_by,
     count_by_name,
     hstack,
     regroup,
     top,
 )
-
-SOURCES = {
-    "Teams": r"teams\.",
-    "Google Ads": r"ads\.|google_ads",
-    "Google Search": r"www\.google\.com",
-    "Free Planning Poker": r"free-planning-poker\.com",
-    "CV": "cv",
-    "Email": "email",
-    "GitHub": r"github\.com",
-    "Bing": r"bing\.com",
-}
-"""Category -> pattern to search for in the source. The first match wins."""
-
-OTHER = "Other"
+from calculations.sources import OTHER, category
 
 
 def behaviour(
@@ -53,17 +41,14 @@ def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
     Null sources are not counted.
     """
     known = counts.drop_nulls("key")
-    source = pl.col("key").cast(pl.String)
-    category = pl.coalesce(
-        pl.when(source.str.contains(pattern)).then(pl.lit(name))
-        for name, pattern in SOURCES.items()
-    ).fill_null(OTHER)
     zero_other = pl.LazyFrame(
         {"key": [OTHER], "count": [0]},
         schema={"key": pl.String, "count": pl.get_index_type()},
     )
     return (
-        pl.concat([known.select(category.alias("key"), "count"), zero_other])
+        pl.concat(
+            [known.select(category(pl.col("key")).alias("key"), "count"), zero_other]
+        )
         .group_by("key")
         .agg(pl.col("count").sum())
     )
@@ -71,8 +56,8 @@ def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
 
 def busy_rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
     """Votes per room name: ``key``, ``count``. Deleted rooms count as ``UNKNOWN``."""
-    names = rooms.select(pl.col("id").cast(pl.Int64), "name")
-    counts = count_by(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
+    names = rooms.select(as_signed("id"), "name")
+    counts = count_by(votes, "room_id").with_columns(as_signed("key"))
     return count_by_name(
         counts.join(names, left_on="key", right_on="id", how="left").select(
             "count", key="name"

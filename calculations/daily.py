@@ -1,5 +1,6 @@
 """Daily: the figures of the last 24 hours, for the daily e-mail."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import polars as pl
@@ -16,11 +17,12 @@ def daily(
     period: Period,
     *,
     day_before: bool = False,
+    without: Collection[str] = (),
 ) -> pl.LazyFrame:
     """One row shaped like Daily: rows later than 24 hours before ``period.now``.
 
     With *day_before*: the 24 hours before those. If *period* has a range, the range
-    is used instead, and *day_before* has no effect.
+    is used instead, and *day_before* has no effect. The figures *without* are null.
     """
 
     def recent(rows: pl.LazyFrame, at: str) -> pl.LazyFrame:
@@ -31,7 +33,7 @@ def daily(
             return rows.filter(pl.col(at) > since - DAY, pl.col(at) <= since)
         return rows.filter(pl.col(at) > since)
 
-    return hstack(
+    figures = hstack(
         recent(votes, "voted_at").select(
             votes=pl.len().cast(pl.Int64),
             estimations=total("amount_of_estimations"),
@@ -40,6 +42,9 @@ def daily(
         recent(page_views, "viewed_at").select(
             unique_users=distinct("user_id"), page_views=pl.len().cast(pl.Int64)
         ),
+    )
+    return figures.with_columns(
+        pl.lit(None, pl.Int64).alias(name) for name in sorted(without)
     )
 
 

@@ -12,18 +12,29 @@ FRIDAY = 5
 """Polars counts weekdays from Monday = 1."""
 
 ONE_DAY = timedelta(days=1)
+QUARTER = timedelta(minutes=15)
 DAY_MICROSECONDS = ONE_DAY // timedelta(microseconds=1)
 
 
 class Interval(StrEnum):
     """Length of one row of a series. Weeks begin on Monday."""
 
+    HOUR = "hour"
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
 
 
 _TRUNCATE = {Interval.WEEK: "1w", Interval.MONTH: "1mo"}
+
+
+_LOOKBACK_DAYS = {
+    Interval.HOUR: 1,
+    Interval.DAY: 2,  # since only five days of seven may be listed
+    Interval.WEEK: 7,
+    Interval.MONTH: 31,
+}
+"""Days that surely contain one listed row."""
 
 
 class DateRange(NamedTuple):
@@ -33,10 +44,18 @@ class DateRange(NamedTuple):
     last: date
 
     @property
+    def length(self) -> int:
+        """Number of days."""
+        return (self.last - self.first).days + 1
+
+    @property
     def previous(self) -> "DateRange":
         """The range of equal length that ends the day before this one begins."""
-        length = self.last - self.first + ONE_DAY
-        return DateRange(self.first - length, self.last - length)
+        return self.shift(-self.length)
+
+    def shift(self, days: int) -> "DateRange":
+        """The range that begins *days* later, or earlier if negative."""
+        return DateRange(*(day + timedelta(days=days) for day in self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,8 @@ class Period:
         range: days to include; None includes all rows, also those before *start*.
         interval: length of one row of a series.
         weekends: list Saturdays and Sundays in series, too.
+        average_rows: rows in a moving average, which then reaches back before the
+            range; None for MOVING_AVERAGE_ROWS rows of the range alone.
     """
 
     start: date
@@ -58,6 +79,7 @@ class Period:
     range: DateRange | None = None
     interval: Interval = Interval.DAY
     weekends: bool = False
+    average_rows: int | None = None
 
     @property
     def today(self) -> date:
@@ -65,8 +87,32 @@ class Period:
         return self.now.astimezone(self.zone).date()
 
     def at_midnight(self) -> "Period":
-        """A copy with *now* moved to the start of today; equal for all of a day."""
+        """A copy with *now* moved to the start of today; equal for all of a day.
+
+        With rows of hours, it is moved to the start of the hour.
+        """
+        if self.interval is Interval.HOUR:
+            return replace(
+                self, now=self.now.replace(minute=0, second=0, microsecond=0)
+            )
         return replace(self, now=self.midnight(self.today))
+
+    def with_lookback(self) -> "Period":
+        """The period with a range that begins early enough for moving averages.
+
+        It begins at START_DATE at the earliest, with a whole week or month, and has
+        more rows before the range than an average needs.
+        """
+        if self.range is None or self.average_rows is None:
+            return self
+        days = self.average_rows * _LOOKBACK_DAYS[self.interval] + 7
+        first = self.range.first - timedelta(days=days)
+        if self.interval is Interval.MONTH:
+            first = first.replace(day=1)
+        elif self.interval is Interval.WEEK:
+            first -= timedelta(days=first.weekday())
+        first = max(first, min(self.start, self.range.first))
+        return replace(self, range=DateRange(first, self.range.last))
 
     @property
     def history_start(self) -> datetime:
@@ -130,6 +176,31 @@ class Period:
         if self.zone.key == "UTC":
             return (at.to_physical() // DAY_MICROSECONDS).cast(pl.Int32).cast(pl.Date)
         return at.dt.convert_time_zone(self.zone.key).dt.date()
+
+    def hour_of(self, column: str) -> pl.Expr:
+        """The hour (Datetime us, UTC) of a Datetime[us, UTC] column: when it begins.
+
+        Hours are cut by the clock in the zone. Of the two hours that are called 2 when
+        the clock is put back, each is one of its own.
+        """
+        local = pl.col(column).dt.convert_time_zone(self.zone.key)
+        offset = local.dt.base_utc_offset() + local.dt.dst_offset()
+        clock = local.dt.replace_time_zone(None).dt.truncate("1h")
+        return (clock - offset).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+    def listed_hours(self) -> pl.LazyFrame:
+        """Every hour of the listed days until now: ``date`` and ``hour``, ascending."""
+        begins, ends = self.bounds
+        # Quarters of an hour, since zones differ from UTC by these.
+        last = max(min(ends, self.now + QUARTER), begins) - QUARTER
+        quarters = pl.datetime_range(begins, last, QUARTER, time_unit="us").alias("at")
+        hours = pl.LazyFrame().select(quarters.dt.convert_time_zone("UTC"))
+        return (
+            hours.select(date=self.day_of("at"), hour=self.hour_of("at"))
+            .unique()
+            .filter(self.reports("date"))
+            .sort("hour")
+        )
 
     def reports(self, day: str) -> pl.Expr:
         """True where the Date column *day* is a listed day from `first` to `last`."""

@@ -6,7 +6,7 @@ for every combination of parameters: with and without a range, interval and week
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import (
     AfterValidator,
@@ -80,8 +80,18 @@ class QueryEcho(Result):
     """Length of one row of a series."""
     weekends: bool
     """Whether series list Saturdays and Sundays."""
-    compare: Literal["previous"] | None
-    """`previous` if the answer includes the previous range; else null."""
+    compare: Literal["previous", "year", "custom"] | None
+    """What the answer is compared with; else null."""
+    compare_from: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-16"])
+    """First day compared with; only with `match`, `compare=year` or `compare=custom`."""
+    compare_to: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-22"])
+    """Last day compared with; only with `match`, `compare=year` or `compare=custom`."""
+    match: Literal["weekday"] | None = None
+    """`weekday` if each day meets the same weekday; only with `compare_from`."""
+    average: int | SkipJsonSchema[None] = Field(None, examples=[7])
+    """Rows in a moving average; absent for 30 rows of the range alone."""
+    filter: str | SkipJsonSchema[None] = Field(None, examples=["country:DE"])
+    """The filter; absent without one."""
 
 
 class Traffic(Result):
@@ -163,30 +173,33 @@ class HistoricalRow(TypedDict):
     Only listed days count: Monday to Friday, or every day with weekends=true. A row
     sums the listed days of its interval; the first and last interval may be cut by the
     range, START_DATE or today. The series, its running sums and its moving averages
-    start at START_DATE or, with a range, with the range.
+    start at START_DATE or, with a range, with the range. A column to which a filter
+    does not apply is null in all rows.
     """
 
     date: dt.date
-    """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
-    new_users: int
+    """First day of the interval: the listed day itself (also of an hour), the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
+    hour: NotRequired[str]
+    """Only with rows of hours: the local hour with its offset, such as 2026-10-25T02:00:00+02:00."""
+    new_users: int | None
     """Users created on the listed days of the interval."""
-    page_views: int
+    page_views: int | None
     """Page views on the listed days of the interval."""
-    rooms: int
+    rooms: int | None
     """Rooms first used on the listed days of the interval."""
-    estimations: int
+    estimations: int | None
     """Estimations on the listed days of the interval."""
-    votes: int
+    votes: int | None
     """Votes on the listed days of the interval."""
-    acc_new_users: int
+    acc_new_users: int | None
     """Running sum of new_users: all rows up to this one, starting with the first row of the series."""
-    acc_page_views: int
+    acc_page_views: int | None
     """Running sum of page_views: all rows up to this one, starting with the first row of the series."""
-    acc_rooms: int
+    acc_rooms: int | None
     """Running sum of rooms: all rows up to this one, starting with the first row of the series."""
-    acc_estimations: int
+    acc_estimations: int | None
     """Running sum of estimations: all rows up to this one, starting with the first row of the series."""
-    acc_votes: int
+    acc_votes: int | None
     """Running sum of votes: all rows up to this one, starting with the first row of the series."""
     ma_new_users: float | None
     """Moving average of new_users: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
@@ -268,15 +281,18 @@ class RoomStats(Result):
 
 
 class Daily(Result):
-    """Figures of the last 24 hours or, with a range, of the range."""
+    """Figures of the last 24 hours or, with a range, of the range.
 
-    votes: int = Field(examples=[24])
+    A figure to which a filter does not apply is null.
+    """
+
+    votes: int | None = Field(examples=[24])
     """Number of votes."""
-    estimations: int = Field(examples=[91])
+    estimations: int | None = Field(examples=[91])
     """Sum of the votes' numbers of estimations."""
-    rooms: int = Field(examples=[9])
+    rooms: int | None = Field(examples=[9])
     """Distinct rooms that voted."""
-    unique_users: int = Field(examples=[55])
+    unique_users: int | None = Field(examples=[55])
     """Distinct users who viewed a page."""
-    page_views: int = Field(examples=[140])
+    page_views: int | None = Field(examples=[140])
     """Number of page views."""

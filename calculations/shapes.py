@@ -1,5 +1,7 @@
 """Building blocks of every plan: one-row frames, counts per group, sums and means."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 UNKNOWN = "Unknown"
@@ -24,6 +26,14 @@ def as_list(name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select(pl.struct(pl.all()).implode().alias(name))
 
 
+def without_lists(row: pl.LazyFrame, names: Collection[str]) -> pl.LazyFrame:
+    """Empty the list columns *names* of a one-row frame."""
+    columns = row.collect_schema()
+    return row.with_columns(
+        pl.lit([], dtype=columns[name]).alias(name) for name in sorted(names)
+    )
+
+
 def rows_of(column: pl.Series) -> pl.DataFrame:
     """The rows that `as_list` folded into *column*, after collecting it."""
     rows: pl.Series = column[0]
@@ -45,6 +55,11 @@ def count_by_name(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
     return regroup(counts, pl.col(key).cast(pl.String).fill_null(UNKNOWN))
 
 
+def count_by_text(counts: pl.LazyFrame, key: str = "key") -> pl.LazyFrame:
+    """`regroup` by *key* as String; a missing key stays null."""
+    return regroup(counts, pl.col(key).cast(pl.String))
+
+
 def top(counts: pl.LazyFrame, *keys: str, limit: int | None = None) -> pl.LazyFrame:
     """Sort by ``count``, largest first, then by *keys*, nulls last; keep *limit* rows."""
     by = keys or ("key",)
@@ -55,17 +70,25 @@ def top(counts: pl.LazyFrame, *keys: str, limit: int | None = None) -> pl.LazyFr
 
 
 def total(column: str) -> pl.Expr:
-    """Sum of an integer column (Int64); 0 without rows."""
-    return pl.col(column).cast(pl.Int64).sum()
+    """Sum of an integer column (Int128, which no sum exceeds); 0 without rows."""
+    return pl.col(column).cast(pl.Int128).sum()
+
+
+def as_signed(column: str) -> pl.Expr:
+    """An integer column as Int64, equal only where the column is equal.
+
+    An unsigned number of 64 bits, of which the highest is set, becomes negative.
+    """
+    return pl.col(column).cast(pl.Int64, wrap_numerical=True)
 
 
 def mean(column: str) -> pl.Expr:
     """Mean (Float64) of the values that are not null; 0 without any.
 
     Unlike Expr.mean, which adds decimals as floats, the sum is exact: multiplying by
-    one makes any integer an Int64 and any decimal a Decimal(38).
+    one makes any integer an Int128 and any decimal a Decimal(38).
     """
-    values = pl.col(column) * pl.lit(1, dtype=pl.Int64)
+    values = pl.col(column) * pl.lit(1, dtype=pl.Int128)
     return ratio(values.sum().cast(pl.Float64), pl.col(column).count())
 
 

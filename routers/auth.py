@@ -15,15 +15,15 @@ def matching_token(
 ) -> int | None:
     """Index of the token in the Authorization header; None if none of *tokens* matches.
 
-    The header is ``Bearer <token>``, the scheme in any case, or the bare token. All
-    tokens are compared in constant time, byte for byte. Two headers are ambiguous and
-    match none.
+    The header is ``Bearer <token>``, the scheme in any case and followed by one or more
+    blanks (RFC 9110), or the bare token. All tokens are compared in constant time, byte
+    for byte. Two headers are ambiguous and match none.
     """
     values = [value for name, value in headers if name == b"authorization"]
     sent = values[0] if len(values) == 1 else b""
     scheme, _, credentials = sent.partition(b" ")
     if scheme.lower() == b"bearer":
-        sent = credentials
+        sent = credentials.lstrip(b" ")
     matches = [hmac.compare_digest(sent, token.encode()) for token in tokens]
     return matches.index(True) if any(matches) else None
 

@@ -6,11 +6,26 @@ from typing import Any
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from calculations.applicability import Reasons
 from calculations.period import Period
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.query import ComparisonParameters, describe
 from routers.responses import encode
+
+
+class FilteredAnswer(BaseModel):
+    """The member of answers that a filter may not apply to as a whole."""
+
+    not_applicable: Reasons | SkipJsonSchema[None] = Field(
+        None,
+        description=(
+            "Sections and figures to which a filter does not apply, with the reason; "
+            "absent if there are none. Sections are absent, breakdowns empty, other "
+            "figures null."
+        ),
+        examples=[{"votes": "A vote has no user: country does not apply."}],
+    )
 
 
 class RangeAnswer[Figures, Changes](BaseModel):
@@ -42,9 +57,12 @@ def encode_figures(
     query: ComparisonParameters,
     period: Period,
     snapshot: Snapshot,
+    not_applicable: Reasons | None = None,
 ) -> bytes:
     """JSON of *figures*, validated before, as *answer*; enveloped if customised."""
-    envelope: dict[str, Any] = {}
+    envelope: dict[str, Any] = (
+        {"not_applicable": not_applicable} if not_applicable else {}
+    )
     if query.is_customised:
         envelope["query"] = describe(query, period)
         envelope["data_updated_at"] = snapshot.taken_at

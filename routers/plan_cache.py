@@ -10,8 +10,10 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from calculations.analytics import Tables, analytics
+from calculations.analytics import analytics
+from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
+from calculations.tables import Tables
 from readmodel.store import visits
 from readmodel.store.snapshot import Snapshot
 from routers.tables import open_tables
@@ -34,6 +36,7 @@ class _PlanKey(NamedTuple):
     tables: _TablesKey
     period: Period
     sections: frozenset[str]
+    filters: Filters
 
 
 class PlanCache:
@@ -60,13 +63,17 @@ class PlanCache:
             return self._cached_tables(key)
 
     def analytics(
-        self, snapshot: Snapshot, period: Period, sections: Collection[str]
+        self,
+        snapshot: Snapshot,
+        period: Period,
+        sections: Collection[str],
+        filters: Filters = NO_FILTERS,
     ) -> pl.LazyFrame:
         """The plan of `analytics` for the *period*'s day, whatever the time of day."""
         day, wanted = period.at_midnight(), frozenset(sections)
         if snapshot.manifest is None:
-            return analytics(open_tables(snapshot), day, wanted)
-        key = _PlanKey(_tables_key(snapshot), day, wanted)
+            return analytics(open_tables(snapshot), day, wanted, filters)
+        key = _PlanKey(_tables_key(snapshot), day, wanted, filters)
         with self._lock:
             return self._cached_plan(key)
 
@@ -81,7 +88,7 @@ class PlanCache:
     def _cached_plan(self, key: _PlanKey) -> pl.LazyFrame:
         tables = self._cached_tables(key.tables)
         if key not in self._plans:
-            self._plans[key] = analytics(tables, key.period, key.sections)
+            self._plans[key] = analytics(tables, key.period, key.sections, key.filters)
         self._plans.move_to_end(key)
         if len(self._plans) > MAX_PLANS:
             self._plans.popitem(last=False)

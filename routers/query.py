@@ -1,26 +1,63 @@
 """Query parameters of ranges and series, resolved once into a Period."""
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+)
 
 from calculations.analytics import SECTIONS
-from calculations.period import DateRange, Interval, Period
+from calculations.filters import FilterDimension, Filters
+from calculations.period import ONE_DAY, DateRange, Interval, Period
 from calculations.results import QueryEcho
 from config import Settings, parse_zone
+from routers.filter_syntax import format_filters, parse_filters
 from routers.strict_query import QueryParameters, invalid_parameter
 
 MAX_RANGE_YEARS: Final = 10
 
+WEEKS_OF_YEAR: Final = 52
+
+MAX_HOUR_DAYS: Final = 7
+"""Longest range with rows of hours."""
+
+MAX_AVERAGE_ROWS: Final = 366
+
 # The aliases here are plain assignments: a `type` statement would publish each of them
 # as a schema of the OpenAPI document.
-NamedRange = Literal["today", "7d", "30d", "90d", "month", "year", "all"]
+NamedRange = Literal[
+    "today",
+    "yesterday",
+    "7d",
+    "28d",
+    "30d",
+    "90d",
+    "91d",
+    "month",
+    "last_month",
+    "year",
+    "12m",
+    "all",
+]
+Comparison = Literal["previous", "year", "custom"]
 
-_DAYS_OF_NAME: Final = {"today": 1, "7d": 7, "30d": 30, "90d": 90}
+_DAYS_OF_NAME: Final = {
+    "today": 1,
+    "7d": 7,
+    "28d": 28,
+    "30d": 30,
+    "90d": 90,
+    "91d": 91,
+}
 
 
 def _parse_iso_date(text: str) -> date:
@@ -46,6 +83,36 @@ IanaZone = Annotated[
     BeforeValidator(parse_zone),
     WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]}),
 ]
+# Any, since FastAPI would publish the fields of Filters as schemas.
+FilterText = Annotated[
+    Any,
+    BeforeValidator(parse_filters),
+    WithJsonSchema({"type": "string"}),
+]
+
+
+class FilterParameters(QueryParameters, arbitrary_types_allowed=True):
+    """The parameter that selects rows of some users or rooms."""
+
+    parsed_filter: FilterText = Field(
+        default_factory=Filters,
+        alias="filter",
+        description=(
+            "Terms `dimension:value` or `dimension:!value` (any other value), separated "
+            "by commas. Values of one dimension are alternatives, different dimensions "
+            "must all match. `null` is a missing value; a value with a comma is quoted, "
+            'as in `room:"Sprint, 14"`. Dimensions: '
+            f"{', '.join(FilterDimension)}. Where a filter has no meaning, the answer "
+            "has `not_applicable` with the reason, or is 422."
+        ),
+        examples=["country:DE,source:Google Search"],
+    )
+
+    @property
+    def filters(self) -> Filters:
+        """The parsed filter; without conditions if there is none."""
+        filters: Filters = self.parsed_filter
+        return filters
 
 
 class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
@@ -68,8 +135,9 @@ class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
     period: NamedRange | None = Field(
         None,
         description=(
-            "A range by name, instead of `from` and `to`: today, the last 7, 30 or 90 "
-            "days including today, this month or year until today, or all days since "
+            "A range by name, instead of `from` and `to`: today, yesterday, the last 7, "
+            "28, 30, 90 or 91 days including today, this month or year until today, "
+            "the whole last month, the twelve months until today, or all days since "
             "START_DATE."
         ),
     )
@@ -90,14 +158,22 @@ class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
         zone = self.tz or settings.timezone
         history = DateRange(settings.start_date, now.astimezone(zone).date())
         interval, weekends = self._row_options()
-        return Period(
+        period = Period(
             start=settings.start_date,
             now=now,
             zone=zone,
             range=self._resolve_range(history),
             interval=interval,
             weekends=weekends,
+            average_rows=self._average_rows(),
         )
+        if interval is Interval.HOUR:
+            _require_few_days(period)
+        return period
+
+    def _average_rows(self) -> int | None:
+        """Rows in a moving average; None for routes without series."""
+        return None
 
     def _row_options(self) -> tuple[Interval, bool]:
         """Interval and weekends of a series; the defaults for routes without series."""
@@ -140,15 +216,93 @@ class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
 class ComparisonParameters(RangeParameters):
     """Parameters that select days, and a comparison with the days before."""
 
-    compare: Literal["previous"] | None = Field(
+    compare: Comparison | None = Field(
         None,
         description=(
-            "Adds the figures of the preceding range of equal length as `previous`, "
-            "and the change in percent as `change`. Needs a range, except on "
-            "`/daily-analytics`, where the last 24 hours are compared with the 24 "
-            "hours before."
+            "Adds the figures of another range as `previous`, and the change in percent "
+            "as `change`. `previous` is the preceding range of equal length, `year` the "
+            "same dates one year before, `custom` from `compare_from` to `compare_to`. "
+            "Needs a range, except `previous` on `/daily-analytics`, where the last 24 "
+            "hours are compared with the 24 hours before."
         ),
     )
+    compare_from: IsoDate | None = Field(
+        None,
+        description="With `compare=custom`: first day compared with, included.",
+        examples=["2025-01-01"],
+    )
+    compare_to: IsoDate | None = Field(
+        None,
+        description="With `compare=custom`: last day compared with, included.",
+        examples=["2025-01-31"],
+    )
+    match: Literal["weekday"] | None = Field(
+        None,
+        description=(
+            "`weekday` moves the range of `compare=previous` or `year` so that each day "
+            "meets the same weekday: back by whole weeks."
+        ),
+    )
+
+    def compared(self, period: Period) -> Period | None:
+        """The period to compare *period* with; None without a comparison.
+
+        Without a range, `previous` is the same period: its caller knows the 24 hours
+        before. Raises RequestValidationError (422).
+        """
+        self._require_consistent()
+        if self.compare is None:
+            return None
+        if period.range is None:
+            return None if self.is_beyond_previous else period
+        return replace(period, range=self._compared_range(period.range, period.start))
+
+    @property
+    def is_beyond_previous(self) -> bool:
+        """True for a comparison with other days than those directly before."""
+        return self.match is not None or self.compare in ("year", "custom")
+
+    def _compared_range(self, days: DateRange, start: date) -> DateRange:
+        match self.compare:
+            case "year" if self.match:
+                return days.shift(-WEEKS_OF_YEAR * 7)
+            case "year":
+                return DateRange(_year_before(days.first), _year_before(days.last))
+            case "custom":
+                return self._custom_range(start)
+            case _ if self.match:
+                weeks = -(-days.length // 7)
+                return days.shift(-weeks * 7)
+            case _:
+                return days.previous
+
+    def _custom_range(self, start: date) -> DateRange:
+        first, last = self.compare_from, self.compare_to
+        if first is None or last is None:
+            allowed = "use it with compare_from and compare_to"
+            raise invalid_parameter("compare", self.compare, allowed)
+        if first < start:
+            allowed = f"use {start} (START_DATE) or later"
+            raise invalid_parameter("compare_from", str(first), allowed)
+        if last < first:
+            allowed = f"use {first}, the first day, or later"
+            raise invalid_parameter("compare_to", str(last), allowed)
+        if last >= _max_end(first):
+            allowed = f"a range is at most {MAX_RANGE_YEARS} years long"
+            raise invalid_parameter("compare_to", str(last), allowed)
+        return DateRange(first, last)
+
+    def _require_consistent(self) -> None:
+        """Refuse parameters that would be ignored."""
+        for name, day in (
+            ("compare_from", self.compare_from),
+            ("compare_to", self.compare_to),
+        ):
+            if day is not None and self.compare != "custom":
+                raise invalid_parameter(name, str(day), "use it with compare=custom")
+        if self.match and self.compare not in ("previous", "year"):
+            allowed = "use it with compare=previous or compare=year"
+            raise invalid_parameter("match", self.match, allowed)
 
 
 class SeriesParameters(RangeParameters):
@@ -157,9 +311,10 @@ class SeriesParameters(RangeParameters):
     interval: Interval = Field(
         Interval.DAY,
         description=(
-            "What one row of a series covers: a day, a week (from Monday) or a month; "
-            "`date` is the first day of it. A moving average is the mean of 30 rows, "
-            "so of 30 days, weeks or months, and null in the first 29."
+            "What one row of a series covers: an hour (in ranges of at most 7 days), a "
+            "day, a week (from Monday) or a month; `date` is the first day of it. A moving "
+            "average is the mean of 30 rows, so of 30 days, weeks or months, and null in "
+            "the first 29."
         ),
     )
     weekends: bool = Field(
@@ -171,12 +326,39 @@ class SeriesParameters(RangeParameters):
         ),
     )
 
+    average: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_AVERAGE_ROWS,
+        description=(
+            "Rows in a moving average instead of 30. It then reaches back before the "
+            "range, as far as START_DATE."
+        ),
+        examples=[7],
+    )
+
     def _row_options(self) -> tuple[Interval, bool]:
         return self.interval, self.weekends
 
+    def _average_rows(self) -> int | None:
+        return self.average
 
-class AnalyticsParameters(ComparisonParameters, SeriesParameters):
-    """Parameters of `GET /`: days, rows of the series, comparison and sections."""
+
+# Pydantic lists the fields of the last base first.
+class FilteredRangeParameters(FilterParameters, RangeParameters):
+    """Parameters that select days and rows."""
+
+
+class FilteredSeriesParameters(FilterParameters, SeriesParameters):
+    """Parameters that select days, the rows of the series, and what they count."""
+
+
+class DailyParameters(FilterParameters, ComparisonParameters):
+    """Parameters of `GET /daily-analytics`: days, comparison and filter."""
+
+
+class AnalyticsParameters(FilterParameters, ComparisonParameters, SeriesParameters):
+    """Parameters of `GET /`: days, rows of the series, comparison, filter, sections."""
 
     sections: Annotated[str, AfterValidator(_validate_sections)] = Field(
         ",".join(SECTIONS),
@@ -190,44 +372,94 @@ class AnalyticsParameters(ComparisonParameters, SeriesParameters):
         return frozenset(self.sections.split(","))
 
 
-RangeQuery = Annotated[RangeParameters, Query()]
 ComparisonQuery = Annotated[ComparisonParameters, Query()]
-SeriesQuery = Annotated[SeriesParameters, Query()]
+DailyQuery = Annotated[DailyParameters, Query()]
+FilteredRangeQuery = Annotated[FilteredRangeParameters, Query()]
+FilteredSeriesQuery = Annotated[FilteredSeriesParameters, Query()]
 AnalyticsQuery = Annotated[AnalyticsParameters, Query()]
 
 
-def describe(query: ComparisonParameters, period: Period) -> QueryEcho:
+def describe(query: RangeParameters, period: Period) -> QueryEcho:
     """The parameters as they were resolved, for the answer."""
-    return QueryEcho(
-        **{"from": period.range and period.range.first},
-        to=period.range and period.range.last,
-        tz=period.zone.key,
-        interval=period.interval,
-        weekends=period.weekends,
-        compare=query.compare,
-    )
+    members: dict[str, Any] = {
+        "from": period.range and period.range.first,
+        "to": period.range and period.range.last,
+        "tz": period.zone.key,
+        "interval": period.interval,
+        "weekends": period.weekends,
+        "compare": None,
+    }
+    if isinstance(query, ComparisonParameters):
+        members |= _describe_comparison(query, period)
+    if period.average_rows is not None:
+        members["average"] = period.average_rows
+    if isinstance(query, FilterParameters) and query.filters:
+        members["filter"] = format_filters(query.filters)
+    return QueryEcho(**members)
+
+
+def _describe_comparison(query: ComparisonParameters, period: Period) -> dict[str, Any]:
+    earlier = query.compared(period)
+    if earlier is None or earlier.range is None or not query.is_beyond_previous:
+        return {"compare": query.compare}
+    return {
+        "compare": query.compare,
+        "compare_from": earlier.range.first,
+        "compare_to": earlier.range.last,
+        "match": query.match,
+    }
 
 
 def require_range(query: ComparisonParameters, period: Period) -> None:
     """Refuse a comparison of the whole history. Raises RequestValidationError (422)."""
+    query.compared(period)
     if query.compare and period.range is None:
         allowed = "use it with from, to or period"
         raise invalid_parameter("compare", query.compare, allowed)
 
 
+def inapplicable_filter(filters: Filters, reason: str) -> RequestValidationError:
+    """The error (422) for *filters* that have no meaning for a whole answer."""
+    return invalid_parameter("filter", format_filters(filters), reason)
+
+
+def _require_few_days(period: Period) -> None:
+    """Refuse rows of hours for a long range. Raises RequestValidationError (422)."""
+    if period.range is None or period.range.length > MAX_HOUR_DAYS:
+        allowed = f"use hour for a range of at most {MAX_HOUR_DAYS} days"
+        raise invalid_parameter("interval", "hour", allowed)
+
+
 def _resolve_name(name: NamedRange, history: DateRange) -> DateRange:
     """The dates of a named range, which never begins before *history* does."""
     start, today = history
-    if name in _DAYS_OF_NAME:
-        first = today - timedelta(days=_DAYS_OF_NAME[name] - 1)
-    elif name == "month":
-        first = today.replace(day=1)
-    elif name == "year":
-        first = today.replace(month=1, day=1)
-    else:
-        first = start
+    first, last = start, today
+    match name:
+        case "yesterday":
+            first = last = today - ONE_DAY
+        case "month":
+            first = today.replace(day=1)
+        case "last_month":
+            last = today.replace(day=1) - ONE_DAY
+            first = last.replace(day=1)
+        case "year":
+            first = today.replace(month=1, day=1)
+        case "12m":
+            first = _year_before(today) + ONE_DAY
+        case "all":
+            pass
+        case _:
+            first = today - timedelta(days=_DAYS_OF_NAME[name] - 1)
     first = max(first, start)
-    return DateRange(first, max(first, today))
+    return DateRange(first, max(first, last))
+
+
+def _year_before(day: date) -> date:
+    """The same date one year before; 2028-02-29 becomes 2027-02-28."""
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return day.replace(year=day.year - 1, day=28)
 
 
 def _max_end(day: date) -> date:

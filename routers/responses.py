@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from calculations.period import Period
+from calculations.period import Interval, Period
 from config import VERSION, Settings
 from readmodel.store.snapshot import Snapshot
 
@@ -73,6 +73,14 @@ READ_MODEL_RESPONSES: Final = (
 )
 """Errors of every route that answers from the read model, and 304."""
 
+STATISTICS_RESPONSES: Final = READ_MODEL_RESPONSES | {
+    404: {
+        "model": ErrorResponse,
+        "description": "TABLES does not mirror the tables that the statistics need.",
+    },
+}
+"""The same for routes of Free Planning Poker's statistics."""
+
 
 def etag_by_day(
     request: Request,
@@ -83,9 +91,13 @@ def etag_by_day(
 ) -> str:
     """ETag of an answer that changes with the snapshot and at the zone's midnight.
 
-    *variant* tells answers of one URL apart, such as formats chosen by Accept.
+    With rows of hours, it changes at each hour. *variant* tells answers of one URL
+    apart, such as formats chosen by Accept.
     """
-    moment = period.today.isoformat()
+    hourly = period.interval is Interval.HOUR
+    moment = (
+        period.at_midnight().now.isoformat() if hourly else period.today.isoformat()
+    )
     return make_etag(*_inputs(request, snapshot, settings), moment, variant)
 
 

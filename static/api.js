@@ -5,7 +5,9 @@ const BASE = new URL(".", document.baseURI);
 
 const TIMEOUT_MS = 60_000;
 
-/** A failed request. `kind` is unauthorized, unavailable, invalid, unreachable or failed. */
+/**
+ * A failed request. `kind` is unauthorized, unavailable, invalid, missing, unreachable or failed.
+ */
 export class ApiError extends Error {
   constructor(message, { kind, retryAfter = null, cause }) {
     super(message, { cause });
@@ -85,6 +87,8 @@ async function toError(response) {
     case 400:
     case 422:
       return new ApiError(message, { kind: "invalid" });
+    case 404:
+      return new ApiError(message, { kind: "missing" });
     case 429:
       return new ApiError(message, { kind: "failed", retryAfter });
     // A proxy's response when the API behind it is down.

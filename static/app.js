@@ -251,6 +251,13 @@ function showError(error) {
     controls.setProblem(error.message);
     return null; // The same request would fail again.
   }
+  if (error.kind === "missing") {
+    // The statistics' tables are not mirrored: the reason is shown, and nothing has failed.
+    markMissingData();
+    freshness.setReachable(true);
+    showBanner(error.message, "info");
+    return REFRESH_MS;
+  }
   // Runs and health may change during the outage without a new ETag of the statistics.
   state.secondaryLoadedAt = 0;
   state.failures += 1;

@@ -18,7 +18,14 @@ PROGRAMS = ("main", "update_readmodel", "collect_events")
 """They import what they start. A program that does not exist yet has no rules."""
 
 MAY_IMPORT: Mapping[str, set[str]] = {
-    "main": {"routers", "readmodel.store", "startup", "config", "util"},
+    "main": {
+        "routers",
+        "readmodel.store",
+        "readmodel.tables",
+        "startup",
+        "config",
+        "util",
+    },
     "routers": {
         "routers",
         "calculations",
@@ -33,7 +40,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "update_readmodel": {"updater", "readmodel", "startup", "config", "util"},
     "updater": {"updater", "readmodel", "sqlfiles", "startup", "config", "util"},
     "sqlfiles": {"sqlfiles", "readmodel.tables", "readmodel.dtypes", "util"},
-    "readmodel.tables": {"readmodel.dtypes"},
+    "readmodel.tables": {"readmodel.dtypes", "util"},
     "readmodel.dtypes": set(),
     "readmodel.source": {
         "readmodel.source",

@@ -118,6 +118,28 @@ def test_the_environment_wins_over_the_env_file(
     assert (settings.db_name, settings.db_username) == ("from-environment", "file")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'DB_NAME=a\nTABLES="a,b":id\n', "line 2, TABLES, of .env cannot be read"),
+        (b"DB_PASSWORD='it's'\n", "line 1, DB_PASSWORD, of .env cannot be read"),
+        (b"some words\n", "line 1 of .env cannot be read: write NAME=value"),
+        (b"DB_NAME=\xff\n", ".env cannot be read: it is not UTF-8"),
+    ],
+)
+def test_a_line_of_the_env_file_that_cannot_be_read_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    """It would be left out, and its variable would have its default."""
+    (tmp_path / ".env").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "it's" not in str(raised.value)
+
+
 def test_either_name_of_the_sentry_dsn_is_read() -> None:
     """SENTRY_DSN wins if both are set."""
     old = {"FPP_ANALYTICS_SENTRY_DSN": "https://old@s.invalid/1"}

@@ -259,3 +259,25 @@ def test_it_never_writes_to_data_dir(data_dir: Path) -> None:
             assert httpx.get(f"{api.url}{path}", headers=HEADERS).status_code == 200
         api.stop()
     assert state() == before
+
+
+def test_conflicting_tables_stop_it_at_start_with_one_line(data_dir: Path) -> None:
+    """As they stop the updater."""
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(closed_port())],
+        cwd=ROOT,
+        env=environ(
+            {
+                "DATA_DIR": str(data_dir),
+                "ANALYTICS_SECRET_TOKEN": TOKEN,
+                "SYNC_TABLES": "fpp_votes:voted_at",
+            }
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "fpp_votes:voted_at, but that table's sync column is id" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -172,6 +172,8 @@ def _exact_decimal(value: float, text: str) -> str:
 class SqliteView:
     """A `View` of an SQLite file: one open transaction."""
 
+    digest_format = 1
+
     def __init__(
         self, name: str, connection: sqlite3.Connection, functions: _Functions
     ) -> None:
@@ -187,6 +189,10 @@ class SqliteView:
             raise SourceError(f"Table {table.name} is missing in {self._name}")
         # hidden = 1 marks the inner columns of virtual tables.
         return [_column(_text_of(r[1]), _text_of(r[2])) for r in found if r[6] != 1]
+
+    def hides_columns(self, table: Table) -> bool:  # noqa: ARG002 - the protocol's
+        """Return False: SQLite has no rights on columns."""
+        return False
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""

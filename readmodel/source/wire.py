@@ -22,9 +22,6 @@ ROW_END = "\n"
 # the square of its matches, so quotes in JSON would cost seconds a document.
 QUOTE = "\x01"
 
-# MySQL's TO_DAYS counts from the year 0.
-_DAYS_TO_1970 = 719_528
-
 
 def _unchanged(field: pl.Expr) -> pl.Expr:
     return field
@@ -38,6 +35,10 @@ class Column:
     `wire_dtype`, and `decode` turns the parsed values into `dtype`. `null_marker` is
     the parsed value of a zero date, such as 0000-00-00, which no calendar has: it
     becomes null and is counted.
+
+    For sources that digest a row without packing it, `digest_sql` is an expression that
+    differs where the values differ, never NULL. `payload_sql` is an expression for the
+    value's bytes where these travel beside the packed rows; the field is their length.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Column:
     wire_dtype: pl.DataType
     decode: Callable[[pl.Expr], pl.Expr] = _unchanged
     null_marker: int | str | None = None
+    digest_sql: str = ""
+    payload_sql: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Batch:
     """Decoded rows: a column per `Column`, and how many values could not be kept.
 
     `zero_dates` counts the dates that no calendar has, which became null, and
-    `repaired_texts` the texts with bytes that are not UTF-8, which became U+FFFD.
+    `repaired_texts` the texts with characters that Unicode does not have, which became
+    U+FFFD.
     """
 
     frame: pl.DataFrame
@@ -125,9 +129,34 @@ def instant_from_seconds(field: pl.Expr) -> pl.Expr:
     return (field * 1_000_000).cast(INSTANT)
 
 
-def date_from_days(field: pl.Expr) -> pl.Expr:
-    """Convert the days of MySQL's TO_DAYS to dates: 719528 is 1970-01-01."""
-    return (field - _DAYS_TO_1970).cast(pl.Int32).cast(pl.Date)
+def date_from_digits(field: pl.Expr) -> pl.Expr:
+    """Convert YYYYMMDD to dates: 20260102 is 2026-01-02.
+
+    Null for dates that no calendar has: 0, 20200010, 20230231, and those of the year 0.
+    """
+    year, month, day = field // 10_000, field // 100 % 100, field % 100
+    first = pl.date(year.clip(lower_bound=1), month.clip(1, 12), 1)
+    found = (first.to_physical() + day - 1).cast(pl.Int32).cast(pl.Date)
+    exists = (year > 0) & month.is_between(1, 12) & (found.dt.day() == day)
+    return pl.when(exists).then(found)
+
+
+def instant_from_digits(field: pl.Expr) -> pl.Expr:
+    """Convert YYYYMMDDhhmmss to UTC instants, and to null as `date_from_digits`."""
+    seconds = field // 10_000 % 100 * 3600 + field // 100 % 100 * 60 + field % 100
+    return _instant(field // 1_000_000, seconds * 1_000_000)
+
+
+def instant_from_long_digits(field: pl.Expr) -> pl.Expr:
+    """Convert YYYYMMDDhhmmssffffff to UTC instants, as `instant_from_digits`."""
+    micros, clock = field % 1_000_000, field // 1_000_000 % 1_000_000
+    seconds = clock // 10_000 * 3600 + clock // 100 % 100 * 60 + clock % 100
+    return _instant(field // 10**12, seconds * 1_000_000 + micros)
+
+
+def _instant(day: pl.Expr, micros: pl.Expr) -> pl.Expr:
+    days = date_from_digits(day.cast(pl.Int32)).to_physical().cast(pl.Int64)
+    return (days * 86_400_000_000 + micros.cast(pl.Int64)).cast(INSTANT)
 
 
 def duration_from_clock(field: pl.Expr) -> pl.Expr:

@@ -24,9 +24,13 @@ COMPRESSION: Final = "uncompressed"
 
 def derive(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
     """Compute the visits of *rows*: ``visitor`` (UInt64) and the columns of *table*."""
-    user = pl.col("user_id").cast(pl.String)
-    visitor = pl.when(user.is_not_null()).then(user.hash())
-    return rows.select(visitor.alias("visitor"), *COLUMNS[table])
+    return rows.select(visitor("user_id"), *COLUMNS[table])
+
+
+def visitor(user: str) -> pl.Expr:
+    """The hash (UInt64) of the column *user* as ``visitor``; null where it is null."""
+    text = pl.col(user).cast(pl.String)
+    return pl.when(text.is_not_null()).then(text.hash()).alias("visitor")
 
 
 def applies_to(table: str, columns: Collection[str]) -> bool:

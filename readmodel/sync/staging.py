@@ -26,6 +26,7 @@ from readmodel.store.manifest import (
     Part,
     SourceMark,
     StoredTable,
+    TableFailure,
     VisitsFile,
 )
 from readmodel.store.snapshot import (
@@ -233,6 +234,8 @@ class SnapshotWriter:
         self.id = taken_at.strftime(ID_FORMAT)
         self.path = snapshots / f"{_STAGED}{self.id}"
         self._tables: dict[str, TableWriter] = {}
+        self._failed: dict[str, TableFailure] = {}
+        self.configured: tuple[str, ...] | None = None
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
@@ -257,6 +260,10 @@ class SnapshotWriter:
         self._tables[name] = table
         return table
 
+    def add_failure(self, name: str, failure: TableFailure) -> None:
+        """Record that the table *name* is older than the snapshot, or missing in it."""
+        self._failed[name] = failure
+
     def add_derived(
         self, name: str, state: DerivedState, stored: StoredTable | None
     ) -> None:
@@ -268,7 +275,9 @@ class SnapshotWriter:
     def discard(self, name: str) -> None:
         """Remove what an unfinished build of the table *name* left behind."""
         self._tables.pop(name, None)
-        shutil.rmtree(self.path / table_folder(name), ignore_errors=True)
+        folder = self.path / table_folder(name)
+        for path in (folder, visits_file(folder / "any").parent):
+            shutil.rmtree(path, ignore_errors=True)
 
     def files(self, name: str) -> list[Path]:
         """The parts of the table *name*, as far as they are added, in order."""
@@ -283,15 +292,28 @@ class SnapshotWriter:
 
     @property
     def mirrored(self) -> tuple[str, ...]:
-        """The names of the tables that are not derived."""
-        return tuple(name for name in self._tables if name not in self._derived)
+        """The names of the tables that are not derived, including those that failed."""
+        names = dict.fromkeys((*self._tables, *self._failed))
+        return tuple(name for name in names if name not in self._derived)
+
+    @property
+    def failed(self) -> Mapping[str, TableFailure]:
+        """The mirrored tables that are older than the snapshot, or missing in it."""
+        return self._failed
 
     def publish(self) -> None:
         """Make this the current snapshot, for all tables at once."""
         tables = {name: table.stored for name, table in self._tables.items()}
         tables |= self._derived
+        manifest = Manifest(
+            self.taken_at,
+            tables,
+            derived=self._derived_states,
+            failed=self._failed,
+            configured=self.configured,
+        )
         with storage_errors(self.data_dir):
-            self._seal(Manifest(self.taken_at, tables, derived=self._derived_states))
+            self._seal(manifest)
             snapshots = self.data_dir / SNAPSHOTS
             self.path.rename(snapshots / self.id)
             sync_folder(snapshots)

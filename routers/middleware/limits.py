@@ -10,6 +10,7 @@ from typing import Final
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,20 +51,39 @@ class RequestLimits:
             return
         settings: Settings = scope["app"].state.settings
         refusal = _refuse_oversized(scope) or self._refuse_frequent(scope, settings)
+        send = self._add_limit(scope, settings, send)
         if refusal:
             await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, self._delay_failures(scope, send))
 
+    def _add_limit(self, scope: Scope, settings: Settings, send: Send) -> Send:
+        """Wrap *send* to tell callers how many requests they have left, and until when."""
+        if not _is_limited(scope, settings):
+            return send
+        limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
+        caller = _caller(scope, settings.require_tokens())
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                window = self._limiter.get_window_stats(limit, "requests", caller)
+                headers = MutableHeaders(scope=message)
+                headers["X-RateLimit-Limit"] = str(limit.amount)
+                headers["X-RateLimit-Remaining"] = str(window.remaining)
+                headers["X-RateLimit-Reset"] = str(_seconds_until(window.reset_time))
+            await send(message)
+
+        return with_headers
+
     def _refuse_frequent(self, scope: Scope, settings: Settings) -> JSONResponse | None:
-        if not settings.rate_limit_per_minute or scope["path"] in UNLIMITED_PATHS:
+        if not _is_limited(scope, settings):
             return None
         limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
         caller = _caller(scope, settings.require_tokens())
         if self._limiter.hit(limit, "requests", caller):
             return None
         reset = self._limiter.get_window_stats(limit, "requests", caller).reset_time
-        wait = max(1, math.ceil(reset - time.time()))
+        wait = _seconds_until(reset)
         _metrics(scope).rate_limited.inc()
         return JSONResponse(
             {"detail": f"Too many requests: at most {limit.amount} a minute"},
@@ -83,6 +103,14 @@ class RequestLimits:
             await send(message)
 
         return delayed
+
+
+def _is_limited(scope: Scope, settings: Settings) -> bool:
+    return bool(settings.rate_limit_per_minute) and scope["path"] not in UNLIMITED_PATHS
+
+
+def _seconds_until(moment: float) -> int:
+    return max(1, math.ceil(moment - time.time()))
 
 
 def _refuse_oversized(scope: Scope) -> JSONResponse | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import polars as pl
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic_core import to_json
 
 from calculations.analytics import (
@@ -15,6 +15,11 @@ from calculations.analytics import (
     collect,
     engine_for,
     validate_row,
+)
+from calculations.applicability import (
+    Reasons,
+    not_applicable,
+    not_applicable_daily,
 )
 from calculations.comparison import (
     PercentChanges,
@@ -26,6 +31,7 @@ from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
+from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
@@ -38,24 +44,26 @@ from routers.dependencies import (
     Now,
     Plans,
     RequestContext,
+    RequireStatistics,
     WholeAnswers,
 )
-from routers.envelope import RangeAnswer, encode_figures
+from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
 from routers.formats.media import TableFormat
+from routers.middleware.methods import IS_HEAD
 from routers.plan_cache import PlanCache
 from routers.query import (
     AnalyticsParameters,
     AnalyticsQuery,
-    ComparisonParameters,
-    ComparisonQuery,
+    DailyParameters,
+    DailyQuery,
     describe,
     require_range,
 )
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     ErrorResponse,
     cache_headers,
     encode,
@@ -73,11 +81,12 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
-class _AnalyticsData(BaseModel):
+class _AnalyticsData(FilteredAnswer):
     data: Analytics
 
 
@@ -92,11 +101,11 @@ class AnalyticsAnswer(
     )
 
 
-class DailyAnswer(RangeAnswer[Daily, PercentChanges], Daily):
+class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
-@router.get("/", response_model=AnalyticsAnswer, responses=READ_MODEL_RESPONSES)
+@router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
 async def get_analytics(
     query: AnalyticsQuery,
     request: Request,
@@ -124,7 +133,7 @@ async def get_analytics(
 @router.get(
     "/daily-analytics",
     response_model=DailyAnswer,
-    responses=READ_MODEL_RESPONSES
+    responses=STATISTICS_RESPONSES
     | also_as_table()
     | {
         502: {
@@ -134,7 +143,7 @@ async def get_analytics(
     },
 )
 async def get_daily_analytics(
-    accepted: AcceptedFormat, query: ComparisonQuery, context: Context
+    accepted: AcceptedFormat, query: DailyQuery, context: Context
 ) -> Response:
     """Figures of the last 24 hours, or of the range.
 
@@ -145,8 +154,11 @@ async def get_daily_analytics(
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
-    period = query.resolve(settings, context.now)
+    period = _resolve_daily(query, context)
     service = None if query.is_customised else settings.email_service
+    if service and getattr(context.request.state, IS_HEAD, False):
+        # A HEAD request must have no effect (RFC 9110).
+        return uncached_json_response(b"")
     if service:
         body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
         return uncached_json_response(body)
@@ -154,17 +166,18 @@ async def get_daily_analytics(
     if response := unchanged(context.request, etag, ACCEPT):
         return response
     figures = await to_thread.run_sync(_daily_figures, query, period, snapshot, plans)
-    body = encode_figures(DailyAnswer, figures, query, period, snapshot)
+    reasons = not_applicable_daily(query.filters, plans.tables(snapshot))
+    body = encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
     return json_response(body, etag, ACCEPT)
 
 
 @router.get(
     "/daily-analytics.{extension}",
     response_class=Response,
-    responses=READ_MODEL_RESPONSES | table_responses(),
+    responses=STATISTICS_RESPONSES | table_responses(),
 )
 async def get_daily_analytics_file(
-    extension: FormatExtension, query: ComparisonQuery, context: Context
+    extension: FormatExtension, query: DailyQuery, context: Context
 ) -> Response:
     """Figures of the last 24 hours, or of the range, as a table of one row.
 
@@ -174,12 +187,12 @@ async def get_daily_analytics_file(
 
 
 async def _respond_daily_table(
-    query: ComparisonParameters,
+    query: DailyParameters,
     context: RequestContext,
     table_format: TableFormat,
     vary: str | None,
 ) -> Response:
-    period = query.resolve(context.settings, context.now)
+    period = _resolve_daily(query, context)
     etag = _daily_etag(period, context, table_format)
     if response := unchanged(context.request, etag, vary):
         return response
@@ -190,6 +203,15 @@ async def _respond_daily_table(
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
     headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
     return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
+    """The period. Raises RequestValidationError (422)."""
+    period = query.resolve(context.settings, context.now)
+    if query.is_beyond_previous:
+        require_range(query, period)
+    query.compared(period)
+    return period
 
 
 def _daily_etag(
@@ -203,32 +225,43 @@ def _daily_etag(
 def _analytics_json(
     query: AnalyticsParameters, period: Period, snapshot: Snapshot, plans: PlanCache
 ) -> bytes:
-    sections = query.requested_sections
-    plan = plans.analytics(snapshot, period, sections)
+    sections, filters = query.requested_sections, query.filters
+    plan = plans.analytics(snapshot, period, sections, filters)
     engine = engine_for(snapshot.rows, period.fraction)
     envelope = {"data_updated_at": to_json(snapshot.taken_at)}
     if query.is_customised:
         envelope["query"] = encode(describe(query, period))
-    if not query.compare:
+    if reasons := _reasons(query, plans.tables(snapshot), period):
+        envelope["not_applicable"] = to_json(reasons)
+    earlier_period = query.compared(period)
+    if earlier_period is None:
         _, data = _encode_sections(collect(plan, engine))
         return json_object({"data": data, **envelope})
-    previous_plan = plans.analytics(snapshot, period.previous(), sections)
+    previous_plan = plans.analytics(snapshot, earlier_period, sections, filters)
     current_row, previous_row = collect_both(plan, previous_plan, engine)
     figures, data = _encode_sections(current_row)
     earlier, previous = _encode_sections(previous_row)
-    changes = to_json(_changes(figures, earlier, sections))
+    changes = to_json(_changes(figures, earlier))
     return json_object(
         {"data": data, **envelope, "previous": previous, "change": changes}
     )
 
 
-def _changes(
-    figures: Analytics, earlier: Analytics, sections: frozenset[str]
-) -> dict[str, PercentChanges]:
+def _reasons(query: AnalyticsParameters, tables: Tables, period: Period) -> Reasons:
+    """Reasons for what is missing in the requested sections."""
+    reasons = not_applicable(query.filters, tables, period)
+    return {
+        place: reason
+        for place, reason in reasons.items()
+        if place.partition(".")[0] in query.requested_sections
+    }
+
+
+def _changes(figures: Analytics, earlier: Analytics) -> dict[str, PercentChanges]:
     return {
         name: percent_changes(getattr(figures, name), getattr(earlier, name))
         for name in COMPARED_SECTIONS
-        if name in sections
+        if getattr(figures, name) is not None
     }
 
 
@@ -251,15 +284,24 @@ def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
 
 
 def _daily_figures(
-    query: ComparisonParameters, period: Period, snapshot: Snapshot, plans: PlanCache
+    query: DailyParameters, period: Period, snapshot: Snapshot, plans: PlanCache
 ) -> dict[str, Any]:
     tables = plans.tables(snapshot)
-    plan = daily(tables.votes, tables.page_views, period)
-    before = None
-    if query.compare:
-        earlier = period.previous() if period.range else period
-        before = daily(tables.votes, tables.page_views, earlier, day_before=True)
-    return collect_figures(Daily, plan, before)
+    reasons = not_applicable_daily(query.filters, tables)
+
+    def figures_of(days: Period, *, day_before: bool) -> pl.LazyFrame:
+        chosen = query.filters.apply(tables, days)
+        return daily(
+            chosen.votes,
+            chosen.page_views,
+            days,
+            day_before=day_before,
+            without=reasons,
+        )
+
+    earlier = query.compared(period)
+    before = figures_of(earlier, day_before=True) if earlier else None
+    return collect_figures(Daily, figures_of(period, day_before=False), before)
 
 
 def _deliver(

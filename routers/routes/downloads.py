@@ -7,8 +7,10 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from calculations.analytics import collect, engine_for
+from calculations.applicability import not_applicable, not_applicable_breakdown
 from calculations.breakdown import Dimension, breakdown
-from calculations.period import Period
+from calculations.filters import Filters
+from calculations.period import Interval, Period
 from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
@@ -18,6 +20,7 @@ from routers.dependencies import (
     Context,
     FormatExtension,
     RequestContext,
+    RequireStatistics,
 )
 from routers.formats.answer import file_stem
 from routers.formats.documents import columns_of, table_responses
@@ -25,19 +28,20 @@ from routers.formats.media import TableFormat
 from routers.formats.table import TableAnswer, TableColumn
 from routers.plan_cache import PlanCache
 from routers.query import (
-    RangeParameters,
-    RangeQuery,
-    SeriesParameters,
-    SeriesQuery,
+    FilteredRangeParameters,
+    FilteredRangeQuery,
+    FilteredSeriesParameters,
+    FilteredSeriesQuery,
+    inapplicable_filter,
 )
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     DocumentedResponses,
     cache_headers,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters
+from routers.strict_query import NoRepeatedParameters, invalid_parameter
 
 type SeriesName = Literal["historical", "reoccurring"]
 
@@ -59,7 +63,8 @@ COUNTED: Final = {
 DimensionPath = Annotated[Dimension, Path(description="The attribute to count by.")]
 
 router = APIRouter(
-    tags=["downloads"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["downloads"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -69,7 +74,7 @@ def _documented(header: str) -> DocumentedResponses:
         "description": "A CSV file: RFC 4180, UTF-8, with a header line.",
         "content": {"text/csv": {"schema": {"type": "string"}, "example": header}},
     }
-    return READ_MODEL_RESPONSES | {200: file}
+    return STATISTICS_RESPONSES | {200: file}
 
 
 def _add_series_routes(name: SeriesName) -> None:
@@ -78,8 +83,9 @@ def _add_series_routes(name: SeriesName) -> None:
         f"A row per listed day, week or month, as in `{name}` of `GET /`. Listed "
         "days are Monday to Friday, or all with `weekends`."
     )
-    tables = READ_MODEL_RESPONSES | table_responses()
-    header = ",".join(SERIES_ROWS[name].__annotations__)
+    tables = STATISTICS_RESPONSES | table_responses()
+    row = SERIES_ROWS[name]
+    header = ",".join(name for name in row.__annotations__ if name != "hour")
 
     @router.get(
         f"/{name}.csv",
@@ -88,7 +94,7 @@ def _add_series_routes(name: SeriesName) -> None:
         response_class=StreamingResponse,
         responses=_documented(header),
     )
-    async def get_series_csv(query: SeriesQuery, context: Context) -> Response:
+    async def get_series_csv(query: FilteredSeriesQuery, context: Context) -> Response:
         return await _respond_series(name, query, context, TableFormat.CSV)
 
     @router.get(
@@ -99,7 +105,7 @@ def _add_series_routes(name: SeriesName) -> None:
         responses=tables,
     )
     async def get_series_file(
-        extension: FormatExtension, query: SeriesQuery, context: Context
+        extension: FormatExtension, query: FilteredSeriesQuery, context: Context
     ) -> Response:
         return await _respond_series(name, query, context, extension)
 
@@ -111,7 +117,7 @@ def _add_series_routes(name: SeriesName) -> None:
         responses=tables,
     )
     async def get_series(
-        accepted: AcceptedFormat, query: SeriesQuery, context: Context
+        accepted: AcceptedFormat, query: FilteredSeriesQuery, context: Context
     ) -> Response:
         return await _respond_series(name, query, context, accepted, ACCEPT)
 
@@ -126,7 +132,7 @@ for _name in SERIES_ROWS:
     responses=_documented("route,count"),
 )
 async def get_breakdown_csv(
-    dimension: DimensionPath, query: RangeQuery, context: Context
+    dimension: DimensionPath, query: FilteredRangeQuery, context: Context
 ) -> Response:
     """A row per value of one dimension with its count. `GET /` has the largest only."""
     return await _respond_breakdown(dimension, query, context, TableFormat.CSV)
@@ -135,12 +141,12 @@ async def get_breakdown_csv(
 @router.get(
     "/breakdown/{dimension}.{extension}",
     response_class=Response,
-    responses=READ_MODEL_RESPONSES | table_responses(),
+    responses=STATISTICS_RESPONSES | table_responses(),
 )
 async def get_breakdown_file(
     dimension: DimensionPath,
     extension: FormatExtension,
-    query: RangeQuery,
+    query: FilteredRangeQuery,
     context: Context,
 ) -> Response:
     """A row per value of one dimension with its count. `GET /` has the largest only."""
@@ -149,7 +155,7 @@ async def get_breakdown_file(
 
 async def _respond_series(
     name: SeriesName,
-    query: SeriesParameters,
+    query: FilteredSeriesParameters,
     context: RequestContext,
     table_format: TableFormat,
     vary: str | None = None,
@@ -162,6 +168,7 @@ async def _respond_series(
         _series_table,
         name,
         period,
+        query.filters,
         context.snapshot,
         context.plans,
         limiter=context.whole_answers,
@@ -172,7 +179,7 @@ async def _respond_series(
 
 async def _respond_breakdown(
     dimension: Dimension,
-    query: RangeParameters,
+    query: FilteredRangeParameters,
     context: RequestContext,
     table_format: TableFormat,
 ) -> Response:
@@ -181,16 +188,30 @@ async def _respond_breakdown(
     if response := unchanged(context.request, etag):
         return response
     table = await to_thread.run_sync(
-        _breakdown_table, dimension, period, context.snapshot, context.plans
+        _breakdown_table,
+        dimension,
+        period,
+        query.filters,
+        context.snapshot,
+        context.plans,
     )
     headers, filename = cache_headers(etag), file_stem(dimension, period)
     return await context.exports.respond(table, table_format, headers, filename)
 
 
 def _series_table(
-    name: SeriesName, period: Period, snapshot: Snapshot, plans: PlanCache
+    name: SeriesName,
+    period: Period,
+    filters: Filters,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> TableAnswer:
-    plan = plans.analytics(snapshot, period, [name])
+    """Raises RequestValidationError (422) for a series without meaning."""
+    if reason := not_applicable(filters, plans.tables(snapshot), period).get(name):
+        if period.interval is Interval.HOUR:
+            raise invalid_parameter("interval", "hour", reason)
+        raise inapplicable_filter(filters, reason)
+    plan = plans.analytics(snapshot, period, [name], filters)
     row = collect(plan, engine_for(snapshot.rows, period.fraction))
     return TableAnswer(
         title=name,
@@ -204,9 +225,17 @@ def _series_table(
 
 
 def _breakdown_table(
-    dimension: Dimension, period: Period, snapshot: Snapshot, plans: PlanCache
+    dimension: Dimension,
+    period: Period,
+    filters: Filters,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> TableAnswer:
-    plan = breakdown(plans.tables(snapshot), dimension, period)
+    """Raises RequestValidationError (422) for a filter without meaning."""
+    tables = plans.tables(snapshot)
+    if reason := not_applicable_breakdown(filters, tables, dimension):
+        raise inapplicable_filter(filters, reason)
+    plan = breakdown(tables, dimension, period, filters)
     counted = COUNTED.get(dimension, "users")
     return TableAnswer(
         title=dimension,

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final
 
+import polars as pl
 from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Response
 
@@ -16,6 +17,7 @@ from routers.dependencies import (
     Context,
     FormatExtension,
     RequestContext,
+    RequireStatistics,
 )
 from routers.envelope import RangeAnswer, encode_figures
 from routers.formats.answer import file_stem
@@ -25,18 +27,24 @@ from routers.formats.media import TableFormat
 from routers.query import ComparisonParameters, ComparisonQuery, require_range
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     ErrorResponse,
     cache_headers,
     json_response,
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from routers.tables import open_votes
 
 MAX_ROOM_ID: Final = 2**31 - 1
+"""Largest id if the mirror's column is not wider."""
+
+MAX_WIDE_ROOM_ID: Final = 2**32 - 1
+"""Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -48,13 +56,16 @@ class RoomAnswer(RangeAnswer[RoomStats, PercentChanges], RoomStats):
 RoomId = Annotated[
     int,
     Path(
-        description="The room's id, a signed 32-bit integer.",
+        description=(
+            "The room's id, a signed 32-bit integer; an unsigned one if the "
+            "database has such ids."
+        ),
         examples=[7],
-        json_schema_extra={"minimum": 1, "maximum": MAX_ROOM_ID},
+        json_schema_extra={"minimum": 1, "maximum": MAX_WIDE_ROOM_ID},
     ),
 ]
 
-ROOM_RESPONSES: Final = READ_MODEL_RESPONSES | {
+ROOM_RESPONSES: Final = STATISTICS_RESPONSES | {
     400: {"model": ErrorResponse, "description": "No room can have this id."}
 }
 
@@ -110,19 +121,26 @@ def _resolve(
     room_id: int, query: ComparisonParameters, context: RequestContext
 ) -> Period:
     """The period. Raises HTTPException (400) and RequestValidationError (422)."""
-    if not 0 < room_id <= MAX_ROOM_ID:
+    if not 0 < room_id <= _largest_id(context.snapshot):
         raise HTTPException(400, "Invalid room_id")
     period = query.resolve(context.settings, context.now)
     require_range(query, period)
     return period
 
 
+def _largest_id(snapshot: Snapshot) -> int:
+    dtype = snapshot.scan("fpp_votes").collect_schema()["room_id"]
+    wide = dtype in (pl.UInt32, pl.Int64, pl.UInt64)
+    return MAX_WIDE_ROOM_ID if wide else MAX_ROOM_ID
+
+
 def _figures(
     room_id: int, query: ComparisonParameters, period: Period, snapshot: Snapshot
 ) -> dict[str, Any]:
-    votes = snapshot.scan("fpp_votes")
+    votes = open_votes(snapshot)
     plan = room_stats(votes, room_id, period)
-    before = room_stats(votes, room_id, period.previous()) if query.compare else None
+    earlier = query.compared(period)
+    before = room_stats(votes, room_id, earlier) if earlier else None
     return collect_figures(RoomStats, plan, before)
 
 

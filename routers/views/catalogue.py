@@ -111,6 +111,10 @@ class ViewsAnswer(BaseModel):
     views: list[ViewDescription]
     reports: list[ViewDescription]
     errors: list[ViewError]
+    unmirrored: list[ViewError] = Field(
+        description="Definitions that read tables of the statistics which TABLES does "
+        "not mirror. They are correct, and not used."
+    )
 
 
 def describe_views(loaded: LoadedViews, snapshot: Snapshot) -> ViewsAnswer:
@@ -121,6 +125,7 @@ def describe_views(loaded: LoadedViews, snapshot: Snapshot) -> ViewsAnswer:
         views=[_describe(d, loaded, manifest) for d in catalogue.tables],
         reports=[_describe(d, loaded, manifest) for d in catalogue.reports],
         errors=list(map(_error, catalogue.errors)),
+        unmirrored=list(map(_error, catalogue.unmirrored)),
     )
 
 

@@ -27,9 +27,8 @@ def days(when: Period | None = None, **rows: Rows) -> list[HistoricalRow]:
     frames = {
         name: frame(name, rows.get(name, [])) for name in EMPTY if name != "events"
     }
-    return collect_as(
-        HistoricalSection, historical(**frames, period=when or period())
-    ).historical
+    plan = historical(**frames, period=when or period(), without=())
+    return collect_as(HistoricalSection, plan).historical
 
 
 def test_every_working_day_up_to_today_has_a_row() -> None:

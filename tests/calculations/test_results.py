@@ -113,13 +113,13 @@ class SeriesQuery:
     days: DateRange | None
 
     def rows(self) -> list[HistoricalRow]:
-        """The historical series; a vote was cast on every calendar day."""
+        """The historical series; a vote was cast in the first hour of every calendar day."""
         period = Period(
             START, NOW, ZoneInfo("UTC"), self.days, self.interval, self.weekends
         )
         first = START - timedelta(days=10)
         votes = [
-            vote(voted_at=at(f"{first + timedelta(days=n)} 09:00")) for n in range(1030)
+            vote(voted_at=at(f"{first + timedelta(days=n)} 00:30")) for n in range(1030)
         ]
         plan = analytics(tables(EMPTY | {"votes": votes}), period, ["historical"])
         return collect_as(Analytics, plan).historical or []
@@ -145,7 +145,7 @@ def test_a_row_is_dated_as_described(query: SeriesQuery) -> None:
     """By the listed day itself, the Monday of the week, or the 1st of the month."""
     for row in query.rows():
         match query.interval:
-            case Interval.DAY:
+            case Interval.DAY | Interval.HOUR:
                 assert query.weekends or row["date"].weekday() < 5
             case Interval.WEEK:
                 assert row["date"].weekday() == 0
@@ -183,7 +183,7 @@ def test_the_series_starts_as_described(query: SeriesQuery) -> None:
 def test_sums_and_averages_cover_rows_as_described(query: SeriesQuery) -> None:
     """Sums start with the first row; averages cover 30 rows, None in the first 29."""
     rows = query.rows()
-    votes = [row["votes"] for row in rows]
+    votes = [row["votes"] or 0 for row in rows]
     assert [row["acc_votes"] for row in rows] == list(accumulate(votes))
     assert len(rows) > 30
     assert [row["ma_votes"] for row in rows[:29]] == [None] * 29

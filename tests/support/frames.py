@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 from hypothesis import strategies as st
 
-from calculations.analytics import Tables
 from calculations.period import Period
+from calculations.tables import Tables
 from readmodel.store import visits
+from routers.tables import with_visitor
 from tests.support.oracle import Database, Row, Rows
 
 START = date(2024, 6, 3)
@@ -41,6 +42,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "voted_at": INSTANT,
     },
     "users": {
+        "id": pl.String,
         "device": pl.String,
         "os": pl.String,
         "browser": pl.String,
@@ -49,7 +51,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "city": pl.String,
         "created_at": INSTANT,
     },
-    "events": {"event": pl.String, "event_at": INSTANT},
+    "events": {"user_id": pl.String, "event": pl.String, "event_at": INSTANT},
     "rooms": {"id": pl.Int32, "name": pl.String, "first_used_at": INSTANT},
 }
 
@@ -81,7 +83,10 @@ def visits_frame(name: str, rows: Rows) -> pl.LazyFrame:
 
 def tables(database: Database) -> Tables:
     """The tables of *database*, with visits."""
-    frames = {name: frame(name, rows) for name, rows in database.items()}
+    frames = {
+        name: with_visitor(frame(name, rows), "id" if name == "users" else "user_id")
+        for name, rows in database.items()
+    }
     return Tables(
         **frames,
         viewed=visits_frame("page_views", database["page_views"]),
@@ -121,7 +126,8 @@ _anchors = st.sampled_from(
 )
 _steps = st.sampled_from([0, 0, 1, 5, 599, 600, 601, 3600, 86400, 30 * 86400])
 moments = st.builds(lambda a, s: a + timedelta(seconds=s), _anchors, _steps)
-_user_ids = st.sampled_from(["ada", "bob", "cyd", "", "ödön 🃏"])
+USER_IDS = ["ada", "bob", "cyd", "", "ödön 🃏"]
+_user_ids = st.none() | st.sampled_from(USER_IDS)
 _room_ids = st.integers(1, 4)
 _texts = st.sampled_from(["Unknown", "a", "b", "Zürich", "東京", ""])
 _sources = st.sampled_from(
@@ -147,6 +153,15 @@ _sources = st.sampled_from(
 
 def _rows(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[Rows]:
     return st.lists(st.fixed_dictionaries(columns), max_size=25)
+
+
+def _with_ids(users: Rows) -> Rows:
+    """Add unique ids, first those of the page views' users."""
+    ids = [*USER_IDS[1:], USER_IDS[0]]
+    return [
+        {"id": ids[n] if n < len(ids) else f"u{n}", **user}
+        for n, user in enumerate(users)
+    ]
 
 
 def databases_at(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Database]:
@@ -183,8 +198,9 @@ def databases_at(moments: st.SearchStrategy[datetime]) -> st.SearchStrategy[Data
                 region=st.none() | _texts,
                 city=st.none() | _texts,
                 created_at=moments,
-            ),
+            ).map(_with_ids),
             "events": _rows(
+                user_id=_user_ids,
                 event=st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"]),
                 event_at=moments,
             ),

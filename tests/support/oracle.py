@@ -13,6 +13,11 @@ from typing import Any
 type Row = dict[str, Any]
 type Rows = list[Row]
 type Database = dict[str, Rows]
+type Term = tuple[str, bool, str | None]
+"""Dimension, whether its value is excluded, value."""
+
+ATTRIBUTES = ("country", "region", "city", "device", "os", "browser")
+OF_ROOMS = ("room", "room_id", "room_state")
 
 WEEKDAYS = [
     "Monday",
@@ -30,6 +35,7 @@ class Oracle:
 
     *days* limits them to a range (first and last day, both included). *interval* is
     the length of a row of a series; *weekends* lists Saturdays and Sundays, too.
+    *terms* are those of a filter.
     """
 
     def __init__(
@@ -41,8 +47,10 @@ class Oracle:
         days: tuple[date, date] | None = None,
         interval: str = "day",
         weekends: bool = False,
+        terms: Iterable[Term] = (),
     ) -> None:
         self.now, self.zone, self.start = now, zone, start
+        self.terms = list(terms)
         self.days, self.interval, self.weekends = days, interval, weekends
         self.history_start = datetime.combine(start, time(), zone)
         self.page_views = self.in_range(database["page_views"], "viewed_at")
@@ -53,7 +61,97 @@ class Oracle:
         self.all_rooms = database["rooms"]
         self.rooms = self.in_range(database["rooms"], "first_used_at")
         self.all_estimations = database["estimations"]
+        self.all_users = {user.get("id"): user for user in database["users"]}
+        self.room_names = {room["id"]: room["name"] for room in self.all_rooms}
+        self.visits = self.page_views
+        self.by_user = any(term[0] not in OF_ROOMS for term in self.terms)
+        self.by_room = any(term[0] in OF_ROOMS for term in self.terms)
+        self.apply_filter()
         self.listed_days = self.list_days()
+
+    def apply_filter(self) -> None:
+        """Keep the rows that match the terms, in the tables that they apply to."""
+        views, events = self.page_views, self.events
+        viewers = {row["user_id"] for row in views if self.view_matches(row)}
+        actors = {row.get("user_id") for row in events if self.matches(row, "event")}
+        filters_views = any(d in ("source", "route") for d, _, _ in self.terms)
+        filters_events = any(d == "event" for d, _, _ in self.terms)
+
+        def viewed(user: str | None) -> bool:
+            return not filters_views or (user is not None and user in viewers)
+
+        def acted(user: str | None) -> bool:
+            return not filters_events or (user is not None and user in actors)
+
+        def chosen(user: str | None) -> bool:
+            return self.user_matches(user) and viewed(user) and acted(user)
+
+        self.page_views = [
+            row
+            for row in views
+            if self.view_matches(row)
+            and self.user_matches(row["user_id"])
+            and acted(row["user_id"])
+        ]
+        self.events = [
+            row
+            for row in events
+            if self.matches(row, "event")
+            and self.user_matches(row.get("user_id"))
+            and viewed(row.get("user_id"))
+        ]
+        self.visits = [row for row in views if chosen(row["user_id"])]
+        self.estimations, self.all_estimations = (
+            [
+                r
+                for r in rows
+                if chosen(r["user_id"]) and self.room_matches(r["room_id"])
+            ]
+            for rows in (self.estimations, self.all_estimations)
+        )
+        self.users = [
+            row
+            for row in self.users
+            if all(self.matches(row, name) for name in ATTRIBUTES)
+            and viewed(row.get("id"))
+            and acted(row.get("id"))
+        ]
+        self.votes = [row for row in self.votes if self.room_matches(row["room_id"])]
+        self.rooms = [row for row in self.rooms if self.room_matches(row["id"])]
+
+    def matches(self, row: Row, dimension: str) -> bool:
+        """True if *row* has one of the values of *dimension* that match."""
+        return self.value_matches(dimension, row.get(dimension))
+
+    def value_matches(self, dimension: str, value: str | None) -> bool:
+        """True if *value* is among those to include, if any, and not excluded."""
+        included = [
+            v for d, excluded, v in self.terms if d == dimension and not excluded
+        ]
+        excluded = [v for d, excluded, v in self.terms if d == dimension and excluded]
+        return (not included or value in included) and value not in excluded
+
+    def view_matches(self, view: Row) -> bool:
+        """True if route and source category of a page view match."""
+        source = None if view["source"] is None else category(view["source"])
+        return self.matches(view, "route") and self.value_matches("source", source)
+
+    def user_matches(self, user: str | None) -> bool:
+        """True if the attributes of a user match; one who is absent has none."""
+        row = {} if user is None else self.all_users.get(user, {})
+        return all(self.matches(row, name) for name in ATTRIBUTES)
+
+    def room_matches(self, room: int | None) -> bool:
+        """True if a room matches; one that is deleted has no name."""
+        name = self.room_names.get(room)
+        state = "deleted" if room not in self.room_names else "named"
+        if room in self.room_names and name is None:
+            state = "unnamed"
+        return (
+            self.value_matches("room", name)
+            and self.value_matches("room_state", state)
+            and self.value_matches("room_id", None if room is None else str(room))
+        )
 
     def in_range(self, rows: Rows, at: str) -> Rows:
         """Rows whose timestamp *at* lies in the range; all rows without a range."""
@@ -92,6 +190,20 @@ class Oracle:
 
     def answer(self) -> dict[str, Any]:
         """All sections, as `GET /` returns them in ``data``."""
+        sections = self.sections()
+        if self.by_user:
+            del sections["votes"]
+            sections["behaviour"]["rooms"] = {}
+            blank(sections["historical"], "rooms", "votes")
+        if self.by_room:
+            del sections["traffic"]
+            del sections["location_and_user_agent"]
+            sections["behaviour"] |= {"routes": {}, "sources": {}, "events": {}}
+            blank(sections["historical"], "new_users", "page_views")
+        return sections
+
+    def sections(self) -> dict[str, Any]:
+        """All sections, whether or not the filter applies to them."""
         return {
             "traffic": self.traffic(),
             "votes": self.vote_figures(),
@@ -103,12 +215,12 @@ class Oracle:
 
     def traffic(self) -> dict[str, Any]:
         """Visitors, page views, bounce rate and mean session length in minutes."""
-        users = {view["user_id"] for view in self.page_views}
+        users = {view["user_id"] for view in self.page_views} - {None}
         estimators = {
             row["user_id"]
             for row in self.estimations
             if self.days or row["estimated_at"] > self.history_start
-        }
+        } - {None}
         bounced = 1 - len(estimators) / len(users) if users else 0
         return {
             "unique_users": len(users),
@@ -121,10 +233,12 @@ class Oracle:
         """Length of each session in seconds."""
         moments: dict[str, list[datetime]] = {}
         for rows, column in (
-            (self.page_views, "viewed_at"),
+            (self.visits, "viewed_at"),
             (self.estimations, "estimated_at"),
         ):
             for row in rows:
+                if row["user_id"] is None:
+                    continue
                 if self.days or row[column] > self.history_start:
                     moments.setdefault(row["user_id"], []).append(row[column])
         lengths = []
@@ -165,7 +279,6 @@ class Oracle:
 
     def behaviour(self) -> dict[str, Any]:
         """Page views per route and source, events, and votes per room name."""
-        names = {room["id"]: room["name"] for room in self.all_rooms}
         routes = Counter(view["route"] for view in self.page_views)
         sources = Counter(
             category(view["source"])
@@ -179,7 +292,8 @@ class Oracle:
             "sources": top(sources),
             "rooms": top(
                 Counter(
-                    name_or_unknown(names.get(vote["room_id"])) for vote in self.votes
+                    name_or_unknown(self.room_names.get(vote["room_id"]))
+                    for vote in self.votes
                 ),
                 40,
             ),
@@ -221,7 +335,7 @@ class Oracle:
             row: dict[str, Any] = {}
             today = [r for r in self.estimations if self.day(r["estimated_at"]) == day]
             for key, plural in keys:
-                for member in {r[key] for r in today}:
+                for member in {r[key] for r in today} - {None}:
                     seen[key].setdefault(member, []).append(day)
                 returned = [
                     days
@@ -302,13 +416,23 @@ class Oracle:
 
         votes = recent(self.votes, "voted_at")
         views = recent(self.page_views, "viewed_at")
-        return {
+        figures = {
             "votes": len(votes),
             "estimations": sum(vote["amount_of_estimations"] for vote in votes),
             "rooms": len({vote["room_id"] for vote in votes}),
-            "unique_users": len({view["user_id"] for view in views}),
+            "unique_users": len({view["user_id"] for view in views} - {None}),
             "page_views": len(views),
         }
+        unknown = ["votes", "estimations", "rooms"] if self.by_user else []
+        unknown += ["unique_users", "page_views"] if self.by_room else []
+        return figures | dict.fromkeys(unknown)
+
+
+def blank(rows: list[Row], *names: str) -> None:
+    """Make columns of a series null, with their sums and averages."""
+    for row in rows:
+        for name in names:
+            row |= {name: None, f"acc_{name}": None, f"ma_{name}": None}
 
 
 def previous_range(days: tuple[date, date]) -> tuple[date, date]:

@@ -1,14 +1,16 @@
 """Hypothesis strategies: databases and periods around special days, in any time zone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
+from calculations.filters import Condition, FilterDimension, Filters
 from calculations.period import DateRange, Interval, Period
 from tests.support.frames import START, databases_at
-from tests.support.oracle import Database, Oracle
+from tests.support.oracle import Database, Oracle, Term
 
 SPECIAL_DAYS = [
     START,
@@ -66,7 +68,9 @@ class Scenario:
             self.weekends,
         )
 
-    def oracle(self, days: tuple[date, date] | None) -> Oracle:
+    def oracle(
+        self, days: tuple[date, date] | None, terms: Iterable[Term] = ()
+    ) -> Oracle:
         """The reference implementation for this scenario, with *days* as its range."""
         return Oracle(
             self.database,
@@ -76,6 +80,7 @@ class Scenario:
             days,
             self.interval,
             self.weekends,
+            terms,
         )
 
 
@@ -128,3 +133,40 @@ def _moments(
 
 scenarios_with_range = _scenarios(ranged=True)
 scenarios_without_range = _scenarios(ranged=False)
+
+_places = st.sampled_from(["Unknown", "a", "b", "Zürich", ""])
+FILTER_VALUES: dict[str, st.SearchStrategy[str | None]] = {
+    "country": st.none() | st.sampled_from(["DE", "US", "Unknown"]),
+    **dict.fromkeys(("region", "city", "device", "os", "browser"), st.none() | _places),
+    "source": st.none() | st.sampled_from(["Teams", "Google Search", "CV", "Other"]),
+    "route": st.none() | st.sampled_from(["HOME", "ROOM"]),
+    "event": st.sampled_from(["LEFT_ROOM", "ENTERED_NEW_ROOM"]),
+    "room": st.none() | _places,
+    "room_id": st.sampled_from(["1", "2", "99"]),
+    "room_state": st.sampled_from(["named", "unnamed", "deleted"]),
+}
+"""Dimension -> values, among them some that no row has."""
+
+
+def _term(dimension: str) -> st.SearchStrategy[Term]:
+    return st.tuples(st.just(dimension), st.booleans(), FILTER_VALUES[dimension])
+
+
+def terms_of(dimensions: Iterable[str]) -> st.SearchStrategy[list[Term]]:
+    """One to four terms of a filter by *dimensions*."""
+    one = st.sampled_from(sorted(dimensions)).flatmap(_term)
+    return st.lists(one, min_size=1, max_size=4)
+
+
+def filters_of(terms: Iterable[Term]) -> Filters:
+    """The value that *terms* are parsed to."""
+    values: dict[str, tuple[set[str | None], set[str | None]]] = {}
+    for dimension, excluded, value in terms:
+        values.setdefault(dimension, (set(), set()))[excluded].add(value)
+    return Filters(
+        tuple(
+            Condition(dimension, *map(frozenset, values[dimension]))
+            for dimension in FilterDimension
+            if dimension in values
+        )
+    )

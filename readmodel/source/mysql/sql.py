@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import batched, groupby
 
 from readmodel.source.blocking import (
     SECONDS_TO_1970,
@@ -11,9 +11,11 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyKind,
 )
-from readmodel.source.mysql.columns import identifier, null_if_incomplete
+from readmodel.source.mysql.columns import date_exists, identifier
 from readmodel.source.wire import ROW_END, SEPARATOR, Column
 
+# A field has at most 67 characters; max_allowed_packet is at least 1024 bytes.
+FIELDS_PER_DIGEST = 12
 # For GROUP BY: a name would mean a column of the table before it means an alias.
 FIRST_COLUMN = 1
 
@@ -22,6 +24,44 @@ def packed_row(columns: Sequence[Column]) -> str:
     """SQL for one packed row; the separators are literal characters, not escapes."""
     fields = f",'{SEPARATOR}',".join(column.sql for column in columns)
     return f"CONCAT({fields},'{ROW_END}')"
+
+
+def packed_texts(columns: Sequence[Column]) -> list[str]:
+    """SQL for the payloads of many rows, in the order of the columns that have one."""
+    payloads = (c.payload_sql for c in columns if c.payload_sql is not None)
+    return [f"GROUP_CONCAT({payload} SEPARATOR '')" for payload in payloads]
+
+
+def plain_values(columns: Sequence[Column]) -> list[str]:
+    """SQL for the values of one row: fields as in a packed row, and texts themselves.
+
+    Texts are not converted by a function, whose result is limited: the connection does.
+    """
+    return [
+        column.sql if column.payload_sql is None else identifier(column.name)
+        for column in columns
+    ]
+
+
+def row_digest(columns: Sequence[Column]) -> str:
+    """SQL for the digest of one row, a number of 32 bits; NULL for no row.
+
+    A text is digested by itself, and few fields at a time are joined, so nothing exceeds
+    the smallest possible packet: a function's result that does is NULL.
+    """
+    fields = [column.digest_sql for column in columns]
+    while len(fields) > FIELDS_PER_DIGEST:
+        fields = [
+            f"CRC32({_joined(some)})" for some in batched(fields, FIELDS_PER_DIGEST)
+        ]
+    # The second CRC is over the first one's digits: unlike CRC alone, it is not linear,
+    # so values swapped between two rows cannot cancel out in a sum.
+    return f"CRC32(CRC32({_joined(fields)}))"
+
+
+def _joined(fields: Sequence[str]) -> str:
+    # No field contains a comma: they are numbers, dates, UUIDs or addresses.
+    return f"CONCAT_WS(',',{','.join(fields)})"
 
 
 def block_number(blocking: Blocking) -> str:
@@ -67,6 +107,7 @@ def in_blocks(blocking: Blocking, blocks: Sequence[Block]) -> str:
 def in_range(blocking: Blocking, block_range: BlockRange) -> str:
     """SQL that is true for exactly the rows of *block_range*."""
     key = identifier(blocking.key)
+    position = _seconds(key) if blocking.key_kind is KeyKind.TIME else key
     bounds = []
     if block_range.first is not None:
         bounds.append(f"{key} >= {_lowest_key(blocking, block_range.first)}")
@@ -74,12 +115,13 @@ def in_range(blocking: Blocking, block_range: BlockRange) -> str:
         bounds.append(f"{key} <= {_highest_key(blocking, block_range.last)}")
     numbered = " AND ".join(bounds) or "TRUE"
     if block_range.first is not None:
-        return numbered
-    return f"({numbered}) OR {key} IS NULL"
+        return f"({numbered}) AND {position} IS NOT NULL"
+    return f"({numbered}) OR {position} IS NULL" if bounds else "TRUE"
 
 
 def _seconds(key: str) -> str:
-    return null_if_incomplete(key, f"TO_SECONDS({key})")
+    """SQL for TO_SECONDS; NULL for dates that no calendar has, as they are mirrored."""
+    return f"IF({date_exists(key)},TO_SECONDS({key}),NULL)"
 
 
 def _lowest_key(blocking: Blocking, number: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from readmodel.source.postgres.columns import identifier
 from readmodel.source.postgres.faults import (
     ConnectFailed,
     ConnectionBroken,
@@ -139,6 +140,7 @@ _PASSING = {
     "53300",  # too many connections
     "55P03",  # a lock was not granted in time
 }
+_UNGRANTED = {"55P03", "40P01"}
 _ALTER_ROLE = "ALTER ROLE {user} SET {setting} = '{value}'"
 
 
@@ -150,6 +152,16 @@ def is_passing(error: ServerError) -> bool:
     if _NO_TRANSACTIONS in str(error):
         return False
     return error.sqlstate in _PASSING or error.sqlstate[:2] in _PASSING_CLASSES
+
+
+def is_ungranted(error: BaseException | None) -> bool:
+    """Whether *error* only says that one table could not be locked in time."""
+    return isinstance(error, ServerError) and error.sqlstate in _UNGRANTED
+
+
+def _as_written(word: str) -> str:
+    """*word* as SQL has it, quoted where it must be."""
+    return word if re.fullmatch("[a-z_][a-z0-9_]*", word) else identifier(word)
 
 
 def _kind(error: ServerError) -> type[SourceError]:
@@ -197,11 +209,14 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
                 "or leave the table out"
             )
         case "42501" if table:
-            schema = table.rpartition(".")[0] or "public"
+            schema, dot, name = table.partition(".")
+            words = (schema, name) if dot else ("public", table)
+            schema, name = map(_as_written, words)
             return (
                 f"{user} may not read {table} in {source.name}: "
                 f"GRANT USAGE ON SCHEMA {schema} TO {user}; "
-                f"GRANT SELECT ON {table} TO {user} (all columns)"
+                f"GRANT SELECT ON {f'{schema}.{name}' if dot else name} TO {user} "
+                "(all columns)"
             )
         case "42809":
             return (

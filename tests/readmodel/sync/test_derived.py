@@ -449,6 +449,55 @@ def test_what_reads_a_stale_table_is_stale(data: Path, views: Path) -> None:
     assert "its input rooms is stale" in (state(data, "top").failed_because or "")
 
 
+def test_what_reads_a_table_that_could_not_be_read_is_stale(
+    data: Path, views: Path
+) -> None:
+    """Its rows stay those of the last instant at which all its inputs were read."""
+    write_views(views, a=ROOMS)
+    run_derived(data, views, TABLES)
+    before = derived(data, "rooms")
+    late = NOON + timedelta(minutes=10)
+    reports = run_derived(data, views, TABLES, late, failed=["fpp_votes"])
+    assert reports["rooms"].outcome is BuildOutcome.INPUT_STALE
+    found = state(data, "rooms")
+    assert (found.built_at, found.stale_since) == (NOON, late)
+    assert found.failed_because == "its input fpp_votes is stale: fpp_votes was dropped"
+    assert derived(data, "rooms").equals(before)
+    reports = run_derived(data, views, TABLES, late + timedelta(minutes=10))
+    assert reports["rooms"].outcome is BuildOutcome.UNCHANGED
+    assert not state(data, "rooms").is_stale
+
+
+def test_what_reads_a_table_that_was_never_read_is_not_built(
+    data: Path, views: Path
+) -> None:
+    """It has a state that says so; its definition has no error."""
+    write_views(views, a=table_sql("top", "SELECT max(id) AS id FROM orders"))
+    report = run_derived(data, views, TABLES, failed=["orders"])["top"]
+    assert report.outcome is BuildOutcome.INPUT_STALE
+    assert (
+        state(data, "top").failed_because
+        == "its input orders is stale: orders was dropped"
+    )
+    assert state(data, "top").built_at is None
+
+
+def test_what_reads_tables_that_are_not_mirrored_is_removed(
+    data: Path, views: Path
+) -> None:
+    """After a change of TABLES; it is no failure, and comes back with its inputs."""
+    top = table_sql("top", "SELECT max(votes) AS votes FROM rooms")
+    write_views(views, a=ROOMS, b=top)
+    assert len(run_derived(data, views, TABLES)) == 2
+    assert run_derived(data, views, {"players": VOTES}) == {}
+    manifest = latest(data).manifest
+    assert manifest is not None
+    assert (list(manifest.tables), dict(manifest.derived)) == (["players"], {})
+    assert not (data / "rooms.parquet").is_symlink()
+    built = run_derived(data, views, TABLES)
+    assert set(outcomes(built).values()) == {BuildOutcome.BUILT}
+
+
 def test_a_removed_definition_removes_its_table(data: Path, views: Path) -> None:
     """Its link in DATA_DIR, too."""
     write_views(views, rooms=ROOMS, good=GOOD)

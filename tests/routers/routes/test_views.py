@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import polars as pl
@@ -17,13 +18,17 @@ import pytest
 from fastapi.testclient import TestClient
 
 from routers.formats.media import TableFormat
+from routers.routes.views import add_routes
 from routers.views import answers
 from routers.worker.client import Worker
+from sqlfiles.catalogue import load
 from tests.routers.conftest import create_fixed_app, make_settings, served
-from tests.support.derived import NOON, write_views
+from tests.support.derived import NOON, run_derived, table_sql, write_views
 from tests.support.programs import ROOT
 from tests.support.views import (
+    EVERYTHING,
     FILES,
+    ROUNDS,
     TOKEN_HEADER,
     client_of_views,
     publish_rounds,
@@ -261,6 +266,16 @@ def test_a_route_of_its_own_answers_rows_alone(api: TestClient) -> None:
     assert as_csv.text.splitlines() == ["player,rounds,total", "ann,3,27"]
 
 
+def test_no_shipped_route_is_a_route_of_the_api(data_dir: Path) -> None:
+    """`/rooms/{room_id}/pace`, a report, is served beside `/rooms/{room_id}`."""
+    app = create_fixed_app(make_settings(data_dir=data_dir))
+    assert "/rooms/{room_id}" in app.openapi()["paths"]
+    catalogue = load(ROOT / "views", zone=ZoneInfo("UTC"))
+    added = add_routes(app, ROOT / "views")
+    assert "/rooms/{room_id}/pace" in added
+    assert set(added) == {found.route for found in catalogue.definitions if found.route}
+
+
 @pytest.mark.parametrize(
     "path", ["/views", "/views/scores", "/reports/clock", "/players/ann"]
 )
@@ -325,6 +340,78 @@ def test_a_table_that_was_not_built_yet_is_503(
     got = api.get("/views/later")
     assert got.status_code == 503
     assert "not built yet" in got.json()["detail"]
+
+
+def test_where_tables_are_not_mirrored_what_reads_them_is_404(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Other definitions are served, although the statistics are not."""
+    votes = table_sql("votes", "SELECT * FROM fpp_votes")
+    busy = "-- @name busy\n-- @type report\nSELECT * FROM votes"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=votes, c=busy)
+    run_derived(data_dir, views, {"rounds": ROUNDS}, configured=["rounds"])
+    with client_of_views(data_dir, views) as client:
+        assert client.get("/").status_code == 404
+        assert len(client.get("/views/everything").json()["rows"]) == 6
+        for path, detail in (
+            (
+                "/views/votes",
+                "view votes reads fpp_votes, which TABLES does not mirror",
+            ),
+            ("/reports/busy.csv", "report busy reads votes, which is not built"),
+        ):
+            got = client.get(path)
+            assert (got.status_code, got.json()) == (404, {"detail": f"The {detail}"})
+        catalogue = client.get("/views").json()
+    assert catalogue["errors"] == []
+    assert [each["name"] for each in catalogue["unmirrored"]] == ["votes", "busy"]
+
+
+def test_rows_that_are_older_than_the_snapshot_say_since_when(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Of a derived table and of a report, if a table that they read has failed."""
+    largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM rounds"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=largest)
+    tables = {"rounds": ROUNDS}
+    run_derived(data_dir, views, tables, configured=["rounds"])
+    with client_of_views(data_dir, views) as client:
+        for path in ("/views/everything", "/reports/largest"):
+            assert "X-Stale-Since" not in client.get(path).headers
+        late = NOON + timedelta(minutes=10)
+        run_derived(
+            data_dir, views, tables, late, configured=["rounds"], failed=["rounds"]
+        )
+        for path in ("/views/everything", "/reports/largest"):
+            got = client.get(path)
+            assert got.status_code == 200
+            assert got.headers["X-Stale-Since"] == "2026-11-25T12:10:00Z"
+
+
+def test_what_reads_a_table_that_was_never_read_is_503(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """It names the table and the reason; the others are served."""
+    names = table_sql("names", "SELECT name FROM teams")
+    largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM teams"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=names, c=largest)
+    run_derived(
+        data_dir,
+        views,
+        {"rounds": ROUNDS},
+        configured=["rounds", "teams"],
+        failed=["teams"],
+    )
+    with client_of_views(data_dir, views) as client:
+        assert client.get("/views/everything").status_code == 200
+        for path in ("/views/names", "/reports/largest"):
+            got = client.get(path)
+            assert got.status_code == 503
+            assert got.json()["detail"].endswith("teams was dropped")
+        catalogue = client.get("/views").json()
+    (stale,) = [view for view in catalogue["views"] if view["name"] == "names"]
+    assert stale["failed_because"] == "its input teams is stale: teams was dropped"
+    assert catalogue["errors"] == []
 
 
 def test_a_report_that_fails_is_500_without_the_engines_text(
@@ -433,11 +520,61 @@ def test_the_openapi_document_has_an_operation_per_definition(api: TestClient) -
     )
 
 
+def test_a_route_of_the_api_is_neither_replaced_nor_documented_anew(
+    built: Path, views_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even with another name of its parameter."""
+    taken = "-- @name mine\n-- @type report\n-- @route {}\n{}SELECT 1 AS a"
+    write_views(
+        views_dir,
+        h_taken=taken.format("/health", ""),
+        i_taken=taken.format("/room/{id}/stats", "-- @param id text required\n")
+        .replace("mine", "other")
+        .replace("SELECT 1", "SELECT $id"),
+    )
+    with client_of_views(built, views_dir) as client:
+        assert client.get("/health").json()["status"]
+        paths = client.get("/openapi.json").json()["paths"]
+        assert "mine" not in paths["/health"]["get"]["summary"].lower()
+        assert "/room/{id}/stats" not in paths
+        assert {"/reports/mine", "/reports/other"} <= paths.keys()
+    assert "h_taken.sql:1: @route /health is taken" in caplog.text
+    assert "i_taken.sql:1: @route /room/{id}/stats is taken" in caplog.text
+
+
+def test_a_route_whose_definition_has_an_error_is_503(
+    built: Path, views_dir: Path
+) -> None:
+    """The detail names file and line; once mended, it answers."""
+    text = "-- @name mine\n-- @type report\n-- @route /mine\nSELECT {} AS a"
+    write_views(views_dir, h_mine=text.format("nonsense"))
+    with client_of_views(built, views_dir) as client:
+        got = client.get("/mine")
+        assert got.status_code == 503
+        assert "h_mine.sql:4" in got.json()["detail"]
+        write_views(views_dir, h_mine=text.format("1"))
+        assert client.get("/mine").json() == [{"a": 1}]
+        (views_dir / "h_mine.sql").unlink()
+        assert client.get("/mine").status_code == 404
+
+
+def test_the_openapi_document_follows_the_files(api: TestClient, built: Path) -> None:
+    """The prefix that a proxy has removed is in it, too."""
+    views_dir = built.parent / "views"
+    write_views(views_dir, h_new="-- @name new\n-- @type report\nSELECT 1 AS a")
+    document = api.get("/openapi.json").json()
+    assert "/reports/new" in document["paths"]
+    assert "servers" not in document
+    behind_proxy = TestClient(api.app, root_path="/analytics")
+    servers = behind_proxy.get("/openapi.json").json()["servers"]
+    assert servers == [{"url": "/analytics"}]
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_the_api_never_imports_the_engine(
     built: Path, views_dir: Path, tmp_path: Path, used: bool
 ) -> None:
-    """Neither without SQL files nor with them; without them there is no worker."""
+    """Neither without SQL files nor with them; there is no worker before it is used."""
     folder = views_dir if used else tmp_path / "empty"
     script = (
         "import sys\n"
@@ -448,6 +585,9 @@ def test_the_api_never_imports_the_engine(
         f"    analytics_secret_token='t', data_dir={str(built)!r},\n"
         f"    views_dir={str(folder)!r})))\n"
         "with TestClient(app, headers={'Authorization': 't'}) as client:\n"
+        "    assert not app.state.worker.is_running\n"
+        "    assert client.get('/favicon.ico').status_code == 404\n"
+        "    assert not app.state.worker.is_running\n"
         "    print(client.get('/views').status_code, app.state.worker.is_running)\n"
         "print([m for m in ('duckdb', 'xlsxwriter') if m in sys.modules])\n"
     )

@@ -1,0 +1,58 @@
+"""The tables that the statistics read."""
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from calculations.period import Period
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """The six source tables of one snapshot, and the visits in two of them.
+
+    Attributes:
+        viewed: the visits of page views: ``visitor`` (UInt64, a hash of ``user_id``,
+            null where it is null) and ``viewed_at``.
+        estimated: the visits of estimations: ``visitor``, ``estimated_at`` and
+            ``room_id``.
+
+    ``page_views``, ``estimations``, ``events`` and ``users`` have ``visitor``, too, if
+    their table has a column for the user.
+    """
+
+    page_views: pl.LazyFrame
+    viewed: pl.LazyFrame
+    estimations: pl.LazyFrame
+    estimated: pl.LazyFrame
+    votes: pl.LazyFrame
+    users: pl.LazyFrame
+    events: pl.LazyFrame
+    rooms: pl.LazyFrame
+
+    def within(self, period: Period) -> "Tables":
+        """Tables with only the rows in the range of *period*, if it has one.
+
+        Without a range, cache() makes each file be read once: the optimizer does not
+        merge scans that differ in columns or rows. With a range it is omitted: it
+        would block predicate pushdown into the scan.
+        """
+        if period.range is None:
+            return replace(
+                self,
+                viewed=self.viewed.cache(),
+                estimated=self.estimated.cache(),
+                votes=self.votes.cache(),
+                users=self.users.cache(),
+                rooms=self.rooms.cache(),
+            )
+        return Tables(
+            page_views=period.filter(self.page_views, "viewed_at"),
+            viewed=period.filter(self.viewed, "viewed_at"),
+            estimations=period.filter(self.estimations, "estimated_at"),
+            estimated=period.filter(self.estimated, "estimated_at"),
+            votes=period.filter(self.votes, "voted_at"),
+            users=period.filter(self.users, "created_at"),
+            events=period.filter(self.events, "event_at"),
+            rooms=period.filter(self.rooms, "first_used_at"),
+        )
