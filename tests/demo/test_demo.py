@@ -19,6 +19,7 @@ import pytest
 
 from demo.__main__ import main
 from demo.processes import PROJECT
+from testbed.ports import free_port
 
 pytestmark = pytest.mark.external
 
@@ -65,7 +66,7 @@ def demonstration(folder: Path, port: int) -> Iterator[Running]:
     """Run it on a part of the sample, and stop it after the block."""
     command = [sys.executable, "-m", "demo", "--folder", str(folder)]
     process = subprocess.Popen(
-        [*command, "--port", str(port), "--scale", "0.3"],
+        [*command, "--port", str(port), "--scale", "0.05"],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,14 +79,6 @@ def demonstration(folder: Path, port: int) -> Iterator[Running]:
         finally:
             if process.poll() is None:
                 process.terminate()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +105,12 @@ def pasted(line: str) -> Any:
     """Run a printed curl line and return its JSON."""
     done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
     return json.loads(done.stdout)
+
+
+def children_seconds() -> float:
+    """The processor time of all processes that have ended; no busy machine changes it."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def is_alive(pid: int) -> bool:
@@ -168,15 +167,15 @@ def test_the_printed_address_of_the_dashboard_works(shared: Running) -> None:
 def test_a_second_run_reuses_the_first_and_takes_the_next_port(
     shared: Running, used: Path
 ) -> None:
-    """It starts within seconds, even while the first one runs."""
+    """It starts with seconds of work, even while the first one runs."""
     port = int(shared.curl_lines()[0].rpartition(":")[2].partition("/")[0])
     made = (used / "source.db").stat().st_mtime_ns
-    began = time.monotonic()
+    before = children_seconds()
     with demonstration(used, port) as demo:
-        assert time.monotonic() - began < QUICK_SECONDS
         assert "Making a sample" not in demo.text
         assert f":{port}/" not in demo.text
         assert pasted(demo.curl_lines()[0])["status"] == "ok"
+    assert children_seconds() - before < QUICK_SECONDS
     assert (used / "source.db").stat().st_mtime_ns == made
 
 

@@ -15,10 +15,11 @@ from hypothesis import settings
 from testbed.errors import TestbedError
 from testbed.mariadb import Database, Login, fresh_database, private_server
 from testbed.shared_mariadb import shared_server
+from tests.support.effort import examples
 
 # The time of an example depends on how busy the machine is.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+settings.register_profile("ours", deadline=None, max_examples=examples(100))
+settings.load_profile("ours")
 
 GROUPED_SCOPES = ("package", "module")
 SERVER_FIXTURES = {"mariadb_login", "adjustable_login"}

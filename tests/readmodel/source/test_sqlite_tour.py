@@ -5,7 +5,7 @@ those of its documentation, those that this project knows, and STRICT's. Python'
 sqlite3 says what a file holds. The copy holds the same, or the sync refuses in one
 line that names the table, the column and the key.
 
-The values of pragmas come from SQLite's own list. TEST_WIDE=1 tries all combinations.
+The values of pragmas come from SQLite's own list. TEST_EFFORT=thorough tries all combinations.
 """
 
 import math
@@ -28,7 +28,7 @@ from readmodel.source.blocking import choose_blocking
 from readmodel.source.protocol import PassingFault
 from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import Table
-from tests.support.wide import WIDE, bounded
+from tests.support.effort import THOROUGH, bounded
 from util.errors import SourceError
 
 DECLARED = (
@@ -78,7 +78,7 @@ def values() -> Iterator[str]:
     yield from map(number_sql, NUMBERS)
     yield from (f"x'{blob.hex()}'" for blob in BLOBS)
     yield from (f"CAST(x'{text}' AS TEXT)" for text in BROKEN)
-    for _ in range(200 if WIDE else 20):
+    for _ in range(200 if THOROUGH else 20):
         (value,) = struct.unpack("d", DICE.randbytes(8))
         yield number_sql(value)
 
@@ -490,7 +490,7 @@ ODD = (
 
 # Those that change most are tried with every value, others in turn with some.
 DECISIVE = {"encoding", "journal_mode", "case_sensitive_like", "locking_mode"}
-STRIDE = 1 if WIDE else 6
+STRIDE = 1 if THOROUGH else 6
 
 
 def pragmas() -> list[str]:

@@ -19,6 +19,7 @@ from readmodel.source.wire import Column
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from testbed.mariadb import Database
+from tests.support.effort import examples
 from tests.support.mysql import THINGS, mirror, mysql_source, read_things
 
 # Declared type, dtype, and the expected value of each SQL literal.
@@ -180,7 +181,9 @@ def test_an_unsupported_type_has_no_encoding() -> None:
 ANY_TEXT = st.none() | st.text(st.characters(codec="utf-8"), max_size=12)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(5, 60), deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(
     rows=st.lists(
         st.tuples(ANY_TEXT, ANY_TEXT, st.none() | st.binary(max_size=9)), max_size=60

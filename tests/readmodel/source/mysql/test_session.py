@@ -1,10 +1,9 @@
 """No variable of the server decides what is read: each of its own is set in turn.
 
 The variables and their possible values are the server's: a later version is covered by
-running this. FPP_TOUR=wide tries every value by itself.
+running this. TEST_EFFORT=thorough tries every value by itself.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,11 +21,11 @@ from readmodel.source.mysql import session
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.tables import Table
 from testbed.mariadb import Database
+from tests.support.effort import THOROUGH
 from tests.support.mysql import THINGS, mirror, mysql_source, read_things
 from util.errors import SourceError
 
-WIDE = os.environ.get("FPP_TOUR") == "wide"
-TOGETHER = 1 if WIDE else 40
+TOGETHER = 1 if THOROUGH else 40
 """How many variables are set at once; a group that makes a difference is parted."""
 
 DATES = Table("things", key="at")

@@ -3,7 +3,7 @@
 Both are generated from the catalog, so a new version of PostgreSQL is covered by
 running it. An independent client, which reads text by COPY with settings of its own,
 says what is right. Types share a table, and settings are set together; one that makes a
-difference is tried alone. TEST_WIDE=1 tries each value of a setting alone, and the types
+difference is tried alone. TEST_EFFORT=thorough tries each value of a setting alone, and the types
 of all extensions.
 """
 
@@ -25,7 +25,7 @@ from readmodel.source.wire import Column
 from readmodel.tables import Table
 from testbed.postgres import Database, Login, fresh_database
 from tests.readmodel.source.postgres.reading import Reading, read, source_of
-from tests.support.wide import WIDE
+from tests.support.effort import THOROUGH
 from util.errors import SourceError
 
 # Tried as input for every type; each type takes those that it can.
@@ -82,7 +82,7 @@ def declarations(connection: psycopg.Connection) -> list[str]:
         "SELECT name FROM pg_available_extensions"
     ).fetchall()
     for (name,) in sorted(available):
-        if WIDE or name in EXTENSIONS:
+        if THOROUGH or name in EXTENSIONS:
             with suppress(psycopg.Error):
                 connection.execute(f'CREATE EXTENSION "{name}" CASCADE'.encode())
     connection.execute(
@@ -420,9 +420,9 @@ def rounds(settings: Sequence[Setting]) -> Iterator[list[tuple[str, str]]]:
     """Each value of each setting once; together, one value of each setting."""
     harmless = [setting for setting in settings if setting.name not in REFUSING]
     for setting in settings:
-        if WIDE or setting not in harmless:
+        if THOROUGH or setting not in harmless:
             yield from ([(setting.name, value)] for value in setting.values)
-    for index in range(0 if WIDE else max(len(s.values) for s in harmless)):
+    for index in range(0 if THOROUGH else max(len(s.values) for s in harmless)):
         yield [(s.name, s.values[index]) for s in harmless if index < len(s.values)]
 
 

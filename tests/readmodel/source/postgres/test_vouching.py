@@ -16,7 +16,7 @@ from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.postgres.vouching import WRAPAROUND, Mark
 from testbed.postgres import Database, Login, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import THINGS, digests, source_of
-from tests.support.wide import WIDE
+from tests.support.effort import THOROUGH
 
 WIDTH = 16
 
@@ -412,7 +412,7 @@ class History:
 
 
 @settings(
-    max_examples=50 if WIDE else 4,
+    max_examples=50 if THOROUGH else 4,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
@@ -447,10 +447,10 @@ def run(
 
 
 # Ranges change a sixteenth of the blocks at a time, and most operations leave marks valid.
-SPARSE_SCALE = 60 if WIDE else 20
+SPARSE_SCALE = 60 if THOROUGH else 20
 SPARSE = (*COMMON * 4, *RARE, *("observe",) * 60)
-BLOCKS = 100_000 if WIDE else 200
-STEPS = 40 if WIDE else 20
+BLOCKS = 100_000 if THOROUGH else 200
+STEPS = 40 if THOROUGH else 20
 
 
 def test_nothing_is_wrongly_vouched_for_among_many_blocks(
