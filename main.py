@@ -13,7 +13,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware
 
 import config
@@ -24,7 +23,6 @@ from readmodel.store import snapshot
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.store.snapshot import Snapshot
 from routers.formats.answer import Exports
-from routers.middleware.access_log import AccessLog
 from routers.middleware.limits import RequestLimits
 from routers.plan_cache import PlanCache
 from routers.routes import (
@@ -43,8 +41,10 @@ from routers.views.loaded import LoadedViews
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from routers.worker.refusals import JobCrashed, JobTimeout
+from startup import LoadSettings
 from util import logs, sentry_wrapper
-from util.errors import DeliveryError, ReadModelMissing, SettingsError
+from util.access_log import AccessLog
+from util.errors import DeliveryError, ReadModelMissing
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
@@ -106,7 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
     app.add_middleware(RequestLimits)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
-    app.add_middleware(LoadSettings)
+    app.add_middleware(LoadSettings, prepare=_prepare)
     return app
 
 
@@ -163,27 +163,6 @@ async def _load_views(app: FastAPI) -> LoadedViews:
     except (OSError, JobCrashed, JobTimeout) as error:
         capture_error(error, ErrorContext("api", "load views"), Severity.HIGH)
         return LoadedViews()
-
-
-class LoadSettings:
-    """Middleware that loads the settings at start-up, and fails if they are invalid.
-
-    The failure is one line; an error in the lifespan would print a traceback.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Process one ASGI connection."""
-        if scope["type"] == "lifespan":
-            try:
-                _prepare(scope["app"])
-            except SettingsError as error:
-                await receive()
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
-        await self._app(scope, receive, send)
 
 
 def _prepare(app: FastAPI) -> None:
