@@ -6,7 +6,7 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
@@ -19,9 +19,7 @@ import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
-from readmodel.store import snapshot
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.snapshot import Snapshot
 from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.plan_cache import PlanCache
@@ -35,12 +33,10 @@ from routers.routes import (
     sync_runs,
     views,
 )
-from routers.views import documents
+from routers.routes.openapi import OPENAPI_ROUTE
 from routers.views.answers import ClientDisconnected, ReportFailed, Reports
-from routers.views.loaded import LoadedViews
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
-from routers.worker.refusals import JobCrashed, JobTimeout
 from startup import LoadSettings
 from util import logs, sentry_wrapper
 from util.access_log import AccessLog
@@ -79,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         static_url="/docs/assets",
         lifespan=_lifespan,
         generate_unique_id_function=operation_id,
+        routes=[OPENAPI_ROUTE],
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
@@ -128,7 +125,7 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
-    await _add_views(app)
+    _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
@@ -136,33 +133,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sentry_wrapper.flush()
 
 
-async def _add_views(app: FastAPI) -> None:
-    """Add the routes of the SQL files, and their operations to the document."""
-    loaded = await _load_views(app)
-    views.add_routes(app, loaded)
-    generate = app.openapi
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            documents.document_views(generate(), loaded)
-        return generate()
-
-    app.openapi = document  # type: ignore[method-assign]
-
-
-async def _load_views(app: FastAPI) -> LoadedViews:
-    """Load the SQL files; without them if that fails, since the statistics do not."""
+def _add_view_routes(app: FastAPI) -> None:
+    """Add the routes of the SQL files, which are loaded when they are first needed."""
     settings: Settings = app.state.settings
-    source: ViewsSource = app.state.views
     try:
-        current: Snapshot | None = snapshot.latest(settings.data_dir)
-    except ReadModelMissing:
-        current = None
-    try:
-        return await source.current(settings, current)
-    except (OSError, JobCrashed, JobTimeout) as error:
-        capture_error(error, ErrorContext("api", "load views"), Severity.HIGH)
-        return LoadedViews()
+        app.state.view_routes = views.add_routes(app, settings.views_dir)
+    except OSError as error:
+        capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
+        app.state.view_routes = []
 
 
 def _prepare(app: FastAPI) -> None:

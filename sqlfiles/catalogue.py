@@ -108,15 +108,14 @@ class _Draft:
 def read_file(path: Path, zone: ZoneInfo = UTC) -> "list[_Draft | DefinitionError]":
     """Read the definitions of one file, without regard to other definitions."""
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            limit = f"{LARGEST_FILE_BYTES:,}"
-            return [DefinitionError(path.name, 1, f"larger than {limit} bytes")]
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return [DefinitionError(path.name, line, "not UTF-8")]
     except OSError as error:
         return [DefinitionError(path.name, 1, f"cannot be read: {error.strerror}")]
+    except ValueError as error:
+        return [DefinitionError(path.name, 1, str(error))]
     raw_definitions, faults = split(text)
     found: list[_Draft | DefinitionError] = [
         DefinitionError(path.name, fault.line, fault.message) for fault in faults
@@ -124,6 +123,16 @@ def read_file(path: Path, zone: ZoneInfo = UTC) -> "list[_Draft | DefinitionErro
     for raw in raw_definitions:
         found.extend(_Reader(path.name, raw, zone).read())
     return found
+
+
+def read_text(path: Path) -> str:
+    """The text of a SQL file.
+
+    Raises OSError, UnicodeDecodeError, and ValueError if the file is too large.
+    """
+    if path.stat().st_size > LARGEST_FILE_BYTES:
+        raise ValueError(f"larger than {LARGEST_FILE_BYTES:,} bytes")
+    return path.read_bytes().decode("utf-8-sig")
 
 
 class _Reader:

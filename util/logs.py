@@ -28,6 +28,7 @@ from structlog.stdlib import (  # noqa: E402
     BoundLogger,
     ExtraAdder,
     LoggerFactory,
+    PositionalArgumentsFormatter,
     ProcessorFormatter,
     filter_by_level,
     render_to_log_kwargs,
@@ -83,7 +84,11 @@ _NO_FIELDS: Final = {
 }
 
 structlog.configure(
-    processors=[filter_by_level, render_to_log_kwargs],
+    processors=[
+        filter_by_level,
+        PositionalArgumentsFormatter(),
+        render_to_log_kwargs,
+    ],
     wrapper_class=BoundLogger,
     logger_factory=LoggerFactory(),
     cache_logger_on_first_use=True,

@@ -9,6 +9,7 @@ import polars as pl
 from readmodel.dtypes import INSTANT
 from readmodel.source.wire import Column
 from readmodel.tables import Table
+from util.columns import column_named
 from util.errors import SourceError
 
 # MySQL's TO_SECONDS counts from the year 0.
@@ -45,7 +46,7 @@ class Blocking:
 
     def block_number(self) -> pl.Expr:
         """Compute the block number of each row of a mirrored frame (Int64)."""
-        key = pl.col(self.key)
+        key = column_named(self.key)
         if self.key_kind is KeyKind.TIME:
             seconds = key.cast(pl.Datetime("us")).to_physical().floordiv(1_000_000)
             return seconds.add(SECONDS_TO_1970).floordiv(self.width)

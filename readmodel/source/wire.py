@@ -13,6 +13,7 @@ import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.tables import Table
+from util.columns import column_named
 from util.errors import SourceError
 
 SEPARATOR = "\t"
@@ -102,7 +103,7 @@ def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:
 
 
 def _decoded(column: Column) -> pl.Expr:
-    field = pl.col(column.name)
+    field = column_named(column.name)
     if column.null_marker is not None:
         field = pl.when(field != column.null_marker).then(field)
     return column.decode(field).cast(column.dtype).alias(column.name)
@@ -110,7 +111,7 @@ def _decoded(column: Column) -> pl.Expr:
 
 def _count_zero_dates(parsed: pl.DataFrame, columns: Sequence[Column]) -> int:
     dated = [column for column in columns if column.null_marker is not None]
-    counts = parsed.select((pl.col(c.name) == c.null_marker).sum() for c in dated)
+    counts = parsed.select((column_named(c.name) == c.null_marker).sum() for c in dated)
     return sum(counts.row(0)) if dated else 0
 
 

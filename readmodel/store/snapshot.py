@@ -31,6 +31,7 @@ from readmodel.dtypes import INSTANT
 from readmodel.store import visits
 from readmodel.store.manifest import Manifest, Part
 from readmodel.tables import TABLES
+from util.columns import column_named
 from util.errors import ReadModelMissing
 
 CURRENT: Final = "current"
@@ -225,9 +226,9 @@ def _in_utc(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Cast timestamps to INSTANT; the earlier system's naive ones are UTC."""
     return frame.with_columns(
         (
-            pl.col(name).dt.replace_time_zone("UTC")
+            column_named(name).dt.replace_time_zone("UTC")
             if dtype.time_zone is None
-            else pl.col(name)
+            else column_named(name)
         ).cast(INSTANT)
         for name, dtype in frame.collect_schema().items()
         if isinstance(dtype, pl.Datetime) and dtype != INSTANT

@@ -13,6 +13,7 @@ from readmodel.store import snapshot
 from readmodel.store.manifest import Part, StoredTable, VisitsFile
 from readmodel.sync.disk import checksum
 from readmodel.sync.part_footer import decode_footer
+from util.columns import column_named
 from util.errors import ReadModelMissing
 
 
@@ -43,7 +44,7 @@ class ReusablePart:
         if None in numbers:
             selected = selected | number.is_null()
         rows = pl.scan_parquet(self.file, glob=False).filter(selected)
-        casts = (pl.col(name).cast(dtype) for name, dtype in self.casts.items())
+        casts = (column_named(name).cast(dtype) for name, dtype in self.casts.items())
         return rows.with_columns(casts).collect()
 
 

@@ -31,6 +31,7 @@ from readmodel.sync.rotation import (
 from readmodel.sync.row_diff import RowDiff, diff
 from readmodel.sync.staging import SnapshotWriter, TableWriter
 from readmodel.sync.table_spec import TableSpec
+from util.columns import column_named
 
 type OnProgress = Callable[[str, int, int], object]
 """Callback(table, rows_fetched, rows_to_fetch)."""
@@ -352,7 +353,7 @@ def _sorted(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """Sort *rows* by *key*, stably; rows already in order are not copied."""
     if rows.get_column(key).is_sorted():
         return rows
-    return rows.sort(key, maintain_order=True)
+    return rows.sort(column_named(key), maintain_order=True)
 
 
 def _report(

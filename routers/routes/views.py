@@ -1,6 +1,7 @@
 """Derived tables and reports of the SQL files, and the catalogue of them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, NamedTuple
 
 import polars as pl
@@ -49,6 +50,7 @@ from routers.views.parameters import (
 )
 from sqlfiles.definition import Definition
 from sqlfiles.keys import placeholders
+from sqlfiles.routes import DeclaredRoute, declared_routes
 from util.errors import ReadModelMissing
 from util.logs import get_logger
 
@@ -233,22 +235,26 @@ class _Manner(NamedTuple):
     is_route: bool = False
 
 
-def add_routes(app: FastAPI, loaded: LoadedViews) -> None:
-    """Add the `@route` of each definition to *app*, except those that are taken."""
-    for definition in loaded.catalogue.definitions:
-        if definition.route is None:
-            continue
-        if _is_taken(app, definition.route):
-            where = f"{definition.file}:{definition.line}"
-            _log.error("%s: @route %s is taken", where, definition.route)
+def add_routes(app: FastAPI, views_dir: FilePath) -> list[str]:
+    """Add each `@route` in *views_dir* to *app*, except those that are taken.
+
+    Returns the added paths. Raises OSError if the folder cannot be listed.
+    """
+    added: list[str] = []
+    for route in declared_routes(views_dir):
+        if _is_taken(app, route.path):
+            where = f"{route.file}:{route.line}"
+            _log.error("%s: @route %s is taken", where, route.path)
             continue
         app.add_api_route(
-            definition.route,
-            _route_handler(definition.name, definition.route),
-            name=f"get_{definition.name}_route",
+            route.path,
+            _route_handler(route),
+            name=f"get_{route.name}_route",
             dependencies=[RequireToken, NoRepeatedParameters],
             include_in_schema=False,
         )
+        added.append(route.path)
+    return added
 
 
 def _is_taken(app: FastAPI, path: str) -> bool:
@@ -259,14 +265,14 @@ def _is_taken(app: FastAPI, path: str) -> bool:
     return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
 
 
-def _route_handler(name: str, route: str) -> Callable[..., Awaitable[Response]]:
+def _route_handler(route: DeclaredRoute) -> Callable[..., Awaitable[Response]]:
     """The handler of a `@route`: its definition as the files have it at the time."""
 
     async def get_route(accepted: AcceptedFormat, context: Context) -> Response:
         loaded = await context.views.current(context.settings, context.snapshot)
-        definition = loaded.by_name(name)
-        if definition is None or definition.route != route:
-            raise HTTPException(404)
+        definition = loaded.by_route(route.path)
+        if definition is None:
+            raise _no_definition(loaded, route)
         manner = _Manner(accepted, ACCEPT, rows_only=True, is_route=True)
         values = context.request.path_params
         if definition.is_table:
@@ -274,6 +280,13 @@ def _route_handler(name: str, route: str) -> Callable[..., Awaitable[Response]]:
         return await _respond_report(definition, loaded, context, manner, values)
 
     return get_route
+
+
+def _no_definition(loaded: LoadedViews, route: DeclaredRoute) -> HTTPException:
+    error = find_error(loaded.catalogue.errors, route.name)
+    if error is not None:
+        return HTTPException(503, f"{route.name} has an error: {error}")
+    return HTTPException(404)
 
 
 def _table(loaded: LoadedViews, name: str) -> Definition:

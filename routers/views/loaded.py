@@ -29,9 +29,9 @@ class LoadedViews:
         columns = self.columns.get(definition.name, {})
         return pl.Schema({name: parse_dtype(dtype) for name, dtype in columns.items()})
 
-    def by_name(self, name: str) -> Definition | None:
-        """The definition called *name*."""
-        found = (d for d in self.catalogue.definitions if d.name == name)
+    def by_route(self, path: str) -> Definition | None:
+        """The definition with this `@route`."""
+        found = (d for d in self.catalogue.definitions if d.route == path)
         return next(found, None)
 
 

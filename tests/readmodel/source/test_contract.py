@@ -232,6 +232,24 @@ def test_names_may_contain_any_characters(original: SourceDatabase) -> None:
     assert original.rows(odd.name) == in_order([(1, "a"), (2, None)])
 
 
+@pytest.mark.parametrize("key", ["*", "^.*$"])
+def test_names_are_never_patterns(original: SourceDatabase, key: str) -> None:
+    """An expression over the key is over no other column."""
+    quoted = original.dialect.identifier
+    original.run(
+        f"CREATE TABLE things ({quoted(key)} INT, n INT, at TIMESTAMP NULL)",
+        "INSERT INTO things VALUES (5, 1, NULL), (2, NULL, '2026-01-01 00:00:00')",
+    )
+    things = Table("things", key=key)
+    original.sync(things)
+    original.run(f"UPDATE things SET n = 3 WHERE {quoted(key)} = 2")
+    original.run("INSERT INTO things VALUES (70000, 1, NULL)")
+    assert original.sync(things).rows_fetched == 3
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [(2, 3, at), (5, 1, None), (70000, 1, None)]
+    assert original.mirrored("things").rows() == rows
+
+
 def test_a_view_does_not_contain_later_writes(original: SourceDatabase) -> None:
     """It shows the instant at which it was opened."""
     original.create()

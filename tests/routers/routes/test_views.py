@@ -433,11 +433,61 @@ def test_the_openapi_document_has_an_operation_per_definition(api: TestClient) -
     )
 
 
+def test_a_route_of_the_api_is_neither_replaced_nor_documented_anew(
+    built: Path, views_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even with another name of its parameter."""
+    taken = "-- @name mine\n-- @type report\n-- @route {}\n{}SELECT 1 AS a"
+    write_views(
+        views_dir,
+        h_taken=taken.format("/health", ""),
+        i_taken=taken.format("/room/{id}/stats", "-- @param id text required\n")
+        .replace("mine", "other")
+        .replace("SELECT 1", "SELECT $id"),
+    )
+    with client_of_views(built, views_dir) as client:
+        assert client.get("/health").json()["status"]
+        paths = client.get("/openapi.json").json()["paths"]
+        assert "mine" not in paths["/health"]["get"]["summary"].lower()
+        assert "/room/{id}/stats" not in paths
+        assert {"/reports/mine", "/reports/other"} <= paths.keys()
+    assert "h_taken.sql:1: @route /health is taken" in caplog.text
+    assert "i_taken.sql:1: @route /room/{id}/stats is taken" in caplog.text
+
+
+def test_a_route_whose_definition_has_an_error_is_503(
+    built: Path, views_dir: Path
+) -> None:
+    """The detail names file and line; once mended, it answers."""
+    text = "-- @name mine\n-- @type report\n-- @route /mine\nSELECT {} AS a"
+    write_views(views_dir, h_mine=text.format("nonsense"))
+    with client_of_views(built, views_dir) as client:
+        got = client.get("/mine")
+        assert got.status_code == 503
+        assert "h_mine.sql:4" in got.json()["detail"]
+        write_views(views_dir, h_mine=text.format("1"))
+        assert client.get("/mine").json() == [{"a": 1}]
+        (views_dir / "h_mine.sql").unlink()
+        assert client.get("/mine").status_code == 404
+
+
+def test_the_openapi_document_follows_the_files(api: TestClient, built: Path) -> None:
+    """The prefix that a proxy has removed is in it, too."""
+    views_dir = built.parent / "views"
+    write_views(views_dir, h_new="-- @name new\n-- @type report\nSELECT 1 AS a")
+    document = api.get("/openapi.json").json()
+    assert "/reports/new" in document["paths"]
+    assert "servers" not in document
+    behind_proxy = TestClient(api.app, root_path="/analytics")
+    servers = behind_proxy.get("/openapi.json").json()["servers"]
+    assert servers == [{"url": "/analytics"}]
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_the_api_never_imports_the_engine(
     built: Path, views_dir: Path, tmp_path: Path, used: bool
 ) -> None:
-    """Neither without SQL files nor with them; without them there is no worker."""
+    """Neither without SQL files nor with them; there is no worker before it is used."""
     folder = views_dir if used else tmp_path / "empty"
     script = (
         "import sys\n"
@@ -448,6 +498,9 @@ def test_the_api_never_imports_the_engine(
         f"    analytics_secret_token='t', data_dir={str(built)!r},\n"
         f"    views_dir={str(folder)!r})))\n"
         "with TestClient(app, headers={'Authorization': 't'}) as client:\n"
+        "    assert not app.state.worker.is_running\n"
+        "    assert client.get('/favicon.ico').status_code == 404\n"
+        "    assert not app.state.worker.is_running\n"
         "    print(client.get('/views').status_code, app.state.worker.is_running)\n"
         "print([m for m in ('duckdb', 'xlsxwriter') if m in sys.modules])\n"
     )
