@@ -118,16 +118,28 @@ class DerivedState:
 
 
 @dataclass(frozen=True, slots=True)
+class Consumed:
+    """How far the tables of events have read what they are made of.
+
+    `spool` maps each collector's instance to the last of its files that was taken.
+    """
+
+    spool: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All of snapshot.json. `taken_at` is the instant (UTC) that the rows are of.
 
-    Derived tables are in `tables` like all others, and have a state in `derived`.
+    Derived tables are in `tables` like all others, and have a state in `derived`. So
+    are the tables of events; `consumed` belongs to them, and is None without them.
     """
 
     taken_at: datetime
     tables: Mapping[str, StoredTable] = field(default_factory=dict)
     version: int = 1
     derived: Mapping[str, DerivedState] = field(default_factory=dict)
+    consumed: Annotated[Consumed | None, Field(exclude_if=lambda it: it is None)] = None
 
     def to_json(self) -> bytes:
         """Serialise as indented JSON."""

@@ -23,6 +23,7 @@ from tenacity import (
 
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
+from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.reuse import (
     ReusableTable,
@@ -112,6 +113,7 @@ def sync(
                     with SnapshotWriter(data_dir, taken_at) as writer:
                         reports = _mirror(view, writer, tables, on_table, options)
                         reading.close()  # Derived tables need no open transaction.
+                        carry_events(writer)
                         derived = _derive(writer, options)
                         writer.publish()
     seconds = time.monotonic() - started
