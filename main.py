@@ -27,6 +27,7 @@ from routers.routes import (
     analytics,
     dashboard,
     downloads,
+    events,
     health,
     metrics,
     room,
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sync_runs,
         metrics,
         dashboard,
+        events,
         views,
     ):
         app.include_router(module.router)
