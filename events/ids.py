@@ -1,5 +1,6 @@
-"""Ids of events that clients did not give one."""
+"""Ids of events that clients did not give one, and hashes of ids."""
 
+import hashlib
 import secrets
 import uuid
 from typing import Final
@@ -18,3 +19,9 @@ def new_id(received_at: int) -> str:
 def repeatable_id(sender: str, idempotency_key: str, index: int) -> str:
     """The id of the event *index* of a request: the same whenever it is repeated."""
     return str(uuid.uuid5(_NAMESPACE, f"{sender}\0{idempotency_key}\0{index}"))
+
+
+def id_hash(event_id: str) -> int:
+    """64 bits, signed, by which stored events with an id are found; never change it."""
+    digest = hashlib.blake2b(event_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)

@@ -23,6 +23,7 @@ EVENT_SCHEMA: Final = pl.Schema(
         "sender": pl.String(),
         "sent_at": INSTANT,
         "content_hash": pl.Int64(),
+        "id_hash": pl.Int64(),
         "batch": pl.String(),
     }
 )

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from events.codes import RejectionCode
+from events.ids import id_hash
 from events.lines import RAW_CHARACTERS
 from events.spool_files import SpoolFile
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
@@ -17,6 +18,7 @@ LINE_SCHEMA: Final = pl.Schema(
     {
         name: pl.Int64() if isinstance(dtype, pl.Datetime) else dtype
         for name, dtype in _COLUMNS.items()
+        if name != "id_hash"
     }
 )
 """All keys of both kinds of lines; instants are microseconds."""
@@ -43,10 +45,13 @@ def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
     lines = _parse(b"".join(contents.values()))
     if lines is None:
         lines = _parse_one_by_one(contents)
-    is_accepted = pl.col("code").is_null()
+    is_rejected = pl.col("code").is_not_null()
+    accepted = lines.filter(~is_rejected)
+    hashes = [id_hash(event_id) for event_id in accepted["event_id"]]
+    accepted = accepted.with_columns(id_hash=pl.Series(hashes, dtype=pl.Int64))
     return SpooledEvents(
-        _typed(lines.filter(is_accepted), EVENT_SCHEMA),
-        _typed(lines.filter(~is_accepted), REJECTED_SCHEMA),
+        _typed(accepted, EVENT_SCHEMA),
+        _typed(lines.filter(is_rejected), REJECTED_SCHEMA),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.ids import id_hash
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 from readmodel.sync.event_rows import (
     conflict_rejections,
@@ -30,6 +31,7 @@ def events(*rows: tuple[str, int, int]) -> pl.DataFrame:
                 "received_at": arrival(second),
                 "properties": "{}",
                 "content_hash": content,
+                "id_hash": id_hash(event_id),
             }
             for event_id, content, second in rows
         ],
@@ -69,6 +71,23 @@ def test_a_stored_event_stays_whatever_comes(tmp_path: Path) -> None:
     found = new_events(events(("a", 2, 1), ("b", 1, 1), ("c", 1, 1)), files)
     assert pairs(found.new) == [("c", 1)]
     assert (found.repeated, pairs(found.conflicts)) == (1, [("a", 2)])
+
+
+def test_ids_with_the_same_hash_are_told_apart(tmp_path: Path) -> None:
+    """Two of 2^64 may have it one day."""
+    same = events(("a", 1, 1)).with_columns(id_hash=pl.lit(7, pl.Int64))
+    files = stored(tmp_path, same)
+    found = new_events(same.with_columns(event_id=pl.lit("b")), files)
+    assert pairs(found.new) == [("b", 1)]
+    assert new_events(same, files).repeated == 1
+
+
+def test_the_hash_of_an_id_never_changes() -> None:
+    """It is stored."""
+    assert [id_hash(text) for text in ("a", "é")] == [
+        4681665781835383343,
+        -3811523526868657873,
+    ]
 
 
 IDS = st.sampled_from(
