@@ -149,13 +149,24 @@ class DerivedState:
 
 
 @dataclass(frozen=True, slots=True)
+class Consumed:
+    """How far the tables of events have read what they are made of.
+
+    `spool` maps each collector's instance to the last of its files that was taken.
+    """
+
+    spool: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All of snapshot.json.
 
     `taken_at` is the instant (UTC) that the rows are of, except those of tables in
     `failed`. `configured` names the tables that the settings mirror, whether or not the
     snapshot has them; None for those of the statistics alone. Derived tables are in
-    `tables` like all others, and have a state in `derived`.
+    `tables` like all others, and have a state in `derived`. So are the tables of events;
+    `consumed` belongs to them, and is None without them.
     """
 
     taken_at: datetime
@@ -170,6 +181,7 @@ class Manifest:
     configured: Annotated[
         tuple[str, ...] | None, Field(exclude_if=lambda names: names is None)
     ] = None
+    consumed: Annotated[Consumed | None, Field(exclude_if=lambda it: it is None)] = None
 
     @property
     def mirrored(self) -> tuple[str, ...]:

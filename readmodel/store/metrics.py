@@ -7,6 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from readmodel.store import run_log, snapshot
+from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.store.run_log import RunSummary
 from util.errors import ReadModelMissing, StorageError
@@ -62,6 +63,7 @@ class ReadModelCollector(Collector):
 
 def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
     tables = manifest.tables
+    own = EVENT_TABLES if manifest.consumed else ()
     yield _gauge(
         "fpp_snapshot_timestamp_seconds",
         "When the snapshot that is served was taken.",
@@ -88,7 +90,7 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         {
             name: table.checked_at.timestamp()
             for name, table in tables.items()
-            if name not in manifest.derived
+            if name not in manifest.derived and name not in own
         },
     )
     yield _by_label(
