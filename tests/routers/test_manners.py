@@ -26,6 +26,7 @@ PATHS = [
     "/reoccurring",
     "/reoccurring.csv",
     "/health",
+    "/events/rejected",
     "/sync/runs",
     "/sync/runs/views",
     "/views",
