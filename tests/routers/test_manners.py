@@ -29,6 +29,7 @@ PATHS = [
     "/events/rejected",
     "/sync/runs",
     "/sync/runs/views",
+    "/events/rejected",
     "/views",
     "/metrics",
     "/docs",
