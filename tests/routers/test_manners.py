@@ -26,7 +26,6 @@ PATHS = [
     "/reoccurring",
     "/reoccurring.csv",
     "/health",
-    "/events/rejected",
     "/sync/runs",
     "/sync/runs/views",
     "/events/rejected",
