@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field, TypeAdapter
 
 from readmodel.dtypes import parse_dtype
+from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.tables import TABLES
 
 
@@ -187,6 +188,11 @@ class Manifest:
     def mirrored(self) -> tuple[str, ...]:
         """The names of the configured tables."""
         return tuple(TABLES) if self.configured is None else self.configured
+
+    @property
+    def event_tables(self) -> tuple[str, ...]:
+        """The names of the tables of events, which no database has."""
+        return tuple(EVENT_TABLES) if self.consumed else ()
 
     def to_json(self) -> bytes:
         """Serialise as indented JSON."""

@@ -7,7 +7,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from readmodel.store import run_log, snapshot
-from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.store.run_log import RunSummary
 from util.errors import ReadModelMissing, StorageError
@@ -63,7 +62,6 @@ class ReadModelCollector(Collector):
 
 def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
     tables = manifest.tables
-    own = EVENT_TABLES if manifest.consumed else ()
     yield _gauge(
         "fpp_snapshot_timestamp_seconds",
         "When the snapshot that is served was taken.",
@@ -90,7 +88,7 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         {
             name: table.checked_at.timestamp()
             for name, table in tables.items()
-            if name not in manifest.derived and name not in own
+            if name not in manifest.derived and name not in manifest.event_tables
         },
     )
     yield _by_label(

@@ -296,6 +296,7 @@ def _removed(tables: Sequence[Table], last: Manifest | None) -> Mapping[str, int
     if last is None:
         return {}
     present = {table.name for table in tables} | last.derived.keys()
+    present |= set(last.event_tables)
     return {n: stored.rows for n, stored in last.tables.items() if n not in present}
 
 

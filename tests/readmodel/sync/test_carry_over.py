@@ -48,6 +48,12 @@ def test_a_sync_takes_the_events_over(
         assert mirror.verify().differences == ()
 
 
+def test_the_events_are_not_reported_as_removed(mirror: Mirror, spool: Path) -> None:
+    """No setting names their tables, and they stay all the same."""
+    assert spool.exists()
+    assert mirror.sync().removed == {}
+
+
 def test_a_drain_leaves_the_age_of_the_mirror_as_it_is(
     mirror: Mirror, spool: Path
 ) -> None:
