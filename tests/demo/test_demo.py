@@ -66,7 +66,7 @@ def demonstration(folder: Path, port: int) -> Iterator[Running]:
     """Run it on a part of the sample, and stop it after the block."""
     command = [sys.executable, "-m", "demo", "--folder", str(folder)]
     process = subprocess.Popen(
-        [*command, "--port", str(port), "--scale", "0.05"],
+        [*command, "--port", str(port), "--scale", "0.15"],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
