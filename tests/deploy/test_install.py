@@ -1,6 +1,7 @@
 """deploy/install, run below another root: installed files and preserved settings."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -129,4 +130,12 @@ def test_every_alert_is_explained_and_every_link_resolves() -> None:
     links = [part.partition(")")[0] for part in text.split("](")[1:]]
     local = [link for link in links if "://" not in link]
     assert local
-    assert [link for link in local if not (ROOT / "docs" / link).exists()] == []
+    inside = {f"#{_anchor(line)}" for line in text.splitlines() if line[:1] == "#"}
+    found = [link in inside or (ROOT / "docs" / link).exists() for link in local]
+    assert [link for link, there in zip(local, found, strict=True) if not there] == []
+
+
+def _anchor(heading: str) -> str:
+    """The name that GitHub gives a heading."""
+    kept = re.sub(r"[^\w\s-]", "", heading.strip("# \n").lower())
+    return kept.replace(" ", "-")
