@@ -20,14 +20,6 @@ from tests.readmodel.source.postgres.test_vouching import create, observe, vouch
 from tests.readmodel.sync.test_concurrent_writes import until
 from util.errors import SourceError
 
-PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin") or shutil.which(
-    "pgbouncer"
-)
-
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason="pgbouncer is not installed (scripts/test-services)"
-)
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -67,9 +59,10 @@ default_pool_size = 1
 """.encode(),
         )
         server._own(Path(folder))
-        assert PROGRAM
+        program = shutil.which("pgbouncer")
+        assert program, "pgbouncer is missing: scripts/test-services installs it"
         process = subprocess.Popen(
-            [PROGRAM, "-q", str(settings)],
+            [program, "-q", str(settings)],
             stderr=subprocess.DEVNULL,
             **testbed._identity(),
         )
