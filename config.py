@@ -120,6 +120,11 @@ def _valid_table_choice(text: str | None) -> str | None:
     return text
 
 
+def listed(text: str | None) -> tuple[str, ...]:
+    """The values of a comma-separated list, without blanks: ``a, b,`` has a and b."""
+    return tuple(item.strip() for item in (text or "").split(",") if item.strip())
+
+
 def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
@@ -209,13 +214,30 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
 
+    spool_dir: Path | None = None
+    events_interval_seconds: float = Field(default=5, gt=0)
+    jwt_secret_key: SecretStr | None = None
+    jwt_jwks_file: Path | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_service_roles: str = "service"
+    ingest_tokens: SecretStr | None = None
+    event_types: str | None = None
+    event_schemas_dir: Path | None = None
+    event_max_ahead_seconds: float = Field(default=600, ge=0)
+    event_max_age_days: float = Field(default=30, gt=0)
+    max_batch_size: int = Field(default=1000, ge=1)
+    user_id_key: SecretStr | None = None
+    user_id_epoch: Literal["never", "month", "day"] = "never"
+    spool_max_mb: int = Field(default=1024, ge=1)
+    spool_max_age_seconds: int = Field(default=86_400, ge=1)
+
     def require_tokens(self) -> tuple[str, ...]:
         """Return the tokens that callers may send, comma-separated in the variable.
 
         Raises SettingsError if there is none.
         """
-        parts = _revealed(self.analytics_secret_token).split(",")
-        tokens = tuple(token.strip() for token in parts if token.strip())
+        tokens = listed(_revealed(self.analytics_secret_token))
         if not tokens:
             raise SettingsError(
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
@@ -224,12 +246,8 @@ class Settings(BaseSettings):
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """Origins whose pages may call the API, separated by commas in the variable."""
-        return tuple(
-            origin.strip()
-            for origin in (self.cors_origins or "").split(",")
-            if origin.strip()
-        )
+        """Origins whose pages may call the API and the collector."""
+        return listed(self.cors_origins)
 
     @property
     def table_keys(self) -> tuple[TableKey, ...] | None:
@@ -252,9 +270,17 @@ class Settings(BaseSettings):
             # UptimeKuma's token is the last segment of the path.
             _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
         )
-        tokens = _revealed(self.analytics_secret_token).split(",")
-        whole = (_revealed(self.db_password), _revealed(self.bea_secret_key))
-        found = (secret.strip() for secret in (*tokens, *whole, *in_urls) if secret)
+        in_lists = (
+            *listed(_revealed(self.analytics_secret_token)),
+            *listed(_revealed(self.ingest_tokens)),
+        )
+        whole = (
+            _revealed(self.db_password),
+            _revealed(self.bea_secret_key),
+            _revealed(self.jwt_secret_key),
+            _revealed(self.user_id_key),
+        )
+        found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
         return tuple(secret for secret in found if secret)
 
     @property

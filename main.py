@@ -13,7 +13,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware
 
 import config
@@ -23,8 +22,6 @@ from readmodel.store import metrics as read_model_metrics
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
 from routers.formats.answer import Exports
-from routers.middleware.access_log import AccessLog
-from routers.middleware.cross_origin import CrossOrigin
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
 from routers.plan_cache import PlanCache
@@ -33,6 +30,7 @@ from routers.routes import (
     breakdowns,
     dashboard,
     downloads,
+    events,
     health,
     metrics,
     room,
@@ -44,8 +42,11 @@ from routers.routes.openapi import OPENAPI_ROUTE
 from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
+from startup import LoadSettings
 from util import logs, sentry_wrapper
-from util.errors import DeliveryError, ReadModelMissing, SettingsError
+from util.access_log import AccessLog
+from util.cross_origin import CrossOrigin
+from util.errors import DeliveryError, ReadModelMissing
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
@@ -57,6 +58,21 @@ ZSTD_LEVEL: Final = 3
 
 SHUTDOWN_GRACE: Final = timedelta(seconds=7)
 """Time from SIGTERM to the forced exit, for requests in progress; then Sentry's flush."""
+
+REQUEST_HEADERS: Final = ("Authorization", "If-None-Match", "X-Request-ID")
+"""Headers that pages of other origins may send."""
+
+RESPONSE_HEADERS: Final = (
+    "Content-Disposition",
+    "ETag",
+    "Link",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-ID",
+)
+"""Headers that pages of other origins may read."""
 
 RETRY_AFTER_SECONDS: Final = 30
 """Retry-After while there is no read model: a first sync is short."""
@@ -99,6 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sync_runs,
         metrics,
         dashboard,
+        events,
         views,
     ):
         app.include_router(module.router)
@@ -109,10 +126,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
     app.add_middleware(SafeMethods)
-    app.add_middleware(CrossOrigin)
+    app.add_middleware(
+        CrossOrigin,
+        methods=["GET", "HEAD"],
+        request_headers=REQUEST_HEADERS,
+        response_headers=RESPONSE_HEADERS,
+    )
     app.add_middleware(RequestLimits)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
-    app.add_middleware(LoadSettings)
+    app.add_middleware(LoadSettings, prepare=_prepare)
     return app
 
 
@@ -150,27 +172,6 @@ def _add_view_routes(app: FastAPI) -> None:
     except OSError as error:
         capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
         app.state.view_routes = []
-
-
-class LoadSettings:
-    """Middleware that loads the settings at start-up, and fails if they are invalid.
-
-    The failure is one line; an error in the lifespan would print a traceback.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Process one ASGI connection."""
-        if scope["type"] == "lifespan":
-            try:
-                _prepare(scope["app"])
-            except SettingsError as error:
-                await receive()
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
-        await self._app(scope, receive, send)
 
 
 def _prepare(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""``make demo``: mirror a sample database with the updater and serve it with the API."""
+"""``make demo``: mirror a sample database, serve it with the API, and collect events."""
 
 import argparse
 import os
@@ -49,20 +49,30 @@ class Demo:
         return self.folder / "data"
 
     @property
+    def spool_dir(self) -> Path:
+        """SPOOL_DIR of the collector and the updater."""
+        return self.folder / "spool"
+
+    @property
     def updater_settings(self) -> Mapping[str, str]:
         """Environment of the updater."""
         return {
             "SOURCE_URL": f"sqlite:///{self.database}",
             "DATA_DIR": str(self.data_dir),
+            "SPOOL_DIR": str(self.spool_dir),
             "LOG_FORMAT": "text",
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running API: URL, token, first answers, and the programs to watch."""
+    """A running API: URL, token, first answers, and the programs to watch.
+
+    `events_url` is that of the collector, which accepts the same token.
+    """
 
     url: str
+    events_url: str
     token: str
     analytics: Mapping[str, Any]
     daily: Mapping[str, Any]
@@ -134,16 +144,20 @@ def _serve(demo: Demo, programs: ExitStack) -> Served:
     _ensure_sample(demo)
     _sync(demo)
     token, port = _token(demo.folder / "token"), free_port(demo.port)
-    with _step(f"Starting the API on port {port}"):
+    events_port = free_port(port + 1)
+    url, events_url = f"http://{HOST}:{port}", f"http://{HOST}:{events_port}"
+    with _step(f"Starting the API on port {port}, the collector on port {events_port}"):
         api = programs.enter_context(_api(demo, token, port))
-        url = f"http://{HOST}:{port}"
+        collector = programs.enter_context(_collector(demo, token, events_port))
         _await_health(api, url, demo.stop)
+        _await_health(collector, events_url, demo.stop)
+        _send_events(events_url, token)
     with _step("Requesting the first answers"), httpx.Client(base_url=url) as client:
         client.headers["Authorization"] = f"Bearer {token}"
         analytics = answers.get_json(client, "/")
         daily = answers.get_json(client, "/daily-analytics")
     updater = programs.enter_context(_updater(demo, "updates", ["--every"]))
-    return Served(url, token, analytics, daily, (api, updater))
+    return Served(url, events_url, token, analytics, daily, (api, collector, updater))
 
 
 def _ensure_sample(demo: Demo) -> None:
@@ -173,6 +187,24 @@ def _api(demo: Demo, token: str, port: int) -> _Running:
     return running("API", command, settings, demo.folder)
 
 
+def _collector(demo: Demo, token: str, port: int) -> _Running:
+    command = [*("-m", "uvicorn", "collect_events:app"), "--host", HOST]
+    settings = {"INGEST_TOKENS": token, "SPOOL_DIR": str(demo.spool_dir)}
+    return running("Collector", [*command, "--port", str(port)], settings, demo.folder)
+
+
+def _send_events(url: str, token: str) -> None:
+    """Send some events, one of which is rejected, since it has no name."""
+    events: list[dict[str, str]] = [
+        *({"name": "page_view", "user_id": f"visitor-{n}"} for n in range(1, 4)),
+        {"user_id": "visitor-4"},
+    ]
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.post(f"{url}/events", json=events, headers=headers)
+    if answer.status_code != 202:
+        raise DemoError(f"the collector answered {answer.status_code}: {answer.text}")
+
+
 def _token(path: Path) -> str:
     """Return the token of earlier runs or a new one. Only the owner may read the file."""
     if path.exists() and (token := path.read_text().strip()):
@@ -195,7 +227,7 @@ def _await_health(api: Program, url: str, stop: StopRequest) -> None:
         except httpx.TransportError:
             pass  # not listening yet
         stop.pause()
-    raise DemoError(f"the API was not healthy within {START_SECONDS} seconds")
+    raise DemoError(f"the {api.name} was not healthy within {START_SECONDS} seconds")
 
 
 @contextmanager
@@ -229,6 +261,8 @@ Try it yourself, for example:
   curl -s {url}/health
   curl -s {header} {url}/daily-analytics
   curl -s {header} {url}/room/{room}/stats
+  curl -s {header} --data '{{"name": "hello"}}' {served.events_url}/events
+  curl -s {header} {url}/events/rejected
   curl -s {header} {url}/
 
 Ctrl-C stops it."""

@@ -39,6 +39,7 @@ for _name in _UNUSED:
     del _hidden[_name]
 
 __all__ = [
+    "BoundLogger",
     "bound_contextvars",
     "configure",
     "configured_by_uvicorn",

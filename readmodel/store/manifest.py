@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field, TypeAdapter
 
 from readmodel.dtypes import parse_dtype
+from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.tables import TABLES
 
 
@@ -149,13 +150,24 @@ class DerivedState:
 
 
 @dataclass(frozen=True, slots=True)
+class Consumed:
+    """How far the tables of events have read what they are made of.
+
+    `spool` maps each collector's instance to the last of its files that was taken.
+    """
+
+    spool: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All of snapshot.json.
 
     `taken_at` is the instant (UTC) that the rows are of, except those of tables in
     `failed`. `configured` names the tables that the settings mirror, whether or not the
     snapshot has them; None for those of the statistics alone. Derived tables are in
-    `tables` like all others, and have a state in `derived`.
+    `tables` like all others, and have a state in `derived`. So are the tables of events;
+    `consumed` belongs to them, and is None without them.
     """
 
     taken_at: datetime
@@ -170,11 +182,17 @@ class Manifest:
     configured: Annotated[
         tuple[str, ...] | None, Field(exclude_if=lambda names: names is None)
     ] = None
+    consumed: Annotated[Consumed | None, Field(exclude_if=lambda it: it is None)] = None
 
     @property
     def mirrored(self) -> tuple[str, ...]:
         """The names of the configured tables."""
         return tuple(TABLES) if self.configured is None else self.configured
+
+    @property
+    def event_tables(self) -> tuple[str, ...]:
+        """The names of the tables of events, which no database has."""
+        return tuple(EVENT_TABLES) if self.consumed else ()
 
     def to_json(self) -> bytes:
         """Serialise as indented JSON."""

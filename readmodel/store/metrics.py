@@ -1,13 +1,13 @@
 """Metrics of the read model: the current snapshot and the runs, for Prometheus."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from readmodel.store import run_log, snapshot
-from readmodel.store.manifest import Manifest, TableFailure
+from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import RunSummary
 from util.errors import ReadModelMissing, StorageError
 
@@ -88,7 +88,7 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         {
             name: table.checked_at.timestamp()
             for name, table in tables.items()
-            if name not in manifest.derived
+            if name not in manifest.derived and name not in manifest.event_tables
         },
     )
     yield _by_label(
@@ -101,18 +101,13 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
 
 
 def _failure_gauges(
-    names: Iterable[str], failed: Mapping[str, TableFailure]
+    names: Iterable[str], failed: Container[str]
 ) -> Iterator[GaugeMetricFamily]:
     """Gauges of tables that may fail alone: none, if only the statistics' are there."""
     yield _by_table(
         "fpp_table_stale",
         "1 if the last sync could not read a table, else 0.",
         {name: float(name in failed) for name in names},
-    )
-    yield _by_table(
-        "fpp_table_stale_since_timestamp_seconds",
-        "Since when a table is older than the snapshot, or missing in it.",
-        {name: found.stale_since.timestamp() for name, found in failed.items()},
     )
 
 

@@ -31,6 +31,7 @@ from tenacity import (
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
 from readmodel.store.manifest import Manifest, TableFailure
+from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.reuse import (
     ReusableTable,
@@ -170,6 +171,7 @@ class _Run:
                 reports = self._mirror(view, writer, read, last)
                 failed = self.faults.record(selected, writer, last)
                 reading.close()  # Derived tables need no open transaction.
+                carry_events(writer)
                 derived = self._derive(writer)
                 writer.publish()
         return Report(
@@ -294,6 +296,7 @@ def _removed(tables: Sequence[Table], last: Manifest | None) -> Mapping[str, int
     if last is None:
         return {}
     present = {table.name for table in tables} | last.derived.keys()
+    present |= set(last.event_tables)
     return {n: stored.rows for n, stored in last.tables.items() if n not in present}
 
 

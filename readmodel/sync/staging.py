@@ -21,6 +21,7 @@ import polars as pl
 
 from readmodel.store import visits
 from readmodel.store.manifest import (
+    Consumed,
     DerivedState,
     Manifest,
     Part,
@@ -224,14 +225,23 @@ class SnapshotWriter:
     StorageError when the disk refuses.
     """
 
-    def __init__(self, data_dir: Path, taken_at: datetime) -> None:
-        """Choose an id by *taken_at*, which moves on if a snapshot has that instant."""
+    def __init__(
+        self, data_dir: Path, taken_at: datetime, created_at: datetime | None = None
+    ) -> None:
+        """Choose an id by *taken_at*, which moves on if a snapshot has that instant.
+
+        With *created_at* the id is chosen by that, for a snapshot whose mirrored tables
+        are those of the one before.
+        """
         snapshots = data_dir / SNAPSHOTS
-        while (snapshots / taken_at.strftime(ID_FORMAT)).exists():
-            taken_at += timedelta(microseconds=1)
+        named = created_at or taken_at
+        while (snapshots / named.strftime(ID_FORMAT)).exists():
+            named += timedelta(microseconds=1)
         self.data_dir = data_dir
-        self.taken_at = taken_at
-        self.id = taken_at.strftime(ID_FORMAT)
+        self.taken_at = taken_at if created_at else named
+        self.created_at = named
+        self.consumed: Consumed | None = None
+        self.id = named.strftime(ID_FORMAT)
         self.path = snapshots / f"{_STAGED}{self.id}"
         self._tables: dict[str, TableWriter] = {}
         self._failed: dict[str, TableFailure] = {}
@@ -301,17 +311,20 @@ class SnapshotWriter:
         """The mirrored tables that are older than the snapshot, or missing in it."""
         return self._failed
 
-    def publish(self) -> None:
-        """Make this the current snapshot, for all tables at once."""
+    def publish(self, last: Manifest | None = None) -> None:
+        """Make this the current snapshot, for all tables at once.
+
+        With *last* the manifest is that one, except for tables and what is consumed.
+        """
         tables = {name: table.stored for name, table in self._tables.items()}
         tables |= self._derived
-        manifest = Manifest(
+        manifest = last or Manifest(
             self.taken_at,
-            tables,
             derived=self._derived_states,
             failed=self._failed,
             configured=self.configured,
         )
+        manifest = replace(manifest, tables=tables, consumed=self.consumed)
         with storage_errors(self.data_dir):
             self._seal(manifest)
             snapshots = self.data_dir / SNAPSHOTS
@@ -320,7 +333,7 @@ class SnapshotWriter:
             replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
             _link_tables(self.data_dir, tables)
             sync_folder(self.data_dir)
-            _remove_old_snapshots(self.data_dir, self.taken_at)
+            _remove_old_snapshots(self.data_dir, self.created_at)
 
     def _seal(self, manifest: Manifest) -> None:
         write_synced(self.path / MANIFEST, manifest.to_json())

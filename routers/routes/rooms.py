@@ -221,7 +221,15 @@ async def get_rooms(
     "/rooms/{room_id}",
     response_model=RoomDetails,
     responses=STATISTICS_RESPONSES
-    | {404: {"model": ErrorResponse, "description": "There is no such room."}},
+    | {
+        404: {
+            "model": ErrorResponse,
+            "description": (
+                "There is no such room, or TABLES does not mirror the tables that the "
+                "statistics need."
+            ),
+        }
+    },
 )
 async def get_room(
     room_id: Annotated[

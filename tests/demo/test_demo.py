@@ -25,7 +25,7 @@ pytestmark = pytest.mark.external
 
 START_SECONDS = 120
 STOP_SECONDS = 20
-QUICK_SECONDS = 15
+QUICK_SECONDS = 20
 LAST_LINE = "Ctrl-C stops it."
 
 
@@ -66,7 +66,7 @@ def demonstration(folder: Path, port: int) -> Iterator[Running]:
     """Run it on a part of the sample, and stop it after the block."""
     command = [sys.executable, "-m", "demo", "--folder", str(folder)]
     process = subprocess.Popen(
-        [*command, "--port", str(port), "--scale", "0.05"],
+        [*command, "--port", str(port), "--scale", "0.15"],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -126,7 +126,7 @@ def test_the_printed_figures_are_those_of_the_printed_curl_lines(
     shared: Running,
 ) -> None:
     """Each printed line works when pasted."""
-    health, daily, room, analytics = map(pasted, shared.curl_lines())
+    health, daily, room, event, rejected, analytics = map(pasted, shared.curl_lines())
     users, recent = analytics["data"]["traffic"]["unique_users"], daily["unique_users"]
     assert re.search(
         rf"^  Traffic +unique users +{users:,}$", shared.text, re.MULTILINE
@@ -137,6 +137,18 @@ def test_the_printed_figures_are_those_of_the_printed_curl_lines(
     assert health["status"] == "ok"
     assert room["votes"] > 0
     assert daily["page_views"] > 0
+    assert event["status"] == "accepted"
+    assert rejected.keys() >= {"total", "counts"}
+
+
+def test_the_events_that_it_sends_are_stored(shared: Running) -> None:
+    """Within seconds; the one without a name is a dead letter."""
+    line = shared.curl_lines()[-2]
+    until = time.monotonic() + START_SECONDS
+    while not (answer := pasted(line))["total"]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert answer["counts"] == {"name": 1}
 
 
 def test_the_token_is_needed_and_kept_for_its_owner(
@@ -185,7 +197,7 @@ def test_a_signal_stops_everything(left: Path, number: signal.Signals) -> None:
     port = free_port()
     with demonstration(left, port) as demo:
         programs = demo.children()
-        assert len(programs) == 2
+        assert len(programs) == 3
         demo.process.send_signal(number)
         printed, complaints = demo.process.communicate(timeout=STOP_SECONDS)
     assert demo.process.returncode == 0

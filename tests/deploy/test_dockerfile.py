@@ -303,15 +303,15 @@ def test_the_programs_run_from_the_image_without_privileges(
     _set_writable(data, writable=True)
 
 
-def test_both_targets_have_their_own_user_and_a_health_check() -> None:
-    """They do not run as root; the user owns the data folder."""
+def test_all_targets_have_their_own_user_and_a_health_check() -> None:
+    """They do not run as root; the user owns the folders of data and spool."""
     base = STAGES["base"]
     assert base.arguments_of("USER") == ["fpp"]
     (command,) = base.arguments_of("RUN")
     assert "useradd --system --uid 10001" in command
-    assert "--owner=fpp --group=fpp --mode=0750 /data" in command
+    assert "--owner=fpp --group=fpp --mode=0750 /data /spool" in command
     assert not re.search(r"apt|apk|pip|curl|gcc", command)
-    for target in ("api", "updater"):
+    for target in ("api", "updater", "collector"):
         assert STAGES[target].base == "base"
         assert STAGES[target].arguments_of("HEALTHCHECK")
         assert STAGES[target].arguments_of("USER") == []

@@ -94,6 +94,7 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "downloads.get_reoccurring",
         "downloads.get_reoccurring_csv",
         "downloads.get_reoccurring_file",
+        "events.get_rejected_events",
         "health.get_health",
         "health.get_metrics",
         "statistics.get_analytics",

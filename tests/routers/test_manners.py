@@ -28,6 +28,7 @@ PATHS = [
     "/health",
     "/sync/runs",
     "/sync/runs/views",
+    "/events/rejected",
     "/views",
     "/metrics",
     "/docs",

@@ -167,6 +167,7 @@ def _timestamp(column: CatalogColumn, declared: DeclaredType) -> Column:
         decode,
         null_marker=0,
         digest_sql=column.sql,
+        seconds_sql=f"TO_SECONDS({column.sql})",  # the server accepts only valid ones
     )
 
 
@@ -184,7 +185,11 @@ def _datetime(column: CatalogColumn, declared: DeclaredType) -> Column:
         encoded = Column(
             column.name, INSTANT, number, pl.Int64(), wire.instant_from_digits
         )
-    return replace(encoded, digest_sql=column.sql)
+    return replace(encoded, digest_sql=column.sql, seconds_sql=_seconds(column))
+
+
+def _seconds(column: CatalogColumn) -> str:
+    return f"IF({date_exists(column.sql)},TO_SECONDS({column.sql}),NULL)"
 
 
 def _date(column: CatalogColumn, _: DeclaredType) -> Column:
@@ -195,6 +200,7 @@ def _date(column: CatalogColumn, _: DeclaredType) -> Column:
         pl.Int32(),
         wire.date_from_digits,
         digest_sql=column.sql,
+        seconds_sql=_seconds(column),
     )
 
 

@@ -75,7 +75,7 @@ class BlockFetch:
         gathered: list[tuple[Block, PackedRows]] = []
         cut_off: list[Block] = []
         rows = size = 0
-        group = sql.block_number(self._blocking)
+        group = sql.block_number(self._columns, self._blocking)
         for number, count, *texts in self._stream(self._statement(blocks, group)):
             found = None if number is None else int(number)
             block = missing.pop(found, Block(found, 0, 0))
@@ -143,7 +143,7 @@ class BlockFetch:
         packer = _Packer(self._columns)
         for row in self._stream(
             f"SELECT {', '.join(values)} FROM {identifier(self._table.name)} "
-            f"WHERE {sql.in_blocks(self._blocking, blocks)}"
+            f"WHERE {sql.in_blocks(self._columns, self._blocking, blocks)}"
         ):
             packer.add(row)
             if packer.rows == ROWS_PER_QUERY or packer.bytes >= BYTES_PER_BATCH:
@@ -162,7 +162,7 @@ class BlockFetch:
             f"GROUP_CONCAT({self._packed_row} SEPARATOR '')"
             f"{', ' if self._texts else ''}{self._texts} "
             f"FROM {identifier(self._table.name)} "
-            f"WHERE {sql.in_blocks(self._blocking, blocks)}"
+            f"WHERE {sql.in_blocks(self._columns, self._blocking, blocks)}"
             + ("" if group == "NULL" else f" GROUP BY {sql.FIRST_COLUMN}")
         )
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Truncated
 from readmodel.tables import Table
+from util.columns import column_named
 from util.errors import SourceError
 
 _SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
@@ -77,38 +78,42 @@ def _decode(
     fields: pl.DataFrame, payloads: Iterable[bytes], columns: Sequence[Column]
 ) -> Batch:
     remaining = iter(payloads)
-    decoded, zero_dates, repaired = [], 0, 0
-    for column in columns:
-        field = fields.get_column(column.name)
-        if column.payload_sql is None:
-            values = fields.select(_decoded(column)).to_series()
-            zero_dates += values.null_count() - field.null_count()
-        else:
-            values = _slices(next(remaining), field)
-            if column.dtype == pl.String():
-                values, count = _as_text(values)
-                repaired += count
-        decoded.append(values)
-    return Batch(pl.DataFrame(decoded), zero_dates, repaired)
+    values = fields.select(
+        _decoded(column)
+        if column.payload_sql is None
+        else _slices(fields.get_column(column.name), next(remaining))
+        for column in columns
+    )
+    plain = [column.name for column in columns if column.payload_sql is None]
+    zero_dates = _null_count(values, plain) - _null_count(fields, plain)
+    texts = [c.name for c in columns if c.payload_sql and c.dtype == pl.String()]
+    repaired = 0
+    for name in texts:
+        text, count = _as_text(values.get_column(name))
+        values = values.with_columns(text)
+        repaired += count
+    return Batch(values, zero_dates, repaired)
+
+
+def _null_count(frame: pl.DataFrame, names: Iterable[str]) -> int:
+    return sum(frame.get_column(name).null_count() for name in names)
 
 
 def _decoded(column: Column) -> pl.Expr:
-    field = pl.col(column.name)
+    field = column_named(column.name)
     if column.null_marker is not None:
         field = pl.when(field != column.null_marker).then(field)
     return column.decode(field).cast(column.dtype).alias(column.name)
 
 
-def _slices(payload: bytes, lengths: pl.Series) -> pl.Series:
+def _slices(lengths: pl.Series, payload: bytes) -> pl.Expr:
     """Cut *payload* into values of these *lengths*; a null length is a null value."""
     if lengths.sum() != len(payload) or (lengths < 0).any():
         raise Truncated(f"{lengths.name}: {len(payload)} bytes arrived")
-    length = pl.col(lengths.name)
+    length = column_named(lengths.name)
     start = length.fill_null(0).cum_sum() - length
     value = pl.lit(payload, dtype=pl.Binary()).bin.slice(start, length)
-    return pl.DataFrame(lengths).select(
-        pl.when(length.is_not_null()).then(value).alias(lengths.name)
-    )[lengths.name]
+    return value.alias(lengths.name)
 
 
 def _as_text(values: pl.Series) -> tuple[pl.Series, int]:

@@ -79,7 +79,8 @@ def prepare(connection: Any, database: str) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(FIRST)
-        cursor.execute("SHOW SESSION VARIABLES")
+        names = ", ".join(f"'{name}'" for name in PINNED)
+        cursor.execute(f"SHOW SESSION VARIABLES WHERE variable_name IN ({names})")
         present = {_text(name).lower(): _text(value) for name, value in cursor}
         if assignments := list(_assignments(present)):
             cursor.execute(f"SET SESSION {', '.join(assignments)}")

@@ -112,12 +112,15 @@ class MysqlView:
         self._server = server
         self._connection = connection
         self._locked: str | None = None
+        self._selected: dict[str, Sequence[str]] = {}
+        self._bounds: dict[str, KeyBounds | None] = {}
         self.is_busy = False
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, from information_schema."""
         columns = [_column(table, found) for found in self._catalog_columns(table)]
-        if set(self._selected_names(table)) - {column.name for column in columns}:
+        self._selected[table.name] = self._selected_names(table)
+        if set(self._selected[table.name]) - {column.name for column in columns}:
             raise self._altered_table(table)
         return columns
 
@@ -137,7 +140,9 @@ class MysqlView:
 
         The catalog does not list the others.
         """
-        return not self._selected_names(table)
+        if table.name not in self._selected:
+            self._selected[table.name] = self._selected_names(table)
+        return not self._selected[table.name]
 
     def _selected_names(self, table: Table) -> Sequence[str]:
         """The columns of `SELECT *`; none if this user may not read some of them."""
@@ -174,7 +179,12 @@ class MysqlView:
         return PassingFault(f"Table {table.name} was altered in {self._server.name}")
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
-        """Read the bounds of an integer key; None when no row has a key."""
+        """Read the bounds of an integer key, once; None when no row has a key."""
+        if table.name not in self._bounds:
+            self._bounds[table.name] = self._read_bounds(table)
+        return self._bounds[table.name]
+
+    def _read_bounds(self, table: Table) -> KeyBounds | None:
         # As a number: the driver cannot decode the bounds of a BIT.
         key, name = identifier(table.key), identifier(table.name)
         ((low, high),) = self._select(
@@ -253,7 +263,7 @@ class MysqlView:
                 table,
                 " UNION ALL ".join(
                     f"SELECT {number}, {sums} FROM {identifier(table.name)} "
-                    f"WHERE {sql.in_blocks(blocking, [Block(number, 0, 0)])}"
+                    f"WHERE {sql.in_blocks(columns, blocking, [Block(number, 0, 0)])}"
                     for number in some
                 ),
             )
@@ -303,10 +313,10 @@ class MysqlView:
         block_range: BlockRange,
         sums: str,
     ) -> Sequence[_DigestedBlock]:
-        condition = sql.in_range(blocking, block_range)
+        condition = sql.in_range(columns, blocking, block_range)
         found = self._select(
             table,
-            f"SELECT {sql.block_number(blocking)}, {sums} "
+            f"SELECT {sql.block_number(columns, blocking)}, {sums} "
             f"FROM {identifier(table.name)} WHERE {condition} "
             f"GROUP BY {sql.FIRST_COLUMN}",
         )

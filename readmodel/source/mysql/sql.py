@@ -11,7 +11,7 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyKind,
 )
-from readmodel.source.mysql.columns import date_exists, identifier
+from readmodel.source.mysql.columns import identifier
 from readmodel.source.wire import ROW_END, SEPARATOR, Column
 
 # A field has at most 67 characters; max_allowed_packet is at least 1024 bytes.
@@ -64,13 +64,13 @@ def _joined(fields: Sequence[str]) -> str:
     return f"CONCAT_WS(',',{','.join(fields)})"
 
 
-def block_number(blocking: Blocking) -> str:
+def block_number(columns: Sequence[Column], blocking: Blocking) -> str:
     """SQL for the block number of a row. See `signed_number` for negative integers."""
-    key = identifier(blocking.key)
+    position = _position(columns, blocking)
     if blocking.key_kind is KeyKind.TIME:
-        return f"{_seconds(key)} DIV {blocking.width}"
+        return f"{position} DIV {blocking.width}"
     # A shift rounds down; DIV would put -1 and 1 into the same block.
-    return f"{key} >> {blocking.width.bit_length() - 1}"
+    return f"{position} >> {blocking.width.bit_length() - 1}"
 
 
 def signed_number(
@@ -83,15 +83,17 @@ def signed_number(
     if number is None or blocking.key_kind is KeyKind.TIME:
         return number
     bits = 64 - (blocking.width.bit_length() - 1)
-    key = next(column for column in columns if column.name == blocking.key)
+    key = _key(columns, blocking)
     negative = key.dtype.is_signed_integer() and number >= 1 << (bits - 1)
     return number - (1 << bits) if negative else number
 
 
-def in_blocks(blocking: Blocking, blocks: Sequence[Block]) -> str:
+def in_blocks(
+    columns: Sequence[Column], blocking: Blocking, blocks: Sequence[Block]
+) -> str:
     """SQL that is true for exactly the rows of *blocks*."""
     key = identifier(blocking.key)
-    position = _seconds(key) if blocking.key_kind is KeyKind.TIME else key
+    position = _position(columns, blocking)
     numbers = [block.number for block in blocks if block.number is not None]
     ranges = [
         f"{key} BETWEEN {_lowest_key(blocking, first)} AND {_highest_key(blocking, last)}"
@@ -104,10 +106,12 @@ def in_blocks(blocking: Blocking, blocks: Sequence[Block]) -> str:
     return f"({numbered}) OR {unnumbered}" if numbered else unnumbered
 
 
-def in_range(blocking: Blocking, block_range: BlockRange) -> str:
+def in_range(
+    columns: Sequence[Column], blocking: Blocking, block_range: BlockRange
+) -> str:
     """SQL that is true for exactly the rows of *block_range*."""
     key = identifier(blocking.key)
-    position = _seconds(key) if blocking.key_kind is KeyKind.TIME else key
+    position = _position(columns, blocking)
     bounds = []
     if block_range.first is not None:
         bounds.append(f"{key} >= {_lowest_key(blocking, block_range.first)}")
@@ -119,9 +123,15 @@ def in_range(blocking: Blocking, block_range: BlockRange) -> str:
     return f"({numbered}) OR {position} IS NULL" if bounds else "TRUE"
 
 
-def _seconds(key: str) -> str:
-    """SQL for TO_SECONDS; NULL for dates that no calendar has, as they are mirrored."""
-    return f"IF({date_exists(key)},TO_SECONDS({key}),NULL)"
+def _position(columns: Sequence[Column], blocking: Blocking) -> str:
+    """SQL for the place of a row on the key's axis; NULL for rows without a key."""
+    if blocking.key_kind is KeyKind.NUMBER:
+        return identifier(blocking.key)
+    return _key(columns, blocking).seconds_sql
+
+
+def _key(columns: Sequence[Column], blocking: Blocking) -> Column:
+    return next(column for column in columns if column.name == blocking.key)
 
 
 def _lowest_key(blocking: Blocking, number: int) -> str:

@@ -144,8 +144,13 @@ _UNGRANTED = {"55P03", "40P01"}
 _ALTER_ROLE = "ALTER ROLE {user} SET {setting} = '{value}'"
 
 
+_NO_TRANSACTIONS = "statement pooling mode"
+
+
 def is_passing(error: ServerError) -> bool:
     """Whether another try may succeed."""
+    if _NO_TRANSACTIONS in str(error):
+        return False
     return error.sqlstate in _PASSING or error.sqlstate[:2] in _PASSING_CLASSES
 
 
@@ -170,6 +175,12 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
     match error.sqlstate:
         case "55P03":
             return f"{named} is being altered: waited {LOCK_SECONDS} s for its lock"
+        case "08P01" if _NO_TRANSACTIONS in reason:
+            return (
+                f"{source.name} is reached by a pooler without transactions ({reason}): "
+                "give this database pool_mode = transaction or session, "
+                "or name the server itself"
+            )
         case "40001":
             return (
                 f"{source.name} is a standby and cancelled the transaction ({reason}): "

@@ -342,10 +342,10 @@ class PostgresView:
         statement = sql.copy(table.name, columns, where)
         came = 0
         with self._step(table):
-            for lines in self._connection.copy(_STEP + statement):
-                came += len(lines)
+            for text, rows in self._connection.copy(_STEP + statement):
+                came += rows
                 try:
-                    yield decode(table, b"".join(lines), columns, len(lines))
+                    yield decode(table, text, columns, rows)
                 except SourceError:
                     self._connection.abandon_copy()
                     raise

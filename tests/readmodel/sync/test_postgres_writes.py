@@ -209,6 +209,8 @@ def test_a_server_that_is_killed_and_restarted(
         fresh_database(server.root) as database,
     ):
         create(database, 5)
+        # The role itself must survive the crash.
+        database.run("CHECKPOINT")
         mirror(database, tmp_path)
         with Writers(database, 5):
             for _ in range(2):

@@ -82,9 +82,12 @@ def test_columns_may_have_any_name(
     assert rows["part"].to_list() == [seq % 5 for seq in range(1, 301)]
 
 
-def test_a_zero_date_as_the_key_is_mirrored(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["date", "datetime", "timestamp"])
+def test_a_zero_date_as_the_key_is_mirrored(
+    database: Database, tmp_path: Path, kind: str
+) -> None:
     """Its row belongs to the block of the rows without a key."""
-    database.run("CREATE TABLE things (id datetime NULL, n int)")
+    database.run(f"CREATE TABLE things (id {kind} NULL, n int)")
     with closing(database.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("SET sql_mode = ''")
         cursor.execute(

@@ -73,7 +73,7 @@ MODIFIED = (
 """Types with modifiers; a server that is too old for one refuses it."""
 
 EXTENSIONS = ("citext", "hstore", "ltree", "cube", "seg", "isn", "lo")
-"""Extensions with types; in a wide run, all that are available."""
+"""Extensions with types; in a thorough run, all that are available."""
 
 
 def declarations(connection: psycopg.Connection) -> list[str]:

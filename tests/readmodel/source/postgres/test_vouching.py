@@ -16,7 +16,7 @@ from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.postgres.vouching import WRAPAROUND, Mark
 from testbed.postgres import Database, Login, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import THINGS, digests, source_of
-from tests.support.effort import THOROUGH
+from tests.support.effort import THOROUGH, examples
 
 WIDTH = 16
 
@@ -412,7 +412,7 @@ class History:
 
 
 @settings(
-    max_examples=50 if THOROUGH else 4,
+    max_examples=examples(2, 50),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
@@ -456,7 +456,7 @@ STEPS = 40 if THOROUGH else 20
 def test_nothing_is_wrongly_vouched_for_among_many_blocks(
     postgres_login: Login,
 ) -> None:
-    """100,000 of them in a wide run, which prints how many had changed."""
+    """100,000 of them in a thorough run, which prints how many had changed."""
     vouched_for = changed = seed = 0
     while vouched_for < BLOCKS:
         seed += 1
@@ -467,5 +467,5 @@ def test_nothing_is_wrongly_vouched_for_among_many_blocks(
         vouched_for += history.vouched
         changed += history.changed
     figures = f"{seed} histories: {vouched_for} blocks vouched for, {changed} changed"
-    print(figures)  # noqa: T201 - what a wide run is made for
+    print(figures)  # noqa: T201 - what a thorough run is for
     assert changed > BLOCKS // 10
