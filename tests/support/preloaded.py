@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,6 +119,7 @@ class _Nursery:
     """The process that has imported the packages, seen from the tests' process."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -131,14 +133,10 @@ class _Nursery:
     def start(self, start: _Start, streams: Sequence[int]) -> int:
         """Fork a program with *streams*; its process id."""
         request = json.dumps(asdict(start)).encode()
-        # The program's parent, a child of the nursery, ends at once; then it is our child.
-        _adopt_orphans(True)
-        try:
+        with self._lock, _adopting():
             socket.send_fds(self._socket, [len(request).to_bytes(8)], streams)
             self._socket.sendall(request)
             return int.from_bytes(_exactly(self._socket, 8))
-        finally:
-            _adopt_orphans(False)
 
     def close(self) -> None:
         """End the process; its programs stay."""
@@ -146,8 +144,15 @@ class _Nursery:
         self._process.wait()
 
 
-def _adopt_orphans(adopt: bool) -> None:
-    ctypes.CDLL(None).prctl(_SUBREAPER, int(adopt), 0, 0, 0)
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """Become the parent of the program, whose own, a child of the nursery, ends at once."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
 @cache
@@ -174,11 +179,13 @@ def main(connection: socket.socket) -> None:
     for name in list(sys.modules):
         if name.partition(".")[0] in _OURS:
             del sys.modules[name]
-    # Polars' threads do nothing yet, so nothing is lost with them in a fork.
-    warnings.filterwarnings("ignore", "This process .* is multi-threaded")
+    # Ctrl-C is for the tests, whose end ends this process, too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    with suppress(EOFError):
+    # Python warns of forks of processes with threads. Polars' do nothing yet, so nothing
+    # is lost with them.
+    with suppress(EOFError), warnings.catch_warnings(action="ignore"):
         while True:
             _answer(connection)
 
@@ -194,7 +201,7 @@ def _answer(connection: socket.socket) -> None:
             connection.close()
             os.close(reading)
             os.close(writing)
-            _become(start, streams)
+            raise _Begin(start, streams)
         os.write(writing, pid.to_bytes(8))
         os._exit(0)
     os.close(writing)
@@ -203,10 +210,6 @@ def _answer(connection: socket.socket) -> None:
     os.close(reading)
     for stream in streams:
         os.close(stream)
-
-
-def _become(start: _Start, streams: Sequence[int]) -> None:
-    raise _Begin(start, streams)
 
 
 class _Begin(BaseException):
@@ -224,12 +227,14 @@ def _run(begin: _Begin) -> None:
     for number, stream in enumerate(begin.streams):
         os.dup2(stream, number)
         os.close(stream)
+    # Python sets LC_CTYPE in an environment without a locale.
+    coerced = {"LC_CTYPE": os.environ.get("LC_CTYPE", "C.UTF-8")}
+    has_locale = {"LC_ALL", "LC_CTYPE", "LANG"} & start.environment.keys()
     os.environ.clear()
-    os.environ.update(start.environment)
+    os.environ.update(start.environment if has_locale else coerced | start.environment)
     time.tzset()
     os.chdir(start.folder)
-    warnings.resetwarnings()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     first, *arguments = start.arguments
     paths = [p for p in start.environment.get("PYTHONPATH", "").split(os.pathsep) if p]
     own = [str(ROOT), "", str(Path.cwd())]
