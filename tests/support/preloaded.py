@@ -231,7 +231,9 @@ def _run(begin: _Begin) -> None:
     coerced = {"LC_CTYPE": os.environ.get("LC_CTYPE", "C.UTF-8")}
     has_locale = {"LC_ALL", "LC_CTYPE", "LANG"} & start.environment.keys()
     os.environ.clear()
-    os.environ.update(start.environment if has_locale else coerced | start.environment)
+    os.environ.update(
+        start.environment if has_locale else coerced | dict(start.environment)
+    )
     time.tzset()
     os.chdir(start.folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
