@@ -219,14 +219,15 @@ def _token(path: Path) -> str:
 
 def _await_health(api: Program, url: str, stop: StopRequest) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        api.check()
-        try:
-            if httpx.get(f"{url}/health", timeout=START_SECONDS).is_success:
-                return
-        except httpx.TransportError:
-            pass  # not listening yet
-        stop.pause()
+    with httpx.Client(timeout=START_SECONDS) as client:
+        while time.monotonic() < deadline:
+            api.check()
+            try:
+                if client.get(f"{url}/health").is_success:
+                    return
+            except httpx.TransportError:
+                pass  # not listening yet
+            stop.pause()
     raise DemoError(f"the {api.name} was not healthy within {START_SECONDS} seconds")
 
 

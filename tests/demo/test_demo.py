@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import pytest
 from demo.__main__ import main
 from demo.processes import PROJECT
 from testbed.ports import free_port
+from tests.support import preloaded
 
 pytestmark = pytest.mark.external
 
@@ -64,8 +64,8 @@ class Running:
 @contextmanager
 def demonstration(folder: Path, port: int) -> Iterator[Running]:
     """Run it on a part of the sample, and stop it after the block."""
-    command = [sys.executable, "-m", "demo", "--folder", str(folder)]
-    process = subprocess.Popen(
+    command = ["-m", "demo", "--folder", str(folder)]
+    process = preloaded.start(
         [*command, "--port", str(port), "--scale", "0.15"],
         cwd=PROJECT,
         stdout=subprocess.PIPE,

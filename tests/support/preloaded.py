@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -219,14 +220,26 @@ class _Begin(BaseException):
         self.start, self.streams = start, streams
 
 
+def _renew(name: str, number: int) -> None:
+    """Open a standard stream again, as it depends on the kind of file."""
+    before = getattr(sys, name)
+    raw = open(number, "wb" if number else "rb", closefd=False)  # noqa: SIM115
+    stream = TextIOWrapper(
+        raw, before.encoding, before.errors, line_buffering=number == 2 or raw.isatty()
+    )
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
+
+
 def _run(begin: _Begin) -> None:
     """Run the program in this process, which has just been forked."""
     start = begin.start
     if start.session:
         os.setsid()
-    for number, stream in enumerate(begin.streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.dup2(begin.streams[number], number)
+        os.close(begin.streams[number])
+        _renew(name, number)
     # Python sets LC_CTYPE in an environment without a locale.
     coerced = {"LC_CTYPE": os.environ.get("LC_CTYPE", "C.UTF-8")}
     has_locale = {"LC_ALL", "LC_CTYPE", "LANG"} & start.environment.keys()

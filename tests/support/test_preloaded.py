@@ -18,8 +18,11 @@ pytestmark = [
 SCRIPT = """
 import json, os, sys
 print(json.dumps([__name__, sys.argv, sorted(os.environ.items()), os.getcwd(), sys.path[:2],
-    os.getsid(0) == os.getpid(), sys.stdin.read(), sys.flags[:], sys.stdout.encoding,
+    os.getsid(0) == os.getpid(), sys.stdin.read(), sys.flags[:],
+    *[(s.encoding, s.errors, s.line_buffering, s.seekable(), s.fileno())
+      for s in (sys.stdin, sys.stdout, sys.stderr)],
     "readmodel" in sys.modules, len(os.listdir("/proc/self/fd"))]))
+sys.stdout.reconfigure(errors="replace")
 print("warning", file=sys.stderr)
 sys.exit(3)
 """
