@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import TIMEOUT_MS, Visitor, visiting
-from tests.browser.test_access import violations
+from tests.browser.test_access import AXE
 from tests.support.derived import table_sql, write_views
 from tests.support.programs import ROOT, run_updater
 from tests.support.world import HOSTILE, Server, World
@@ -317,21 +317,22 @@ def test_values_of_every_kind_are_exact_and_harmless(
     )
 
 
-@pytest.mark.parametrize("name", ["CSV", "XLSX", "JSON", "NDJSON", "Parquet"])
 def test_rows_are_saved_in_every_format(
-    page: Page, server: Server, show: Callable[..., Locator], name: str
+    page: Page, server: Server, show: Callable[..., Locator]
 ) -> None:
     """All pages of the filtered rows, under the API's name."""
     section = show("?explore=many&explore.remainder=3&explore.order=-id")
-    with page.expect_download() as download:
-        section.get_by_role("button", name=f"Save as {name}", exact=True).click()
-    extension = name.lower()
-    assert download.value.suggested_filename == f"fpp-many.{extension}"
     query = {"remainder": 3, "order": "-id", "limit": 5000}
-    saved = Path(download.value.path()).read_bytes()
-    if name != "XLSX":  # a workbook has the time at which it was made
-        assert saved == server.ask(f"/views/many.{extension}", **query).content
-    assert len(saved) > 500
+    for name in ("CSV", "XLSX", "JSON", "NDJSON", "Parquet"):
+        button = section.get_by_role("button", name=f"Save as {name}", exact=True)
+        with page.expect_download() as download:
+            button.click()
+        extension = name.lower()
+        assert download.value.suggested_filename == f"fpp-many.{extension}"
+        saved = Path(download.value.path()).read_bytes()
+        assert len(saved) > 500
+        if name != "XLSX":  # a workbook has the time at which it was made
+            assert saved == server.ask(f"/views/many.{extension}", **query).content
 
 
 def test_a_stale_table_says_since_when_and_why(show: Callable[..., Locator]) -> None:
@@ -394,18 +395,22 @@ def test_a_slow_answer_can_be_cancelled(
     assert column(section, 2)[0] == "6"
 
 
+FIND = "axe.run('#explore', { resultTypes: ['violations'] })"
 OPEN_ALL = "document.querySelectorAll('#explore details').forEach(d => d.open = true)"
-SCREENS = [("light", 1280), ("dark", 360)]
-LOOKED_AT = (
-    "growth_by_country",
-    "funnel_by_source",
-    "harmed",
-    "kinds",
-    "room_pace&explore.room_id=0",
-)
+LOOKED_AT = {
+    ("light", 1280): ("growth_by_country", "kinds", "room_pace&explore.room_id=0"),
+    ("dark", 360): ("funnel_by_source", "harmed"),
+}
 
 
-@pytest.mark.parametrize(("scheme", "width"), SCREENS)
+def violations(page: Page) -> list[Any]:
+    """Serious and critical violations that axe-core finds in the section."""
+    page.evaluate(AXE)
+    found = page.evaluate(FIND)["violations"]
+    return [each for each in found if each["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKED_AT)
 def test_the_section_is_accessible_and_fits(
     page: Page, visitor: Visitor, show: Callable[..., Locator], scheme: Any, width: int
 ) -> None:
@@ -416,7 +421,7 @@ def test_the_section_is_accessible_and_fits(
     section = show()
     expect(entry(section, "Many")).to_be_visible()
     assert violations(page) == []
-    for name in LOOKED_AT:
+    for name in LOOKED_AT[scheme, width]:
         section = show(f"?explore={name}")
         section.locator(".explore-rows, [aria-invalid]").first.wait_for()
         page.evaluate(OPEN_ALL)
@@ -425,7 +430,8 @@ def test_the_section_is_accessible_and_fits(
             page.set_viewport_size({"width": each, "height": 900})
             assert not page.evaluate(overflows), (name, each)
         page.set_viewport_size({"width": width, "height": 900})
-    visitor.expect_problem("422")
+    if width == 1280:
+        visitor.expect_problem("422")
 
 
 def test_signing_out_removes_all_rows(page: Page, show: Callable[..., Locator]) -> None:
