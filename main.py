@@ -70,7 +70,10 @@ RESPONSE_HEADERS: Final = (
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
+    "X-Data-Updated-At",
     "X-Request-ID",
+    "X-Stale-Since",
+    "X-Truncated",
 )
 """Headers that pages of other origins may read."""
 

@@ -24,6 +24,7 @@ from util.stopping import StopRequest
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 60
 TOKEN_BYTES: Final = 24
+VIEWS_DIR: Final = PROJECT / "views"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 type _Running = AbstractContextManager[Program]
@@ -59,6 +60,7 @@ class Demo:
         return {
             "SOURCE_URL": f"sqlite:///{self.database}",
             "DATA_DIR": str(self.data_dir),
+            "VIEWS_DIR": str(VIEWS_DIR),
             "SPOOL_DIR": str(self.spool_dir),
             "LOG_FORMAT": "text",
         }
@@ -183,7 +185,11 @@ def _updater(demo: Demo, name: str, arguments: list[str]) -> _Running:
 
 def _api(demo: Demo, token: str, port: int) -> _Running:
     command = ["-m", "uvicorn", "main:app", "--host", HOST, "--port", str(port)]
-    settings = {"ANALYTICS_SECRET_TOKEN": token, "DATA_DIR": str(demo.data_dir)}
+    settings = {
+        "ANALYTICS_SECRET_TOKEN": token,
+        "DATA_DIR": str(demo.data_dir),
+        "VIEWS_DIR": str(VIEWS_DIR),
+    }
     return running("API", command, settings, demo.folder)
 
 
@@ -262,6 +268,7 @@ Try it yourself, for example:
   curl -s {url}/health
   curl -s {header} {url}/daily-analytics
   curl -s {header} {url}/room/{room}/stats
+  curl -s {header} {url}/views/funnel_by_source
   curl -s {header} --data '{{"name": "hello"}}' {served.events_url}/events
   curl -s {header} {url}/events/rejected
   curl -s {header} {url}/

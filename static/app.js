@@ -3,6 +3,7 @@
 import { ApiError, get } from "./api.js";
 import { Controls } from "./controls.js";
 import { byId, setText } from "./dom.js";
+import "./explore.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
 import { RoomCard } from "./room.js";

@@ -1,5 +1,7 @@
 /** The view: range, options and room, stored in the query string of the page's URL. */
 
+import { keepAddress } from "./explore/address.js";
+
 export const PRESETS = {
   "7d": "7 days",
   "30d": "30 days",
@@ -56,6 +58,7 @@ export function write(view) {
   if (!view.compare) query.set("compare", "no");
   if (view.series !== DEFAULTS.series) query.set("series", view.series);
   if (view.room) query.set("room", view.room);
+  keepAddress(query);
   const text = query.toString();
   return text ? `?${text}` : "";
 }

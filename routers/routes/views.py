@@ -40,6 +40,7 @@ from routers.responses import (
 from routers.strict_query import NoParameters, NoRepeatedParameters
 from routers.views.answers import answer_of, definition_etag
 from routers.views.catalogue import ViewsAnswer, describe_views, find_error
+from routers.views.kept import is_kept, kept_since, kept_tables
 from routers.views.loaded import LoadedViews
 from routers.views.page import Page, select_page
 from routers.views.parameters import (
@@ -61,7 +62,8 @@ DATA_UPDATED_AT: Final = "X-Data-Updated-At"
 STALE_SINCE: Final = "X-Stale-Since"
 """Header of rows that are older than the snapshot since then.
 
-The table could not be built, or a table that a report reads could not be read.
+The table could not be built, its definition has an error, or a table that a report
+reads could not be read.
 """
 
 VIEW_RESPONSES: Final[DocumentedResponses] = {
@@ -145,7 +147,7 @@ async def get_view_file(
 ) -> Response:
     """The rows of a derived table, in the format by extension."""
     loaded = await context.views.current(context.settings, context.snapshot)
-    definition = _table(loaded, name)
+    definition = _table(loaded, name, context.snapshot)
     return await _respond_table(definition, context, _Manner(extension))
 
 
@@ -165,7 +167,7 @@ async def get_view(
     `GET /views` lists the filters, such as `hour.gte=8`.
     """
     loaded = await context.views.current(context.settings, context.snapshot)
-    definition = _table(loaded, name)
+    definition = _table(loaded, name, context.snapshot)
     return await _respond_table(definition, context, _Manner(accepted, ACCEPT))
 
 
@@ -293,12 +295,18 @@ def _no_definition(loaded: LoadedViews, route: DeclaredRoute) -> HTTPException:
     return HTTPException(404)
 
 
-def _table(loaded: LoadedViews, name: str) -> Definition:
-    """The definition of a derived table. Raises HTTPException (404, 503)."""
+def _table(loaded: LoadedViews, name: str, snapshot: Snapshot) -> Definition:
+    """The definition of a derived table. Raises HTTPException (404, 503).
+
+    If it has an error, the table is served as its last good build left it.
+    """
     definition = loaded.catalogue.table(name)
-    if definition is None:
-        raise _unknown(loaded, "view", name)
-    return definition
+    if definition is not None:
+        return definition
+    for kept in kept_tables(loaded.catalogue, snapshot.manifest):
+        if kept.definition.object == name:
+            return kept.definition
+    raise _unknown(loaded, "view", name)
 
 
 def _report(loaded: LoadedViews, name: str) -> Definition:
@@ -412,6 +420,8 @@ def _headers(
 
 def _stale_since(definition: Definition, manifest: Manifest) -> datetime | None:
     """Since when the rows are older than the snapshot; None if they are not."""
+    if is_kept(definition):
+        return kept_since(manifest.derived[str(definition.object)], manifest)
     read = (definition.object,) if definition.object else definition.inputs
     states = [manifest.derived.get(n) or manifest.failed.get(n) for n in read]
     since = (state.stale_since for state in states if state is not None)

@@ -126,7 +126,9 @@ def test_the_printed_figures_are_those_of_the_printed_curl_lines(
     shared: Running,
 ) -> None:
     """Each printed line works when pasted."""
-    health, daily, room, event, rejected, analytics = map(pasted, shared.curl_lines())
+    health, daily, room, funnel, event, rejected, analytics = map(
+        pasted, shared.curl_lines()
+    )
     users, recent = analytics["data"]["traffic"]["unique_users"], daily["unique_users"]
     assert re.search(
         rf"^  Traffic +unique users +{users:,}$", shared.text, re.MULTILINE
@@ -137,6 +139,7 @@ def test_the_printed_figures_are_those_of_the_printed_curl_lines(
     assert health["status"] == "ok"
     assert room["votes"] > 0
     assert daily["page_views"] > 0
+    assert funnel["rows"][0]["users"] > 0
     assert event["status"] == "accepted"
     assert rejected.keys() >= {"total", "counts"}
 

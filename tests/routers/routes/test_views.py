@@ -28,7 +28,9 @@ from tests.support.programs import ROOT
 from tests.support.views import (
     EVERYTHING,
     FILES,
+    PLAYERS,
     ROUNDS,
+    SCORES,
     TOKEN_HEADER,
     client_of_views,
     publish_rounds,
@@ -291,6 +293,64 @@ def test_what_is_not_there_is_404_and_what_has_an_error_503(api: TestClient) -> 
     broken = api.get("/reports/broken")
     assert broken.status_code == 503
     assert "g_broken.sql:3" in broken.json()["detail"]
+
+
+UNKNOWN_KEY = SCORES.replace("@description", "@colour")
+
+
+def kept_scores(client: TestClient) -> dict[str, Any]:
+    """What the catalogue says of the table `scores`."""
+    views = client.get("/views").json()["views"]
+    (found,) = [view for view in views if view["object"] == "scores"]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(UNKNOWN_KEY, 4, id="an unknown key"),
+        pytest.param(SCORES.replace("rounds", "nothing"), 14, id="an unknown table"),
+        pytest.param("SELECT 1", 1, id="no header"),
+    ],
+)
+def test_a_table_whose_definition_has_an_error_keeps_its_last_good_rows(
+    api: TestClient, built: Path, views_dir: Path, text: str, line: int
+) -> None:
+    """Before and after the next sync; the catalogue and the header say so."""
+    (views_dir / "a_tables.sql").write_text(text + EVERYTHING + PLAYERS)
+    for at in (NOON, NOON + timedelta(minutes=10)):
+        got = api.get("/views/scores?order=id&player.in=ann,bob")
+        assert (got.status_code, ids(got)) == (200, [1, 2, 3, 6])
+        assert got.headers["X-Stale-Since"] == f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        described = kept_scores(api)
+        assert described["stale_since"] == got.headers["X-Stale-Since"]
+        assert f"a_tables.sql:{line}: " in described["failed_because"]
+        assert (described["rows"], described["sql"]) == (6, "")
+        assert described["built_at"] == "2026-11-25T12:00:00Z"
+        assert [c["name"] for c in described["columns"]] == ROUNDS.columns
+        assert "score.gte" in [each["parameter"] for each in described["filters"]]
+        if at == NOON:
+            publish_rounds(built, views_dir, NOON + timedelta(minutes=10))
+
+
+def test_a_mended_definition_is_no_longer_stale(
+    api: TestClient, views_dir: Path
+) -> None:
+    """Its ETag differs from that of the rows that were kept."""
+    tables = (views_dir / "a_tables.sql").read_text()
+    write_views(views_dir, a_tables=UNKNOWN_KEY + EVERYTHING + PLAYERS)
+    kept = api.get("/views/scores?limit=5").headers["ETag"]
+    write_views(views_dir, a_tables=tables)
+    got = api.get("/views/scores?limit=5", headers={"If-None-Match": kept})
+    assert got.status_code == 200
+    assert "X-Stale-Since" not in got.headers
+    assert kept_scores(api)["stale_since"] is None
+
+
+def test_a_table_whose_file_is_gone_is_404(api: TestClient, views_dir: Path) -> None:
+    """No error explains it, so it is no table that waits to be mended."""
+    (views_dir / "a_tables.sql").unlink()
+    assert api.get("/views/scores").status_code == 404
 
 
 def test_an_etag_depends_on_inputs_and_request(
