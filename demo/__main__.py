@@ -18,6 +18,7 @@ import httpx
 from demo import answers, source
 from demo.errors import DemoError
 from demo.processes import PROJECT, Program, finish, free_port, running
+from demo.sharing import folder_lock
 from util.errors import Stopped
 from util.stopping import StopRequest
 
@@ -108,8 +109,13 @@ def _parse(arguments: Sequence[str] | None) -> Demo:
 
 def _run(demo: Demo) -> None:
     """Serve, print the report, and wait for a signal or the end of a program."""
-    with ExitStack() as programs:
-        served = _serve_usable(demo, programs)
+    with folder_lock(demo.folder, demo.stop) as lock, ExitStack() as programs:
+        if lock.is_alone:
+            served = _serve_usable(demo, programs)
+        else:
+            print("▸ Using the files of the demonstration that runs already")
+            served = _serve(demo, programs)
+        lock.share()
         print(_report(demo, served), flush=True)
         while True:
             demo.stop.pause()
@@ -121,7 +127,7 @@ def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
     """Serve the files of an earlier run; if that fails, delete them and start over."""
     reused = demo.data_dir.exists() or demo.data_dir.is_symlink()
     try:
-        return _serve(demo, programs)
+        return _prepare_and_serve(demo, programs)
     except DemoError as error:
         if not reused:
             raise
@@ -131,7 +137,7 @@ def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
     programs.close()
     for path in (demo.database, demo.data_dir):
         _remove(path)
-    return _serve(demo, programs)
+    return _prepare_and_serve(demo, programs)
 
 
 def _remove(path: Path) -> None:
@@ -141,10 +147,13 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _serve(demo: Demo, programs: ExitStack) -> Served:
-    demo.folder.mkdir(parents=True, exist_ok=True)
+def _prepare_and_serve(demo: Demo, programs: ExitStack) -> Served:
     _ensure_sample(demo)
     _sync(demo)
+    return _serve(demo, programs)
+
+
+def _serve(demo: Demo, programs: ExitStack) -> Served:
     token, port = _token(demo.folder / "token"), free_port(demo.port)
     events_port = free_port(port + 1)
     url, events_url = f"http://{HOST}:{port}", f"http://{HOST}:{events_port}"

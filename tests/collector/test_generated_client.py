@@ -8,16 +8,19 @@ import pytest
 
 from collect_events import create_app
 from tests.routers.conftest import served
-from tests.routers.test_generated_client import PACKAGE, generate, module
+from tests.routers.test_generated_client import generate, module
 from tests.support.events import TOKEN, collector_settings, spooled
 
 pytestmark = pytest.mark.external
+
+# Another name than that of the API's client: Python keeps imported packages.
+PACKAGE = "generated_events_client"
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[str]:
     """A package that was generated from the document."""
-    generate(create_app().openapi(), tmp_path)
+    generate(create_app().openapi(), tmp_path, PACKAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
         yield PACKAGE

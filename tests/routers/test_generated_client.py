@@ -32,12 +32,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield PACKAGE
 
 
-def generate(document: dict[str, Any], folder: Path) -> None:
-    """Generate the client of *document* as a package in *folder*; a warning fails."""
+def generate(document: dict[str, Any], folder: Path, package: str = PACKAGE) -> None:
+    """Generate the client of *document* as *package* in *folder*; a warning fails."""
     source, config = folder / "openapi.json", folder / "config.json"
     source.write_text(json.dumps(document), encoding="utf-8")
     config.write_text('{"post_hooks": []}', encoding="utf-8")
-    options = ["--path", source, "--config", config, "--output-path", folder / PACKAGE]
+    options = ["--path", source, "--config", config, "--output-path", folder / package]
     done = subprocess.run(
         [
             *[sys.executable, "-m", "openapi_python_client", "generate"],
