@@ -3,7 +3,6 @@
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from events.spool_files import list_files
 from readmodel.store import snapshot
 from readmodel.sync.drain import drain
+from tests.support import preloaded
 from tests.support.collectors import HEADERS, Sender, collector
 from tests.support.events import spooled
 from tests.support.programs import ROOT, environ
@@ -30,8 +30,8 @@ def column(data_dir: Path, table: str, name: str) -> list[str]:
 
 def start_updater(settings: dict[str, str]) -> "subprocess.Popen[bytes]":
     """Start an updater that drains all the time; its syncs fail, without a database."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "update_readmodel.py"), "--every", "600"],
+    return preloaded.start(
+        [str(ROOT / "update_readmodel.py"), "--every", "600"],
         env=environ(settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -29,7 +29,8 @@ TIMEOUT_SECONDS = 120
 schema = schemathesis.openapi.from_dict(documented.openapi())
 
 
-@pytest.fixture(scope="module")
+# Not of the module: its tests would then run in one process.
+@pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real server with the sample and without a rate limit."""
     data_dir = tmp_path_factory.mktemp("schema") / "data"
@@ -48,7 +49,7 @@ def _failures_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
 @schema.parametrize()
 @pytest.mark.usefixtures("_failures_are_not_delayed")
 @hypothesis_settings(
-    max_examples=examples(20, 300),
+    max_examples=examples(10, 300),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

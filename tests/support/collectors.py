@@ -3,7 +3,6 @@
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -14,8 +13,9 @@ from pathlib import Path
 import httpx
 
 from events.ids import new_id
+from tests.support import preloaded
 from tests.support.events import TOKEN, collector_environ
-from tests.support.programs import ROOT, START_SECONDS, STOP_SECONDS, environ
+from tests.support.programs import ROOT, STOP_SECONDS, environ, wait_for_api
 from tests.support.servers import closed_port
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -38,11 +38,8 @@ class CollectorProcess:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "collect_events:app"),
-                *("--port", str(self.port)),
-            ],
+        self.process = preloaded.start(
+            ["-m", "uvicorn", "collect_events:app", "--port", str(self.port)],
             env=environ({**collector_environ(self.spool), **self.settings}),
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -51,20 +48,7 @@ class CollectorProcess:
         if self.max_file_bytes is not None:
             limit = (self.max_file_bytes, resource.RLIM_INFINITY)
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limit)
-        self._wait()
-
-    def _wait(self) -> None:
-        assert self.process
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, "the collector ended too early"
-            try:
-                httpx.get(f"{self.url}/health")
-            except httpx.TransportError:
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError("the collector does not answer")
+        wait_for_api(self.url, self.process)
 
     def kill(self) -> None:
         """End it by SIGKILL."""

@@ -33,6 +33,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.support.effort import THOROUGH
+from util import allocator
 
 ROOT = Path(__file__).parents[2]
 IS_USED = sys.platform == "linux" and not THOROUGH
@@ -50,6 +51,8 @@ _PACKAGES = (
     *("uvicorn.lifespan.on", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.auto"),
 )
 _OURS = ("util", "tests")
+# Polars' allocator must not have a thread that a fork would lose.
+_ENVIRONMENT = {allocator.VARIABLE: f"{allocator.CONF},background_thread:false"}
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -126,7 +129,7 @@ class _Nursery:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.preloaded", str(theirs.fileno())],
                 cwd=ROOT,
-                env={"PATH": os.environ.get("PATH", "")},
+                env={"PATH": os.environ.get("PATH", ""), **_ENVIRONMENT},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -184,8 +187,8 @@ def main(connection: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
-    # Python warns of forks of processes with threads. Polars' do nothing yet, so nothing
-    # is lost with them.
+    # Python warns of forks of processes with threads. Polars has one that waits for files
+    # to delete; it holds no lock.
     with suppress(EOFError), warnings.catch_warnings(action="ignore"):
         while True:
             _answer(connection)

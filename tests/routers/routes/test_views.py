@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -37,6 +38,23 @@ from tests.support.views import (
 )
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with VIEWS_DIR and DATA_DIR, which no test changes."""
+    folder = tmp_path_factory.mktemp("views")
+    views_dir = write_views(folder / "views", **FILES)
+    publish_rounds(folder / "data", views_dir)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def api(template: Path) -> Iterator[TestClient]:
+    """A client of the API with derived tables and reports; all tests share it."""
+    data_dir, views_dir = template / "data", template / "views"
+    with client_of_views(data_dir, views_dir, rate_limit_per_minute=0) as client:
+        yield client
+
+
 @pytest.fixture
 def views_dir(tmp_path: Path) -> Path:
     """VIEWS_DIR with `FILES`."""
@@ -44,15 +62,14 @@ def views_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def built(data_dir: Path, views_dir: Path) -> Path:
+def built(template: Path, data_dir: Path) -> Path:
     """DATA_DIR with all derived tables of `views_dir`."""
-    publish_rounds(data_dir, views_dir)
-    return data_dir
+    return shutil.copytree(template / "data", data_dir, symlinks=True)
 
 
 @pytest.fixture
-def api(built: Path, views_dir: Path) -> Iterator[TestClient]:
-    """A client of the API with derived tables and reports."""
+def own_api(built: Path, views_dir: Path) -> Iterator[TestClient]:
+    """A client of an API whose tables and files the test may change."""
     with client_of_views(built, views_dir) as client:
         yield client
 
@@ -314,15 +331,15 @@ def kept_scores(client: TestClient) -> dict[str, Any]:
     ],
 )
 def test_a_table_whose_definition_has_an_error_keeps_its_last_good_rows(
-    api: TestClient, built: Path, views_dir: Path, text: str, line: int
+    own_api: TestClient, built: Path, views_dir: Path, text: str, line: int
 ) -> None:
     """Before and after the next sync; the catalogue and the header say so."""
     (views_dir / "a_tables.sql").write_text(text + EVERYTHING + PLAYERS)
     for at in (NOON, NOON + timedelta(minutes=10)):
-        got = api.get("/views/scores?order=id&player.in=ann,bob")
+        got = own_api.get("/views/scores?order=id&player.in=ann,bob")
         assert (got.status_code, ids(got)) == (200, [1, 2, 3, 6])
         assert got.headers["X-Stale-Since"] == f"{at:%Y-%m-%dT%H:%M:%SZ}"
-        described = kept_scores(api)
+        described = kept_scores(own_api)
         assert described["stale_since"] == got.headers["X-Stale-Since"]
         assert f"a_tables.sql:{line}: " in described["failed_because"]
         assert (described["rows"], described["sql"]) == (6, "")
@@ -334,32 +351,34 @@ def test_a_table_whose_definition_has_an_error_keeps_its_last_good_rows(
 
 
 def test_a_mended_definition_is_no_longer_stale(
-    api: TestClient, views_dir: Path
+    own_api: TestClient, views_dir: Path
 ) -> None:
     """Its ETag differs from that of the rows that were kept."""
     tables = (views_dir / "a_tables.sql").read_text()
     write_views(views_dir, a_tables=UNKNOWN_KEY + EVERYTHING + PLAYERS)
-    kept = api.get("/views/scores?limit=5").headers["ETag"]
+    kept = own_api.get("/views/scores?limit=5").headers["ETag"]
     write_views(views_dir, a_tables=tables)
-    got = api.get("/views/scores?limit=5", headers={"If-None-Match": kept})
+    got = own_api.get("/views/scores?limit=5", headers={"If-None-Match": kept})
     assert got.status_code == 200
     assert "X-Stale-Since" not in got.headers
-    assert kept_scores(api)["stale_since"] is None
+    assert kept_scores(own_api)["stale_since"] is None
 
 
-def test_a_table_whose_file_is_gone_is_404(api: TestClient, views_dir: Path) -> None:
+def test_a_table_whose_file_is_gone_is_404(
+    own_api: TestClient, views_dir: Path
+) -> None:
     """No error explains it, so it is no table that waits to be mended."""
     (views_dir / "a_tables.sql").unlink()
-    assert api.get("/views/scores").status_code == 404
+    assert own_api.get("/views/scores").status_code == 404
 
 
 def test_an_etag_depends_on_inputs_and_request(
-    api: TestClient, built: Path, views_dir: Path, monkeypatch: pytest.MonkeyPatch
+    own_api: TestClient, built: Path, views_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later snapshot with the same rows is 304, and no process is started for it."""
     paths = ["/views/scores", "/reports/since?since=2026-11-01", "/players/ann"]
-    first = {path: api.get(path).headers["ETag"] for path in paths}
-    clock = api.get("/reports/clock").headers["ETag"]
+    first = {path: own_api.get(path).headers["ETag"] for path in paths}
+    clock = own_api.get("/reports/clock").headers["ETag"]
     publish_rounds(built, views_dir, NOON + timedelta(minutes=10))
 
     async def started(*_: object, **__: object) -> None:
@@ -367,37 +386,37 @@ def test_an_etag_depends_on_inputs_and_request(
 
     monkeypatch.setattr(Worker, "run", started)
     for path, etag in first.items():
-        again = api.get(path, headers={"If-None-Match": etag})
+        again = own_api.get(path, headers={"If-None-Match": etag})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["X-Data-Updated-At"] == "2026-11-25T12:10:00Z"
         assert again.headers["Vary"] == "Accept, Accept-Encoding"
-    other = api.get("/reports/clock", headers={"If-None-Match": clock})
+    other = own_api.get("/reports/clock", headers={"If-None-Match": clock})
     assert other.status_code == 500  # it reads the clock, so it is computed again
 
 
 def test_a_file_that_changes_is_used_without_a_restart(
-    api: TestClient, views_dir: Path
+    own_api: TestClient, views_dir: Path
 ) -> None:
     """Its SQL and its parameters; a new file as well."""
     changed = FILES["f_clock"].replace("count(*)", "42")
     write_views(
         views_dir, f_clock=changed, h_new=FILES["f_clock"].replace("clock", "new")
     )
-    assert api.get("/reports/clock").json()["rows"][0]["n"] == 42
-    assert api.get("/reports/new").json()["rows"] == [
+    assert own_api.get("/reports/clock").json()["rows"][0]["n"] == 42
+    assert own_api.get("/reports/new").json()["rows"] == [
         {"instant": "2026-11-25T12:00:00Z", "n": 6}
     ]
     (views_dir / "h_new.sql").unlink()
-    assert api.get("/reports/new").status_code == 404
+    assert own_api.get("/reports/new").status_code == 404
 
 
 def test_a_table_that_was_not_built_yet_is_503(
-    api: TestClient, views_dir: Path
+    own_api: TestClient, views_dir: Path
 ) -> None:
     """The next sync builds it."""
     write_views(views_dir, z_later=FILES["a_tables"].replace("scores", "later"))
     (views_dir / "a_tables.sql").unlink()
-    got = api.get("/views/later")
+    got = own_api.get("/views/later")
     assert got.status_code == 503
     assert "not built yet" in got.json()["detail"]
 
@@ -618,14 +637,16 @@ def test_a_route_whose_definition_has_an_error_is_503(
         assert client.get("/mine").status_code == 404
 
 
-def test_the_openapi_document_follows_the_files(api: TestClient, built: Path) -> None:
+def test_the_openapi_document_follows_the_files(
+    own_api: TestClient, built: Path
+) -> None:
     """The prefix that a proxy has removed is in it, too."""
     views_dir = built.parent / "views"
     write_views(views_dir, h_new="-- @name new\n-- @type report\nSELECT 1 AS a")
-    document = api.get("/openapi.json").json()
+    document = own_api.get("/openapi.json").json()
     assert "/reports/new" in document["paths"]
     assert "servers" not in document
-    behind_proxy = TestClient(api.app, root_path="/analytics")
+    behind_proxy = TestClient(own_api.app, root_path="/analytics")
     servers = behind_proxy.get("/openapi.json").json()["servers"]
     assert servers == [{"url": "/analytics"}]
 
