@@ -88,7 +88,7 @@ def decode(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> B
     if text and not is_whole(text):
         raise Truncated(f"{len(text)} bytes end inside a row")
     try:
-        parsed = _parse(text, columns)
+        parsed = parse_fields(text, columns, QUOTE)
         if parsed.height != rows:
             raise Truncated(f"{parsed.height} rows arrived instead of {rows}")
         frame = parsed.select(map(_decoded, columns))
@@ -98,12 +98,15 @@ def decode(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> B
         raise SourceError(f"{table.name} cannot be read: {reason}") from error
 
 
-def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:
+def parse_fields(
+    text: bytes, columns: Sequence[Column], quote_char: str | None
+) -> pl.DataFrame:
+    """Split rows into fields of their wire dtypes. Raises PolarsError."""
     return pl.read_csv(
         text,
         has_header=False,
         separator=SEPARATOR,
-        quote_char=QUOTE,
+        quote_char=quote_char,
         schema={column.name: column.wire_dtype for column in columns},
         raise_if_empty=False,
     )

@@ -71,15 +71,18 @@ class RoomParameters(RangeParameters):
         return Interval(self.interval), True
 
 
-class RoomRow(BaseModel):
-    """One room, with figures of the range."""
-
+class _NamedRoom(BaseModel):
     room_id: int = Field(examples=[59])
     name: str | None = Field(description="Null without a name.", examples=["Sprint"])
     number: int | None = Field(
         description="The number in the room's address.", examples=[966031]
     )
     state: RoomState = Field(description="What is known of the room.")
+
+
+class RoomRow(_NamedRoom):
+    """One room, with figures of the range."""
+
     votes: int = Field(description="Number of votes in the range.", examples=[12])
     members: int = Field(
         description="Distinct users who estimated in the range.", examples=[5]
@@ -162,15 +165,9 @@ class RoomSeriesRow(BaseModel):
     duration: Rounded = Field(description="Mean duration of a vote in seconds.")
 
 
-class RoomDetails(BaseModel):
+class RoomDetails(_NamedRoom):
     """One room, and its votes in the range."""
 
-    room_id: int = Field(examples=[59])
-    name: str | None = Field(description="Null without a name.", examples=["Sprint"])
-    number: int | None = Field(
-        description="The number in the room's address.", examples=[966031]
-    )
-    state: RoomState = Field(description="What is known of the room.")
     status: RoomStatus = Field(
         description="Whether it voted in the range, only outside of it, or never."
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Truncated
+from readmodel.source.wire import ROW_END, Batch, Column, Truncated, parse_fields
 from readmodel.tables import Table
 from util.columns import column_named
 from util.errors import SourceError
@@ -54,24 +54,13 @@ def unpack(
     if not packed.fields.endswith(ROW_END.encode()):
         raise Truncated(f"{len(packed.fields)} bytes end inside a row")
     try:
-        fields = _parse(packed.fields, columns)
+        fields = parse_fields(packed.fields, columns, None)
         if fields.height != rows:
             raise Truncated(f"{fields.height} rows arrived instead of {rows}")
         return _decode(fields, packed.payloads, columns)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise SourceError(f"{table.name} cannot be read: {reason}") from error
-
-
-def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:
-    return pl.read_csv(
-        text,
-        has_header=False,
-        separator=SEPARATOR,
-        quote_char=None,
-        schema={column.name: column.wire_dtype for column in columns},
-        raise_if_empty=False,
-    )
 
 
 def _decode(
