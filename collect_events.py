@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
 import config
@@ -27,6 +25,7 @@ from config import Settings
 from startup import LoadSettings
 from util import logs, sentry_wrapper
 from util.access_log import AccessLog
+from util.application import create_application
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -46,15 +45,8 @@ not answered, under the same ids: what is stored already is not stored again.
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Create the application. Without *settings* it loads them when the server starts."""
-    app: FastAPI = FastAPIOffline(
-        title="FPP Analytics: events",
-        version=config.VERSION,
-        description=DESCRIPTION,
-        docs_url="/docs",
-        redoc_url=None,
-        static_url="/docs/assets",
-        lifespan=_lifespan,
-        generate_unique_id_function=_operation_id,
+    app = create_application(
+        "FPP Analytics: events", config.VERSION, DESCRIPTION, _lifespan
     )
     app.state.settings = settings
     app.state.metrics = EventMetrics()
@@ -77,10 +69,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
     return app
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _prepare(app: FastAPI) -> None:

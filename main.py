@@ -11,8 +11,6 @@ from typing import Final
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from fastapi_offline import FastAPIOffline
 from starlette_compress import CompressMiddleware
 
 import config
@@ -45,6 +43,7 @@ from routers.worker.client import Worker
 from startup import LoadSettings
 from util import logs, sentry_wrapper
 from util.access_log import AccessLog
+from util.application import create_application
 from util.cross_origin import CrossOrigin
 from util.errors import DeliveryError, ReadModelMissing
 from util.metrics import ApiMetrics
@@ -90,16 +89,8 @@ Days begin at midnight in the time zone TIMEZONE; timestamps are UTC. All routes
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Create the application. Without *settings* it loads them when the server starts."""
-    app: FastAPI = FastAPIOffline(
-        title="FPP Analytics",
-        version=config.VERSION,
-        description=DESCRIPTION,
-        docs_url="/docs",
-        redoc_url=None,
-        static_url="/docs/assets",
-        lifespan=_lifespan,
-        generate_unique_id_function=operation_id,
-        routes=[OPENAPI_ROUTE],
+    app = create_application(
+        "FPP Analytics", config.VERSION, DESCRIPTION, _lifespan, [OPENAPI_ROUTE]
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
@@ -139,11 +130,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
-
-
-def operation_id(route: APIRoute) -> str:
-    """The handler's name, of which generated clients make the name of a method."""
-    return route.name
 
 
 def _read_model_collector(app: FastAPI) -> ReadModelCollector:
