@@ -42,6 +42,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "updater",
         "readmodel",
         "events",
+        "collector",
         "sqlfiles",
         "startup",
         "config",

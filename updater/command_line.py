@@ -1,4 +1,4 @@
-"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`."""
+"""Command line: `sync` (the default), `status`, `verify` and the other commands."""
 
 import argparse
 import csv
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from events.codes import RejectionCode
 
 PROGRAM: Final = "update_readmodel.py"
 DEFAULT: Final = "sync"
@@ -20,6 +22,8 @@ without a command: sync, with the options of sync
   update_readmodel.py --tables A,B       sync only these tables
   update_readmodel.py status --last 3    show the tables and the last 3 runs
   update_readmodel.py views plan         say what edited SQL files would change
+  update_readmodel.py replay --code x    check events again that were rejected as x
+  update_readmodel.py forget USER_ID     remove all events of a user
 
 `update_readmodel.py COMMAND --help` lists the options of a command.
 Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage.
@@ -69,8 +73,38 @@ class ViewsCommand:
     file: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayCommand:
+    """Options of `replay`: the codes of the dead letters."""
+
+    codes: tuple[str, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionCommand:
+    """Options of `retention`."""
+
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetCommand:
+    """Options of `forget`: the user's id, as the clients send it."""
+
+    user_id: str
+    dry_run: bool
+
+
 type Command = (
-    SyncCommand | StatusCommand | VerifyCommand | DoctorCommand | ViewsCommand
+    SyncCommand
+    | StatusCommand
+    | VerifyCommand
+    | DoctorCommand
+    | ViewsCommand
+    | ReplayCommand
+    | RetentionCommand
+    | ForgetCommand
 )
 
 
@@ -105,6 +139,13 @@ _SUMMARIES: Final = {
     "verify": "compare the read model with the database",
     "doctor": "check everything that a sync needs",
     "views": "list and check the SQL files, or say what a change would do",
+    "replay": "check rejected events again; those that pass are stored",
+    "retention": "remove events that are older than EVENT_RETENTION_DAYS",
+    "forget": "remove all events of one user",
+}
+_DRY_RUN: Final = {
+    "action": "store_true",
+    "help": "say what would be done, and change nothing",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sync": {
@@ -162,8 +203,24 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "help": "a SQL file, instead of the one of its name in VIEWS_DIR",
         },
     },
+    "replay": {
+        "--code": {
+            "dest": "codes",
+            "action": "append",
+            "required": True,
+            "choices": [str(code) for code in RejectionCode],
+            "metavar": "CODE",
+            "help": "only dead letters with this code; repeat it for several codes",
+        },
+        "--dry-run": _DRY_RUN,
+    },
+    "retention": {"--dry-run": _DRY_RUN},
+    "forget": {
+        "user_id": {"metavar": "USER_ID", "help": "the id, as clients send it"},
+        "--dry-run": _DRY_RUN,
+    },
 }
-_OPTIONS_WITH_VALUE: Final = {"--tables", "--last"}
+_OPTIONS_WITH_VALUE: Final = {"--tables", "--last", "--code"}
 
 type _Parsers = Mapping[str, argparse.ArgumentParser]
 
@@ -184,6 +241,14 @@ def parse(arguments: Sequence[str]) -> Command:
             return VerifyCommand(**values)
         case "views":
             return _views(ViewsCommand(**values), commands["views"])
+        case "replay":
+            return ReplayCommand(
+                tuple(dict.fromkeys(values["codes"])), values["dry_run"]
+            )
+        case "retention":
+            return RetentionCommand(**values)
+        case "forget":
+            return ForgetCommand(**values)
         case _:
             return DoctorCommand()
 

@@ -1,7 +1,7 @@
 """Drains of the spool and their reports: to the log, the metrics and Sentry."""
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from events.codes import RejectionCode
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.sync.drain import DrainReport, drain
+from readmodel.sync.retention import apply_retention
+from updater.event_runs import record_retention
 from util.errors import FppError, SettingsError, SyncRunning
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -37,8 +39,12 @@ class EventIntake:
         registry: CollectorRegistry,
         stop: StopRequest,
         now: Callable[[], datetime] = _now,
+        retention_days: int = 0,
     ) -> None:
-        """Raises SettingsError if one of the *mirrored* tables is called like ours."""
+        """Events are removed after *retention_days*; 0 keeps them for ever.
+
+        Raises SettingsError if one of the *mirrored* tables is called like ours.
+        """
         if taken := sorted(EVENT_TABLES.keys() & set(mirrored)):
             raise SettingsError(
                 f"SYNC_TABLES mirrors {taken[0]}, but with SPOOL_DIR the read model has "
@@ -48,6 +54,8 @@ class EventIntake:
         self._spool_dir = spool_dir
         self._stop = stop
         self._now = now
+        self._retention_days = retention_days
+        self._retained_on: date | None = None
         self._reported: str | None = None
         self._metrics = _IntakeMetrics(registry)
 
@@ -71,7 +79,24 @@ class EventIntake:
             self._failed(error, Severity.CRITICAL)
             return False
         self._succeeded(report)
+        self._retain()
         return True
+
+    def _retain(self) -> None:
+        """Remove what is too old, once a day (UTC); a failure is reported."""
+        began = self._now()
+        if not self._retention_days or self._retained_on == began.date():
+            return
+        try:
+            report = apply_retention(self._data_dir, self._retention_days, began)
+        except SyncRunning:
+            return  # The next drain is seconds away.
+        except FppError as error:
+            capture_error(error, ErrorContext("events", "retention"), Severity.HIGH)
+        else:
+            if report.snapshot:
+                record_retention(self._data_dir, began, self._now(), report)
+        self._retained_on = began.date()
 
     def _failed(self, error: Exception, severity: Severity) -> None:
         self._metrics.failures.inc()

@@ -1,13 +1,8 @@
 """A drain that is killed at each of its steps, one after the other."""
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -16,38 +11,7 @@ from readmodel.store import snapshot
 from readmodel.store.event_tables import EVENTS, REJECTED
 from readmodel.sync.drain import drain
 from tests.support.events import line, rejected_line, write_spool
-
-STEPS = (
-    *("mkdir", "rmdir", "link", "symlink", "rename", "replace", "unlink"),
-    *("fsync", "write"),
-)
-"""Functions of os that change what is on the disk, or flush it."""
-
-
-class Killed(BaseException):
-    """Stands in for SIGKILL: nothing that follows has an effect on the disk."""
-
-
-@contextmanager
-def killed_before(step: int) -> Iterator[None]:
-    """Let the process die before its change number *step* of the disk."""
-    count = 0
-
-    def counting(change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count >= step:  # later ones are those of handlers that clean up
-                raise Killed
-            return change(*arguments, **options)
-
-        return changed
-
-    with ExitStack() as patches:
-        for name in STEPS:
-            change = counting(getattr(os, name))
-            patches.enter_context(patch.object(os, name, change))
-        yield
+from tests.support.killing import Killed, killed_before
 
 
 @pytest.fixture(scope="module")

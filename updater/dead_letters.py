@@ -1,0 +1,42 @@
+"""The checks of the collector, for dead letters that are replayed."""
+
+from typing import Final
+
+from collector import fields
+from collector.instants import microseconds
+from collector.privacy import StoredPseudonyms
+from collector.verdicts import BatchContext, Judge
+from config import Settings
+from events.lines import AcceptedLine, RejectedLine
+from readmodel.sync.replay import StoredLetter
+
+UNKNOWN: Final = ""
+"""In place of a sender or a batch that is not known."""
+
+
+class DeadLetterCheck:
+    """Judges dead letters as if they arrived again, at the instant of their arrival."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError if a schema cannot be used."""
+        self._judge = Judge.of(settings, StoredPseudonyms)
+
+    def __call__(self, letter: StoredLetter) -> AcceptedLine | RejectedLine:
+        """The verdict on the event of *letter*, under its id."""
+        event = letter.event
+        if isinstance(event, dict) and fields.first(event, fields.ID) is None:
+            event = {**event, "event_id": letter.id}
+        return self._judge.judge(event, 0, _batch(letter))
+
+
+def _batch(letter: StoredLetter) -> BatchContext:
+    """The context of its request; what else that stated is in the event itself."""
+    return BatchContext(
+        id=letter.batch or UNKNOWN,
+        sender=letter.sender or UNKNOWN,
+        user=None,
+        received_at=letter.received_at,
+        received=microseconds(letter.received_at),
+        sent_at=None,
+        idempotency_key=None,
+    )
