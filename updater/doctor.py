@@ -276,7 +276,7 @@ def _space(data_dir: Path, existing: Path) -> CheckResult:
 
 def _views(settings: Settings) -> Iterator[CheckResult]:
     """Check the SQL files. A bad one fails no sync, so it is a warning."""
-    if not any(settings.views_dir.glob("*.sql")):
+    if not sql_files(settings.views_dir):
         yield _passed("views", f"no SQL files in {settings.views_dir}")
         return
     try:

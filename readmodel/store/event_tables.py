@@ -6,10 +6,9 @@ from typing import Final
 import polars as pl
 
 from readmodel.dtypes import INSTANT
+from readmodel.tables import EVENT_TABLE_NAMES
 
-EVENTS: Final = "events"
-REJECTED: Final = "events_rejected"
-AUDIT: Final = "audit"
+EVENTS, REJECTED, AUDIT = EVENT_TABLE_NAMES
 
 EVENT_SCHEMA: Final = pl.Schema(
     {
