@@ -26,6 +26,7 @@ from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
     breakdowns,
+    daily_reports,
     dashboard,
     downloads,
     events,
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        daily_reports,
         health,
         sync_runs,
         metrics,

@@ -32,7 +32,7 @@ from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
 from calculations.tables import Tables
-from config import EmailService
+from config import EmailService, Settings
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
@@ -75,7 +75,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
-from util.http_client import send_daily
+from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -148,19 +148,22 @@ async def get_daily_analytics(
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached. A table
-    in another format than JSON is never posted.
+    posts the figures to the e-mail service, and its answer must not be cached. The
+    requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
+    table in another format than JSON is never posted, and with REPORT_SENDER=updater
+    nothing is: the updater sends the reports then.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = None if query.is_customised else settings.email_service
+    service = _recipient(query, settings)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
-        body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
+        key = settings.idempotency_key(f"last-24-hours/{period.today}")
+        body = await to_thread.run_sync(_deliver, service, key, period, snapshot, plans)
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
@@ -203,6 +206,13 @@ async def _respond_daily_table(
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
     headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
     return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _recipient(query: DailyParameters, settings: Settings) -> EmailService | None:
+    """The service that the figures are posted to; None if they are only answered."""
+    if query.is_customised or query.preview or settings.report_sender != "api":
+        return None
+    return settings.email_service
 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
@@ -305,11 +315,16 @@ def _daily_figures(
 
 
 def _deliver(
-    service: EmailService, period: Period, snapshot: Snapshot, plans: PlanCache
+    service: EmailService,
+    idempotency_key: str,
+    period: Period,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> bytes:
     """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
     figures: dict[str, Any] = collect_figures(Daily, plan, None)
-    send_daily(service.base_url, service.key, figures)
+    body = encode_daily(figures)
+    send_daily(service.base_url, service.key, body, idempotency_key)
     return encode(DailyAnswer.model_construct(**figures))
