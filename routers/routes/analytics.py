@@ -42,6 +42,7 @@ from routers.dependencies import (
     RequestContext,
     RequireStatistics,
 )
+from routers.direct_route import DirectRoute
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
@@ -78,6 +79,7 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 

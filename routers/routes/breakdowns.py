@@ -18,6 +18,7 @@ from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
+from routers.direct_route import DirectRoute
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
@@ -34,6 +35,7 @@ MAX_ROWS: Final = 1_000
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 

@@ -13,13 +13,16 @@ from readmodel.store import snapshot
 from readmodel.store.snapshot import NO_FILES, Snapshot
 from readmodel.tables import TABLES, select_tables, serve_statistics
 from routers.dependencies import now_of, settings_of
+from routers.direct_route import DirectRoute
 from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
 from util.errors import ReadModelMissing
 
 MEGABYTE: Final = 1024 * 1024
 
-router = APIRouter(tags=["health"], dependencies=[NoParameters])
+router = APIRouter(
+    tags=["health"], dependencies=[NoParameters], route_class=DirectRoute
+)
 
 
 class HealthStatus(StrEnum):

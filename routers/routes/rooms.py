@@ -17,6 +17,7 @@ from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
+from routers.direct_route import DirectRoute
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
 from routers.responses import (
@@ -35,6 +36,7 @@ MAX_ID: Final = 2**32 - 1
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
