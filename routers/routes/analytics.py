@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -38,15 +38,11 @@ from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
     Context,
-    CurrentSettings,
-    CurrentSnapshot,
     FormatExtension,
-    Now,
-    Plans,
     RequestContext,
     RequireStatistics,
-    WholeAnswers,
 )
+from routers.direct_route import DirectRoute
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
@@ -83,6 +79,7 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -106,26 +103,23 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
 
 
 @router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
-async def get_analytics(
-    query: AnalyticsQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
-    whole_answers: WholeAnswers,
-) -> Response:
+async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
     """All statistics, section by section.
 
     Without a range they cover all rows of the database; series begin at START_DATE.
     """
-    period = query.resolve(settings, now)
+    period = query.resolve(context.settings, context.now)
     require_range(query, period)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
     body = await to_thread.run_sync(
-        _analytics_json, query, period, snapshot, plans, limiter=whole_answers
+        _analytics_json,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
+        limiter=context.whole_answers,
     )
     return json_response(body, etag)
 
