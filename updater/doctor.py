@@ -18,6 +18,7 @@ from readmodel.source.protocol import View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
+from sqlfiles.catalogue import sql_files
 from updater import views
 from updater.status import view_lines
 from util.errors import FppError, SettingsError, SourceError, StorageError

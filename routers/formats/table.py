@@ -65,7 +65,9 @@ class TableAnswer:
     @property
     def json_columns(self) -> frozenset[str]:
         """Columns whose texts are JSON; they are values in answers in JSON."""
-        return frozenset(column.name for column in self.columns if column.unit == JSON_UNIT)
+        return frozenset(
+            column.name for column in self.columns if column.unit == JSON_UNIT
+        )
 
     def empty(self) -> pl.DataFrame:
         """A frame with the columns and without rows."""
