@@ -219,6 +219,7 @@ class Settings(BaseSettings):
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
