@@ -96,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SafeMethods)
     app.add_middleware(CrossOrigin)
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings)
     return app

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import math
+import re
 import time
 from collections.abc import Iterable
 from typing import Final
@@ -30,7 +31,8 @@ UNDELAYED_FAILURES: Final = 60
 FAILURE_DELAY_SECONDS: Final = 1.0
 """Delay of each further 401."""
 
-UNLIMITED_PATHS: Final = frozenset({"/health"})
+UNLIMITED_PATHS: Final = re.compile(r"/health|/dashboard(/assets/.*)?")
+"""The page and its files hold no data, and a browser loads two dozen of them at once."""
 
 
 class RequestLimits:
@@ -106,7 +108,9 @@ class RequestLimits:
 
 
 def _is_limited(scope: Scope, settings: Settings) -> bool:
-    return bool(settings.rate_limit_per_minute) and scope["path"] not in UNLIMITED_PATHS
+    if UNLIMITED_PATHS.fullmatch(scope["path"]):
+        return False
+    return bool(settings.rate_limit_per_minute)
 
 
 def _seconds_until(moment: float) -> int:
