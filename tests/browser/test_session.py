@@ -1,5 +1,6 @@
 """Signing in and out, and where the token is stored."""
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -42,6 +43,7 @@ def test_the_token_stays_in_the_tab(page: Page) -> None:
 def test_signing_out_removes_the_token_and_all_figures(page: Page) -> None:
     """The next person at this screen sees nothing."""
     shown = page.locator("#tiles .value").first.inner_text()
+    assert page.locator("tbody tr").count() > 0
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Access token")).to_be_focused()
     assert stored(page) == []
@@ -90,3 +92,57 @@ def test_a_revoked_token_signs_out_and_removes_the_figures(
     assert stored(page) == []
     assert page.locator("tbody tr").count() == 0
     visitor.expect_problem("401")
+
+
+def test_signing_in_does_not_scroll_the_page(visitor: Visitor, server: Server) -> None:
+    """Name, freshness and menu stay in sight on a phone."""
+    page = visitor.sign_in(
+        visitor.open_page(viewport={"width": 360, "height": 780}), server
+    )
+    assert page.evaluate("scrollY") == 0
+    expect(page.locator(".brand")).to_be_in_viewport()
+
+
+def test_a_pasted_header_signs_in(visitor: Visitor, server: Server) -> None:
+    """The word Bearer, which curl needs, is removed."""
+    page = visitor.open_page()
+    page.goto(server.page)
+    page.get_by_label("Access token").fill(f"Bearer {TOKEN}")
+    page.get_by_role("button", name="Sign in").click()
+    settled(page)
+    assert stored(page) == [TOKEN]
+
+
+def test_password_managers_may_keep_the_token(visitor: Visitor, server: Server) -> None:
+    """The field is a password of a user name."""
+    page = visitor.open_page()
+    page.goto(server.page)
+    field = page.get_by_label("Access token")
+    expect(field).to_have_attribute("autocomplete", "current-password")
+    expect(page.locator('[autocomplete="username"]')).to_have_count(1)
+
+
+def test_a_token_in_the_fragment_signs_in_and_leaves_the_address(
+    visitor: Visitor, server: Server
+) -> None:
+    """Servers never see a fragment, and the history must not keep it."""
+    page = visitor.open_page()
+    page.goto(f"{server.page}?period=7d#token={TOKEN}")
+    settled(page)
+    assert page.url.endswith("/dashboard?period=7d")
+    assert stored(page) == [TOKEN]
+    assert TOKEN not in page.content()
+
+
+def test_a_browser_at_the_root_is_led_to_the_page(
+    visitor: Visitor, server: Server
+) -> None:
+    """Clients of the API, which send a token or want JSON, are not."""
+    page = visitor.open_page()
+    page.goto(f"{server.url}/")
+    expect(page.get_by_label("Access token")).to_be_focused()
+    assert page.url == server.page
+    assert httpx.get(f"{server.url}/").status_code == 401
+    html = {"Accept": "text/html", "Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.get(f"{server.url}/?sections=votes", headers=html)
+    assert answer.headers["content-type"] == "application/json"
