@@ -241,7 +241,9 @@ function settle() {
 function showView() {
   const { view } = state;
   controls.show(view, state.etag ? (state.answer?.query ?? null) : null);
-  showChips(view.filter, (filter) => changeView({ filter }));
+  // A room is one, whoever its users are.
+  showChips(view.room ? "" : view.filter, (filter) => changeView({ filter }));
+  byId("sections").hidden = view.room !== null || !session.getToken();
   byId("accumulated").checked = view.series === "accumulated";
   byId("everything").hidden = view.room !== null;
   byId("room-page").hidden = view.room === null;

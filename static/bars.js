@@ -29,7 +29,8 @@ export class Bars {
     this.onFilter = onFilter;
     this.sort = natural ? { by: "name", ascending: true } : { by: "count", ascending: false };
     this.rows = [];
-    /** Every row, once it was asked for; null before. */
+    /** Every row, once it was asked for, and those that the search finds; null before. */
+    this.all = null;
     this.found = null;
     this.expanded = false;
     this.headers = {
@@ -113,6 +114,7 @@ export class Bars {
 
   #collapse() {
     this.found = null;
+    this.all = null;
     this.expanded = false;
     this.field.value = "";
     this.field.hidden = true;
@@ -125,6 +127,7 @@ export class Bars {
   update(rows, total, { filter = "", reason = null } = {}) {
     this.active = terms(filter);
     this.rows = rows;
+    this.all = null;
     this.total = total;
     this.empty.textContent = reason ?? "Nothing in this range.";
     if (this.expanded) this.#find();
@@ -143,13 +146,21 @@ export class Bars {
     if (this.search) this.field.focus({ preventScroll: true });
   }
 
-  /** Load every row that contains the text of the search field. */
+  /** Show every row that contains the text of the search field. */
   async #find() {
     if (!this.search) return this.#draw();
-    const text = this.field.value.trim();
-    const found = await this.search(text);
-    if (this.expanded && text === this.field.value.trim()) this.found = found;
+    const text = this.field.value.trim().toLowerCase();
+    const found = await this.#searchAll(text);
+    if (this.expanded && text === this.field.value.trim().toLowerCase()) this.found = found;
     return this.#draw();
+  }
+
+  /** Once all rows are here they are searched as they are shown; a longer list is searched by the API. */
+  async #searchAll(text) {
+    this.all ??= await this.search("");
+    if (this.all.rows.length < this.all.total) return this.search(text);
+    const matches = ({ name, note }) => `${name} ${note ?? ""}`.toLowerCase().includes(text);
+    return { rows: this.all.rows.filter(matches), total: this.all.total };
   }
 
   #sortButton(by, label) {

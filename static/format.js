@@ -34,9 +34,11 @@ const inUtc = (options) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", ..
 
 /* Days are ISO dates without a time zone. As numbers they are epoch seconds of midnight UTC. */
 export const dayToSeconds = (iso) => Date.parse(`${iso.slice(0, 10)}T00:00:00Z`) / 1000;
+/** British English alone writes Sept; the axis has no room for a fourth letter. */
+const shorten = (text) => text.replace(/\bSept\b/g, "Sep");
 const formatDay = (options) => {
   const formatter = inUtc(options);
-  return (iso) => formatter.format(dayToSeconds(iso) * 1000);
+  return (iso) => shorten(formatter.format(dayToSeconds(iso) * 1000));
 };
 /** "Tue, 10 Nov 2026" */
 export const day = formatDay({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
@@ -59,10 +61,8 @@ export const tickWeekdayMonth = (iso) => `${tickWeekday(iso)} ${tickMonth(iso)}`
 /** The range of two days, without repeating what they share: "28 Aug – 25 Nov 2026". */
 export function range(from, to) {
   if (from === to) return day(from);
-  return inUtc({ day: "numeric", month: "short", year: "numeric" }).formatRange(
-    dayToSeconds(from) * 1000,
-    dayToSeconds(to) * 1000,
-  );
+  const formatter = inUtc({ day: "numeric", month: "short", year: "numeric" });
+  return shorten(formatter.formatRange(dayToSeconds(from) * 1000, dayToSeconds(to) * 1000));
 }
 
 export const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
