@@ -305,7 +305,7 @@ def test_the_legend_names_only_lines_that_are_drawn(
     ("query", "words"),
     [
         ("?period=7d", "Wed|Tue|Mon|Thu|Fri|Sat|Sun"),
-        ("?period=90d&interval=week", "–"),
+        ("?period=90d&interval=week", "\N{EN DASH}"),
         ("?period=12m&interval=month", "20"),
     ],
 )

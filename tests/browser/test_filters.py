@@ -107,7 +107,7 @@ def test_figures_without_meaning_under_a_filter_say_so(page: Page) -> None:
     """A vote has no user, so votes of one country are not guessed."""
     click_row(page, "Countries", "Germany")
     votes = page.locator('[data-metric="votes"]')
-    assert votes.locator(".value").inner_text() == "–"
+    assert votes.locator(".value").inner_text() == "\N{EN DASH}"
     expect(votes.locator(".note")).to_have_text("not with this filter")
     votes.click()
     expect(page.locator("#main-chart .empty")).to_contain_text("vote")

@@ -3,6 +3,7 @@
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ STATISTICS = re.compile(r"/\?.*interval=")
 def held_back(page: Page) -> list[Route]:
     """Hold back the statistics that *page* asks for from now on."""
     routes: list[Route] = []
-    page.route(STATISTICS, lambda route: routes.append(route))
+
+    def keep(route: Route) -> None:
+        routes.append(route)
+
+    page.route(STATISTICS, keep)
     return routes
 
 
@@ -90,7 +95,7 @@ def test_a_range_that_begins_too_early_is_cut_and_says_so(
         "There is data from 3 Jun 2024 on, so the range begins there."
     )
     assert "from=2024-06-03&to=2024-07-31" in page.url
-    expect(page.locator("#range-text")).to_contain_text("3 Jun – 31 Jul 2024")
+    expect(page.locator("#range-text")).to_contain_text("3 Jun \N{EN DASH} 31 Jul 2024")
     data = server.ask("/", **{"from": "2024-06-03", "to": "2024-07-31"}).json()["data"]
     tile = page.locator('[data-metric="page_views"] .value')
     assert tile.inner_text() == f"{data['traffic']['page_views']:,}"
@@ -170,7 +175,7 @@ def test_a_future_range_has_not_begun(visitor: Visitor, server: Server) -> None:
     expect(page.locator("#main-chart .empty")).to_have_text("This range has not begun.")
     expect(page.locator("#range-text")).to_contain_text("this range has not begun")
     for tile in page.locator("#tiles .value, #figures .value").all():
-        assert tile.inner_text() == "–"
+        assert tile.inner_text() == "\N{EN DASH}"
     assert page.locator("#tiles .change, #figures .change").count() == 0
 
 
@@ -284,7 +289,7 @@ def test_paper_has_title_range_and_date_and_no_controls(
         assert box
         assert box["x"] + box["width"] <= A4["width"]
     ticks = drawn.dates(page)
-    for before, after in zip(ticks, ticks[1:], strict=False):
+    for before, after in pairwise(ticks):
         assert before.right < after.left
     assert ticks[-1].right <= A4["width"]
 

@@ -141,7 +141,9 @@ def test_own_dates_can_be_compared(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Compare", exact=True).click()
     settled(page)
     assert "compare_from=2026-01-01&compare_to=2026-01-30" in page.url
-    expect(page.locator("#range-text")).to_contain_text("compared with 1 – 30 Jan 2026")
+    expect(page.locator("#range-text")).to_contain_text(
+        "compared with 1 \N{EN DASH} 30 Jan 2026"
+    )
     before = expected_page_views(server, **{"from": "2026-01-01", "to": "2026-01-30"})
     note = page.locator('[data-metric="page_views"] .note').text_content() or ""
     assert before in note or before == "0"
