@@ -16,10 +16,12 @@ COPY main.py update_readmodel.py startup.py config.py LICENSE ./
 COPY calculations calculations
 COPY readmodel readmodel
 COPY routers routers
+COPY sqlfiles sqlfiles
 COPY static static
 COPY updater updater
 COPY util util
-RUN .venv/bin/python -m compileall -q main.py update_readmodel.py startup.py config.py calculations readmodel routers updater util
+COPY views views
+RUN .venv/bin/python -m compileall -q main.py update_readmodel.py startup.py config.py calculations readmodel routers sqlfiles updater util
 
 # Runtime image: Python, the packages and the code; without uv or a compiler.
 FROM python:3.12-slim-bookworm AS base

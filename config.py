@@ -96,6 +96,13 @@ class Settings(BaseSettings):
     sync_tables: str | None = None
     digest_budget_seconds: float = Field(default=30, ge=0)
 
+    views_dir: Path = Path("views")
+    views_memory_mb: int = Field(default=512, ge=64)
+    views_disk_mb: int = Field(default=4096, ge=0)
+    views_seconds: float = Field(default=60, gt=0)
+    report_memory_mb: int = Field(default=512, ge=64)
+    report_seconds: float = Field(default=10, gt=0)
+
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
     timezone: Annotated[ZoneInfo, BeforeValidator(parse_zone)] = ZoneInfo("UTC")

@@ -6,7 +6,7 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
@@ -20,7 +20,10 @@ import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
+from readmodel.store import snapshot
 from readmodel.store.metrics import ReadModelCollector
+from readmodel.store.snapshot import Snapshot
+from routers.formats.answer import Exports
 from routers.middleware.access_log import AccessLog
 from routers.middleware.cross_origin import CrossOrigin
 from routers.middleware.limits import RequestLimits
@@ -37,7 +40,14 @@ from routers.routes import (
     room,
     rooms,
     sync_runs,
+    views,
 )
+from routers.views import documents
+from routers.views.answers import ClientDisconnected, ReportFailed, Reports
+from routers.views.loaded import LoadedViews
+from routers.views.source import ViewsSource
+from routers.worker.client import Worker
+from routers.worker.refusals import JobCrashed, JobTimeout
 from util import logs, sentry_wrapper
 from util.errors import DeliveryError, ReadModelMissing, SettingsError
 from util.metrics import ApiMetrics
@@ -78,6 +88,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
     app.state.plans = PlanCache()
+    app.state.worker = Worker()
+    app.state.exports = Exports(app.state.worker)
+    app.state.views = ViewsSource(app.state.worker)
+    app.state.reports = Reports(app.state.worker)
     for module in (
         analytics,
         room,
@@ -89,10 +103,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sync_runs,
         metrics,
         dashboard,
+        views,
     ):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
+    app.add_exception_handler(ReportFailed, _respond_report_failed)
+    app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
     # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
     app.add_middleware(SafeMethods)
@@ -122,10 +139,41 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
+    await _add_views(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
+    app.state.worker.close()
     sentry_wrapper.flush()
+
+
+async def _add_views(app: FastAPI) -> None:
+    """Add the routes of the SQL files, and their operations to the document."""
+    loaded = await _load_views(app)
+    views.add_routes(app, loaded)
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            documents.document_views(generate(), loaded)
+        return generate()
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+async def _load_views(app: FastAPI) -> LoadedViews:
+    """Load the SQL files; without them if that fails, since the statistics do not."""
+    settings: Settings = app.state.settings
+    source: ViewsSource = app.state.views
+    try:
+        current: Snapshot | None = snapshot.latest(settings.data_dir)
+    except ReadModelMissing:
+        current = None
+    try:
+        return await source.current(settings, current)
+    except (OSError, JobCrashed, JobTimeout) as error:
+        capture_error(error, ErrorContext("api", "load views"), Severity.HIGH)
+        return LoadedViews()
 
 
 class LoadSettings:
@@ -166,6 +214,16 @@ def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
 def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:
     capture_error(error, error_context(request), Severity.MEDIUM)
     return JSONResponse({"detail": str(error)}, 502)
+
+
+def _respond_report_failed(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ReportFailed)
+    capture_error(error, error_context(request), Severity.MEDIUM)
+    return JSONResponse({"detail": error.detail}, 500)
+
+
+def _respond_to_nobody(_: Request, _error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "The client has disconnected"}, 499)
 
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:

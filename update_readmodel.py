@@ -5,6 +5,7 @@ python update_readmodel.py --every    one sync every SYNC_INTERVAL_SECONDS
 python update_readmodel.py status     show the read model's tables and the last runs
 python update_readmodel.py verify     compare the read model with the database
 python update_readmodel.py doctor     check everything that a sync needs
+python update_readmodel.py views      list and check the SQL files; plan or test changes
 """
 
 import sys
@@ -17,13 +18,14 @@ from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
-from updater import command_line, doctor, status
+from updater import command_line, doctor, status, views
 from updater.command_line import (
     Command,
     DoctorCommand,
     StatusCommand,
     SyncCommand,
     VerifyCommand,
+    ViewsCommand,
 )
 from updater.runner import Runner
 from util import sentry_wrapper
@@ -38,6 +40,7 @@ FAILURES = {
     StatusCommand: "The status cannot be shown",
     VerifyCommand: "The read model cannot be verified",
     DoctorCommand: "The checks cannot be run",
+    ViewsCommand: "The SQL files cannot be examined",
 }
 """Beginning of the error message of each command."""
 
@@ -70,6 +73,8 @@ def _run(command: Command, settings: Settings, stop: StopRequest) -> int:
             return _verify(settings, command)
         case DoctorCommand():
             return _doctor(settings)
+        case ViewsCommand():
+            return _views(settings, command)
 
 
 def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
@@ -150,6 +155,22 @@ def _doctor(settings: Settings) -> int:
     for result in results:
         _print(str(result))
     return 1 if any(result.failed for result in results) else 0
+
+
+def _views(settings: Settings, options: ViewsCommand) -> int:
+    match options.action:
+        case "plan":
+            findings = views.plan_changes(settings, options.file)
+        case "test":
+            assert options.file is not None
+            findings = views.run_file_tests(settings, options.file)
+        case _:
+            findings = views.list_views(settings)
+    failed = False
+    for finding in findings:
+        failed = failed or finding.failed
+        _print(str(finding))
+    return 1 if failed else 0
 
 
 def _print(line: str) -> None:

@@ -21,6 +21,7 @@ from bench import (
     serving,
     sync,
     targets,
+    views,
 )
 from bench.errors import BenchError
 from util.errors import FppError
@@ -143,6 +144,11 @@ def _sync(scale: float, _: bool) -> Iterator[str]:
     yield from sync.run(scale)
 
 
+def _views(scale: float, _: bool) -> Iterator[str]:
+    for one in _scales(scale):
+        yield from views.tables(one, views.measure(one))
+
+
 type BenchPart = Callable[[float, bool], Iterator[str]]
 """Function of the scale and of --write; measures, and yields Markdown texts."""
 
@@ -153,6 +159,7 @@ PARTS: Mapping[str, BenchPart] = {
     "serving": _serving,
     "growth": _growth,
     "sync": _sync,
+    "views": _views,
 }
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def digests(source: AnySource, _: Path) -> int:
 
 def connectorx(source: AnySource, folder: Path) -> int:
     """Copy all rows with connectorx, one table at a time."""
-    import connectorx as cx  # noqa: PLC0415 - in a dependency group of its own
+    import connectorx as cx  # in a dependency group of its own
 
     kind = "mysql" if isinstance(source, MysqlSource) else "postgresql"
     login = f"{source.user}:{source.password}@{source.host}:{source.port}"

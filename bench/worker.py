@@ -40,7 +40,7 @@ SLOW_SECONDS = 5.0
 
 
 def _duck(data: Dataset) -> Engine:
-    from bench.duck import DuckEngine  # noqa: PLC0415 - not in the memory of other processes
+    from bench.duck import DuckEngine  # not in the memory of other processes
 
     return DuckEngine(data, THREADS)
 
@@ -68,7 +68,7 @@ def _filtered(text: str) -> Callable[[Dataset], Engine]:
 
 
 def _filtered_duck(data: Dataset) -> Engine:
-    from bench.duck import FilteredDuckEngine  # noqa: PLC0415 - as above
+    from bench.duck import FilteredDuckEngine
 
     return FilteredDuckEngine(data, THREADS)
 

@@ -1,15 +1,21 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from anyio import CapacityLimiter
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
+from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
+from routers import responses
+from routers.formats.answer import Exports
+from routers.formats.media import TableFormat, accepted_format
 from routers.plan_cache import PlanCache
+from routers.views.answers import Reports
+from routers.views.source import ViewsSource
 
 # All of them are async functions: FastAPI runs others, and classes, on a thread, and
 # waiting for one takes longer than these functions.
@@ -60,3 +66,68 @@ Each takes all cores and the memory of its tables, so two at once gain nothing, 
 eight would keep the interpreter from requests for /health. They wait as coroutines,
 without occupying a thread.
 """
+
+
+async def _exports(request: Request) -> Exports:
+    exports: Exports = request.app.state.exports
+    return exports
+
+
+CurrentExports = Annotated[Exports, Depends(_exports)]
+
+
+class RequestContext(NamedTuple):
+    """What a handler of tables needs besides its parameters."""
+
+    request: Request
+    settings: Settings
+    snapshot: Snapshot
+    now: datetime
+    plans: PlanCache
+    whole_answers: CapacityLimiter
+    exports: Exports
+    views: ViewsSource
+    reports: Reports
+
+    def etag_by_day(self, period: Period, table_format: TableFormat) -> str:
+        """See `responses.etag_by_day`; each format has its own."""
+        return responses.etag_by_day(
+            self.request, self.snapshot, self.settings, period, table_format
+        )
+
+
+async def _context(
+    request: Request,
+    settings: CurrentSettings,
+    current: CurrentSnapshot,
+    moment: Now,
+    plans: Plans,
+    whole_answers: WholeAnswers,
+    exports: CurrentExports,
+) -> RequestContext:
+    state = request.app.state
+    return RequestContext(
+        request,
+        settings,
+        current,
+        moment,
+        plans,
+        whole_answers,
+        exports,
+        state.views,
+        state.reports,
+    )
+
+
+Context = Annotated[RequestContext, Depends(_context)]
+
+
+async def _accepted(request: Request) -> TableFormat:
+    return accepted_format(request.headers.getlist("accept"))
+
+
+AcceptedFormat = Annotated[TableFormat, Depends(_accepted)]
+"""The format by the Accept header. Such an answer names Accept in Vary."""
+
+FormatExtension = Annotated[TableFormat, Path(description="The format of the answer.")]
+"""The format by the extension of the path, whatever Accept says."""

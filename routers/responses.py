@@ -1,12 +1,11 @@
 """Responses: revalidation by ETag, bodies of bytes, and the documented errors."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
@@ -16,7 +15,8 @@ from readmodel.store.snapshot import Snapshot
 
 CACHE_CONTROL: Final = "private, no-cache"
 JSON: Final = "application/json"
-CSV: Final = "text/csv; charset=utf-8; header=present"
+ACCEPT: Final = "Accept"
+"""For Vary, if Accept decides on the format."""
 
 
 class ErrorResponse(BaseModel):
@@ -60,62 +60,81 @@ PROTECTED_RESPONSES: Final = PUBLIC_RESPONSES | {
 }
 """Errors of every route that requires the token."""
 
-READ_MODEL_RESPONSES: Final = PROTECTED_RESPONSES | {
+UNCHANGED: Final[DocumentedResponses] = {
     304: {"description": "Unchanged since the answer whose ETag is in If-None-Match."},
-    503: {"model": ErrorResponse, "description": "There is no read model yet."},
 }
+
+READ_MODEL_RESPONSES: Final = (
+    PROTECTED_RESPONSES
+    | UNCHANGED
+    | {
+        503: {"model": ErrorResponse, "description": "There is no read model yet."},
+    }
+)
 """Errors of every route that answers from the read model, and 304."""
 
 
 def etag_by_day(
-    request: Request, snapshot: Snapshot, settings: Settings, period: Period
+    request: Request,
+    snapshot: Snapshot,
+    settings: Settings,
+    period: Period,
+    variant: str = "",
 ) -> str:
     """ETag of an answer that changes with the snapshot and at the zone's midnight.
 
-    With rows of hours, it changes at each hour.
+    With rows of hours, it changes at each hour. *variant* tells answers of one URL
+    apart, such as formats chosen by Accept.
     """
     hourly = period.interval is Interval.HOUR
     moment = (
         period.at_midnight().now.isoformat() if hourly else period.today.isoformat()
     )
-    return _etag(request, snapshot, settings, moment)
+    return make_etag(*_inputs(request, snapshot, settings), moment, variant)
 
 
 def etag_by_minute(
-    request: Request, snapshot: Snapshot, settings: Settings, period: Period
+    request: Request,
+    snapshot: Snapshot,
+    settings: Settings,
+    period: Period,
+    variant: str = "",
 ) -> str:
     """ETag of an answer that changes as time passes; up to a minute late."""
     minute = period.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
-    return _etag(request, snapshot, settings, minute)
+    return make_etag(*_inputs(request, snapshot, settings), minute, variant)
 
 
-def unchanged(request: Request, etag: str) -> Response | None:
-    """304 if If-None-Match contains *etag*, by weak comparison (RFC 9110); else None."""
+def make_etag(*inputs: str) -> str:
+    """ETag of an answer that depends on *inputs* only."""
+    # Weak, since compression changes the bytes on their way.
+    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
+    return f'W/"{digest[:32]}"'
+
+
+def unchanged(request: Request, etag: str, vary: str | None = None) -> Response | None:
+    """304 if If-None-Match contains *etag*, by weak comparison (RFC 9110); else None.
+
+    *vary* are the request headers on which the answer depends, except Accept-Encoding,
+    which is always named: a 304 has the Vary of the answer that it stands for.
+    """
     sent = ",".join(request.headers.getlist("if-none-match"))
     tags = {tag.strip().removeprefix("W/") for tag in sent.split(",")}
     if "*" in tags or etag.removeprefix("W/") in tags:
-        return Response(
-            status_code=304, headers=_cache_headers(etag) | {"Vary": "Accept-Encoding"}
-        )
+        headers = cache_headers(etag)
+        headers["Vary"] = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
+        return Response(status_code=304, headers=headers)
     return None
 
 
-def json_response(body: bytes, etag: str) -> Response:
+def json_response(body: bytes, etag: str, vary: str | None = None) -> Response:
     """A JSON response that clients keep and revalidate."""
-    return Response(body, media_type=JSON, headers=_cache_headers(etag))
+    return Response(body, media_type=JSON, headers=cache_headers(etag, vary))
 
 
 def uncached_json_response(body: bytes) -> Response:
     """A JSON response that must not be kept, because the request has an effect."""
     return Response(body, media_type=JSON, headers={"Cache-Control": "no-store"})
-
-
-def csv_response(chunks: Iterator[bytes], filename: str, etag: str) -> Response:
-    """A CSV file to download as *filename*, which clients keep and revalidate."""
-    disposition = {"Content-Disposition": f'attachment; filename="{filename}"'}
-    return StreamingResponse(
-        chunks, media_type=CSV, headers=_cache_headers(etag) | disposition
-    )
 
 
 def encode(answer: BaseModel) -> bytes:
@@ -129,20 +148,20 @@ def json_object(members: Mapping[str, bytes]) -> bytes:
     return b"{" + b",".join(pairs) + b"}"
 
 
-def _etag(request: Request, snapshot: Snapshot, settings: Settings, moment: str) -> str:
-    # Weak, since compression changes the bytes on their way.
-    inputs = (
+def cache_headers(etag: str, vary: str | None = None) -> dict[str, str]:
+    """Headers of an answer that clients keep and revalidate."""
+    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+    return headers | {"Vary": vary} if vary else headers
+
+
+def _inputs(
+    request: Request, snapshot: Snapshot, settings: Settings
+) -> tuple[str, ...]:
+    return (
         VERSION,
         snapshot.id,
         settings.start_date.isoformat(),
         settings.timezone.key,
         request.url.path,
         request.url.query,
-        moment,
     )
-    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
-    return f'W/"{digest[:32]}"'
-
-
-def _cache_headers(etag: str) -> dict[str, str]:
-    return {"ETag": etag, "Cache-Control": CACHE_CONTROL}

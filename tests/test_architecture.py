@@ -25,12 +25,14 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "readmodel.store",
         "readmodel.tables",
         "readmodel.dtypes",
+        "sqlfiles",
         "config",
         "util",
     },
     "calculations": {"calculations"},
     "update_readmodel": {"updater", "readmodel", "startup", "config", "util"},
-    "updater": {"updater", "readmodel", "startup", "config", "util"},
+    "updater": {"updater", "readmodel", "sqlfiles", "startup", "config", "util"},
+    "sqlfiles": {"sqlfiles", "readmodel.tables", "readmodel.dtypes", "util"},
     "readmodel.tables": {"readmodel.dtypes"},
     "readmodel.dtypes": set(),
     "readmodel.source": {
@@ -46,7 +48,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "readmodel.dtypes",
         "util",
     },
-    "readmodel.sync": {"readmodel", "config", "util"},
+    "readmodel.sync": {"readmodel", "sqlfiles", "config", "util"},
     "startup": {"config", "util"},
     "config": {"util"},
     "util": {"util"},
@@ -77,7 +79,8 @@ SECTIONS = {
 }
 
 ONE_NAMESPACE = (
-    *("calculations", "readmodel", "routers", "updater", "util", "collector"),
+    *("calculations", "readmodel", "routers", "sqlfiles", "updater", "util"),
+    "collector",
     *("main", "update_readmodel", "collect_events", "config", "startup", "demo"),
 )
 """Folders in which a class name has one meaning.

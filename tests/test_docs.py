@@ -98,8 +98,11 @@ def test_the_example_settings_are_exactly_the_settings() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_documented_defaults_are_the_defaults(name: str) -> None:
+def test_documented_defaults_are_the_defaults(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """README and .env.example state the value that is used if the variable is not set."""
+    monkeypatch.delenv(name, raising=False)
     row = re.search(rf"^\| `{name}` \| *`?([^`|]*?)`? *\|", README, re.MULTILINE)
     assert row
     assert row[1].strip() == examples()[name]

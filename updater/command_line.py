@@ -1,8 +1,9 @@
-"""Command line of the updater: `sync` (the default), `status`, `verify`, `doctor`."""
+"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`."""
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 PROGRAM: Final = "update_readmodel.py"
@@ -17,6 +18,7 @@ without a command: sync, with the options of sync
   update_readmodel.py --full             fetch every row again, changed or not
   update_readmodel.py --tables A,B       sync only these tables
   update_readmodel.py status --last 3    show the tables and the last 3 runs
+  update_readmodel.py views plan         say what edited SQL files would change
 
 `update_readmodel.py COMMAND --help` lists the options of a command.
 Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage.
@@ -58,7 +60,17 @@ class DoctorCommand:
     """`doctor` has no options."""
 
 
-type Command = SyncCommand | StatusCommand | VerifyCommand | DoctorCommand
+@dataclass(frozen=True, slots=True)
+class ViewsCommand:
+    """What to do about SQL files: `list`, `plan` or `test`; `file` is for the last two."""
+
+    action: str
+    file: Path | None
+
+
+type Command = (
+    SyncCommand | StatusCommand | VerifyCommand | DoctorCommand | ViewsCommand
+)
 
 
 def _seconds(text: str) -> float:
@@ -89,6 +101,7 @@ _SUMMARIES: Final = {
     "status": "show the read model's tables and the last runs",
     "verify": "compare the read model with the database",
     "doctor": "check everything that a sync needs",
+    "views": "list and check the SQL files, or say what a change would do",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sync": {
@@ -131,6 +144,21 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         },
     },
     "doctor": {},
+    "views": {
+        "action": {
+            "nargs": "?",
+            "choices": ("list", "plan", "test"),
+            "default": "list",
+            "help": "list: every definition and error (the default); plan: what the next "
+            "sync would change; test: build the tables of FILE aside and test them",
+        },
+        "file": {
+            "nargs": "?",
+            "type": Path,
+            "metavar": "FILE",
+            "help": "a SQL file, instead of the one of its name in VIEWS_DIR",
+        },
+    },
 }
 _OPTIONS_WITH_VALUE: Final = {"--tables", "--last"}
 
@@ -151,8 +179,18 @@ def parse(arguments: Sequence[str]) -> Command:
             return StatusCommand(**values)
         case "verify":
             return VerifyCommand(**values)
+        case "views":
+            return _views(ViewsCommand(**values), commands["views"])
         case _:
             return DoctorCommand()
+
+
+def _views(command: ViewsCommand, parser: argparse.ArgumentParser) -> ViewsCommand:
+    if command.action == "test" and command.file is None:
+        parser.error("test needs a FILE")
+    if command.action == "list" and command.file is not None:
+        parser.error("list takes no FILE")
+    return command
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, _Parsers]:

@@ -15,9 +15,11 @@ from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.postgres.source import PostgresView
 from readmodel.source.protocol import View
-from readmodel.store import snapshot
+from readmodel.store import metrics, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
+from updater import views
+from updater.status import view_lines
 from util.errors import FppError, SettingsError, SourceError
 from util.heartbeat import Heartbeat
 from util.probe import connection_problem
@@ -72,6 +74,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     yield _passed("settings", "can be read")
     yield from _database(settings)
     yield from _storage(settings.data_dir)
+    yield from _views(settings)
     yield _monitor(settings)
     yield _sentry(settings)
 
@@ -236,6 +239,24 @@ def _space(data_dir: Path, existing: Path) -> CheckResult:
     if free < COMFORTABLE_BYTES:
         return _warning("space", f"{text}: make room before the disk is full")
     return _passed("space", text)
+
+
+def _views(settings: Settings) -> Iterator[CheckResult]:
+    """Check the SQL files. A bad one fails no sync, so it is a warning."""
+    if not any(settings.views_dir.glob("*.sql")):
+        yield _passed("views", f"no SQL files in {settings.views_dir}")
+        return
+    try:
+        catalogue = views.read_catalogue(settings)
+    except (OSError, FppError) as error:
+        yield _warning("views", f"VIEWS_DIR {settings.views_dir}: {error}")
+        return
+    yield from (_warning("views", str(error)) for error in catalogue.errors)
+    counts = f"{len(catalogue.tables)} tables and {len(catalogue.reports)} reports"
+    yield _passed("views", f"{counts} in {settings.views_dir}")
+    manifest = metrics.current_manifest(settings.data_dir)
+    for line in view_lines(manifest):
+        yield _warning("views", line.strip())
 
 
 def _monitor(settings: Settings) -> CheckResult:

@@ -1,7 +1,7 @@
 """A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -11,7 +11,8 @@ from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.store.run_log import Run
-from readmodel.sync.append_run import append_run
+from readmodel.sync.append_run import append_run, append_view_runs
+from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
@@ -73,6 +74,7 @@ class Runner:
             * RETRY_WINDOW_SHARE,
             on_progress=_ProgressLog(),
             on_retry=lambda fault: _log.warning(fault, action="sync"),
+            derived=derived_options(settings),
         )
         self._settings = settings
         self._source = source
@@ -148,8 +150,19 @@ class Runner:
             snapshot=report.snapshot,
             ms=round(report.seconds * 1000),
         )
+        self._record_derived(report.derived)
         tables = {table.name: table.counts for table in report.tables}
         return Run(began, self._now(), True, message, tables)
+
+    def _record_derived(self, reports: Sequence[DerivedReport]) -> None:
+        """Log what happened to the derived tables, and add builds to the view log."""
+        for report in reports:
+            _log_derived(report)
+        runs = [report.view_run for report in reports if report.was_run]
+        try:
+            append_view_runs(self._settings.data_dir, runs)
+        except StorageError as error:
+            _log.warning(str(error), action="record")
 
     def _report(self, run: Run) -> None:
         self._runs = run_log.updated_summary(self._runs, run)
@@ -202,6 +215,38 @@ class _ProgressLog:
             rows_fetched=fetched,
             rows_to_fetch=total,
         )
+
+
+def derived_options(settings: Settings) -> DerivedOptions:
+    """How to build derived tables, from the settings."""
+    return DerivedOptions(
+        settings.views_dir,
+        settings.timezone,
+        settings.views_memory_mb,
+        settings.views_disk_mb,
+        settings.views_seconds,
+    )
+
+
+def _log_derived(report: DerivedReport) -> None:
+    seconds = (report.ended_at - report.started_at).total_seconds()
+    facts = {
+        "view": report.name,
+        "outcome": str(report.outcome),
+        "rows": report.rows,
+        "rows_read": report.rows_read,
+        "ms": round(seconds * 1000),
+    }
+    if report.outcome.is_good:
+        _log.info(
+            f"{report.object:<16} {report.rows:>12,} rows  {report.outcome:>20}  "
+            f"{seconds:6.2f} s",
+            action="views",
+            **facts,
+        )
+    else:
+        whose = f"{report.name or report.file} is stale"
+        _log.warning(f"{whose}: {report.message}", action="views", **facts)
 
 
 def _log_table(table: TableReport) -> None:

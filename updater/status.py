@@ -8,7 +8,7 @@ import polars as pl
 from pydantic_core import to_json
 
 from config import Settings
-from readmodel.store import metrics, run_log, snapshot
+from readmodel.store import metrics, run_log, snapshot, view_log
 from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import Run
 from readmodel.sync.verify import TableComparison
@@ -27,9 +27,22 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
             f"{table.bytes / 2**20:9.2f} MB  newest {_time(newest_row(settings, name))}"
             f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
         )
+    yield from view_lines(manifest)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
+
+
+def view_lines(manifest: Manifest | None) -> Iterator[str]:
+    """Name the derived tables whose last build failed, and why."""
+    for name, state in sorted(manifest.derived.items()) if manifest else ():
+        if state.is_stale:
+            kept = f"that of {_time(state.built_at)} is served"
+            what = kept if state.built_at else "it was never built"
+            yield (
+                f"  {name} ({state.file}) is stale since {_time(state.stale_since)}, "
+                f"{what}: {state.failed_because}"
+            )
 
 
 def as_json(settings: Settings, now: datetime, last: int) -> str:
@@ -53,7 +66,9 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
             }
             for name, table in (manifest.tables.items() if manifest else ())
         },
+        "views": dict(manifest.derived) if manifest else {},
         "runs": run_log.recent_runs(settings.data_dir, last),
+        "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
     return to_json(status).decode()
 

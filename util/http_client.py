@@ -30,7 +30,7 @@ def send_daily(
     be reached, does not answer within *timeout*, or answers anything but 2xx.
     """
     # Most deployments never send, and httpx takes a tenth of the API's start.
-    import httpx  # noqa: PLC0415
+    import httpx
 
     seconds = timeout.total_seconds()
     try:

@@ -87,16 +87,52 @@ class StoredTable:
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedState:
+    """How a derived table was built, and whether its last build failed.
+
+    `name`, `type` and `file` are those of its definition. `fingerprint` stands for
+    everything that its rows depend on, `built_at` is the instant of the snapshot that
+    it was built in. Both are None for a table that was never built: the snapshot then
+    has a state without a table. After a failed build `stale_since` is the instant of
+    the first snapshot that the table is older than, and `failed_because` a sentence;
+    `failed_fingerprint` is that of the failed build.
+    """
+
+    name: str
+    type: str
+    file: str
+    inputs: tuple[str, ...] = ()
+    zone: str = "UTC"
+    sql_sha256: str = ""
+    fingerprint: str | None = None
+    built_at: datetime | None = None
+    stale_since: datetime | None = None
+    failed_because: str | None = None
+    outcome: str = "built"
+    failed_fingerprint: str | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """True if the last build failed."""
+        return self.stale_since is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """All of snapshot.json. `taken_at` is the instant (UTC) that the rows are of."""
+    """All of snapshot.json. `taken_at` is the instant (UTC) that the rows are of.
+
+    Derived tables are in `tables` like all others, and have a state in `derived`.
+    """
 
     taken_at: datetime
     tables: Mapping[str, StoredTable] = field(default_factory=dict)
     version: int = 1
+    derived: Mapping[str, DerivedState] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Serialise as indented JSON."""
-        return _ADAPTER.dump_json(self, indent=1, by_alias=True)
+        excluded = None if self.derived else {"derived"}
+        return _ADAPTER.dump_json(self, indent=1, by_alias=True, exclude=excluded)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":

@@ -85,7 +85,17 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
     yield _by_table(
         "fpp_table_verified_timestamp_seconds",
         "Since when every part of a table is known to equal the database.",
-        {name: table.checked_at.timestamp() for name, table in tables.items()},
+        {
+            name: table.checked_at.timestamp()
+            for name, table in tables.items()
+            if name not in manifest.derived
+        },
+    )
+    yield _by_label(
+        "fpp_view_stale",
+        "1 if the last build of a derived table failed, else 0.",
+        "view",
+        {name: float(state.is_stale) for name, state in manifest.derived.items()},
     )
 
 
@@ -125,7 +135,13 @@ def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
 def _by_table(
     name: str, help_text: str, values: Mapping[str, float]
 ) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, help_text, labels=["table"])
-    for table, value in sorted(values.items()):
-        family.add_metric([table], value)
+    return _by_label(name, help_text, "table", values)
+
+
+def _by_label(
+    name: str, help_text: str, label: str, values: Mapping[str, float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for value_of, value in sorted(values.items()):
+        family.add_metric([value_of], value)
     return family

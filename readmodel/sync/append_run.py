@@ -1,18 +1,25 @@
-"""Append a run to the run log, and drop the runs older than its retention."""
+"""Append to the run log and the view log, and drop what is older than their retention."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from readmodel.store import view_log
 from readmodel.store.run_log import COUNTS, FILE, RETENTION, SCHEMA, Run, read_log
+from readmodel.store.view_log import ViewRun, read_view_log
 from readmodel.sync.disk import replacing, write_synced
 from util.errors import StorageError
 
 MAX_RUNS: Final = 20_000
 """A run a minute for a fortnight: the log stays small whatever the interval is."""
+
+MAX_VIEW_RUNS: Final = 200_000
+"""Some fifteen builds per run, for 90 days at the default interval."""
 
 
 def append_run(data_dir: Path, run: Run) -> None:
@@ -27,6 +34,23 @@ def append_run(data_dir: Path, run: Run) -> None:
         earlier = pl.DataFrame(schema=SCHEMA)
     recent = earlier.filter(pl.col("ended_at") > run.ended_at - RETENTION)
     _replace_log(data_dir / FILE, pl.concat([recent, run_frame(run)]).tail(MAX_RUNS))
+
+
+def append_view_runs(data_dir: Path, runs: Sequence[ViewRun]) -> None:
+    """Append builds of derived tables to the view log, likewise."""
+    if not runs:
+        return
+    try:
+        earlier = read_view_log(data_dir)
+    except StorageError:
+        earlier = pl.DataFrame(schema=view_log.SCHEMA)
+    oldest = max(run.ended_at for run in runs) - view_log.RETENTION
+    recent = earlier.filter(pl.col("ended_at") > oldest)
+    added = pl.DataFrame(
+        [astuple(run) for run in runs], schema=view_log.SCHEMA, orient="row"
+    )
+    log = pl.concat([recent, added]).tail(MAX_VIEW_RUNS)
+    _replace_log(data_dir / view_log.FILE, log)
 
 
 def run_frame(run: Run) -> pl.DataFrame:

@@ -7,6 +7,7 @@ the last one; it costs what changed.
 import time
 import zlib
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from tenacity import (
 
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
+from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.reuse import (
     ReusableTable,
     reusable_parts,
@@ -52,6 +54,7 @@ class Report:
     taken_at: datetime
     tables: tuple[TableReport, ...]
     seconds: float
+    derived: tuple[DerivedReport, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -71,7 +74,7 @@ class Options:
     `full` fetches every row, even if it is stored. `only` names the tables to sync; the
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
-    within `patience`. Callbacks: `on_retry(fault)` before each retry, and `on_progress`
+    within `patience`. Derived tables are built as `derived` says, none by default. Callbacks: `on_retry(fault)` before each retry, and `on_progress`
     as rows arrive.
     """
 
@@ -81,6 +84,7 @@ class Options:
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
     on_progress: OnProgress = field(default=lambda *_: None)
+    derived: DerivedOptions | None = None
 
 
 def sync(
@@ -101,13 +105,23 @@ def sync(
         for attempt in _retrying(options):
             with attempt:
                 taken_at = now()
-                with (
-                    source.view(_select(tables, options.only)[0]) as view,
-                    SnapshotWriter(data_dir, taken_at) as writer,
-                ):
-                    reports = _mirror(view, writer, tables, on_table, options)
+                with ExitStack() as reading:
+                    view = reading.enter_context(
+                        source.view(_select(tables, options.only)[0])
+                    )
+                    with SnapshotWriter(data_dir, taken_at) as writer:
+                        reports = _mirror(view, writer, tables, on_table, options)
+                        reading.close()  # Derived tables need no open transaction.
+                        derived = _derive(writer, options)
+                        writer.publish()
     seconds = time.monotonic() - started
-    return Report(writer.id, writer.taken_at, tuple(reports), seconds)
+    return Report(writer.id, writer.taken_at, tuple(reports), seconds, tuple(derived))
+
+
+def _derive(writer: SnapshotWriter, options: Options) -> list[DerivedReport]:
+    if options.derived is None:
+        return []
+    return build_derived(writer, options.derived, options.full)
 
 
 def _retrying(options: Options) -> Retrying:
@@ -144,7 +158,7 @@ def _mirror(
     on_table: Callable[[TableReport], None],
     options: Options,
 ) -> list[TableReport]:
-    """One attempt: publish all tables at the instant of *view*, or nothing."""
+    """One attempt: write all tables at the instant of *view*."""
     data_dir = writer.data_dir
     selected, others = _select(tables, options.only)
     stored_rows, stored_bytes = _stored_size(data_dir)
@@ -161,7 +175,6 @@ def _mirror(
         report = apply(decision, view, writer, options.on_progress)
         on_table(report)
         reports.append(report)
-    writer.publish()
     return reports
 
 

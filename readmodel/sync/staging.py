@@ -20,7 +20,14 @@ from typing import Any, Final, Literal, Self
 import polars as pl
 
 from readmodel.store import visits
-from readmodel.store.manifest import Manifest, Part, SourceMark, StoredTable, VisitsFile
+from readmodel.store.manifest import (
+    DerivedState,
+    Manifest,
+    Part,
+    SourceMark,
+    StoredTable,
+    VisitsFile,
+)
 from readmodel.store.snapshot import (
     CURRENT,
     ID_FORMAT,
@@ -226,6 +233,8 @@ class SnapshotWriter:
         self.id = taken_at.strftime(ID_FORMAT)
         self.path = snapshots / f"{_STAGED}{self.id}"
         self._tables: dict[str, TableWriter] = {}
+        self._derived: dict[str, StoredTable] = {}
+        self._derived_states: dict[str, DerivedState] = {}
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
@@ -248,11 +257,41 @@ class SnapshotWriter:
         self._tables[name] = table
         return table
 
+    def add_derived(
+        self, name: str, state: DerivedState, stored: StoredTable | None
+    ) -> None:
+        """Add a derived table whose parts are in the staged folder, or only its state."""
+        self._derived_states[name] = state
+        if stored is not None:
+            self._derived[name] = stored
+
+    def discard(self, name: str) -> None:
+        """Remove what an unfinished build of the table *name* left behind."""
+        self._tables.pop(name, None)
+        shutil.rmtree(self.path / table_folder(name), ignore_errors=True)
+
+    def files(self, name: str) -> list[Path]:
+        """The parts of the table *name*, as far as they are added, in order."""
+        folder = self.path / table_folder(name)
+        return [folder / part.file for part in self.stored(name).parts]
+
+    def stored(self, name: str) -> StoredTable:
+        """The record of the table *name*. Raises KeyError if it is not in the snapshot."""
+        return (
+            self._derived[name] if name in self._derived else self._tables[name].stored
+        )
+
+    @property
+    def mirrored(self) -> tuple[str, ...]:
+        """The names of the tables that are not derived."""
+        return tuple(name for name in self._tables if name not in self._derived)
+
     def publish(self) -> None:
         """Make this the current snapshot, for all tables at once."""
         tables = {name: table.stored for name, table in self._tables.items()}
+        tables |= self._derived
         with storage_errors(self.data_dir):
-            self._seal(Manifest(self.taken_at, tables))
+            self._seal(Manifest(self.taken_at, tables, derived=self._derived_states))
             snapshots = self.data_dir / SNAPSHOTS
             self.path.rename(snapshots / self.id)
             sync_folder(snapshots)

@@ -36,13 +36,20 @@ from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
+    AcceptedFormat,
+    Context,
     CurrentSettings,
     CurrentSnapshot,
+    FormatExtension,
     Now,
     Plans,
+    RequestContext,
     WholeAnswers,
 )
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
+from routers.formats.documents import also_as_table, table_responses
+from routers.formats.figures import figures_table
+from routers.formats.media import TableFormat
 from routers.middleware.methods import IS_HEAD
 from routers.plan_cache import PlanCache
 from routers.query import (
@@ -54,8 +61,10 @@ from routers.query import (
     require_range,
 )
 from routers.responses import (
+    ACCEPT,
     READ_MODEL_RESPONSES,
     ErrorResponse,
+    cache_headers,
     encode,
     etag_by_day,
     etag_by_minute,
@@ -123,6 +132,7 @@ async def get_analytics(
     "/daily-analytics",
     response_model=DailyAnswer,
     responses=READ_MODEL_RESPONSES
+    | also_as_table()
     | {
         502: {
             "model": ErrorResponse,
@@ -131,35 +141,83 @@ async def get_analytics(
     },
 )
 async def get_daily_analytics(
-    query: DailyQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
+    accepted: AcceptedFormat, query: DailyQuery, context: Context
 ) -> Response:
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached.
+    posts the figures to the e-mail service, and its answer must not be cached. A table
+    in another format than JSON is never posted.
     """
-    period = query.resolve(settings, now)
-    if query.is_beyond_previous:
-        require_range(query, period)
-    query.compared(period)
+    if accepted is not TableFormat.JSON:
+        return await _respond_daily_table(query, context, accepted, ACCEPT)
+    settings, snapshot, plans = context.settings, context.snapshot, context.plans
+    period = _resolve_daily(query, context)
     service = None if query.is_customised else settings.email_service
-    if service and getattr(request.state, IS_HEAD, False):
+    if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
         body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
         return uncached_json_response(body)
-    etag_of = etag_by_day if period.range else etag_by_minute
-    etag = etag_of(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    etag = _daily_etag(period, context, accepted)
+    if response := unchanged(context.request, etag, ACCEPT):
         return response
-    body = await to_thread.run_sync(_daily_json, query, period, snapshot, plans)
-    return json_response(body, etag)
+    figures = await to_thread.run_sync(_daily_figures, query, period, snapshot, plans)
+    reasons = not_applicable_daily(query.filters, plans.tables(snapshot))
+    body = encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
+    return json_response(body, etag, ACCEPT)
+
+
+@router.get(
+    "/daily-analytics.{extension}",
+    response_class=Response,
+    responses=READ_MODEL_RESPONSES | table_responses(),
+)
+async def get_daily_analytics_file(
+    extension: FormatExtension, query: DailyQuery, context: Context
+) -> Response:
+    """Figures of the last 24 hours, or of the range, as a table of one row.
+
+    They are never posted to the e-mail service.
+    """
+    return await _respond_daily_table(query, context, extension, None)
+
+
+async def _respond_daily_table(
+    query: DailyParameters,
+    context: RequestContext,
+    table_format: TableFormat,
+    vary: str | None,
+) -> Response:
+    period = _resolve_daily(query, context)
+    etag = _daily_etag(period, context, table_format)
+    if response := unchanged(context.request, etag, vary):
+        return response
+    figures = await to_thread.run_sync(
+        _daily_figures, query, period, context.snapshot, context.plans
+    )
+    table = figures_table("daily", Daily, figures, period, context.snapshot)
+    days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
+    headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
+    return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
+    """The period. Raises RequestValidationError (422)."""
+    period = query.resolve(context.settings, context.now)
+    if query.is_beyond_previous:
+        require_range(query, period)
+    query.compared(period)
+    return period
+
+
+def _daily_etag(
+    period: Period, context: RequestContext, table_format: TableFormat
+) -> str:
+    etag_of = etag_by_day if period.range else etag_by_minute
+    request, settings = context.request, context.settings
+    return etag_of(request, context.snapshot, settings, period, table_format)
 
 
 def _analytics_json(
@@ -223,9 +281,9 @@ def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
     return figures, json_object(sections)
 
 
-def _daily_json(
+def _daily_figures(
     query: DailyParameters, period: Period, snapshot: Snapshot, plans: PlanCache
-) -> bytes:
+) -> dict[str, Any]:
     tables = plans.tables(snapshot)
     reasons = not_applicable_daily(query.filters, tables)
 
@@ -241,8 +299,7 @@ def _daily_json(
 
     earlier = query.compared(period)
     before = figures_of(earlier, day_before=True) if earlier else None
-    figures = collect_figures(Daily, figures_of(period, day_before=False), before)
-    return encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
+    return collect_figures(Daily, figures_of(period, day_before=False), before)
 
 
 def _deliver(

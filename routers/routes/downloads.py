@@ -1,11 +1,9 @@
-"""Series and breakdowns as CSV files (RFC 4180), for spreadsheets."""
+"""Series and breakdowns as tables: files for spreadsheets and programs."""
 
-from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from calculations.analytics import collect, engine_for
@@ -18,33 +16,50 @@ from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
-    CurrentSettings,
-    CurrentSnapshot,
-    Now,
-    Plans,
-    WholeAnswers,
+    AcceptedFormat,
+    Context,
+    FormatExtension,
+    RequestContext,
 )
+from routers.formats.answer import file_stem
+from routers.formats.documents import columns_of, table_responses
+from routers.formats.media import TableFormat
+from routers.formats.table import TableAnswer, TableColumn
 from routers.plan_cache import PlanCache
 from routers.query import (
+    FilteredRangeParameters,
     FilteredRangeQuery,
+    FilteredSeriesParameters,
     FilteredSeriesQuery,
     inapplicable_filter,
 )
 from routers.responses import (
+    ACCEPT,
     READ_MODEL_RESPONSES,
     DocumentedResponses,
-    csv_response,
-    etag_by_day,
+    cache_headers,
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, invalid_parameter
 
-CHUNK_ROWS: Final = 5_000
-
-FORMULA: Final = r"^([=+\-@\t\r])"
-"""Start of a text that a spreadsheet would compute."""
-
 type SeriesName = Literal["historical", "reoccurring"]
+
+SERIES_ROWS: Final[dict[SeriesName, type]] = {
+    "historical": HistoricalRow,
+    "reoccurring": ReoccurringRow,
+}
+
+COUNTED: Final = {
+    Dimension.ROUTE: "page views",
+    Dimension.SOURCE: "page views",
+    Dimension.EVENT: "events",
+    Dimension.ROOM: "votes",
+    Dimension.WEEKDAY: "votes",
+    Dimension.ESTIMATION: "estimations",
+}
+"""What a breakdown counts; the others count users."""
+
+DimensionPath = Annotated[Dimension, Path(description="The attribute to count by.")]
 
 router = APIRouter(
     tags=["downloads"], dependencies=[RequireToken, NoRepeatedParameters]
@@ -60,46 +75,53 @@ def _documented(header: str) -> DocumentedResponses:
     return READ_MODEL_RESPONSES | {200: file}
 
 
-def _add_series_route(name: SeriesName, row: type) -> None:
-    """Add the route of one series, whose columns are the fields of *row*."""
+def _add_series_routes(name: SeriesName) -> None:
+    """Add the routes of one series: as CSV, by extension and by Accept."""
+    description = (
+        f"A row per listed day, week or month, as in `{name}` of `GET /`. Listed "
+        "days are Monday to Friday, or all with `weekends`."
+    )
+    tables = READ_MODEL_RESPONSES | table_responses()
+    row = SERIES_ROWS[name]
+    header = ",".join(name for name in row.__annotations__ if name != "hour")
 
     @router.get(
         f"/{name}.csv",
         name=f"get_{name}_csv",
-        description=(
-            f"A row per listed day, week or month, as in `{name}` of `GET /`. Listed "
-            "days are Monday to Friday, or all with `weekends`."
-        ),
+        description=description,
         response_class=StreamingResponse,
-        responses=_documented(",".join(row.__annotations__)),
+        responses=_documented(header),
     )
-    async def get_series_csv(
-        query: FilteredSeriesQuery,
-        request: Request,
-        snapshot: CurrentSnapshot,
-        settings: CurrentSettings,
-        now: Now,
-        plans: Plans,
-        whole_answers: WholeAnswers,
+    async def get_series_csv(query: FilteredSeriesQuery, context: Context) -> Response:
+        return await _respond_series(name, query, context, TableFormat.CSV)
+
+    @router.get(
+        f"/{name}.{{extension}}",
+        name=f"get_{name}_file",
+        description=description,
+        response_class=Response,
+        responses=tables,
+    )
+    async def get_series_file(
+        extension: FormatExtension, query: FilteredSeriesQuery, context: Context
     ) -> Response:
-        period = query.resolve(settings, now)
-        etag = etag_by_day(request, snapshot, settings, period)
-        if response := unchanged(request, etag):
-            return response
-        chunks = await to_thread.run_sync(
-            _series_csv,
-            name,
-            period,
-            query.filters,
-            snapshot,
-            plans,
-            limiter=whole_answers,
-        )
-        return csv_response(chunks, _filename(name, period), etag)
+        return await _respond_series(name, query, context, extension)
+
+    @router.get(
+        f"/{name}",
+        name=f"get_{name}",
+        description=description,
+        response_class=Response,
+        responses=tables,
+    )
+    async def get_series(
+        accepted: AcceptedFormat, query: FilteredSeriesQuery, context: Context
+    ) -> Response:
+        return await _respond_series(name, query, context, accepted, ACCEPT)
 
 
-_add_series_route("historical", HistoricalRow)
-_add_series_route("reoccurring", ReoccurringRow)
+for _name in SERIES_ROWS:
+    _add_series_routes(_name)
 
 
 @router.get(
@@ -108,73 +130,121 @@ _add_series_route("reoccurring", ReoccurringRow)
     responses=_documented("route,count"),
 )
 async def get_breakdown_csv(
-    dimension: Annotated[Dimension, Path(description="The attribute to count by.")],
-    query: FilteredRangeQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
+    dimension: DimensionPath, query: FilteredRangeQuery, context: Context
 ) -> Response:
     """A row per value of one dimension with its count. `GET /` has the largest only."""
-    period = query.resolve(settings, now)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    return await _respond_breakdown(dimension, query, context, TableFormat.CSV)
+
+
+@router.get(
+    "/breakdown/{dimension}.{extension}",
+    response_class=Response,
+    responses=READ_MODEL_RESPONSES | table_responses(),
+)
+async def get_breakdown_file(
+    dimension: DimensionPath,
+    extension: FormatExtension,
+    query: FilteredRangeQuery,
+    context: Context,
+) -> Response:
+    """A row per value of one dimension with its count. `GET /` has the largest only."""
+    return await _respond_breakdown(dimension, query, context, extension)
+
+
+async def _respond_series(
+    name: SeriesName,
+    query: FilteredSeriesParameters,
+    context: RequestContext,
+    table_format: TableFormat,
+    vary: str | None = None,
+) -> Response:
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period, table_format)
+    if response := unchanged(context.request, etag, vary):
         return response
-    chunks = await to_thread.run_sync(
-        _breakdown_csv, dimension, period, query.filters, snapshot, plans
+    table = await to_thread.run_sync(
+        _series_table,
+        name,
+        period,
+        query.filters,
+        context.snapshot,
+        context.plans,
+        limiter=context.whole_answers,
     )
-    return csv_response(chunks, _filename(dimension, period), etag)
+    headers, filename = cache_headers(etag, vary), file_stem(name, period)
+    return await context.exports.respond(table, table_format, headers, filename)
 
 
-def _series_csv(
+async def _respond_breakdown(
+    dimension: Dimension,
+    query: FilteredRangeParameters,
+    context: RequestContext,
+    table_format: TableFormat,
+) -> Response:
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period, table_format)
+    if response := unchanged(context.request, etag):
+        return response
+    table = await to_thread.run_sync(
+        _breakdown_table,
+        dimension,
+        period,
+        query.filters,
+        context.snapshot,
+        context.plans,
+    )
+    headers, filename = cache_headers(etag), file_stem(dimension, period)
+    return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _series_table(
     name: SeriesName,
     period: Period,
     filters: Filters,
     snapshot: Snapshot,
     plans: PlanCache,
-) -> Iterator[bytes]:
+) -> TableAnswer:
+    """Raises RequestValidationError (422) for a series without meaning."""
     if reason := not_applicable(filters, plans.tables(snapshot), period).get(name):
         if period.interval is Interval.HOUR:
             raise invalid_parameter("interval", "hour", reason)
         raise inapplicable_filter(filters, reason)
     plan = plans.analytics(snapshot, period, [name], filters)
     row = collect(plan, engine_for(snapshot.rows, period.fraction))
-    return csv_chunks(rows_of(row[name]))
+    return TableAnswer(
+        title=name,
+        rows=rows_of(row[name]),
+        columns=columns_of(SERIES_ROWS[name]),
+        description=str(SERIES_ROWS[name].__doc__),
+        range=period.range,
+        zone=period.zone.key,
+        data_updated_at=snapshot.taken_at,
+    )
 
 
-def _breakdown_csv(
+def _breakdown_table(
     dimension: Dimension,
     period: Period,
     filters: Filters,
     snapshot: Snapshot,
     plans: PlanCache,
-) -> Iterator[bytes]:
+) -> TableAnswer:
+    """Raises RequestValidationError (422) for a filter without meaning."""
     tables = plans.tables(snapshot)
     if reason := not_applicable_breakdown(filters, tables, dimension):
         raise inapplicable_filter(filters, reason)
     plan = breakdown(tables, dimension, period, filters)
-    return csv_chunks(collect(plan, engine_for(snapshot.rows, period.fraction)))
-
-
-def csv_chunks(frame: pl.DataFrame) -> Iterator[bytes]:
-    """The header, then *frame* as CSV, CHUNK_ROWS rows at a time.
-
-    A null is an empty cell, an empty text a quoted one. A text that a spreadsheet
-    would compute gets a leading apostrophe: ``=1+1`` becomes ``'=1+1``. Numbers are
-    not changed.
-    """
-    yield _lines(frame.clear(), header=True)
-    disarmed = pl.col(pl.String).str.replace(FORMULA, "'${1}")
-    for part in frame.iter_slices(CHUNK_ROWS):
-        yield _lines(part.with_columns(disarmed), header=False)
-
-
-def _lines(frame: pl.DataFrame, *, header: bool) -> bytes:
-    return frame.write_csv(include_header=header, line_terminator="\r\n").encode()
-
-
-def _filename(content: str, period: Period) -> str:
-    """A file name such as ``fpp-historical-2024-06-03-to-2024-06-09.csv``."""
-    days = "{}-to-{}".format(*period.range) if period.range else "all"
-    return f"fpp-{content}-{days}.csv"
+    counted = COUNTED.get(dimension, "users")
+    return TableAnswer(
+        title=dimension,
+        rows=collect(plan, engine_for(snapshot.rows, period.fraction)),
+        columns=[
+            TableColumn("country", "ISO 3166-1 code of the country."),
+            TableColumn(dimension, f"The {dimension}."),
+            TableColumn("count", f"Number of {counted}."),
+        ],
+        description=f"A row per {dimension} with its {counted}.",
+        range=period.range,
+        zone=period.zone.key,
+        data_updated_at=snapshot.taken_at,
+    )

@@ -1,10 +1,10 @@
 """`GET /room/{room_id}/stats`: one room's statistics."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Response
 
 from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
@@ -12,13 +12,23 @@ from calculations.results import RoomStats
 from calculations.room_stats import room_stats
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now
+from routers.dependencies import (
+    AcceptedFormat,
+    Context,
+    FormatExtension,
+    RequestContext,
+)
 from routers.envelope import RangeAnswer, encode_figures
+from routers.formats.answer import file_stem
+from routers.formats.documents import also_as_table, table_responses
+from routers.formats.figures import figures_table
+from routers.formats.media import TableFormat
 from routers.query import ComparisonParameters, ComparisonQuery, require_range
 from routers.responses import (
+    ACCEPT,
     READ_MODEL_RESPONSES,
     ErrorResponse,
-    etag_by_day,
+    cache_headers,
     json_response,
     unchanged,
 )
@@ -39,41 +49,80 @@ class RoomAnswer(RangeAnswer[RoomStats, PercentChanges], RoomStats):
     """One room's statistics, over all its votes or those of the range."""
 
 
+# Documented but not validated: out of these bounds the answer is 400, not 422.
+RoomId = Annotated[
+    int,
+    Path(
+        description=(
+            "The room's id, a signed 32-bit integer; an unsigned one if the "
+            "database has such ids."
+        ),
+        examples=[7],
+        json_schema_extra={"minimum": 1, "maximum": MAX_WIDE_ROOM_ID},
+    ),
+]
+
+ROOM_RESPONSES: Final = READ_MODEL_RESPONSES | {
+    400: {"model": ErrorResponse, "description": "No room can have this id."}
+}
+
+
 @router.get(
     "/room/{room_id}/stats",
     response_model=RoomAnswer,
-    responses=READ_MODEL_RESPONSES
-    | {400: {"model": ErrorResponse, "description": "No room can have this id."}},
+    responses=ROOM_RESPONSES | also_as_table(),
 )
 async def get_room_stats(
-    room_id: Annotated[
-        int,
-        # Documented but not validated: out of these bounds the answer is 400, not 422.
-        Path(
-            description=(
-                "The room's id, a signed 32-bit integer; an unsigned one if the "
-                "database has such ids."
-            ),
-            examples=[7],
-            json_schema_extra={"minimum": 1, "maximum": MAX_WIDE_ROOM_ID},
-        ),
-    ],
-    query: ComparisonQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
+    room_id: RoomId, accepted: AcceptedFormat, query: ComparisonQuery, context: Context
 ) -> Response:
     """Statistics of one room; zeros if it never voted or does not exist."""
-    if not 0 < room_id <= _largest_id(snapshot):
-        raise HTTPException(400, "Invalid room_id")
-    period = query.resolve(settings, now)
-    require_range(query, period)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    period = _resolve(room_id, query, context)
+    etag = context.etag_by_day(period, accepted)
+    if response := unchanged(context.request, etag, ACCEPT):
         return response
-    body = await to_thread.run_sync(_room_json, room_id, query, period, snapshot)
-    return json_response(body, etag)
+    figures = await to_thread.run_sync(
+        _figures, room_id, query, period, context.snapshot
+    )
+    if accepted is TableFormat.JSON:
+        snapshot = context.snapshot
+        body = encode_figures(RoomAnswer, figures, query, period, snapshot)
+        return json_response(body, etag, ACCEPT)
+    return await _respond_table(room_id, figures, period, context, accepted, etag)
+
+
+@router.get(
+    "/room/{room_id}/stats.{extension}",
+    response_class=Response,
+    responses=ROOM_RESPONSES | table_responses(),
+)
+async def get_room_stats_file(
+    room_id: RoomId,
+    extension: FormatExtension,
+    query: ComparisonQuery,
+    context: Context,
+) -> Response:
+    """Statistics of one room as a table of one row."""
+    period = _resolve(room_id, query, context)
+    etag = context.etag_by_day(period, extension)
+    if response := unchanged(context.request, etag):
+        return response
+    figures = await to_thread.run_sync(
+        _figures, room_id, query, period, context.snapshot
+    )
+    return await _respond_table(
+        room_id, figures, period, context, extension, etag, vary=None
+    )
+
+
+def _resolve(
+    room_id: int, query: ComparisonParameters, context: RequestContext
+) -> Period:
+    """The period. Raises HTTPException (400) and RequestValidationError (422)."""
+    if not 0 < room_id <= _largest_id(context.snapshot):
+        raise HTTPException(400, "Invalid room_id")
+    period = query.resolve(context.settings, context.now)
+    require_range(query, period)
+    return period
 
 
 def _largest_id(snapshot: Snapshot) -> int:
@@ -82,12 +131,26 @@ def _largest_id(snapshot: Snapshot) -> int:
     return MAX_WIDE_ROOM_ID if wide else MAX_ROOM_ID
 
 
-def _room_json(
+def _figures(
     room_id: int, query: ComparisonParameters, period: Period, snapshot: Snapshot
-) -> bytes:
+) -> dict[str, Any]:
     votes = snapshot.scan("fpp_votes")
     plan = room_stats(votes, room_id, period)
     earlier = query.compared(period)
     before = room_stats(votes, room_id, earlier) if earlier else None
-    figures = collect_figures(RoomStats, plan, before)
-    return encode_figures(RoomAnswer, figures, query, period, snapshot)
+    return collect_figures(RoomStats, plan, before)
+
+
+async def _respond_table(
+    room_id: int,
+    figures: dict[str, Any],
+    period: Period,
+    context: RequestContext,
+    table_format: TableFormat,
+    etag: str,
+    vary: str | None = ACCEPT,
+) -> Response:
+    title = f"room-{room_id}"
+    table = figures_table(title, RoomStats, figures, period, context.snapshot)
+    headers, filename = cache_headers(etag, vary), file_stem(title, period)
+    return await context.exports.respond(table, table_format, headers, filename)

@@ -2,19 +2,40 @@
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from readmodel.store import run_log
+from config import VERSION, Settings
+from readmodel.store import run_log, view_log
 from readmodel.store.run_log import Run
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings
-from routers.responses import CACHE_CONTROL, PROTECTED_RESPONSES, encode
+from routers.dependencies import (
+    AcceptedFormat,
+    CurrentExports,
+    CurrentSettings,
+    FormatExtension,
+)
+from routers.formats.documents import also_as_table, columns_of, table_responses
+from routers.formats.media import TableFormat
+from routers.formats.table import TableAnswer
+from routers.responses import (
+    ACCEPT,
+    CACHE_CONTROL,
+    PROTECTED_RESPONSES,
+    UNCHANGED,
+    cache_headers,
+    encode,
+    json_response,
+    make_etag,
+    unchanged,
+)
 from routers.strict_query import NoRepeatedParameters, QueryParameters
 
 MAX_LIMIT = 1_000
+FILENAME: Final = "fpp-sync-runs"
 
 router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
@@ -58,21 +79,133 @@ class SyncRuns(BaseModel):
     )
 
 
-@router.get("/sync/runs", response_model=SyncRuns, responses=PROTECTED_RESPONSES)
-def get_sync_runs(
+class SyncViewRun(BaseModel):
+    """One build of a derived table, or an error in a SQL file."""
+
+    name: str = Field(description="Name of the definition; empty if it has none.")
+    type: str = Field(examples=["materialized_view"])
+    object: str = Field(description="The table; empty if it is unknown.")
+    file: str = Field(examples=["retention.sql"])
+    started_at: datetime = Field(description="UTC.")
+    ended_at: datetime = Field(description="UTC.")
+    milliseconds: int
+    rows: int = Field(description="Rows of the table; 0 after a failure.")
+    success: bool
+    outcome: str = Field(
+        description="built, invalid, error, test_failed, memory, deadline, killed, disk "
+        "or input_stale.",
+    )
+    message: str = Field(description="Why it failed; empty after a success.")
+    sql_sha256: str = Field(description="Hash of the statement's parse tree.")
+
+
+class SyncViewRuns(BaseModel):
+    """The newest builds of derived tables, the newest first."""
+
+    runs: list[SyncViewRun]
+
+
+@router.get(
+    "/sync/runs/views", response_model=SyncViewRuns, responses=PROTECTED_RESPONSES
+)
+def get_sync_view_runs(
     settings: CurrentSettings,
     parameters: Annotated[SyncRunsParameters, Query()],
 ) -> Response:
+    """The newest builds of derived tables, the newest first; they are kept for 90 days.
+
+    A table whose inputs and definition did not change is not built.
+    """
+    found = view_log.recent_view_runs(settings.data_dir, parameters.limit)
+    runs = [SyncViewRun(success=run.success, **asdict(run)) for run in found]
+    return Response(
+        encode(SyncViewRuns(runs=runs)),
+        media_type="application/json",
+        headers={"Cache-Control": CACHE_CONTROL},
+    )
+
+
+SyncRunsQuery = Annotated[SyncRunsParameters, Query()]
+
+COLUMNS: Final = columns_of(SyncRun)
+
+
+@router.get(
+    "/sync/runs",
+    response_model=SyncRuns,
+    responses=PROTECTED_RESPONSES | UNCHANGED | also_as_table(),
+)
+async def get_sync_runs(
+    accepted: AcceptedFormat,
+    query: SyncRunsQuery,
+    request: Request,
+    settings: CurrentSettings,
+    exports: CurrentExports,
+) -> Response:
     """The updater's newest runs, the newest first; they are kept for 90 days."""
-    runs = run_log.recent_runs(settings.data_dir, parameters.limit)
+    etag = _etag(request, settings, accepted)
+    if response := unchanged(request, etag, ACCEPT):
+        return response
+    if accepted is TableFormat.JSON:
+        body = await to_thread.run_sync(_runs_json, query, settings)
+        return json_response(body, etag, ACCEPT)
+    table = await to_thread.run_sync(_runs_table, query, settings)
+    headers = cache_headers(etag, ACCEPT)
+    return await exports.respond(table, accepted, headers, FILENAME)
+
+
+@router.get(
+    "/sync/runs.{extension}",
+    response_class=Response,
+    responses=PROTECTED_RESPONSES | UNCHANGED | table_responses(),
+)
+async def get_sync_runs_file(
+    extension: FormatExtension,
+    query: SyncRunsQuery,
+    request: Request,
+    settings: CurrentSettings,
+    exports: CurrentExports,
+) -> Response:
+    """The updater's newest runs as a table, the newest first."""
+    etag = _etag(request, settings, extension)
+    if response := unchanged(request, etag):
+        return response
+    table = await to_thread.run_sync(_runs_table, query, settings)
+    return await exports.respond(table, extension, cache_headers(etag), FILENAME)
+
+
+def _etag(request: Request, settings: Settings, table_format: TableFormat) -> str:
+    """ETag of an answer that changes with the run log."""
+    try:
+        seen = (settings.data_dir / run_log.FILE).stat()
+        log = f"{seen.st_ino} {seen.st_mtime_ns} {seen.st_size}"
+    except OSError:  # before the first run
+        log = ""
+    interval = str(settings.sync_interval_seconds)
+    url = request.url
+    return make_etag(VERSION, log, interval, url.path, url.query, table_format)
+
+
+def _runs_json(query: SyncRunsParameters, settings: Settings) -> bytes:
+    runs = run_log.recent_runs(settings.data_dir, query.limit)
     answer = SyncRuns(
         runs=[_sync_run(run) for run in runs],
         interval_seconds=settings.sync_interval_seconds,
     )
-    return Response(
-        encode(answer),
-        media_type="application/json",
-        headers={"Cache-Control": CACHE_CONTROL},
+    return encode(answer)
+
+
+def _runs_table(query: SyncRunsParameters, settings: Settings) -> TableAnswer:
+    """Columns as in SyncRun; ``tables`` is a list of structs."""
+    log = run_log.read_log(settings.data_dir)
+    newest: datetime | None = log["ended_at"].to_list()[-1] if len(log) else None
+    return TableAnswer(
+        title="sync-runs",
+        rows=log.tail(query.limit).reverse(),
+        columns=COLUMNS,
+        description="A row per run of the updater, the newest first.",
+        data_updated_at=newest,
+        truncated=len(log) > query.limit,
     )
 
 

@@ -35,8 +35,12 @@ def settings(data_dir: Path) -> Settings:
 
 
 def make_settings(**values: Any) -> Settings:
-    """Settings with the token and *values*; the environment is not read."""
-    return Settings.model_validate({"analytics_secret_token": TOKEN} | values)
+    """Settings with the token and *values*; the environment is not read.
+
+    There are no SQL files unless *values* name a folder of them.
+    """
+    needed = {"analytics_secret_token": TOKEN, "views_dir": "no-such-folder"}
+    return Settings.model_validate(needed | values)
 
 
 @pytest.fixture

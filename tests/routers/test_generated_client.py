@@ -87,14 +87,29 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
     }
     assert found == {
         "downloads.get_breakdown_csv",
+        "downloads.get_breakdown_file",
+        "downloads.get_historical",
         "downloads.get_historical_csv",
+        "downloads.get_historical_file",
+        "downloads.get_reoccurring",
         "downloads.get_reoccurring_csv",
+        "downloads.get_reoccurring_file",
         "health.get_health",
         "health.get_metrics",
         "statistics.get_analytics",
         "statistics.get_daily_analytics",
+        "statistics.get_daily_analytics_file",
         "statistics.get_room_stats",
+        "statistics.get_room_stats_file",
         "sync.get_sync_runs",
+        "sync.get_sync_runs_file",
+        "sync.get_sync_view_runs",
+        "views.get_report",
+        "views.get_report_file",
+        "views.get_view",
+        "views.get_view_file",
+        "views.get_views",
+        "views.post_report",
     }
 
 

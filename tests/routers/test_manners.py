@@ -21,10 +21,14 @@ PATHS = [
     "/rooms/1",
     "/breakdown/country",
     "/breakdown/country.csv",
+    "/historical",
     "/historical.csv",
+    "/reoccurring",
     "/reoccurring.csv",
     "/health",
     "/sync/runs",
+    "/sync/runs/views",
+    "/views",
     "/metrics",
     "/docs",
     "/openapi.json",
@@ -40,7 +44,12 @@ def _published(read_model: Path) -> None:
 
 def test_every_documented_route_is_tried() -> None:
     """A new route must behave as well."""
-    assert len(PATHS) == len(app.openapi()["paths"]) + 3
+    fixed = {
+        path
+        for path, methods in app.openapi()["paths"].items()
+        if "get" in methods and "{" not in path
+    }
+    assert fixed <= set(PATHS)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -136,7 +145,8 @@ def test_an_unchanged_answer_varies_like_the_changed_one(client: TestClient) -> 
     got = client.get("/")
     unchanged = client.get("/", headers={"If-None-Match": got.headers["etag"]})
     assert unchanged.status_code == 304
-    assert unchanged.headers["vary"] == got.headers["vary"] == "Accept-Encoding"
+    assert "Accept-Encoding" in got.headers["vary"]
+    assert unchanged.headers["vary"] == got.headers["vary"]
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer   ", "BEARER  "])

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from routers.formats.media import TableFormat, media_type
+
 PUBLIC = {"/health"}
 
 SCHEMAS = {
@@ -48,8 +50,19 @@ SCHEMAS = {
     "SyncRun",
     "SyncRuns",
     "SyncTable",
+    "SyncViewRun",
+    "SyncViewRuns",
+    "TableFormat",
+    "TemplateRequest",
     "Traffic",
     "ValidationErrorResponse",
+    "ViewColumn",
+    "ViewDescription",
+    "ViewError",
+    "ViewFilter",
+    "ViewLimit",
+    "ViewParameter",
+    "ViewsAnswer",
     "Votes",
 }
 """Generated clients have a class per schema, so a rename breaks their callers."""
@@ -95,20 +108,36 @@ def test_the_schemas_are_exactly_these(document: dict[str, Any]) -> None:
 def test_operations_are_named_like_their_handlers(document: dict[str, Any]) -> None:
     """Generated clients have a method per operation."""
     ids = {
-        path: route["get"]["operationId"] for path, route in document["paths"].items()
+        path: next(iter(route.values()))["operationId"]
+        for path, route in document["paths"].items()
     }
     assert ids == {
         "/": "get_analytics",
         "/daily-analytics": "get_daily_analytics",
+        "/daily-analytics.{extension}": "get_daily_analytics_file",
         "/room/{room_id}/stats": "get_room_stats",
         "/rooms": "get_rooms",
         "/rooms/{room_id}": "get_room",
+        "/room/{room_id}/stats.{extension}": "get_room_stats_file",
+        "/historical": "get_historical",
+        "/historical.{extension}": "get_historical_file",
+        "/reoccurring": "get_reoccurring",
+        "/reoccurring.{extension}": "get_reoccurring_file",
+        "/breakdown/{dimension}.{extension}": "get_breakdown_file",
         "/historical.csv": "get_historical_csv",
         "/reoccurring.csv": "get_reoccurring_csv",
         "/breakdown/{dimension}.csv": "get_breakdown_csv",
         "/breakdown/{dimension}": "get_breakdown",
         "/health": "get_health",
         "/sync/runs": "get_sync_runs",
+        "/sync/runs.{extension}": "get_sync_runs_file",
+        "/sync/runs/views": "get_sync_view_runs",
+        "/views": "get_views",
+        "/views/{object}": "get_view",
+        "/views/{object}.{extension}": "get_view_file",
+        "/reports/{name}": "get_report",
+        "/reports/{name}.{extension}": "get_report_file",
+        "/report": "post_report",
         "/metrics": "get_metrics",
     }
 
@@ -120,18 +149,22 @@ def test_every_protected_route_names_the_security_scheme(
     scheme = document["components"]["securitySchemes"]["HTTPBearer"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     for path, methods in document["paths"].items():
-        protected = "security" in methods["get"]
+        protected = "security" in next(iter(methods.values()))
         assert protected == (path not in PUBLIC), path
 
 
 def test_every_answer_is_a_described_model(document: dict[str, Any]) -> None:
     """Each 200 has a schema, and each field of a statistic a description."""
     for path, methods in document["paths"].items():
-        content = methods["get"]["responses"]["200"]["content"]
+        content = next(iter(methods.values()))["responses"]["200"]["content"]
         if path == "/metrics":
             assert content["text/plain"]["schema"]["type"] == "string"
         elif path.endswith(".csv"):
             assert content["text/csv"]["schema"]["type"] == "string"
+        elif "$ref" not in content["application/json"]["schema"]:
+            assert set(content) == {media_type(each) for each in TableFormat}, path
+            table = content["application/json"]["schema"]["properties"]
+            assert {"columns", "rows", "truncated"} <= set(table), path
         else:
             assert "$ref" in content["application/json"]["schema"]
     for name in ("Traffic", "Votes", "Behaviour", "RoomStats", "Daily"):

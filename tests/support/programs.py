@@ -19,8 +19,13 @@ STOP_SECONDS = 15
 
 
 def environ(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a program: *settings*, and nothing of the developer's own."""
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings}
+    """The environment for a program: *settings*, and nothing of the developer's own.
+
+    VIEWS_DIR is the empty folder of the test session, unless *settings* name another.
+    """
+    names = ("PATH", "VIEWS_DIR")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
+    return {"PYTHONPATH": str(ROOT), **inherited, **settings}
 
 
 def run_updater(

@@ -45,6 +45,7 @@ def test_a_good_installation_passes_every_check(
         "database",
         "tables",
         "rights",
+        "views",
         "clock",
         "DATA_DIR",
         "space",

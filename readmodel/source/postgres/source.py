@@ -81,7 +81,7 @@ class PostgresSource:
         """
         with explained(self):
             # psycopg costs time and memory, and may not be installed.
-            from readmodel.source.postgres.connection import (  # noqa: PLC0415
+            from readmodel.source.postgres.connection import (
                 Connection,
             )
 

@@ -143,8 +143,9 @@ def test_what_is_not_allowed_is_422(client: TestClient, query: str) -> None:
 
 
 def test_the_csv_address_is_not_taken_by_the_json_one(client: TestClient) -> None:
-    """The file stays a file; another ending is an unknown dimension."""
+    """A file has an extension, in any format; an unknown dimension is refused."""
     assert (
         client.get("/breakdown/region.csv").headers["content-type"].startswith("text")
     )
-    assert client.get("/breakdown/region.json").status_code == 422
+    assert "dimension" not in client.get("/breakdown/region.json").json()
+    assert client.get("/breakdown/colour").status_code == 422

@@ -11,7 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from calculations.breakdown import Dimension
-from routers.routes.downloads import CHUNK_ROWS, csv_chunks
+from routers.formats.table import CHUNK_ROWS, TableAnswer
+from routers.formats.text import csv_lines
 from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import EMPTY, NOW, at
 from tests.support.oracle import Row
@@ -165,7 +166,7 @@ def test_a_file_has_all_rows_not_only_the_40_largest(
 def test_a_large_file_comes_in_chunks() -> None:
     """The header first, then CHUNK_ROWS lines at a time, and no line is lost."""
     names = [f"{n}" for n in range(CHUNK_ROWS + 1)]
-    sent = list(csv_chunks(pl.DataFrame({"name": names})))
+    sent = list(csv_lines(TableAnswer("x", pl.DataFrame({"name": names}))))
     assert [piece.count(b"\r\n") for piece in sent] == [1, CHUNK_ROWS, 1]
     assert b"".join(sent).decode().split() == ["name", *names]
 

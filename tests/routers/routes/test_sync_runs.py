@@ -1,6 +1,6 @@
 """GET /sync/runs: the updater's newest runs."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from readmodel.store.run_log import Run, TableRun
-from readmodel.sync.append_run import append_run
+from readmodel.store.view_log import ViewRun
+from readmodel.sync.append_run import append_run, append_view_runs
 from routers.routes.sync_runs import SyncTable
 from tests.routers.middleware.test_access_log import values
 
@@ -89,3 +90,44 @@ def test_the_metrics_show_the_last_run_and_the_last_success(
     assert values(client, "fpp_sync_last_success_timestamp_seconds") == {"": success}
     assert values(client, "fpp_sync_last_duration_seconds") == {"": 1}
     assert values(client, "fpp_sync_failures_in_a_row") == {"": 1}
+
+
+def test_builds_of_derived_tables_are_listed_the_newest_first(
+    data_dir: Path, client: TestClient
+) -> None:
+    """With everything that the view log has; `limit` sets how many."""
+    assert client.get("/sync/runs/views").json() == {"runs": []}
+    data_dir.mkdir(exist_ok=True)
+    end = AT + timedelta(seconds=2)
+    built = ViewRun(
+        "rooms",
+        "materialized_view",
+        "rooms",
+        "a.sql",
+        AT,
+        end,
+        2000,
+        5,
+        "built",
+        "",
+        "f0",
+    )
+    failed = replace(built, outcome="deadline", rows=0, message="too slow")
+    append_view_runs(data_dir, [built, failed])
+    newest, oldest = client.get("/sync/runs/views").json()["runs"]
+    assert oldest == {
+        "name": "rooms",
+        "type": "materialized_view",
+        "object": "rooms",
+        "file": "a.sql",
+        "started_at": "2026-11-21T23:10:00Z",
+        "ended_at": "2026-11-21T23:10:02Z",
+        "milliseconds": 2000,
+        "rows": 5,
+        "success": True,
+        "outcome": "built",
+        "message": "",
+        "sql_sha256": "f0",
+    }
+    assert (newest["success"], newest["message"]) == (False, "too slow")
+    assert len(client.get("/sync/runs/views?limit=1").json()["runs"]) == 1

@@ -1,0 +1,200 @@
+"""The response with a table in one format: streamed, named and bounded in memory."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import polars as pl
+from anyio import CapacityLimiter, to_thread
+from fastapi import HTTPException, Response
+from fastapi.responses import StreamingResponse
+
+from calculations.period import Period
+from routers.formats.media import TableFormat
+from routers.formats.parquet import write_parquet
+from routers.formats.table import CHUNK_ROWS, TableAnswer
+from routers.formats.text import csv_lines, json_document, json_rows, ndjson
+from routers.formats.xlsx import require_fit
+from routers.worker.client import Worker
+from routers.worker.refusals import JobTimeout, SheetTooLarge
+
+TRUNCATED: Final = "X-Truncated"
+"""Header of an answer that lacks something: ``rows``, or ``texts=3``."""
+
+PIECE_BYTES: Final = 256 * 1024
+
+WORKBOOK_MEMORY_MB: Final = 512
+
+WORKBOOK_DEADLINE: Final = timedelta(minutes=10)
+"""The largest sheets take some minutes."""
+
+_TEXT: Final[Mapping[TableFormat, Callable[[TableAnswer], Iterator[bytes]]]] = {
+    TableFormat.JSON: json_document,
+    TableFormat.CSV: csv_lines,
+    TableFormat.NDJSON: ndjson,
+}
+
+
+class Exports:
+    """Makes responses of tables. Plans and workbooks go through a temporary file.
+
+    So an error is an error's status rather than a short file, and memory is bounded
+    whatever the number of rows.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._workbooks = CapacityLimiter(1)
+
+    async def respond(
+        self,
+        table: TableAnswer,
+        table_format: TableFormat,
+        headers: Mapping[str, str],
+        filename: str,
+        *,
+        rows_only: bool = False,
+    ) -> Response:
+        """A response with *table*; with *rows_only*, JSON is the array of rows.
+
+        *filename* has no extension. Raises HTTPException (413) if a workbook cannot
+        hold the rows, (503) if it cannot be made in time.
+        """
+        try:
+            return await self._respond(
+                table, table_format, headers, filename, rows_only=rows_only
+            )
+        except pl.exceptions.PanicException as error:
+            # It is no Exception, so nothing else would report and answer it.
+            raise RuntimeError(f"The rows cannot be read: {error}") from error
+
+    async def _respond(
+        self,
+        table: TableAnswer,
+        table_format: TableFormat,
+        headers: Mapping[str, str],
+        filename: str,
+        *,
+        rows_only: bool,
+    ) -> Response:
+        sent = {**headers, **_disposition(table_format, filename)}
+        if table.truncated:
+            sent[TRUNCATED] = "rows"
+        if table_format in _TEXT:
+            encode = (
+                json_rows if _is_bare(table_format, rows_only) else _TEXT[table_format]
+            )
+            return await _text_response(table, table_format, encode, sent)
+        folder = Path(await to_thread.run_sync(tempfile.mkdtemp))
+        try:
+            file, cut = await self._write(table, table_format, folder)
+        finally:
+            await to_thread.run_sync(_remove, folder)
+        if cut:
+            sent[TRUNCATED] = ", ".join(
+                filter(None, (sent.get(TRUNCATED), f"texts={cut}"))
+            )
+        return _file_response(file, table_format, sent)
+
+    async def _write(
+        self, table: TableAnswer, table_format: TableFormat, folder: Path
+    ) -> tuple[BinaryIO, int]:
+        """The file with *table*, and how many of its texts were cut."""
+        parquet = folder / "rows.parquet"
+        await to_thread.run_sync(write_parquet, table, parquet)
+        if table_format is TableFormat.PARQUET:
+            return parquet.open("rb"), 0
+        workbook = folder / "rows.xlsx"
+        try:
+            rows = await to_thread.run_sync(_count_rows, parquet)
+            require_fit(rows, len(table.schema()))
+            async with self._workbooks:
+                cut = await self._worker.run(
+                    "xlsx",
+                    {"source": parquet, "target": workbook},
+                    memory_mb=WORKBOOK_MEMORY_MB,
+                    deadline=WORKBOOK_DEADLINE,
+                )
+        except SheetTooLarge as error:
+            raise HTTPException(413, str(error)) from None
+        except JobTimeout as error:
+            raise HTTPException(503, f"{error}: use .parquet or .csv") from None
+        return workbook.open("rb"), cut
+
+
+def file_stem(content: str, period: Period) -> str:
+    """A file name without extension: ``fpp-room-7-2024-06-03-to-2024-06-09``."""
+    days = "{}-to-{}".format(*period.range) if period.range else "all"
+    return f"fpp-{content}-{days}"
+
+
+def _is_bare(table_format: TableFormat, rows_only: bool) -> bool:
+    return rows_only and table_format is TableFormat.JSON
+
+
+def _disposition(table_format: TableFormat, filename: str) -> dict[str, str]:
+    kind = "attachment" if table_format.is_download else "inline"
+    return {"Content-Disposition": f'{kind}; filename="{filename}.{table_format}"'}
+
+
+async def _text_response(
+    table: TableAnswer,
+    table_format: TableFormat,
+    encode: Callable[[TableAnswer], Iterator[bytes]],
+    headers: Mapping[str, str],
+) -> Response:
+    """The rows of a frame directly; those of a plan once all of them are encoded."""
+    if isinstance(table.rows, pl.DataFrame):
+        if table_format is TableFormat.JSON and len(table.rows) <= CHUNK_ROWS:
+            body = await to_thread.run_sync(b"".join, encode(table))
+            media_type = table_format.media_type
+            return Response(body, media_type=media_type, headers=dict(headers))
+        return _stream(encode(table), table_format, headers)
+    file = await to_thread.run_sync(_spool, encode(table))
+    return _file_response(file, table_format, headers)
+
+
+def _stream(
+    pieces: Iterable[bytes], table_format: TableFormat, headers: Mapping[str, str]
+) -> StreamingResponse:
+    return StreamingResponse(
+        pieces, media_type=table_format.media_type, headers=dict(headers)
+    )
+
+
+def _file_response(
+    file: BinaryIO, table_format: TableFormat, headers: Mapping[str, str]
+) -> Response:
+    """A response that sends *file* and closes it."""
+    length = {"Content-Length": str(file.seek(0, 2))}
+    return _stream(_pieces(file), table_format, {**headers, **length})
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+def _spool(pieces: Iterable[bytes]) -> BinaryIO:
+    """*pieces* in a temporary file without a name."""
+    file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the response
+    try:
+        file.writelines(pieces)
+    except BaseException:
+        file.close()
+        raise
+    spooled: BinaryIO = file
+    return spooled
+
+
+def _count_rows(parquet: Path) -> int:
+    return int(pl.scan_parquet(parquet, glob=False).select(pl.len()).collect().item())
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

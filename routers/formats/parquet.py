@@ -1,0 +1,45 @@
+"""Tables as Parquet files that carry their definitions in the metadata."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from routers.formats.table import TableAnswer
+
+METADATA_KEY: Final = "fpp_analytics"
+"""Key of the file's metadata whose value is `TableAnswer.context` as JSON."""
+
+ROW_GROUP_ROWS: Final = 65_536
+
+
+def write_parquet(table: TableAnswer, path: Path) -> None:
+    """Write *table* to *path*, in bounded memory if its rows are a plan.
+
+    Each definition is also in the metadata under ``COLUMN.meaning`` and
+    ``COLUMN.unit``, for tools that show it as it is.
+    """
+    context = table.context()
+    metadata = {METADATA_KEY: json.dumps(context, ensure_ascii=False)}
+    for column in context["columns"]:
+        for key in ("meaning", "unit"):
+            if column[key]:
+                metadata[f"{column['name']}.{key}"] = column[key]
+    # To a path: through a Python file object it takes three times as long.
+    table.rows.lazy().sink_parquet(
+        path,
+        metadata=metadata,
+        row_group_size=ROW_GROUP_ROWS,
+        maintain_order=True,
+        engine=pl.StreamingEngine(),
+    )
+
+
+def read_context(path: Path) -> Mapping[str, Any]:
+    """The context of a file that `write_parquet` wrote. Raises KeyError without one."""
+    context: Mapping[str, Any] = json.loads(
+        pl.read_parquet_metadata(path)[METADATA_KEY]
+    )
+    return context

@@ -1,0 +1,125 @@
+"""A table answer: rows, the meaning of each column, and where the rows come from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from calculations.period import DateRange
+
+CHUNK_ROWS: Final = 5_000
+"""Rows that are encoded at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """The meaning of a column, and the unit of its values; both may be empty."""
+
+    name: str
+    meaning: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableAnswer:
+    """Rows to be sent in any format.
+
+    Attributes:
+        title: the kind of rows, such as ``historical``; names files and sheets.
+        rows: a frame, or a plan whose rows may be more than fit into memory.
+        columns: the meanings, at least of the columns that need one.
+        description: the meaning of a row, in one or two sentences.
+        range: the days that the rows cover; None for all of them.
+        zone: IANA name of the time zone in which days begin.
+        data_updated_at: the instant (UTC) of the data; None if unknown.
+        truncated: True if a limit left out further rows.
+        next: URL of the page after these rows; None if they are the last.
+    """
+
+    title: str
+    rows: pl.DataFrame | pl.LazyFrame
+    columns: Sequence[TableColumn] = ()
+    description: str = ""
+    range: DateRange | None = None
+    zone: str = "UTC"
+    data_updated_at: datetime | None = None
+    truncated: bool = False
+    next: str | None = None
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """All rows in order, at most CHUNK_ROWS at a time; none for an empty table."""
+        if isinstance(self.rows, pl.DataFrame):
+            yield from self.rows.iter_slices(CHUNK_ROWS)
+            return
+        engine = pl.StreamingEngine()
+        for batch in self.rows.collect_batches(
+            chunk_size=CHUNK_ROWS, maintain_order=True, engine=engine
+        ):
+            yield from batch.iter_slices(CHUNK_ROWS)
+
+    def schema(self) -> pl.Schema:
+        """Column names and dtypes; reads no rows."""
+        return self.rows.collect_schema()
+
+    def empty(self) -> pl.DataFrame:
+        """A frame with the columns and without rows."""
+        return self.schema().to_frame()
+
+    def definitions(self) -> list[dict[str, str]]:
+        """Per column of the rows: name, type, unit and meaning."""
+        known = {column.name: column for column in self.columns}
+        return [
+            {
+                "name": name,
+                "type": type_name(dtype),
+                "unit": known[name].unit if name in known else "",
+                "meaning": known[name].meaning if name in known else "",
+            }
+            for name, dtype in self.schema().items()
+        ]
+
+    def context(self) -> Mapping[str, Any]:
+        """The members beside the rows, with JSON's types."""
+        days, at = self.range, self.data_updated_at
+        return {
+            "title": self.title,
+            "description": self.description,
+            "columns": self.definitions(),
+            "range": days and {"from": str(days.first), "to": str(days.last)},
+            "zone": self.zone,
+            "data_updated_at": at and iso_instant(at),
+        }
+
+
+_TYPE_NAMES: Final = (
+    (pl.Boolean, "boolean"),
+    (pl.String, "text"),
+    (pl.Categorical, "text"),
+    (pl.Enum, "text"),
+    (pl.Date, "date"),
+    (pl.Datetime, "timestamp"),
+    (pl.Time, "time"),
+    (pl.Duration, "duration"),
+    (pl.Binary, "binary"),
+    (pl.List, "list"),
+    (pl.Array, "list"),
+    (pl.Struct, "object"),
+)
+
+
+def type_name(dtype: pl.DataType) -> str:
+    """The published name of a dtype, such as integer, timestamp or decimal(38,2)."""
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision},{dtype.scale})"
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_float():
+        return "number"
+    return next((name for kind, name in _TYPE_NAMES if isinstance(dtype, kind)), "null")
+
+
+def iso_instant(at: datetime) -> str:
+    """An instant (UTC) in ISO 8601, such as 2026-11-21T23:10:00Z."""
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,214 @@
+"""Table answers of derived tables and reports."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from anyio import CapacityLimiter, to_thread
+from fastapi import HTTPException, Request
+
+from config import VERSION, Settings
+from readmodel.store.manifest import Manifest, StoredTable
+from readmodel.store.snapshot import Snapshot
+from routers.formats.media import TableFormat
+from routers.formats.table import TableAnswer, TableColumn
+from routers.responses import make_etag
+from routers.views.page import Page
+from routers.views.parameters import ReportRequest
+from routers.worker.client import Worker
+from routers.worker.refusals import (
+    JobCrashed,
+    JobTimeout,
+    OutOfMemory,
+    StatementFailed,
+)
+from sqlfiles.definition import Definition
+
+MAX_WAITING: Final = 8
+"""Reports that may wait for the one that runs."""
+
+RETRY_AFTER_SECONDS: Final = 5
+
+RESERVED_MB: Final = 2048
+"""Address space that the engines reserve at first, and do not use."""
+
+
+class ClientDisconnected(Exception):
+    """The client has gone, so there is nobody to answer."""
+
+
+class Reports:
+    """Runs reports in the worker: one at a time, with a short queue."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._turn = CapacityLimiter(1)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def rows(
+        self,
+        request: Request,
+        definition: Definition,
+        asked: ReportRequest,
+        snapshot: Snapshot,
+        settings: Settings,
+    ) -> AsyncIterator[pl.LazyFrame]:
+        """The rows of a report, in a file that is removed afterwards.
+
+        Raises HTTPException (503, 504, 500), and ClientDisconnected.
+        """
+        folder = Path(await to_thread.run_sync(tempfile.mkdtemp))
+        try:
+            target = folder / "rows.parquet"
+            files = {n: list(map(Path, snapshot.files(n))) for n in definition.inputs}
+            arguments = {
+                "definition": definition,
+                "values": asked.values,
+                "files": files,
+                "now": snapshot.taken_at,
+                "memory_mb": settings.report_memory_mb,
+                "target": target,
+            }
+            await self._run(request, definition, arguments, settings)
+            yield pl.scan_parquet(target, glob=False)
+        finally:
+            await to_thread.run_sync(_remove, folder)
+
+    async def _run(
+        self,
+        request: Request,
+        definition: Definition,
+        arguments: Mapping[str, Any],
+        settings: Settings,
+    ) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise HTTPException(
+                503,
+                f"{MAX_WAITING} reports are waiting already",
+                {"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        try:
+            await until_disconnect(request, self._in_turn(arguments, settings))
+        except JobTimeout as error:
+            raise HTTPException(
+                504, f"The report {definition.name} was stopped. {error}."
+            ) from None
+        except OutOfMemory as error:
+            raise HTTPException(503, str(error)) from None
+        except (StatementFailed, JobCrashed) as error:
+            # The engine's text may quote rows; it is for the logs.
+            raise ReportFailed(definition, str(error)) from error
+
+    async def _in_turn(self, arguments: Mapping[str, Any], settings: Settings) -> None:
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            await self._worker.run(
+                "run_report",
+                arguments,
+                # Address space, of which the engines reserve more than they use.
+                memory_mb=settings.report_memory_mb + RESERVED_MB,
+                deadline=timedelta(seconds=settings.report_seconds),
+            )
+        finally:
+            self._turn.release()
+
+
+class ReportFailed(Exception):
+    """A report failed on its rows; the message is the engine's."""
+
+    def __init__(self, definition: Definition, message: str) -> None:
+        """Name the definition's file and line."""
+        super().__init__(f"{definition.file}:{definition.sql_line}: {message}")
+        self.detail = f"The report {definition.name} failed"
+
+
+async def until_disconnect(request: Request, work: Coroutine[Any, Any, None]) -> None:
+    """Await *work*, and cancel it when the client disconnects.
+
+    Raises ClientDisconnected.
+    """
+    job = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not job.done():
+            raise ClientDisconnected
+        job.result()
+    finally:
+        job.cancel()
+        gone.cancel()
+        await asyncio.gather(job, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def table_columns(definition: Definition, names: Sequence[str]) -> list[TableColumn]:
+    """Meaning and unit of each column of a definition's rows."""
+    notes = (definition.note(name) for name in names)
+    return [TableColumn(note.name, note.meaning, note.unit) for note in notes]
+
+
+def answer_of(
+    definition: Definition, page: Page, snapshot: Snapshot, next_url: str | None
+) -> TableAnswer:
+    """A page of a definition's rows as a table answer."""
+    return TableAnswer(
+        title=definition.object or definition.name,
+        rows=page.rows,
+        columns=table_columns(definition, page.rows.collect_schema().names()),
+        description=definition.description,
+        zone=definition.zone.key,
+        data_updated_at=snapshot.taken_at,
+        truncated=page.token is not None,
+        next=next_url,
+    )
+
+
+def definition_etag(
+    request: Request,
+    definition: Definition,
+    table_format: TableFormat,
+    snapshot: Snapshot,
+    manifest: Manifest,
+) -> str:
+    """ETag of an answer: what its rows depend on, and the request.
+
+    A snapshot in which neither the definition nor its inputs changed has the same one.
+    """
+    read = (definition.object,) if definition.object else definition.inputs
+    clock = definition.statement.uses_clock and not definition.is_table
+    return make_etag(
+        VERSION,
+        definition.statement.digest,
+        definition.header_digest,
+        definition.zone.key,
+        *(_content(manifest.tables[name]) for name in read),
+        snapshot.taken_at.isoformat() if clock else "",
+        request.url.path,
+        request.url.query,
+        table_format,
+    )
+
+
+def _content(table: StoredTable) -> str:
+    """What identifies the rows of a stored table."""
+    parts = (f"{part.file} {part.bytes} {part.crc32}" for part in table.parts)
+    return f"{list(table.columns.items())} {' '.join(parts)}"
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""A million rows in bounded memory, measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from routers.formats.media import TableFormat
+from tests.support.programs import ROOT
+
+MAX_ADDED_MB = 250
+"""The rows take some 60 MB in memory, their text 120 MB, and JSON objects 1 GB."""
+
+ROWS = dict.fromkeys(TableFormat, 1000000) | {TableFormat.XLSX: 20_000}
+"""A workbook takes a minute for a million rows; its memory does not grow after some."""
+
+MAX_GAP_MS = 3_000
+"""Of an overloaded machine; a writer that holds the interpreter takes the whole time."""
+
+
+@pytest.mark.parametrize("table_format", TableFormat)
+def test_a_large_table_needs_little_memory_and_does_not_stop_the_loop(
+    table_format: TableFormat, tmp_path: Path
+) -> None:
+    """Neither in the API's process nor in the one that writes a workbook."""
+    rows = str(ROWS[table_format])
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.million", table_format, rows, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["bytes"] > ROWS[table_format]
+    assert measured["added_mb"] < MAX_ADDED_MB
+    assert measured["helper_mb"] < MAX_ADDED_MB
+    assert measured["longest_gap_ms"] < MAX_GAP_MS
