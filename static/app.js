@@ -33,6 +33,7 @@ const state = {
   answer: null,
   etag: null,
   secondaryLoadedAt: 0,
+  secondaryOutdated: false,
   failures: 0,
   timer: null,
   /** AbortController of the load in progress. */
@@ -107,7 +108,7 @@ function listenToKeys() {
     k: () => changeView({ kiosk: !state.view.kiosk }),
     arrowleft: () => stepRange(-1),
     arrowright: () => stepRange(1),
-    c: () => controls.openPanel("range"),
+    c: () => controls.chooseRange(),
     "/": () => focusSearch(),
     escape: () => (state.view.room ? changeView({ room: null }) : undefined),
   };
@@ -216,6 +217,7 @@ function applyView(view, { rapid = false } = {}) {
 /** What is on screen belongs to another question: dim it at once, remove it if the answer takes long. */
 function outdate(before, changed) {
   state.etag = null;
+  state.secondaryOutdated = true;
   byId("view").classList.add("outdated");
   clearTimeout(state.outdateTimer);
   state.outdateTimer = setTimeout(() => clearNumbers(), SIGN_OF_LOADING_MS);
@@ -228,8 +230,18 @@ function outdate(before, changed) {
 function clearNumbers() {
   state.answer = null;
   sections.clearFigures();
+  clearSecondary();
   setText(byId("range-text"), "\u00a0");
   if (state.view.room) roomPage.clear();
+}
+
+/** Remove rooms and cohorts of another range; they arrive after the statistics. */
+function clearSecondary() {
+  if (state.secondaryOutdated) {
+    roomList.clearRows();
+    retention.clear();
+  }
+  state.secondaryOutdated = false;
 }
 
 /** Everything is up to date, or will stay as it is. */
@@ -317,6 +329,7 @@ async function loadStatistics(fetchPart) {
   const isNewData = state.answer?.data_updated_at !== data.data_updated_at;
   Object.assign(state, { answer: data, etag, query: data.query });
   settle();
+  clearSecondary();
   sections.update(data, view);
   controls.setProblem("");
   showView();

@@ -1,7 +1,7 @@
 /** Breakdowns: a table of names and counts with a bar for each share; a click on a row filters by it. */
 
 import { el, setAttribute, svg } from "./dom.js";
-import { csvButton } from "./files.js";
+import { csvButton, toast } from "./files.js";
 import { terms } from "./filters.js";
 import * as format from "./format.js";
 
@@ -150,7 +150,10 @@ export class Bars {
   async #find() {
     if (!this.search) return this.#draw();
     const text = this.field.value.trim().toLowerCase();
-    const found = await this.#searchAll(text);
+    const found = await this.#searchAll(text).catch((error) => {
+      toast(`${this.title} could not be loaded. ${error.message}`);
+      return null;
+    });
     if (this.expanded && text === this.field.value.trim().toLowerCase()) this.found = found;
     return this.#draw();
   }

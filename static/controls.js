@@ -91,12 +91,21 @@ export class Controls {
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       const open = document.querySelector('#controls [aria-expanded="true"]');
+      if (!open && byId("compare-panel").hidden) return;
       this.closePanels();
-      open?.focus({ preventScroll: true });
+      (open ?? this.compare).focus({ preventScroll: true });
+      event.stopImmediatePropagation();
     });
     document.addEventListener("pointerdown", ({ target }) => {
       if (!byId("controls").contains(target) && !byId("compare-panel").contains(target)) this.closePanels();
     });
+  }
+
+  /** Open the ranges, with the focus on the present one. */
+  chooseRange() {
+    this.openPanel("range");
+    const present = this.presets.find((button) => button.getAttribute("aria-pressed") === "true");
+    (present ?? this.presets[0]).focus({ preventScroll: true });
   }
 
   openPanel(name) {

@@ -4,7 +4,7 @@ import { ApiError, serverNow } from "./api.js";
 import { Chart } from "./charts.js";
 import { byId, el, setText } from "./dom.js";
 import { Figures } from "./figures.js";
-import { csvButton } from "./files.js";
+import { csvButton, toast } from "./files.js";
 import * as format from "./format.js";
 import { rowName } from "./sections.js";
 import { addDays, daysOfRow, earlierOf, incompleteness, laterOf } from "./series.js";
@@ -54,14 +54,14 @@ export class RoomList {
     this.input.addEventListener("input", () => {
       clearTimeout(this.timer);
       this.limit = ROWS;
-      this.timer = setTimeout(() => this.load(), SEARCH_DELAY_MS);
+      this.timer = setTimeout(() => this.#search(), SEARCH_DELAY_MS);
     });
     this.body = el("tbody");
     this.status = el("p", { class: "hint", role: "status" }, "\u00a0");
     this.more = el("button", { class: "button quiet more", type: "button", hidden: true }, "Show more");
     this.more.addEventListener("click", () => {
       this.limit = this.limit === ROWS ? MAX_ROWS : ROWS;
-      this.load();
+      this.#search();
     });
     root.append(
       el(
@@ -94,9 +94,18 @@ export class RoomList {
   clear() {
     this.input.value = "";
     this.limit = ROWS;
+    this.clearRows();
+  }
+
+  /** Remove the rooms of another range; the search stays. */
+  clearRows() {
     this.body.replaceChildren();
     this.more.hidden = true;
     setText(this.status, "\u00a0");
+  }
+
+  async #search() {
+    await this.load().catch((error) => toast(`Rooms could not be loaded. ${error.message}`));
   }
 
   /** Show the rooms that the search finds; without a search, those with the most votes. */

@@ -449,7 +449,7 @@ function createZoomTools({ onReset, onUse }) {
 /** "28 Aug – 25 Nov 2026 in UTC, Monday to Friday in series; compared with 29 May – 26 Aug 2026" */
 function rangeText({ query, previous }, { future }) {
   const parts = [`${format.range(query.from, query.to)}, ${query.tz.replaceAll("_", " ")}`];
-  if (!query.weekends) parts.push("series Monday to Friday");
+  if (!query.weekends) parts.push("tiles with a chart: Monday to Friday");
   if (previous && query.compare_from && !future) {
     parts.push(`compared with ${format.range(query.compare_from, query.compare_to)}`);
   }

@@ -50,6 +50,7 @@ def test_a_slow_answer_shows_no_number_of_another_range(
     assert before not in page.locator("main").inner_text()
     assert page.locator("#range-text").inner_text().strip() == ""
     assert drawn.bars(page) == []
+    expect(page.locator("#room-list tbody tr, #vote-bars tbody tr")).to_have_count(0)
     assert "Nothing in this range" not in page.locator("main").inner_text()
     for route in routes:
         route.continue_()
