@@ -255,6 +255,13 @@ class Definition:
         """True if the updater builds it."""
         return self.type is not DefinitionType.REPORT
 
+    @property
+    def is_order_unique(self) -> bool:
+        """True if a test `unique(…)` ensures that no two rows are equal in the order."""
+        ordered = {term.column for term in self.order}
+        unique = (t.columns for t in self.tests if t.kind is TestKind.UNIQUE)
+        return any(ordered.issuperset(columns) for columns in unique)
+
     def note(self, column: str) -> ColumnNote:
         """The note on *column*, empty if the header has none."""
         notes = {note.name: note for note in self.columns}

@@ -142,7 +142,9 @@ class MariadbServer:
 
     def _common_options(self) -> list[str]:
         user = ["--user=root"] if os.geteuid() == 0 else []
-        return ["--no-defaults", *user, f"--datadir={self.folder / 'data'}"]
+        # A server clears its tmpdir at its start, so it must not be the system's.
+        folders = [f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder}"]
+        return ["--no-defaults", *user, *folders]
 
     def start(self) -> Self:
         """Start the server and wait until it accepts connections."""
@@ -156,8 +158,6 @@ class MariadbServer:
                     f"--port={self.root.port}",
                     f"--socket={self.folder / 's.sock'}",
                     f"--pid-file={self.folder / 'pid'}",
-                    # Not the system's folder: a server clears its tmpdir at its start.
-                    f"--tmpdir={self.folder}",
                     "--skip-name-resolve",
                     "--innodb-flush-log-at-trx-commit=0",
                     "--innodb-buffer-pool-size=256M",

@@ -16,7 +16,12 @@ from zoneinfo import ZoneInfo
 from readmodel.store import snapshot
 from readmodel.store.manifest import DerivedState, Manifest, Part, StoredTable
 from readmodel.store.view_log import ViewRun
-from readmodel.sync.derived_client import DeadlineExceeded, DerivedWorker, WorkerEnded
+from readmodel.sync.derived_client import (
+    DeadlineExceeded,
+    DerivedWorker,
+    MemoryExceeded,
+    WorkerEnded,
+)
 from readmodel.sync.derived_messages import (
     BUILD_REPLY,
     CATALOGUE_REPLY,
@@ -198,8 +203,8 @@ class _Build:
         )
         try:
             return self.worker.ask(request, CATALOGUE_REPLY, CATALOGUE_SECONDS)
-        except DeadlineExceeded:
-            return f"reading the SQL files took more than {CATALOGUE_SECONDS:.0f} s"
+        except (DeadlineExceeded, MemoryExceeded):
+            return f"reading the SQL files took more than {CATALOGUE_SECONDS:.0f} s or 1 GB"
         except (WorkerEnded, OSError) as error:
             return f"the SQL files cannot be read: {error}"
 
@@ -314,11 +319,18 @@ class _Build:
             options.memory_mb, options.disk_mb,
         )  # fmt: skip
         try:
-            reply = self.worker.ask(request, BUILD_REPLY, options.seconds)
+            reply = self.worker.ask(
+                request, BUILD_REPLY, options.seconds, options.memory_mb
+            )
         except DeadlineExceeded:
             reply = BuildReply(
                 BuildOutcome.DEADLINE,
                 f"it took more than VIEWS_SECONDS={options.seconds:g}",
+            )
+        except MemoryExceeded:
+            reply = BuildReply(
+                BuildOutcome.MEMORY,
+                f"it needs more than VIEWS_MEMORY_MB={options.memory_mb}",
             )
         except (WorkerEnded, OSError) as error:
             reply = BuildReply(BuildOutcome.KILLED, str(error))

@@ -27,6 +27,12 @@ _ENVIRONMENT: Final = (
     "SYSTEMROOT",
     "TMPDIR",
 )
+HEADROOM_MB: Final = 512
+"""Memory beyond DuckDB's limit: Python, Polars, the part that is being written."""
+
+LOOK_SECONDS: Final = 0.1
+"""Pause between two looks at the memory of the process."""
+
 _LAST_WORDS_BYTES: Final = 4096
 
 
@@ -36,6 +42,10 @@ class WorkerEnded(Exception):
 
 class DeadlineExceeded(Exception):
     """The process did not answer in time, and was killed."""
+
+
+class MemoryExceeded(Exception):
+    """The process used more memory than it may, and was killed."""
 
 
 class DerivedWorker:
@@ -66,12 +76,17 @@ class DerivedWorker:
         return self._process.pid if self._process else None
 
     def ask[T](
-        self, request: WorkerRequest, reply: TypeAdapter[T], seconds: float
+        self,
+        request: WorkerRequest,
+        reply: TypeAdapter[T],
+        seconds: float,
+        memory_mb: int = 512,
     ) -> T:
         """Send *request* and wait for the reply.
 
-        Raises DeadlineExceeded after *seconds* and WorkerEnded if the process dies or
-        answers nonsense; it is then gone. Raises OSError if it cannot be started.
+        Raises DeadlineExceeded after *seconds*, MemoryExceeded if the process uses
+        HEADROOM_MB more than *memory_mb*, and WorkerEnded if it dies or answers
+        nonsense; it is then gone. Raises OSError if it cannot be started.
         """
         process = self._running()
         line = REQUEST.dump_json(request, by_alias=True) + b"\n"
@@ -79,7 +94,7 @@ class DerivedWorker:
             assert process.stdin is not None
             process.stdin.write(line)
             process.stdin.flush()
-            return reply.validate_json(self._line(process, seconds))
+            return reply.validate_json(self._line(process, seconds, memory_mb))
         except (BrokenPipeError, ValueError) as error:
             raise WorkerEnded(self._how_it_ended()) from error
 
@@ -99,18 +114,24 @@ class DerivedWorker:
             )
         return self._process
 
-    def _line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    def _line(
+        self, process: subprocess.Popen[bytes], seconds: float, memory_mb: int
+    ) -> bytes:
         assert process.stdout is not None
         until, received = time.monotonic() + seconds, b""
+        most = (memory_mb + HEADROOM_MB) * 2**20
         while not received.endswith(b"\n"):
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            if time.monotonic() > until:
                 self.kill()
                 raise DeadlineExceeded
-            chunk = os.read(process.stdout.fileno(), 1 << 16)
-            if not chunk:
-                raise WorkerEnded(self._how_it_ended())
-            received += chunk
+            if _resident_bytes(process.pid) > most:
+                self.kill()
+                raise MemoryExceeded
+            if select.select([process.stdout], [], [], LOOK_SECONDS)[0]:
+                chunk = os.read(process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise WorkerEnded(self._how_it_ended())
+                received += chunk
         return received
 
     def _how_it_ended(self) -> str:
@@ -151,3 +172,12 @@ class DerivedWorker:
             if stream is not None:
                 stream.close()
         self._stderr = None
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory that the process has now; 0 if that is unknown."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -52,6 +52,7 @@ class DerivedSpec:
     """What to build, and what the fingerprint of its rows is made of.
 
     `order` are the terms of an ORDER BY clause; `notes` are warnings about the SQL.
+    `is_order_unique` if no two rows have the same place in the order.
     """
 
     name: str
@@ -68,6 +69,7 @@ class DerivedSpec:
     header_sha256: str
     uses_clock: bool
     notes: tuple[str, ...] = ()
+    is_order_unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

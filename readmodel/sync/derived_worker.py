@@ -45,10 +45,13 @@ from util.errors import StorageError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PART_ROWS: Final = 524_288
+PART_ROWS: Final = 262_144
 MEBIBYTE: Final = 2**20
-HEADROOM_MB: Final = 512
-"""Address space beyond the configured memory: the allocators' reserves, a part."""
+ADDRESS_SPACE_MB: Final = 3072
+"""Address space beyond the configured memory: allocators reserve much more than they use.
+
+It only stops what grows faster than the updater looks at the resident memory.
+"""
 
 _STATM: Final = Path("/proc/self/statm")
 _VIEW: Final = "__definition"
@@ -125,6 +128,7 @@ def spec_of(definition: Definition) -> DerivedSpec:
         sql_sha256=definition.statement.digest,
         header_sha256=definition.header_digest,
         uses_clock=definition.statement.uses_clock,
+        is_order_unique=definition.is_order_unique,
         notes=definition.statement.warnings,
     )
 
@@ -155,7 +159,9 @@ def _limit_memory(memory_mb: int) -> None:
     if not _STATM.exists():
         return
     pages = int(_STATM.read_text().split()[0])
-    limit = pages * os.sysconf("SC_PAGE_SIZE") + (memory_mb + HEADROOM_MB) * MEBIBYTE
+    limit = (
+        pages * os.sysconf("SC_PAGE_SIZE") + (memory_mb + ADDRESS_SPACE_MB) * MEBIBYTE
+    )
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
@@ -196,11 +202,15 @@ def compute(
 
 
 def _order_by(spec: DerivedSpec, columns: Iterable[ResultColumn]) -> str:
-    """Sort as declared, then by all columns, so that equal keys have one order."""
+    """Sort as declared, then by all columns, so that equal keys have one order.
+
+    A declared order that is unique needs no further columns, which cost memory.
+    """
     if not spec.order:
         return ""
     rest = (f"{quoted(column.name)} NULLS LAST" for column in columns)
-    return f" ORDER BY {', '.join((*spec.order, *rest))}"
+    terms = spec.order if spec.is_order_unique else (*spec.order, *rest)
+    return f" ORDER BY {', '.join(terms)}"
 
 
 def _narrowed(

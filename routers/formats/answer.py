@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from calculations.period import Period
 from routers.formats.media import TableFormat
 from routers.formats.parquet import write_parquet
-from routers.formats.table import CHUNK_ROWS, TableAnswer
+from routers.formats.table import CHUNK_ROWS, TableAnswer, count_rows
 from routers.formats.text import csv_lines, json_document, json_rows, ndjson
 from routers.formats.xlsx import require_fit
 from routers.worker.client import Worker
@@ -109,7 +109,7 @@ class Exports:
             return parquet.open("rb"), 0
         workbook = folder / "rows.xlsx"
         try:
-            rows = await to_thread.run_sync(_count_rows, parquet)
+            rows = await to_thread.run_sync(count_rows, pl.scan_parquet(parquet))
             require_fit(rows, len(table.schema()))
             async with self._workbooks:
                 cut = await self._worker.run(
@@ -190,10 +190,6 @@ def _spool(pieces: Iterable[bytes]) -> BinaryIO:
         raise
     spooled: BinaryIO = file
     return spooled
-
-
-def _count_rows(parquet: Path) -> int:
-    return int(pl.scan_parquet(parquet, glob=False).select(pl.len()).collect().item())
 
 
 def _remove(folder: Path) -> None:

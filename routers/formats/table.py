@@ -49,15 +49,13 @@ class TableAnswer:
     next: str | None = None
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """All rows in order, at most CHUNK_ROWS at a time; none for an empty table."""
+        """All rows in order, at most CHUNK_ROWS at a time; none for an empty table.
+
+        Raises IncompleteRows, after some of the rows, if the others cannot be read.
+        """
         if isinstance(self.rows, pl.DataFrame):
-            yield from self.rows.iter_slices(CHUNK_ROWS)
-            return
-        engine = pl.StreamingEngine()
-        for batch in self.rows.collect_batches(
-            chunk_size=CHUNK_ROWS, maintain_order=True, engine=engine
-        ):
-            yield from batch.iter_slices(CHUNK_ROWS)
+            return self.rows.iter_slices(CHUNK_ROWS)
+        return plan_batches(self.rows)
 
     def schema(self) -> pl.Schema:
         """Column names and dtypes; reads no rows."""
@@ -91,6 +89,31 @@ class TableAnswer:
             "zone": self.zone,
             "data_updated_at": at and iso_instant(at),
         }
+
+
+class IncompleteRows(Exception):
+    """A plan gave fewer rows than it has."""
+
+
+def plan_batches(plan: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The rows of *plan* in order, at most CHUNK_ROWS at a time, in bounded memory.
+
+    Raises IncompleteRows if a file is damaged: Polars then ends the batches early, as
+    if these were all rows.
+    """
+    expected, seen = count_rows(plan), 0
+    for batch in plan.collect_batches(
+        chunk_size=CHUNK_ROWS, maintain_order=True, engine=pl.StreamingEngine()
+    ):
+        seen += len(batch)
+        yield from batch.iter_slices(CHUNK_ROWS)
+    if seen != expected:
+        raise IncompleteRows(f"only {seen:,} of {expected:,} rows could be read")
+
+
+def count_rows(plan: pl.LazyFrame) -> int:
+    """The number of rows of *plan*; of a file from its footer."""
+    return int(plan.select(pl.len()).collect().item())
 
 
 _TYPE_NAMES: Final = (

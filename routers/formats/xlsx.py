@@ -1,6 +1,6 @@
 """A workbook from a Parquet file of `write_parquet`: rows, definitions, cut texts.
 
-XlsxWriter is pure Python and takes a minute for a million rows, so this runs in a
+XlsxWriter is pure Python and takes two minutes for a million rows, so this runs in a
 process of its own, see `routers.worker`. It is imported when it is used.
 """
 
@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 import polars as pl
 
 from routers.formats.parquet import read_context
-from routers.formats.table import CHUNK_ROWS
+from routers.formats.table import count_rows, plan_batches
 from routers.formats.values import texts
 from routers.worker.refusals import SheetTooLarge
 
@@ -96,7 +96,7 @@ def write_xlsx(source: Path, target: Path) -> int:
     context = read_context(source)
     plan = pl.scan_parquet(source, glob=False)
     schema = plan.collect_schema()
-    rows = int(plan.select(pl.len()).collect().item())
+    rows = count_rows(plan)
     require_fit(rows, len(schema))
     options = {
         "constant_memory": True,
@@ -109,7 +109,7 @@ def write_xlsx(source: Path, target: Path) -> int:
     with Workbook(str(target), options) as book:
         _set_created(book, context)
         writer = _SheetWriter(book, _columns(plan, schema))
-        cuts = writer.write(str(context["title"]), _batches(plan))
+        cuts = writer.write(str(context["title"]), plan_batches(plan))
         _write_definitions(book, context, rows, cuts, writer.columns)
         if cuts.number:
             _write_cuts(book, cuts)
@@ -122,14 +122,6 @@ def _set_created(book: "Workbook", context: Mapping[str, Any]) -> None:
     created = datetime.fromisoformat(at or NO_INSTANT)
     book.set_properties(
         {"title": context["title"], "created": created.replace(tzinfo=None)}
-    )
-
-
-def _batches(plan: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    return iter(
-        plan.collect_batches(
-            chunk_size=CHUNK_ROWS, maintain_order=True, engine=pl.StreamingEngine()
-        )
     )
 
 

@@ -51,7 +51,18 @@ class Page(NamedTuple):
 
 
 def select_page(rows: pl.LazyFrame, request: PageRequest) -> Page:
-    """Select a page of *rows*; reads them if there is a limit."""
+    """Select a page of *rows*; reads them if there is a limit.
+
+    Raises RuntimeError if a file is damaged.
+    """
+    try:
+        return _select_page(rows, request)
+    except pl.exceptions.PanicException as error:
+        # It is no Exception, so nothing else would report and answer it.
+        raise RuntimeError(f"The rows cannot be read: {error}") from error
+
+
+def _select_page(rows: pl.LazyFrame, request: PageRequest) -> Page:
     plan = reduce(pl.LazyFrame.filter, request.filters, rows)
     if request.start is not None:
         plan = plan.filter(_from(request.key, request.start.values))

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from testbed.errors import TestbedError
 from testbed.mariadb import Database, Login, fresh_database, private_server
 from testbed.shared_mariadb import shared_server
+
+# The time of an example depends on how busy the machine is.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 GROUPED_SCOPES = ("package", "module")
 SERVER_FIXTURES = {"mariadb_login", "adjustable_login"}

@@ -52,7 +52,7 @@ class StubServer:
         """The base address."""
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_for(self, count: int, seconds: float = 5.0) -> list[Received]:
+    def wait_for(self, count: int, seconds: float = 30.0) -> list[Received]:
         """Wait for *count* requests and return all; fail if fewer arrive in *seconds*."""
         until = time.monotonic() + seconds
         while len(self.requests) < count and time.monotonic() < until:

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cmp_to_key
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -110,6 +111,17 @@ def test_a_row_that_comes_or_goes_on_an_earlier_page_does_not_shift_the_next() -
         request = PageRequest(key=key, limit=9, start=start)
         page = select_page(pl.LazyFrame({"n": changed}), request)
         assert page.rows.lazy().collect()["n"].to_list() == [30, 40]
+
+
+def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
+    """Polars panics, which nothing but this would answer."""
+    part = tmp_path / "part.parquet"
+    pl.DataFrame({"n": range(100_000)}).write_parquet(part, row_group_size=10_000)
+    plan = pl.scan_parquet(part)
+    plan.collect_schema()
+    part.write_bytes(part.read_bytes()[:-5000])
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        select_page(plan, PageRequest(limit=100_000))
 
 
 def test_without_a_limit_nothing_is_read() -> None:
