@@ -57,7 +57,7 @@ export class Controls {
 
   #showOptions(view, query) {
     this.interval.value = view.interval && intervalOf(view) === view.interval ? view.interval : "auto";
-    setText(this.interval.options[0], `Auto: ${INTERVALS[intervalOf(view)].toLowerCase()}`);
+    setText(this.interval.options[0], `Auto: ${INTERVALS[intervalOf({ ...view, interval: null })].toLowerCase()}`);
     this.interval.querySelector('[value="hour"]').disabled = !allowsHours(view);
     this.compare.value = compares(view) ? view.compare : "none";
     this.compare.disabled = view.period === "all";
