@@ -7,10 +7,9 @@ import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
 import * as keys from "./keys.js";
-import { cohortRange, Retention } from "./retention.js";
+import { cohortQuery, Retention } from "./retention.js";
 import { isMissing, RoomList, RoomPage } from "./rooms.js";
 import { Sections } from "./sections.js";
-import { earlierOf } from "./series.js";
 import * as session from "./session.js";
 import * as theme from "./theme.js";
 import * as views from "./view.js";
@@ -382,14 +381,7 @@ function unlessMissing(error) {
 }
 
 async function loadRetention(fetchPart, today) {
-  const { from, to } = cohortRange(earlierOf(state.query.to, today));
-  const fetchFrom = (first) => fetchPart("retention", { from: first, to, tz: state.view.tz });
-  const { data } = await fetchFrom(from).catch((error) => {
-    // Cohorts may begin before the first day of all data.
-    const firstDay = firstAllowedDay(error);
-    if (!firstDay || firstDay > to) throw error;
-    return fetchFrom(firstDay);
-  });
+  const { data } = await fetchPart("retention", { ...cohortQuery(state.query.to, today), tz: state.view.tz });
   retention.update(data.rows, today);
 }
 

@@ -3,14 +3,13 @@
 import { byId, el, setText } from "./dom.js";
 import { csvButton } from "./files.js";
 import * as format from "./format.js";
-import { addDays } from "./series.js";
 
 const WEEKS_SHOWN = 12;
 /** The sentence compares this many cohorts with as many before. */
 const COMPARED = 4;
 
-/** `{from, to}` of the cohorts for a range that ends on `end`: always as many weeks, whatever its length. */
-export const cohortRange = (end) => ({ from: addDays(end, -7 * (2 * COMPARED + WEEKS_SHOWN)), to: end });
+/** The API's parameters for cohorts up to the day `end`: neither can begin before the first day of all data. */
+export const cohortQuery = (end, today) => (end >= today ? { period: "12m" } : { to: end });
 
 export class Retention {
   constructor() {
