@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Two targets: `docker build --target api .` and `docker build --target updater .`
+# Three targets: `docker build --target api .`, likewise `updater` and `collector`.
 
 FROM ghcr.io/astral-sh/uv:0.13 AS uv
 
@@ -12,8 +12,10 @@ COPY pyproject.toml uv.lock ./
 # For PostgreSQL as the source: docker build --build-arg "EXTRAS=--extra postgres"
 ARG EXTRAS=""
 RUN uv sync --locked --no-dev $EXTRAS
-COPY main.py update_readmodel.py startup.py config.py LICENSE ./
+COPY main.py update_readmodel.py collect_events.py startup.py config.py LICENSE ./
 COPY calculations calculations
+COPY collector collector
+COPY events events
 COPY readmodel readmodel
 COPY routers routers
 COPY sqlfiles sqlfiles
@@ -21,13 +23,13 @@ COPY static static
 COPY updater updater
 COPY util util
 COPY views views
-RUN .venv/bin/python -m compileall -q main.py update_readmodel.py startup.py config.py calculations readmodel routers sqlfiles updater util
+RUN .venv/bin/python -m compileall -q main.py update_readmodel.py collect_events.py startup.py config.py calculations collector events readmodel routers sqlfiles updater util
 
 # Runtime image: Python, the packages and the code; without uv or a compiler.
 FROM python:3.12-slim-bookworm AS base
 RUN groupadd --system --gid 10001 fpp \
     && useradd --system --uid 10001 --gid fpp --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin fpp \
-    && install --directory --owner=fpp --group=fpp --mode=0750 /data
+    && install --directory --owner=fpp --group=fpp --mode=0750 /data /spool
 COPY --from=build /app /app
 WORKDIR /app
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
@@ -45,6 +47,13 @@ EXPOSE 5100
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5100/health', timeout=8)"]
 CMD ["python", "-m", "uvicorn", "main:app", "--host", "0.0.0.0", "--port", "5100", "--timeout-graceful-shutdown", "8"]
+
+FROM base AS collector
+EXPOSE 5200
+# Healthy while the process answers; /readyz also looks at the spool.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --start-interval=1s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5200/health', timeout=8)"]
+CMD ["python", "-m", "uvicorn", "collect_events:app", "--host", "0.0.0.0", "--port", "5200", "--timeout-graceful-shutdown", "8"]
 
 # Fills an empty database with sample rows, for trials only.
 FROM base AS sample

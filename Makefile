@@ -4,6 +4,10 @@ SETUP := @scripts/bootstrap
 # Many tests wait for programs, so there are more processes than processors.
 TEST_PROCESSES ?= 4
 PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
+CHECKS := check-format check-types check-imports check-static
+# Images for containers forbid bytecode files; without them each of the many programs that
+# tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast check bench setup clean
@@ -30,10 +34,21 @@ test-fast: ## Run the tests that need no server, browser or other program
 check: ## Check format, lint and types only
 	$(SETUP)
 	@echo '▸ Checking format, lint and types'
+	@scripts/biome --version >/dev/null
+	@$(MAKE) --no-print-directory --jobs $(CHECKS)
+
+.PHONY: $(CHECKS)
+check-format:
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m ruff check --quiet .
+
+check-types:
 	@$(PYTHON) -m mypy --no-error-summary .
+
+check-imports:
 	@output=$$($(PYTHON) -m deptry . 2>&1) || { printf '%s\n' "$$output"; exit 1; }
+
+check-static:
 	@scripts/biome ci static
 
 bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample

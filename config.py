@@ -1,5 +1,8 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
+import csv
+import io
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cache
@@ -8,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -18,6 +22,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from util.errors import SettingsError
+
+ENV_FILE: Final = ".env"
+"""In the working directory."""
 
 VERSION: Final = "0.1.0"
 """As in pyproject.toml."""
@@ -31,6 +38,91 @@ class EmailService(NamedTuple):
 
     base_url: str
     key: str
+
+
+class TableKey(NamedTuple):
+    """A table that the settings name, and its sync column."""
+
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.key}"
+
+
+NO_TABLES: Final = "none"
+"""The value of TABLES that mirrors no table."""
+
+LONGEST_TABLE_NAME: Final = 200
+"""In bytes of UTF-8; / % and . count three times, since a file name has them escaped."""
+
+_TABLES_FORM = (
+    "name each table with its sync column, as in orders:id,customers:created_at, and "
+    'quote what contains a comma, a colon or a quote, as in "a,b":id'
+)
+
+
+def parse_tables(text: str) -> tuple[TableKey, ...]:
+    """Parse a list such as ``orders:id,"a,b":id``, quoted as in CSV.
+
+    Raises ValueError for a malformed list, and for a table that is named twice.
+    """
+    # Every second piece is outside of quotes. There, commas become the ends of CSV's
+    # lines, and colons its separators.
+    pieces = text.strip().removesuffix(",").rstrip().split('"')
+    for index in range(0, len(pieces), 2):
+        lines = re.sub(r"\s*,\s*", "\n", pieces[index])
+        pieces[index] = re.sub(r"[ \t]*:[ \t]*", ",", lines)
+    try:
+        rows = list(csv.reader(io.StringIO('"'.join(pieces), newline=""), strict=True))
+    except csv.Error:
+        raise ValueError(f"quotes do not match; {_TABLES_FORM}") from None
+    for row in rows:
+        if len(row) != len(TableKey._fields) or not all(row):
+            raise ValueError(f"{':'.join(row)!r} is not table:column; {_TABLES_FORM}")
+    return _checked_names([TableKey(*row) for row in rows])
+
+
+def _checked_names(entries: list[TableKey]) -> tuple[TableKey, ...]:
+    named: dict[str, TableKey] = {}
+    for entry in entries:
+        if "\0" in f"{entry}" or not _fits_in_a_path(entry.name):
+            raise ValueError(
+                f"{entry.name!r} cannot name a table: use at most "
+                f"{LONGEST_TABLE_NAME} bytes of UTF-8 without NUL (/ % . count as 3)"
+            )
+        if earlier := named.get(entry.name):
+            raise ValueError(f"{entry.name} is named twice: {earlier} and {entry}")
+        named[entry.name] = entry
+    return tuple(entries)
+
+
+def _fits_in_a_path(name: str) -> bool:
+    try:
+        return len(re.sub("[/%.]", "___", name).encode()) <= LONGEST_TABLE_NAME
+    except UnicodeEncodeError:
+        return False
+
+
+def _valid_tables(text: str | None) -> str | None:
+    """Return *text* if `parse_tables` accepts it."""
+    if text is not None:
+        parse_tables(text)
+    return text
+
+
+def _valid_table_choice(text: str | None) -> str | None:
+    """Return *text* if it is NO_TABLES or a list of tables."""
+    if text is not None and text.strip().lower() == NO_TABLES:
+        return NO_TABLES
+    if text is not None and not parse_tables(text):
+        raise ValueError(f"{_TABLES_FORM}; {NO_TABLES} mirrors no table")
+    return text
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The values of a comma-separated list, without blanks: ``a, b,`` has a and b."""
+    return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
 def _revealed(secret: SecretStr | None) -> str:
@@ -84,6 +176,7 @@ class Settings(BaseSettings):
     )
 
     analytics_secret_token: SecretStr | None = None
+    analytics_viewer_tokens: SecretStr | None = None
     data_dir: Path = Path("data")
 
     db_host: str | None = None
@@ -93,7 +186,8 @@ class Settings(BaseSettings):
     db_name: str = "free-planning-poker"
     db_ssl_ca: Path | None = None
     source_url: SecretStr | None = None
-    sync_tables: str | None = None
+    tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
+    sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
 
     views_dir: Path = Path("views")
@@ -113,6 +207,7 @@ class Settings(BaseSettings):
     sentry_environment: str = "development"
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
+    email_on_get: bool = True
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
@@ -121,13 +216,30 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
 
+    spool_dir: Path | None = None
+    events_interval_seconds: float = Field(default=5, gt=0)
+    jwt_secret_key: SecretStr | None = None
+    jwt_jwks_file: Path | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_service_roles: str = "service"
+    ingest_tokens: SecretStr | None = None
+    event_types: str | None = None
+    event_schemas_dir: Path | None = None
+    event_max_ahead_seconds: float = Field(default=600, ge=0)
+    event_max_age_days: float = Field(default=30, gt=0)
+    max_batch_size: int = Field(default=1000, ge=1)
+    user_id_key: SecretStr | None = None
+    user_id_epoch: Literal["never", "month", "day"] = "never"
+    spool_max_mb: int = Field(default=1024, ge=1)
+    spool_max_age_seconds: int = Field(default=86_400, ge=1)
+
     def require_tokens(self) -> tuple[str, ...]:
         """Return the tokens that callers may send, comma-separated in the variable.
 
         Raises SettingsError if there is none.
         """
-        parts = _revealed(self.analytics_secret_token).split(",")
-        tokens = tuple(token.strip() for token in parts if token.strip())
+        tokens = listed(_revealed(self.analytics_secret_token))
         if not tokens:
             raise SettingsError(
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
@@ -135,13 +247,26 @@ class Settings(BaseSettings):
         return tokens
 
     @property
+    def viewer_tokens(self) -> tuple[str, ...]:
+        """The tokens whose callers only read."""
+        return listed(_revealed(self.analytics_viewer_tokens))
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """Origins whose pages may call the API, separated by commas in the variable."""
-        return tuple(
-            origin.strip()
-            for origin in (self.cors_origins or "").split(",")
-            if origin.strip()
-        )
+        """Origins whose pages may call the API and the collector."""
+        return listed(self.cors_origins)
+
+    @property
+    def table_keys(self) -> tuple[TableKey, ...] | None:
+        """The tables of TABLES; None without it, for the tables of the statistics."""
+        if self.tables is None:
+            return None
+        return () if self.tables == NO_TABLES else parse_tables(self.tables)
+
+    @property
+    def further_table_keys(self) -> tuple[TableKey, ...]:
+        """The tables of SYNC_TABLES."""
+        return parse_tables(self.sync_tables) if self.sync_tables else ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -152,9 +277,18 @@ class Settings(BaseSettings):
             # UptimeKuma's token is the last segment of the path.
             _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
         )
-        tokens = _revealed(self.analytics_secret_token).split(",")
-        whole = (_revealed(self.db_password), _revealed(self.bea_secret_key))
-        found = (secret.strip() for secret in (*tokens, *whole, *in_urls) if secret)
+        in_lists = (
+            *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
+            *listed(_revealed(self.ingest_tokens)),
+        )
+        whole = (
+            _revealed(self.db_password),
+            _revealed(self.bea_secret_key),
+            _revealed(self.jwt_secret_key),
+            _revealed(self.user_id_key),
+        )
+        found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
         return tuple(secret for secret in found if secret)
 
     @property
@@ -183,11 +317,34 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     try:
         if environ is None:
-            return Settings(_env_file=".env")
+            _require_readable(Path(ENV_FILE))
+            return Settings(_env_file=ENV_FILE)
         values = {name.lower(): value for name, value in environ.items() if value}
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
+
+
+def _require_readable(file: Path) -> None:
+    """Raise SettingsError unless every line of *file*, if there is one, can be read.
+
+    Settings would leave such a line out, and its variable would have its default.
+    """
+    try:
+        with file.open(encoding="utf-8") as lines:
+            bad = next((b.original for b in parse_stream(lines) if b.error), None)
+    except (FileNotFoundError, IsADirectoryError):
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(f"{file} cannot be read: {reason}") from None
+    if bad is not None:
+        name = re.match(r"\s*(?:export\s+)?(\w+)\s*=", bad.string)
+        where = f"line {bad.line}" + (f", {name[1]}," if name else "")
+        raise SettingsError(
+            f"{where} of {file} cannot be read: write NAME=value, and single quotes "
+            "around a value with quotes, # or line breaks"
+        )
 
 
 def _problem(error: Any) -> str:

@@ -6,26 +6,20 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette_compress import CompressMiddleware
 
 import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
-from readmodel.store import snapshot
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.snapshot import Snapshot
+from readmodel.tables import select_tables
 from routers.formats.answer import Exports
-from routers.middleware.access_log import AccessLog
-from routers.middleware.cross_origin import CrossOrigin
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
 from routers.plan_cache import PlanCache
@@ -34,22 +28,26 @@ from routers.routes import (
     breakdowns,
     dashboard,
     downloads,
+    events,
     health,
     metrics,
     retention,
     room,
     rooms,
+    session,
     sync_runs,
     views,
 )
-from routers.views import documents
+from routers.routes.openapi import OPENAPI_ROUTE
 from routers.views.answers import ClientDisconnected, ReportFailed, Reports
-from routers.views.loaded import LoadedViews
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
-from routers.worker.refusals import JobCrashed, JobTimeout
+from startup import LoadSettings
 from util import logs, sentry_wrapper
-from util.errors import DeliveryError, ReadModelMissing, SettingsError
+from util.access_log import AccessLog
+from util.application import create_application
+from util.cross_origin import CrossOrigin
+from util.errors import DeliveryError, ReadModelMissing
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
@@ -61,6 +59,24 @@ ZSTD_LEVEL: Final = 3
 
 SHUTDOWN_GRACE: Final = timedelta(seconds=7)
 """Time from SIGTERM to the forced exit, for requests in progress; then Sentry's flush."""
+
+REQUEST_HEADERS: Final = ("Authorization", "If-None-Match", "X-Request-ID")
+"""Headers that pages of other origins may send."""
+
+RESPONSE_HEADERS: Final = (
+    "Content-Disposition",
+    "ETag",
+    "Link",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Data-Updated-At",
+    "X-Request-ID",
+    "X-Stale-Since",
+    "X-Truncated",
+)
+"""Headers that pages of other origins may read."""
 
 RETRY_AFTER_SECONDS: Final = 30
 """Retry-After while there is no read model: a first sync is short."""
@@ -75,15 +91,8 @@ Days begin at midnight in the time zone TIMEZONE; timestamps are UTC. All routes
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Create the application. Without *settings* it loads them when the server starts."""
-    app: FastAPI = FastAPIOffline(
-        title="FPP Analytics",
-        version=config.VERSION,
-        description=DESCRIPTION,
-        docs_url="/docs",
-        redoc_url=None,
-        static_url="/docs/assets",
-        lifespan=_lifespan,
-        generate_unique_id_function=operation_id,
+    app = create_application(
+        "FPP Analytics", config.VERSION, DESCRIPTION, _lifespan, [OPENAPI_ROUTE]
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
@@ -103,6 +112,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sync_runs,
         metrics,
         dashboard,
+        session,
+        events,
         views,
     ):
         app.include_router(module.router)
@@ -113,17 +124,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The middleware added last is the outermost.
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
     app.add_middleware(SafeMethods)
-    app.add_middleware(CrossOrigin)
+    app.add_middleware(
+        CrossOrigin,
+        methods=["GET", "HEAD"],
+        request_headers=REQUEST_HEADERS,
+        response_headers=RESPONSE_HEADERS,
+    )
     app.add_middleware(RequestLimits)
     app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
-    app.add_middleware(LoadSettings)
+    app.add_middleware(LoadSettings, prepare=_prepare)
     return app
-
-
-def operation_id(route: APIRoute) -> str:
-    """The handler's name, of which generated clients make the name of a method."""
-    return route.name
 
 
 def _read_model_collector(app: FastAPI) -> ReadModelCollector:
@@ -139,7 +150,7 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.whole_answers = CapacityLimiter(1)
-    await _add_views(app)
+    _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
@@ -147,60 +158,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sentry_wrapper.flush()
 
 
-async def _add_views(app: FastAPI) -> None:
-    """Add the routes of the SQL files, and their operations to the document."""
-    loaded = await _load_views(app)
-    views.add_routes(app, loaded)
-    generate = app.openapi
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            documents.document_views(generate(), loaded)
-        return generate()
-
-    app.openapi = document  # type: ignore[method-assign]
-
-
-async def _load_views(app: FastAPI) -> LoadedViews:
-    """Load the SQL files; without them if that fails, since the statistics do not."""
+def _add_view_routes(app: FastAPI) -> None:
+    """Add the routes of the SQL files, which are loaded when they are first needed."""
     settings: Settings = app.state.settings
-    source: ViewsSource = app.state.views
     try:
-        current: Snapshot | None = snapshot.latest(settings.data_dir)
-    except ReadModelMissing:
-        current = None
-    try:
-        return await source.current(settings, current)
-    except (OSError, JobCrashed, JobTimeout) as error:
-        capture_error(error, ErrorContext("api", "load views"), Severity.HIGH)
-        return LoadedViews()
-
-
-class LoadSettings:
-    """Middleware that loads the settings at start-up, and fails if they are invalid.
-
-    The failure is one line; an error in the lifespan would print a traceback.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Process one ASGI connection."""
-        if scope["type"] == "lifespan":
-            try:
-                _prepare(scope["app"])
-            except SettingsError as error:
-                await receive()
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
-        await self._app(scope, receive, send)
+        app.state.view_routes = views.add_routes(app, settings.views_dir)
+    except OSError as error:
+        capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
+        app.state.view_routes = []
 
 
 def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
     startup.start(SERVICE, settings)
 

@@ -1,10 +1,16 @@
 """Start-up of every program: secrets to redact, logs and Sentry, from the settings."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import config
 from config import Settings
 from util import logs, sentry_wrapper
 from util.errors import SettingsError
 from util.redaction import register_secrets
+
+type Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application; the updater, which uses this module, too, imports no Starlette."""
 
 
 def load_settings() -> Settings:
@@ -40,3 +46,26 @@ def configure_logs_early(service: str) -> None:
         logs.configure(service)
     else:
         logs.configure(service, settings.log_level, settings.log_format)
+
+
+class LoadSettings:
+    """Middleware that prepares the application at start-up, and fails if it cannot.
+
+    The failure is one line; an error in the lifespan would print a traceback.
+    """
+
+    def __init__(self, app: Application, prepare: Callable[[Any], None]) -> None:
+        """Call *prepare* with the FastAPI application; it raises SettingsError."""
+        self._app = app
+        self._prepare = prepare
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Process one ASGI connection."""
+        if scope["type"] == "lifespan":
+            try:
+                self._prepare(scope["app"])
+            except SettingsError as error:
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+        await self._app(scope, receive, send)

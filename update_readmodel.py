@@ -87,20 +87,62 @@ def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
         only=only if options.tables else None,
         stop=stop,
     )
+    drain = _event_drain(settings, runner, stop)
     if options.every is None:
-        return 0 if runner.run() else 1
+        succeeded = (drain(), runner.run()) if drain else (runner.run(),)
+        return 0 if all(succeeded) else 1
     seconds = options.every or settings.sync_interval_seconds
     with runner.metrics.serving(settings.metrics_host, settings.metrics_port):
-        _repeat(runner.run, seconds, stop)
+        _repeat(runner.run, seconds, stop, drain, settings.events_interval_seconds)
     return 0
 
 
-def _repeat(run: Callable[[], object], seconds: float, stop: StopRequest) -> None:
-    """Run at once and then every *seconds*, until a signal raises Stopped."""
+def _event_drain(
+    settings: Settings, runner: Runner, stop: StopRequest
+) -> Callable[[], bool] | None:
+    """The function that takes events from the spool; None without one."""
+    if settings.spool_dir is None:
+        return None
+    from updater.event_intake import EventIntake  # Nobody else needs it.
+
+    mirrored = [table.name for table in tables_from_settings(settings)]
+    return EventIntake(
+        settings.data_dir, settings.spool_dir, mirrored, runner.metrics.registry, stop
+    ).run
+
+
+def _repeat(
+    run: Callable[[], object],
+    seconds: float,
+    stop: StopRequest,
+    drain: Callable[[], object] | None = None,
+    drain_seconds: float = 5,
+) -> None:
+    """Run at once and then every *seconds*, until a signal raises Stopped.
+
+    In the pauses, and before each run, *drain* is called every *drain_seconds*.
+    """
     for pause in _pauses(seconds, time.monotonic):
         stop.check()
-        time.sleep(pause)
+        if drain is None:
+            time.sleep(pause)
+        else:
+            _sleep_draining(pause, drain, drain_seconds)
         run()
+
+
+def _sleep_draining(
+    pause: float, drain: Callable[[], object], drain_seconds: float
+) -> None:
+    """Sleep for *pause* seconds; call *drain* at the beginning and the end, and between.
+
+    Derived tables of the run that follows then have the newest events.
+    """
+    until = time.monotonic() + pause
+    drain()
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, drain_seconds))
+        drain()
 
 
 def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
@@ -120,7 +162,8 @@ def _tables(settings: Settings, names: Sequence[str] | None) -> list[Table]:
     if unknown := set(names or ()) - set(tables):
         raise SettingsError(
             f"--tables names {', '.join(sorted(unknown))}, which is not mirrored: "
-            f"there are {', '.join(sorted(tables))}; SYNC_TABLES adds further ones"
+            f"there are {', '.join(sorted(tables)) or 'no tables'}; SYNC_TABLES adds "
+            "further ones"
         )
     return [tables[name] for name in names or tables]
 

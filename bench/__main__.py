@@ -1,6 +1,6 @@
 """`make bench`: measure answers and syncs, and print tables.
 
-SCALE multiplies the sample of about 130,000 rows; the default is 1. At other scales the
+SCALE multiplies the sample of about 130,000 rows, as in 100 or 1/100; the default is 1. At other scales the
 answers are also measured at scale 1, for comparison.
 """
 
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
+from fractions import Fraction
 from itertools import chain
 
 from bench import (
@@ -56,8 +57,8 @@ def main() -> int:
 
 def _scale(text: str) -> float:
     try:
-        scale = float(text)
-    except ValueError:
+        scale = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
         scale = 0
     if not scale > 0:
         raise BenchError(f"{SCALE} must be a number above 0, not {text!r}")

@@ -79,6 +79,7 @@ class FrameSource:
 
     tables: Mapping[str, pl.DataFrame]
     name: str = "the sample"
+    digest_format: int = 1
 
     @contextmanager
     def view(
@@ -94,6 +95,10 @@ class FrameSource:
             Column(name, dtype, sql="", wire_dtype=dtype)
             for name, dtype in self.tables[table.name].schema.items()
         ]
+
+    def hides_columns(self, table: Table) -> bool:  # noqa: ARG002 - part of the protocol
+        """All columns can be read."""
+        return False
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """The lowest and the highest key."""

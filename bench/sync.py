@@ -45,6 +45,9 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "1,000 new rows a table": (DIGESTS, OURS, "connectorx", LAST_ID),
 }
 
+COMPARED: Final = ("connectorx", "adbc_driver_postgresql")
+"""The packages of the group `bench-sync`."""
+
 type SyncCosts = dict[tuple[str, str], tuple[CopyCost, float]]
 """Event and method -> the client's cost, and the server's seconds of processor time."""
 
@@ -52,13 +55,14 @@ type SyncCosts = dict[tuple[str, str], tuple[CopyCost, float]]
 def run(scale: float) -> Iterator[str]:
     """Measure at scale 1 and at *scale*; yield Markdown texts one by one.
 
-    Raises BenchError if connectorx is missing: its rows would be missing, too.
+    Raises BenchError if a package is missing: its rows would be missing, too.
     """
-    if find_spec("connectorx") is None:
-        raise BenchError(
-            "connectorx is missing, which the sync is compared with: "
-            "run `make bench`, or uv sync --group bench-sync"
-        )
+    for package in COMPARED:
+        if find_spec(package) is None:
+            raise BenchError(
+                f"{package} is missing, which the sync is compared with: "
+                "run `make bench`, or uv sync --group bench-sync"
+            )
     yield _cursors()
     measured = {}
     for one in sorted({1.0, scale}):
@@ -103,7 +107,8 @@ def _later_rows(frame: pl.DataFrame) -> pl.DataFrame:
     key = pl.col("id")
     if frame.schema["id"] == pl.String:
         return last.with_columns(id=pl.lit("n") + key.str.slice(1))
-    return last.with_columns(key + last.height)
+    # Ids have gaps.
+    return last.with_columns(key - last["id"].min() + frame["id"].max() + 1)
 
 
 def _cost(way: str, folder: Path, server: MariadbServer) -> tuple[CopyCost, float]:

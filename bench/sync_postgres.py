@@ -25,13 +25,15 @@ from testbed.schema import POSTGRES
 OURS: Final = "this project"
 DIGESTS: Final = "digest queries alone"
 CONNECTORX: Final = "connectorx"
+ADBC: Final = "ADBC"
+LAST_ID: Final = "id > max(id), by ADBC"
 NO_CHANGE: Final = "no change"
 FIRST: Final = "first sync"
 NEW: Final = "1,000 new rows a table"
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    FIRST: (OURS, CONNECTORX),
-    NO_CHANGE: (DIGESTS, OURS),
-    NEW: (OURS, CONNECTORX),
+    FIRST: (OURS, CONNECTORX, ADBC),
+    NO_CHANGE: (DIGESTS, OURS, LAST_ID),
+    NEW: (OURS, CONNECTORX, LAST_ID),
 }
 MILLION: Final = 1_000_000
 
@@ -57,7 +59,8 @@ def measure(scale: float) -> Costs:
                 _load(database, added)
             for method in methods:
                 progress(f"PostgreSQL, {event}: {method}")
-                place = Path(folder) / method
+                # It continues from ADBC's copy.
+                place = Path(folder) / (ADBC if method == LAST_ID else method)
                 place.mkdir(exist_ok=True)
                 costs[event, method] = _cost(method, place, server, database)
     return costs
@@ -69,7 +72,8 @@ def _later(frame: pl.DataFrame) -> pl.DataFrame:
     if frame.schema["id"] == pl.String:
         # No id of the sample begins with a dot.
         return last.with_columns(id=pl.lit(".") + pl.col("id").str.slice(1))
-    return last.with_columns(pl.col("id") + last.height)
+    # Ids have gaps.
+    return last.with_columns(pl.col("id") - last["id"].min() + frame["id"].max() + 1)
 
 
 def _load(database: Database, tables: Mapping[str, pl.DataFrame]) -> None:

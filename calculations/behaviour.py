@@ -5,6 +5,7 @@ import polars as pl
 from calculations.shapes import (
     TOP_GROUPS,
     as_list,
+    as_signed,
     count_by,
     count_by_name,
     hstack,
@@ -55,8 +56,8 @@ def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
 
 def busy_rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
     """Votes per room name: ``key``, ``count``. Deleted rooms count as ``UNKNOWN``."""
-    names = rooms.select(pl.col("id").cast(pl.Int64), "name")
-    counts = count_by(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
+    names = rooms.select(as_signed("id"), "name")
+    counts = count_by(votes, "room_id").with_columns(as_signed("key"))
     return count_by_name(
         counts.join(names, left_on="key", right_on="id", how="left").select(
             "count", key="name"

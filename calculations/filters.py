@@ -12,6 +12,7 @@ import polars as pl
 from polars._typing import JoinStrategy
 
 from calculations.period import Period
+from calculations.shapes import as_signed
 from calculations.sources import category
 from calculations.tables import Tables
 
@@ -248,7 +249,7 @@ _GROUPED: Final = frozenset({FilterDimension.SOURCE})
 _VALUES: Final[Mapping[FilterDimension, pl.Expr]] = {
     FilterDimension.SOURCE: category(pl.col("source")),
     FilterDimension.ROOM: pl.col("name").cast(pl.String),
-    FilterDimension.ROOM_ID: pl.col("room_id").cast(pl.Int64),
+    FilterDimension.ROOM_ID: as_signed("room_id"),
     FilterDimension.ROOM_STATE: pl.when(pl.col("name").is_null())
     .then(pl.lit(RoomState.UNNAMED.value))
     .otherwise(pl.lit(RoomState.NAMED.value)),
@@ -289,7 +290,7 @@ class _RoomIds:
     def filter(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
         """The *rows* of table *name* with a matching id."""
         column = "id" if name == "rooms" else "room_id"
-        return rows.filter(self.condition.expression_on(pl.col(column).cast(pl.Int64)))
+        return rows.filter(self.condition.expression_on(as_signed(column)))
 
 
 type _Selections = Sequence[_Selection | _RoomIds]
@@ -345,8 +346,8 @@ def _select_rooms(filters: Filters, tables: Tables) -> _Selections:
         excludes = chosen.matches_absent()
         matching = chosen.matching(tables.rooms)
         owners = tables.rooms.filter(~chosen.expression()) if excludes else matching
-        ids = owners.select(owner=pl.col("id").cast(pl.Int64)).drop_nulls().cache()
-        key = pl.col("room_id").cast(pl.Int64)
+        ids = owners.select(owner=as_signed("id")).drop_nulls().cache()
+        key = as_signed("room_id")
         selections.insert(0, _Selection("rooms", matching, key, ids, excludes))
     return selections
 

@@ -9,7 +9,7 @@ import polars as pl
 from calculations.breakdown import Dimension, breakdown
 from calculations.filters import NO_FILTERS, Filters, RoomState
 from calculations.period import Period
-from calculations.shapes import UNKNOWN, count_by, hstack
+from calculations.shapes import UNKNOWN, as_signed, count_by, hstack
 from calculations.tables import Tables
 
 PLACES: Final = frozenset({Dimension.REGION, Dimension.CITY})
@@ -26,27 +26,27 @@ class BreakdownOrder(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BreakdownSearch:
     """Which rows to return.
 
     Attributes:
         limit: number of rows at most.
         offset: rows to skip.
         order: None for the order of the breakdown itself.
-        search: text that a row's name, value or country contains, in any case.
+        text: part of a row's name, value or country, in any case; empty for all rows.
     """
 
     limit: int
     offset: int = 0
     order: BreakdownOrder | None = None
-    search: str = ""
+    text: str = ""
 
 
 def ranking(
     tables: Tables,
     dimension: Dimension,
     period: Period,
-    page: Page,
+    search: BreakdownSearch,
     filters: Filters = NO_FILTERS,
 ) -> pl.LazyFrame:
     """One row: ``total`` and ``total_count`` (Int64), and the list ``rows``.
@@ -56,12 +56,12 @@ def ranking(
     ``count`` (Int64).
     """
     rows = _rows(tables, dimension, period, filters)
-    found = rows.filter(_contains(page.search)) if page.search else rows
+    found = rows.filter(_contains(search.text)) if search.text else rows
     found = found.cache()
     return hstack(
         found.select(total=pl.len().cast(pl.Int64), total_count=pl.col("count").sum()),
-        _ordered(found, page.order)
-        .slice(page.offset, page.limit)
+        _ordered(found, search.order)
+        .slice(search.offset, search.limit)
         .select(rows=pl.struct(pl.all()).implode()),
     )
 
@@ -85,9 +85,7 @@ def _rows(
 
 def _rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
     """Votes per room name, largest first; rooms without a name and deleted ones last."""
-    known = rooms.select(
-        key=pl.col("id").cast(pl.Int64), name=pl.col("name").cast(pl.String)
-    )
+    known = rooms.select(key=as_signed("id"), name=pl.col("name").cast(pl.String))
     name, exists = pl.col("name"), pl.col("exists").fill_null(False)
     state = (
         pl.when(~exists)
@@ -107,7 +105,7 @@ def _rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
         ),
         pl.col("value"),
     )
-    counts = count_by(votes, "room_id").with_columns(pl.col("key").cast(pl.Int64))
+    counts = count_by(votes, "room_id").with_columns(as_signed("key"))
     return (
         counts.join(known.with_columns(exists=pl.lit(True)), on="key", how="left")
         .group_by(value=name, state=state)

@@ -6,7 +6,7 @@ import polars as pl
 
 from calculations.activity import starts_run
 from calculations.period import Period
-from calculations.shapes import as_list
+from calculations.shapes import as_list, as_signed
 
 LAPSE = timedelta(days=30)
 """Users and rooms absent for longer no longer count as adjusted (active)."""
@@ -26,7 +26,7 @@ def reoccurring(
     *estimations* is ``Tables.estimated``. With a range, users and rooms that estimated
     in it are counted; their earlier estimations decide whether they have returned.
     """
-    room_key = pl.col("room_id").cast(pl.Int64) * KEY_STEP
+    room_key = as_signed("room_id") * KEY_STEP
     if period.range:
         user_days, room_days = days_with_history(estimations, period)
     else:
@@ -110,7 +110,7 @@ def days_with_history(
 
     return (
         in_range("user", (pl.col("visitor") // 2).cast(pl.Int128)),
-        in_range("room", pl.col("room_id").cast(pl.Int64)),
+        in_range("room", as_signed("room_id")),
     )
 
 

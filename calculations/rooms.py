@@ -47,7 +47,7 @@ def room_list(tables: Tables, period: Period, search: RoomSearch) -> pl.LazyFram
     ``last_vote_at`` is of all time.
     """
     found = _known_rooms(tables).filter(_finds(search.text)).cache()
-    votes = tables.votes.with_columns(pl.col("room_id").cast(pl.Int64))
+    votes = tables.votes
     last = votes.group_by("room_id").agg(last_vote_at=pl.col("voted_at").max())
     figures = (
         period.filter(votes, "voted_at")
@@ -56,12 +56,13 @@ def room_list(tables: Tables, period: Period, search: RoomSearch) -> pl.LazyFram
     )
     members = (
         period.filter(tables.estimated, "estimated_at")
-        .group_by(pl.col("room_id").cast(pl.Int64))
+        .group_by("room_id")
         .agg(members=pl.col("visitor").drop_nulls().n_unique().cast(pl.Int64))
     )
     rows = found
     for columns in (last, figures, members):
-        rows = rows.join(columns, on="room_id", how="left")
+        with_id = columns.with_columns(_id("room_id"))
+        rows = rows.join(with_id, on="room_id", how="left")
     order = search.order.removeprefix("-").replace("last_vote", "last_vote_at")
     listed = (
         rows.with_columns(pl.col("votes", "members").fill_null(0))
@@ -93,7 +94,7 @@ def room_details(tables: Tables, room_id: int, period: Period) -> pl.LazyFrame:
     ``known`` (Boolean) is false if the room is in no table. Columns of the room itself
     are null then, or if it is deleted.
     """
-    rooms = tables.rooms.filter(pl.col("id").cast(pl.Int64) == room_id)
+    rooms = tables.rooms.filter(pl.col("id") == room_id)
     votes = _of_room(tables.votes, room_id)
     estimated = _of_room(tables.estimated, room_id)
     in_range = period.filter(votes, "voted_at")
@@ -129,24 +130,25 @@ def room_details(tables: Tables, room_id: int, period: Period) -> pl.LazyFrame:
 
 
 def _known_rooms(tables: Tables) -> pl.LazyFrame:
-    """Every room: ``room_id`` (Int64), ``name``, ``number``, ``state``."""
+    """Every room: ``room_id`` (Int128), ``name``, ``number``, ``state``."""
     name = pl.col("name").cast(pl.String)
     named = pl.when(name.is_null()).then(pl.lit(RoomState.UNNAMED.value))
     rooms = tables.rooms.select(
-        room_id=pl.col("id").cast(pl.Int64),
+        room_id=_id("id"),
         name=name,
         number=_number(tables.rooms.collect_schema()),
         state=named.otherwise(pl.lit(RoomState.NAMED.value)),
     )
     deleted = (
-        tables.votes.select(pl.col("room_id").cast(pl.Int64))
+        tables.votes.select("room_id")
         .drop_nulls()
         .unique()
+        .select(_id("room_id"))
         .join(rooms, on="room_id", how="anti")
         .select(
             "room_id",
             name=pl.lit(None, pl.String),
-            number=pl.lit(None, pl.Int64),
+            number=pl.lit(None, pl.Int128),
             state=pl.lit(RoomState.DELETED.value),
         )
     )
@@ -165,11 +167,16 @@ def _finds(text: str) -> pl.Expr:
     return by_name | by_number | (pl.col("room_id") == number)
 
 
+def _id(column: str) -> pl.Expr:
+    """An id as Int128, which holds every integer of a database."""
+    return pl.col(column).cast(pl.Int128)
+
+
 def _number(columns: pl.Schema) -> pl.Expr:
     """The number in a room's address; null if it is not mirrored."""
     if "number" in columns:
-        return pl.col("number").cast(pl.Int64)
-    return pl.lit(None, pl.Int64)
+        return pl.col("number").cast(pl.Int128)
+    return pl.lit(None, pl.Int128)
 
 
 def _of_room(rows: pl.LazyFrame, room_id: int) -> pl.LazyFrame:

@@ -70,17 +70,25 @@ def top(counts: pl.LazyFrame, *keys: str, limit: int | None = None) -> pl.LazyFr
 
 
 def total(column: str) -> pl.Expr:
-    """Sum of an integer column (Int64); 0 without rows."""
-    return pl.col(column).cast(pl.Int64).sum()
+    """Sum of an integer column (Int128, which no sum exceeds); 0 without rows."""
+    return pl.col(column).cast(pl.Int128).sum()
+
+
+def as_signed(column: str) -> pl.Expr:
+    """An integer column as Int64, equal only where the column is equal.
+
+    An unsigned number of 64 bits, of which the highest is set, becomes negative.
+    """
+    return pl.col(column).cast(pl.Int64, wrap_numerical=True)
 
 
 def mean(column: str) -> pl.Expr:
     """Mean (Float64) of the values that are not null; 0 without any.
 
     Unlike Expr.mean, which adds decimals as floats, the sum is exact: multiplying by
-    one makes any integer an Int64 and any decimal a Decimal(38).
+    one makes any integer an Int128 and any decimal a Decimal(38).
     """
-    values = pl.col(column) * pl.lit(1, dtype=pl.Int64)
+    values = pl.col(column) * pl.lit(1, dtype=pl.Int128)
     return ratio(values.sum().cast(pl.Float64), pl.col(column).count())
 
 

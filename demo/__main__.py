@@ -1,4 +1,4 @@
-"""``make demo``: mirror a sample database with the updater and serve it with the API."""
+"""``make demo``: mirror a sample database, serve it with the API, and collect events."""
 
 import argparse
 import os
@@ -18,12 +18,14 @@ import httpx
 from demo import answers, source
 from demo.errors import DemoError
 from demo.processes import PROJECT, Program, finish, free_port, running
+from demo.sharing import folder_lock
 from util.errors import Stopped
 from util.stopping import StopRequest
 
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 60
 TOKEN_BYTES: Final = 24
+VIEWS_DIR: Final = PROJECT / "views"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 type _Running = AbstractContextManager[Program]
@@ -49,20 +51,31 @@ class Demo:
         return self.folder / "data"
 
     @property
+    def spool_dir(self) -> Path:
+        """SPOOL_DIR of the collector and the updater."""
+        return self.folder / "spool"
+
+    @property
     def updater_settings(self) -> Mapping[str, str]:
         """Environment of the updater."""
         return {
             "SOURCE_URL": f"sqlite:///{self.database}",
             "DATA_DIR": str(self.data_dir),
+            "VIEWS_DIR": str(VIEWS_DIR),
+            "SPOOL_DIR": str(self.spool_dir),
             "LOG_FORMAT": "text",
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running API: URL, token, first answers, and the programs to watch."""
+    """A running API: URL, token, first answers, and the programs to watch.
+
+    `events_url` is that of the collector, which accepts the same token.
+    """
 
     url: str
+    events_url: str
     token: str
     analytics: Mapping[str, Any]
     daily: Mapping[str, Any]
@@ -96,8 +109,13 @@ def _parse(arguments: Sequence[str] | None) -> Demo:
 
 def _run(demo: Demo) -> None:
     """Serve, print the report, and wait for a signal or the end of a program."""
-    with ExitStack() as programs:
-        served = _serve_usable(demo, programs)
+    with folder_lock(demo.folder, demo.stop) as lock, ExitStack() as programs:
+        if lock.is_alone:
+            served = _serve_usable(demo, programs)
+        else:
+            print("▸ Using the files of the demonstration that runs already")
+            served = _serve(demo, programs)
+        lock.share()
         print(_report(demo, served), flush=True)
         while True:
             demo.stop.pause()
@@ -109,7 +127,7 @@ def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
     """Serve the files of an earlier run; if that fails, delete them and start over."""
     reused = demo.data_dir.exists() or demo.data_dir.is_symlink()
     try:
-        return _serve(demo, programs)
+        return _prepare_and_serve(demo, programs)
     except DemoError as error:
         if not reused:
             raise
@@ -119,7 +137,7 @@ def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
     programs.close()
     for path in (demo.database, demo.data_dir):
         _remove(path)
-    return _serve(demo, programs)
+    return _prepare_and_serve(demo, programs)
 
 
 def _remove(path: Path) -> None:
@@ -129,21 +147,28 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _serve(demo: Demo, programs: ExitStack) -> Served:
-    demo.folder.mkdir(parents=True, exist_ok=True)
+def _prepare_and_serve(demo: Demo, programs: ExitStack) -> Served:
     _ensure_sample(demo)
     _sync(demo)
+    return _serve(demo, programs)
+
+
+def _serve(demo: Demo, programs: ExitStack) -> Served:
     token, port = _token(demo.folder / "token"), free_port(demo.port)
-    with _step(f"Starting the API on port {port}"):
+    events_port = free_port(port + 1)
+    url, events_url = f"http://{HOST}:{port}", f"http://{HOST}:{events_port}"
+    with _step(f"Starting the API on port {port}, the collector on port {events_port}"):
         api = programs.enter_context(_api(demo, token, port))
-        url = f"http://{HOST}:{port}"
+        collector = programs.enter_context(_collector(demo, token, events_port))
         _await_health(api, url, demo.stop)
+        _await_health(collector, events_url, demo.stop)
+        _send_events(events_url, token)
     with _step("Requesting the first answers"), httpx.Client(base_url=url) as client:
         client.headers["Authorization"] = f"Bearer {token}"
         analytics = answers.get_json(client, "/")
         daily = answers.get_json(client, "/daily-analytics")
     updater = programs.enter_context(_updater(demo, "updates", ["--every"]))
-    return Served(url, token, analytics, daily, (api, updater))
+    return Served(url, events_url, token, analytics, daily, (api, collector, updater))
 
 
 def _ensure_sample(demo: Demo) -> None:
@@ -169,8 +194,30 @@ def _updater(demo: Demo, name: str, arguments: list[str]) -> _Running:
 
 def _api(demo: Demo, token: str, port: int) -> _Running:
     command = ["-m", "uvicorn", "main:app", "--host", HOST, "--port", str(port)]
-    settings = {"ANALYTICS_SECRET_TOKEN": token, "DATA_DIR": str(demo.data_dir)}
+    settings = {
+        "ANALYTICS_SECRET_TOKEN": token,
+        "DATA_DIR": str(demo.data_dir),
+        "VIEWS_DIR": str(VIEWS_DIR),
+    }
     return running("API", command, settings, demo.folder)
+
+
+def _collector(demo: Demo, token: str, port: int) -> _Running:
+    command = [*("-m", "uvicorn", "collect_events:app"), "--host", HOST]
+    settings = {"INGEST_TOKENS": token, "SPOOL_DIR": str(demo.spool_dir)}
+    return running("Collector", [*command, "--port", str(port)], settings, demo.folder)
+
+
+def _send_events(url: str, token: str) -> None:
+    """Send some events, one of which is rejected, since it has no name."""
+    events: list[dict[str, str]] = [
+        *({"name": "page_view", "user_id": f"visitor-{n}"} for n in range(1, 4)),
+        {"user_id": "visitor-4"},
+    ]
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = httpx.post(f"{url}/events", json=events, headers=headers)
+    if answer.status_code != 202:
+        raise DemoError(f"the collector answered {answer.status_code}: {answer.text}")
 
 
 def _token(path: Path) -> str:
@@ -187,15 +234,16 @@ def _token(path: Path) -> str:
 
 def _await_health(api: Program, url: str, stop: StopRequest) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        api.check()
-        try:
-            if httpx.get(f"{url}/health", timeout=START_SECONDS).is_success:
-                return
-        except httpx.TransportError:
-            pass  # not listening yet
-        stop.pause()
-    raise DemoError(f"the API was not healthy within {START_SECONDS} seconds")
+    with httpx.Client(timeout=START_SECONDS) as client:
+        while time.monotonic() < deadline:
+            api.check()
+            try:
+                if client.get(f"{url}/health").is_success:
+                    return
+            except httpx.TransportError:
+                pass  # not listening yet
+            stop.pause()
+    raise DemoError(f"the {api.name} was not healthy within {START_SECONDS} seconds")
 
 
 @contextmanager
@@ -229,6 +277,9 @@ Try it yourself, for example:
   curl -s {url}/health
   curl -s {header} {url}/daily-analytics
   curl -s {header} {url}/room/{room}/stats
+  curl -s {header} {url}/views/funnel_by_source
+  curl -s {header} --data '{{"name": "hello"}}' {served.events_url}/events
+  curl -s {header} {url}/events/rejected
   curl -s {header} {url}/
 
 Ctrl-C stops it."""

@@ -1,10 +1,12 @@
 """The mirrored tables, and the columns that the statistics need."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 import polars as pl
+
+from util.errors import SettingsError
 
 
 class ColumnKind(Enum):
@@ -19,7 +21,7 @@ class ColumnKind(Enum):
         """True if a column of *dtype* has values of this kind."""
         match self:
             case ColumnKind.INTEGER:
-                return dtype.is_integer() or dtype == pl.Boolean
+                return dtype.is_integer()
             case ColumnKind.NUMBER:
                 return dtype.is_numeric()
             case ColumnKind.TEXT:
@@ -39,6 +41,11 @@ class Table:
     name: str
     key: str
     needs: Mapping[str, ColumnKind] = field(default_factory=dict)
+
+    @property
+    def is_essential(self) -> bool:
+        """True if the statistics need the table: without it a sync fails."""
+        return bool(self.needs)
 
 
 _TABLES = (
@@ -102,3 +109,38 @@ _TABLES = (
 )
 
 TABLES: Mapping[str, Table] = {table.name: table for table in _TABLES}
+
+
+def serve_statistics(names: Collection[str]) -> bool:
+    """True if the tables called *names* include all that the statistics need."""
+    return all(name in names for name in TABLES)
+
+
+def select_tables(
+    chosen: Iterable[tuple[str, str]] | None, further: Iterable[tuple[str, str]] = ()
+) -> list[Table]:
+    """List the tables to mirror: the *further* ones, then those *chosen* by TABLES.
+
+    Both are pairs of a name and a sync column. Without *chosen* they are those of the
+    statistics. Some of these alone serve no statistics, so they need no columns. Raises
+    SettingsError that names a table with two sync columns.
+    """
+    if chosen is None:
+        chosen = [(table.name, table.key) for table in TABLES.values()]
+    keys: dict[str, str] = {}
+    for name, key in [*further, *chosen]:
+        expected = TABLES[name].key if name in TABLES else keys.get(name, key)
+        if key != expected:
+            raise SettingsError(
+                f"TABLES and SYNC_TABLES give {name} two sync columns, {expected} and "
+                f"{key}: name it once"
+                if name not in TABLES
+                else f"TABLES or SYNC_TABLES names {name}:{key}, but that table's sync "
+                f"column is {expected}"
+            )
+        keys[name] = key
+    complete = serve_statistics(keys)
+    return [
+        TABLES[name] if complete and name in TABLES else Table(name, key)
+        for name, key in keys.items()
+    ]

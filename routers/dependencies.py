@@ -1,21 +1,27 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
 from datetime import UTC, datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from anyio import CapacityLimiter
-from fastapi import Depends, Path, Request
+from fastapi import Depends, HTTPException, Path, Request
 
 from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
+from readmodel.tables import TABLES
 from routers import responses
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
 from routers.plan_cache import PlanCache
 from routers.views.answers import Reports
 from routers.views.source import ViewsSource
+
+NO_STATISTICS: Final = (
+    "Free Planning Poker's statistics are not served here, since the setting TABLES "
+    "does not mirror all tables that they need; missing"
+)
 
 # All of them are async functions: FastAPI runs others, and classes, on a thread, and
 # waiting for one takes longer than these functions.
@@ -44,6 +50,16 @@ async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
 
 
 CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
+
+
+async def _require_statistics(current: CurrentSnapshot) -> None:
+    if not current.serves_statistics:
+        missing = [name for name in TABLES if name not in current.configured]
+        raise HTTPException(404, f"{NO_STATISTICS}: {', '.join(missing)}")
+
+
+RequireStatistics = Depends(_require_statistics)
+"""Dependency of the routes that need all tables of the statistics; 404 without them."""
 
 
 async def _plan_cache(request: Request) -> PlanCache:

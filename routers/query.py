@@ -312,8 +312,9 @@ class SeriesParameters(RangeParameters):
         Interval.DAY,
         description=(
             "What one row of a series covers: an hour (in ranges of at most 7 days), a "
-            "day, a week (from Monday) or a month; `date` is the first day of it. A moving average is the mean of 30 rows, "
-            "so of 30 days, weeks or months, and null in the first 29."
+            "day, a week (from Monday) or a month; `date` is the first day of it. A moving "
+            "average is the mean of 30 rows, so of 30 days, weeks or months, and null in "
+            "the first 29."
         ),
     )
     weekends: bool = Field(
@@ -343,19 +344,20 @@ class SeriesParameters(RangeParameters):
         return self.average
 
 
-class FilteredRangeParameters(RangeParameters, FilterParameters):
+# Pydantic lists the fields of the last base first.
+class FilteredRangeParameters(FilterParameters, RangeParameters):
     """Parameters that select days and rows."""
 
 
-class FilteredSeriesParameters(SeriesParameters, FilterParameters):
+class FilteredSeriesParameters(FilterParameters, SeriesParameters):
     """Parameters that select days, the rows of the series, and what they count."""
 
 
-class DailyParameters(ComparisonParameters, FilterParameters):
+class DailyParameters(FilterParameters, ComparisonParameters):
     """Parameters of `GET /daily-analytics`: days, comparison and filter."""
 
 
-class AnalyticsParameters(ComparisonParameters, SeriesParameters, FilterParameters):
+class AnalyticsParameters(FilterParameters, ComparisonParameters, SeriesParameters):
     """Parameters of `GET /`: days, rows of the series, comparison, filter, sections."""
 
     sections: Annotated[str, AfterValidator(_validate_sections)] = Field(

@@ -73,6 +73,14 @@ READ_MODEL_RESPONSES: Final = (
 )
 """Errors of every route that answers from the read model, and 304."""
 
+STATISTICS_RESPONSES: Final = READ_MODEL_RESPONSES | {
+    404: {
+        "model": ErrorResponse,
+        "description": "TABLES does not mirror the tables that the statistics need.",
+    },
+}
+"""The same for routes of Free Planning Poker's statistics."""
+
 
 def etag_by_day(
     request: Request,

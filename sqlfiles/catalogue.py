@@ -33,11 +33,14 @@ class Catalogue:
     """What a folder of SQL files defines.
 
     `definitions` are those without an error: derived tables in the order to build them
-    in, then reports by name. `errors` are sorted by file and line.
+    in, then reports by name. `errors` are sorted by file and line, and so are the
+    `unmirrored`: definitions that cannot be used because TABLES leaves out tables of
+    the statistics, and why. Nothing is wrong with them.
     """
 
     definitions: tuple[Definition, ...] = ()
     errors: tuple[DefinitionError, ...] = ()
+    unmirrored: tuple[DefinitionError, ...] = ()
 
     @property
     def tables(self) -> tuple[Definition, ...]:
@@ -108,15 +111,14 @@ class _Draft:
 def read_file(path: Path, zone: ZoneInfo = UTC) -> "list[_Draft | DefinitionError]":
     """Read the definitions of one file, without regard to other definitions."""
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            limit = f"{LARGEST_FILE_BYTES:,}"
-            return [DefinitionError(path.name, 1, f"larger than {limit} bytes")]
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return [DefinitionError(path.name, line, "not UTF-8")]
     except OSError as error:
         return [DefinitionError(path.name, 1, f"cannot be read: {error.strerror}")]
+    except ValueError as error:
+        return [DefinitionError(path.name, 1, str(error))]
     raw_definitions, faults = split(text)
     found: list[_Draft | DefinitionError] = [
         DefinitionError(path.name, fault.line, fault.message) for fault in faults
@@ -124,6 +126,16 @@ def read_file(path: Path, zone: ZoneInfo = UTC) -> "list[_Draft | DefinitionErro
     for raw in raw_definitions:
         found.extend(_Reader(path.name, raw, zone).read())
     return found
+
+
+def read_text(path: Path) -> str:
+    """The text of a SQL file.
+
+    Raises OSError, UnicodeDecodeError, and ValueError if the file is too large.
+    """
+    if path.stat().st_size > LARGEST_FILE_BYTES:
+        raise ValueError(f"larger than {LARGEST_FILE_BYTES:,} bytes")
+    return path.read_bytes().decode("utf-8-sig")
 
 
 class _Reader:
@@ -392,6 +404,7 @@ class _Linker:
     mirrored: Collection[str]
     drafts: list[_Draft]
     errors: list[DefinitionError] = field(default_factory=list)
+    unmirrored: list[DefinitionError] = field(default_factory=list)
 
     def catalogue(self) -> Catalogue:
         self._refuse_duplicates("name", lambda d: d.name)
@@ -404,7 +417,8 @@ class _Linker:
         reports = [d.definition for d in self.drafts if not d.definition.is_table]
         return Catalogue(
             (*tables, *sorted(reports, key=lambda d: d.name)),
-            tuple(sorted(self.errors, key=lambda e: (e.file, e.line, e.message))),
+            _in_order(self.errors),
+            _in_order(self.unmirrored),
         )
 
     def _reject(self, draft: _Draft, message: str, key: str = "name") -> None:
@@ -441,11 +455,28 @@ class _Linker:
             for draft in list(self.drafts):
                 unknown = [t for t in draft.definition.inputs if t.lower() not in known]
                 if unknown:
-                    self._reject(draft, self._explain(unknown[0]), "sql")
+                    self._reject_inputs(draft, unknown)
                     rejected = True
                     continue
                 inputs = tuple(known[t.lower()] for t in draft.definition.inputs)
                 draft.definition = replace(draft.definition, inputs=inputs)
+
+    def _reject_inputs(self, draft: _Draft, unknown: Sequence[str]) -> None:
+        """Reject *draft*, which reads the *unknown* tables."""
+        left_out = {e.object.lower() for e in self.unmirrored if e.object}
+        absent = [t for t in unknown if t in TABLES or t in left_out]
+        if len(absent) < len(unknown):
+            other = next(t for t in unknown if t not in absent)
+            self._reject(draft, self._explain(other), "sql")
+            return
+        why = (
+            "which TABLES does not mirror"
+            if absent[0] in TABLES
+            else "which is not built"
+        )
+        message = f"reads {absent[0]}, {why}"
+        self.unmirrored.append(draft.error(message, "sql"))
+        self.drafts.remove(draft)
 
     def _objects(self) -> list[str]:
         return [d.definition.object for d in self.drafts if d.definition.object]
@@ -479,6 +510,10 @@ class _Linker:
         self._link_inputs()
         for name in [n for n, draft in tables.items() if draft not in self.drafts]:
             del tables[name]
+
+
+def _in_order(errors: Iterable[DefinitionError]) -> tuple[DefinitionError, ...]:
+    return tuple(sorted(errors, key=lambda e: (e.file, e.line, e.message)))
 
 
 def _shape(route: str) -> str:

@@ -39,7 +39,8 @@ export async function download(path, { query = {}, token } = {}) {
   return { blob: await orUnreachable(response.blob()), name };
 }
 
-async function request(path, { query, token, etag, signal }) {
+/** GET `path` as a Response. Raises ApiError, for an error of the API only without `anyStatus`. */
+export async function request(path, { query = {}, token, etag, signal, anyStatus = false }) {
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined) url.searchParams.set(name, value);
@@ -57,7 +58,7 @@ async function request(path, { query, token, etag, signal }) {
     }),
   );
   updateClockOffset(response);
-  if (response.ok || response.status === 304) return response;
+  if (response.ok || response.status === 304 || anyStatus) return response;
   throw await toError(response);
 }
 

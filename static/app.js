@@ -3,6 +3,7 @@
 import { ApiError, get, serverNow } from "./api.js";
 import { Controls } from "./controls.js";
 import { byId, el, setText } from "./dom.js";
+import "./explore.js";
 import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
@@ -424,6 +425,13 @@ function showError(error) {
     return REFRESH_MS;
   }
   if (error.kind === "invalid") return repair(error);
+  if (error.kind === "missing") {
+    // The statistics' tables are not mirrored: the reason is shown, and nothing has failed.
+    markMissingData();
+    freshness.setReachable(true);
+    showBanner(error.message, "info");
+    return REFRESH_MS;
+  }
   // Runs and health may change during the outage without a new ETag of the statistics.
   state.secondaryLoadedAt = 0;
   state.failures += 1;

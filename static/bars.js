@@ -12,6 +12,8 @@ const collapsedRows = () => (narrow.matches ? 5 : 10);
 /** Show all rows if collapsing would hide no more than this many. */
 const MAX_EXTRA_ROWS = 2;
 const SEARCH_DELAY_MS = 250;
+/** The API's answers hold at most this many rows of a breakdown: there may be more. */
+const LARGEST = 40;
 
 /**
  * A card with a sortable table. With `natural`, rows keep the given order (weekdays,
@@ -208,7 +210,7 @@ export class Bars {
     this.more.hidden = showsAll;
     this.more.textContent = this.expanded
       ? `Show the first ${collapsedRows()} of ${format.count(known)}`
-      : `Show all${this.search ? "" : ` ${format.count(sorted.length)}`}`;
+      : `Show all${sorted.length < LARGEST ? ` ${format.count(sorted.length)}` : ""}`;
     this.more.setAttribute("aria-expanded", String(this.expanded));
   }
 

@@ -517,7 +517,7 @@ function placeName(kind, country, value) {
 }
 
 function displayName(dimension, row) {
-  if (dimension === "region" || dimension === "city") return row.name;
+  if (dimension === "region" || dimension === "city") return placeName(dimension, row.country, row.value);
   return row.value === null ? UNKNOWN : capitalised(filters.valueWords(dimension, row.value));
 }
 

@@ -3,5 +3,24 @@
 const KEY = "fpp-analytics-token";
 
 export const getToken = () => sessionStorage.getItem(KEY);
-export const setToken = (token) => sessionStorage.setItem(KEY, token);
-export const clearToken = () => sessionStorage.removeItem(KEY);
+
+export function setToken(token) {
+  sessionStorage.setItem(KEY, token);
+  notify();
+}
+
+export function clearToken() {
+  sessionStorage.removeItem(KEY);
+  notify();
+}
+
+const listeners = new Set();
+
+/** Call `listener` after every sign-in and sign-out. */
+export function onSessionChange(listener) {
+  listeners.add(listener);
+}
+
+function notify() {
+  for (const listener of listeners) listener();
+}

@@ -1,5 +1,6 @@
 /** The view: range, options, filters and room, stored in the query string of the page's URL with the API's names. */
 
+import { keepAddress } from "./explore/address.js";
 import { addDays, daysBetween } from "./series.js";
 
 export const PERIODS = {
@@ -135,6 +136,7 @@ export function write(view) {
   set("series", view.series, DEFAULTS.series);
   set("room", view.room);
   set("kiosk", String(view.kiosk), "false");
+  keepAddress(query);
   const text = query.toString();
   return text ? `?${text}` : "";
 }

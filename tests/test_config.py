@@ -72,6 +72,9 @@ def test_secrets_lists_every_secret_value() -> None:
         {
             "ANALYTICS_SECRET_TOKEN": "new-token, old-token",
             "DB_PASSWORD": "pass-word",
+            "INGEST_TOKENS": "ingest-1,ingest-2",
+            "JWT_SECRET_KEY": "jwt-key",
+            "USER_ID_KEY": "id-key",
             "SOURCE_URL": "mysql://u:in-url@h/d",
             "BEA_SECRET_KEY": "bea-key",
             "SENTRY_DSN": "https://dsn-key@sentry.invalid/1",
@@ -82,6 +85,10 @@ def test_secrets_lists_every_secret_value() -> None:
         "new-token",
         "old-token",
         "pass-word",
+        "ingest-1",
+        "ingest-2",
+        "jwt-key",
+        "id-key",
         "in-url",
         "bea-key",
         "dsn-key",
@@ -95,6 +102,9 @@ def test_secrets_do_not_show() -> None:
     secrets = {
         "ANALYTICS_SECRET_TOKEN": "hush-1",
         "DB_PASSWORD": "hush-2",
+        "INGEST_TOKENS": "hush-7",
+        "JWT_SECRET_KEY": "hush-8",
+        "USER_ID_KEY": "hush-9",
         "SOURCE_URL": "mysql://u:hush-3@h/d",
         "BEA_SECRET_KEY": "hush-4",
         "SENTRY_DSN": "https://hush-5@sentry.invalid/1",
@@ -116,6 +126,28 @@ def test_the_environment_wins_over_the_env_file(
     monkeypatch.setenv("DB_NAME", "from-environment")
     settings = load()
     assert (settings.db_name, settings.db_username) == ("from-environment", "file")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'DB_NAME=a\nTABLES="a,b":id\n', "line 2, TABLES, of .env cannot be read"),
+        (b"DB_PASSWORD='it's'\n", "line 1, DB_PASSWORD, of .env cannot be read"),
+        (b"some words\n", "line 1 of .env cannot be read: write NAME=value"),
+        (b"DB_NAME=\xff\n", ".env cannot be read: it is not UTF-8"),
+    ],
+)
+def test_a_line_of_the_env_file_that_cannot_be_read_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    """It would be left out, and its variable would have its default."""
+    (tmp_path / ".env").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError) as raised:
+        load()
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "it's" not in str(raised.value)
 
 
 def test_either_name_of_the_sentry_dsn_is_read() -> None:

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -34,11 +35,17 @@ ENV_EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 SETTINGS = {name.upper() for name in Settings.model_fields}
-ROUTES = {
-    f"{method.upper()} {path}"
-    for path, methods in app.openapi()["paths"].items()
-    for method in methods
-} | {"GET /dashboard", "GET /docs", "GET /openapi.json"}
+
+
+@cache
+def routes() -> set[str]:
+    """Method and path of each route."""
+    documented = {
+        f"{method.upper()} {path}"
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+    }
+    return documented | {"GET /dashboard", "GET /docs", "GET /openapi.json"}
 
 
 def run(*command: str) -> str:
@@ -84,7 +91,7 @@ def examples() -> dict[str, str]:
 
 def test_the_readme_lists_exactly_the_routes() -> None:
     """Fails for an undocumented route, and for a documented route that does not exist."""
-    assert set(first_column("API")) == ROUTES
+    assert set(first_column("API")) == routes()
 
 
 def test_the_readme_lists_exactly_the_settings() -> None:
@@ -154,7 +161,7 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
             run("make", "--dry-run", *arguments)
         case ["curl", *arguments]:
             path = route_of(arguments[-1])
-            assert path in {route.split()[1] for route in ROUTES}
+            assert path in {route.split()[1] for route in routes()}
             assert parameters(arguments[-1]) <= accepted_parameters(path)
         case [".venv/bin/python", "-m", "uvicorn", "main:app", "--port", port]:
             assert int(port) == 5100

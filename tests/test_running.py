@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.programs import ROOT, environ
+from tests.support import preloaded
+from tests.support.programs import ROOT, environ, wait_for_api
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.servers import StubServer, closed_port, envelope_items, serving
 from tests.support.snapshots import publish
@@ -56,8 +57,8 @@ def running(data_dir: Path, **settings: str) -> Iterator[Api]:
     log = data_dir.parent / "api.log"
     given = {"DATA_DIR": str(data_dir), "ANALYTICS_SECRET_TOKEN": TOKEN} | settings
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port)],
+        process = preloaded.start(
+            ["-m", "uvicorn", "main:app", "--port", str(port)],
             cwd=ROOT,
             env=environ(given),
             stdout=stream,
@@ -65,22 +66,11 @@ def running(data_dir: Path, **settings: str) -> Iterator[Api]:
         )
     api = Api(f"http://127.0.0.1:{port}", process, log)
     try:
-        until = time.monotonic() + 60
-        while not _answers(api):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        wait_for_api(api.url, process)
         yield api
     finally:
         process.kill()
         process.wait()
-
-
-def _answers(api: Api) -> bool:
-    try:
-        return httpx.get(f"{api.url}/health").status_code in (200, 503)
-    except httpx.ConnectError:
-        return False
 
 
 @pytest.fixture
@@ -259,3 +249,25 @@ def test_it_never_writes_to_data_dir(data_dir: Path) -> None:
             assert httpx.get(f"{api.url}{path}", headers=HEADERS).status_code == 200
         api.stop()
     assert state() == before
+
+
+def test_conflicting_tables_stop_it_at_start_with_one_line(data_dir: Path) -> None:
+    """As they stop the updater."""
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(closed_port())],
+        cwd=ROOT,
+        env=environ(
+            {
+                "DATA_DIR": str(data_dir),
+                "ANALYTICS_SECRET_TOKEN": TOKEN,
+                "SYNC_TABLES": "fpp_votes:voted_at",
+            }
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "fpp_votes:voted_at, but that table's sync column is id" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`."""
 
 import argparse
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,9 @@ def _run_count(text: str) -> int:
 
 
 def _table_names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    # As in TABLES: a name that contains a comma is quoted.
+    fields = next(csv.reader([text], skipinitialspace=True), [])
+    names = tuple(name.strip() for name in fields if name.strip())
     if not names:
         raise argparse.ArgumentTypeError("name at least one table")
     return names

@@ -15,12 +15,12 @@ from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.postgres.source import PostgresView
 from readmodel.source.protocol import View
-from readmodel.store import metrics, snapshot
+from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
 from updater import views
 from updater.status import view_lines
-from util.errors import FppError, SettingsError, SourceError
+from util.errors import FppError, SettingsError, SourceError, StorageError
 from util.heartbeat import Heartbeat
 from util.probe import connection_problem
 from util.sentry_wrapper import PRODUCTION
@@ -84,22 +84,48 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
         source, tables = source_from_settings(settings), tables_from_settings(settings)
         with source.view(tables) as view:
             yield _passed("database", f"{source.name} answers")
-            yield from _view(view, tables)
+            yield from _view(view, tables, settings.data_dir)
     except FppError as error:
         yield _failed("database", str(error))
 
 
-def _view(view: View, tables: Sequence[Table]) -> Iterator[CheckResult]:
+def _view(view: View, tables: Sequence[Table], data_dir: Path) -> Iterator[CheckResult]:
     problems = [found for table in tables if (found := _table_problem(view, table))]
     yield from (_failed("tables", problem) for problem in problems)
-    if not problems:
+    if not tables:
+        yield _passed("tables", "no table is mirrored (TABLES=none)")
+    elif not problems:
         yield _passed("tables", f"all {len(tables)} are there, with the columns needed")
+    if hidden := [table.name for table in tables if _hides_columns(view, table)]:
+        yield _warning(
+            "columns",
+            f"only some columns of {', '.join(hidden)} may be read, the others are not "
+            "mirrored: grant SELECT on the whole table to mirror all of them",
+        )
     match view:
         case MysqlView():
             yield _rights(view)
             yield _clock(view)
+            yield _locks(data_dir)
         case PostgresView():
             yield from _postgres(view, tables)
+
+
+def _locks(data_dir: Path) -> CheckResult:
+    """How long a sync may block changes of a table's definition."""
+    try:
+        longest = run_log.read_log(data_dir)["milliseconds"].max()
+    except StorageError:
+        longest = None
+    text = (
+        "an ALTER, TRUNCATE or DROP TABLE waits while a sync reads that table, "
+        "and so do writes behind it"
+    )
+    if not isinstance(longest, int):
+        return _passed("locks", f"{text}; the first sync takes the longest")
+    return _passed(
+        "locks", f"{text}: at most {longest / 1000:.1f} s, the longest run in the log"
+    )
 
 
 def _table_problem(view: View, table: Table) -> str | None:
@@ -108,6 +134,13 @@ def _table_problem(view: View, table: Table) -> str | None:
     except SourceError as error:
         return str(error)
     return None
+
+
+def _hides_columns(view: View, table: Table) -> bool:
+    try:
+        return view.hides_columns(table)
+    except SourceError:
+        return False  # the check of the tables has reported it
 
 
 def _rights(view: MysqlView) -> CheckResult:
@@ -253,6 +286,8 @@ def _views(settings: Settings) -> Iterator[CheckResult]:
         return
     yield from (_warning("views", str(error)) for error in catalogue.errors)
     counts = f"{len(catalogue.tables)} tables and {len(catalogue.reports)} reports"
+    if idle := len(catalogue.unmirrored):
+        counts += f", and {idle} definitions that read tables which TABLES leaves out,"
     yield _passed("views", f"{counts} in {settings.views_dir}")
     manifest = metrics.current_manifest(settings.data_dir)
     for line in view_lines(manifest):

@@ -1,7 +1,7 @@
 """A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -10,7 +10,7 @@ from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
 from readmodel.store.metrics import ReadModelCollector
-from readmodel.store.run_log import Run
+from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
@@ -63,9 +63,11 @@ class Runner:
 
         Errors after a stop request are attributed to it and not reported.
 
-        Raises SettingsError if UPTIMEKUMA_PUSH_URL or SYNC_TABLES is malformed.
+        Raises SettingsError if UPTIMEKUMA_PUSH_URL is malformed, or if TABLES and
+        SYNC_TABLES disagree.
         """
         self._tables = tables_from_settings(settings)
+        self._stop = stop or StopRequest()
         self._options = Options(
             full=full,
             only=only,
@@ -75,11 +77,11 @@ class Runner:
             on_progress=_ProgressLog(),
             on_retry=lambda fault: _log.warning(fault, action="sync"),
             derived=derived_options(settings),
+            check_stop=self._stop.check,
         )
         self._settings = settings
         self._source = source
         self._now = now
-        self._stop = stop or StopRequest()
         url = settings.uptimekuma_push_url
         self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
         self._runs = metrics.run_summary(settings.data_dir)
@@ -142,16 +144,28 @@ class Runner:
             f"Mirrored {report.rows:,} rows of {self._source.name}, "
             f"{report.rows_fetched:,} fetched, in {report.seconds:.2f} s"
         )
+        failures = [failed.describe(name) for name, failed in report.failed.items()]
+        for failure in failures:
+            _log.warning(failure, action="sync")
+        unread = f"; not read: {', '.join(report.failed)}" if report.failed else ""
         _log.info(
-            f"{message}: snapshot {report.snapshot}",
+            f"{message}{unread}: snapshot {report.snapshot}",
             action="sync",
             rows=report.rows,
             rows_fetched=report.rows_fetched,
             snapshot=report.snapshot,
             ms=round(report.seconds * 1000),
         )
+        for name, rows in report.removed.items():
+            left = f"{name} is no longer mirrored: its copy of {rows:,} rows is removed"
+            _log.warning(left, action="sync")
         self._record_derived(report.derived)
-        tables = {table.name: table.counts for table in report.tables}
+        tables = {table.name: table.counts for table in report.tables} | {
+            name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
+        }
+        if report.removed:
+            message += f"; no longer mirrored: {', '.join(report.removed)}"
+        message = "; ".join([message, *failures])
         return Run(began, self._now(), True, message, tables)
 
     def _record_derived(self, reports: Sequence[DerivedReport]) -> None:
@@ -255,14 +269,9 @@ def _log_table(table: TableReport) -> None:
         if table.counts.rows_fetched
         else "unchanged"
     )
-    notes = ""
-    if table.zero_dates:
-        notes += f", {table.zero_dates} zero dates became NULL"
-    if table.repaired_texts:
-        notes += f", U+FFFD replaced invalid characters in {table.repaired_texts} texts"
     line = (
         f"{table.name:<16} {table.rows:>12,} rows  {fetched:>20}  "
-        f"{table.seconds:6.2f} s{notes}"
+        f"{table.seconds:6.2f} s{''.join(f', {note}' for note in _notes(table))}"
     )
     facts = {
         "table": table.name,
@@ -277,3 +286,13 @@ def _log_table(table: TableReport) -> None:
     }
     _log.info(line, action="sync", **facts)
     add_error_breadcrumb(f"{table.name} mirrored", "updater", facts)
+
+
+def _notes(table: TableReport) -> Iterator[str]:
+    """How the copy differs from the database's table."""
+    if table.zero_dates:
+        yield f"{table.zero_dates} zero dates became NULL"
+    if table.repaired_texts:
+        yield f"U+FFFD replaced invalid characters in {table.repaired_texts} texts"
+    if table.hides_columns:
+        yield "columns without the SELECT right are left out"

@@ -27,10 +27,22 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
             f"{table.bytes / 2**20:9.2f} MB  newest {_time(newest_row(settings, name))}"
             f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
         )
+    yield from _failures(manifest)
     yield from view_lines(manifest)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
+
+
+def _failures(manifest: Manifest | None) -> Iterator[str]:
+    """A line for each table that could not be read, and for each that is not there."""
+    if manifest is None:
+        return
+    for name, failure in sorted(manifest.failed.items()):
+        yield f"  {failure.describe(name)}"
+    for name in manifest.configured or ():
+        if name not in manifest.tables and name not in manifest.failed:
+            yield f"  {name} is not in the read model yet"
 
 
 def view_lines(manifest: Manifest | None) -> Iterator[str]:
@@ -66,6 +78,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
             }
             for name, table in (manifest.tables.items() if manifest else ())
         },
+        "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),

@@ -62,7 +62,8 @@ def list_views(settings: Settings) -> Iterator[ViewFinding]:
             yield ViewFinding(f"  ✗ stale: {state.failed_because}", failed=True)
     for error in catalogue.errors:
         yield ViewFinding(f"✗ {error}", failed=True)
-    if not catalogue.definitions and not catalogue.errors:
+    yield from (ViewFinding(f"- {found}") for found in catalogue.unmirrored)
+    if not (catalogue.definitions or catalogue.errors or catalogue.unmirrored):
         yield ViewFinding(f"There are no SQL files in {settings.views_dir}.")
 
 
@@ -200,6 +201,9 @@ def _linked_copy(before: Snapshot, data_dir: Path) -> Snapshot:
 
 
 def _link_mirrored(copy: Snapshot, manifest: Manifest, writer: SnapshotWriter) -> None:
+    writer.configured = manifest.configured
+    for name, failure in manifest.failed.items():
+        writer.add_failure(name, failure)
     for name, stored in manifest.tables.items():
         if name in manifest.derived:
             continue

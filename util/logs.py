@@ -28,6 +28,7 @@ from structlog.stdlib import (  # noqa: E402
     BoundLogger,
     ExtraAdder,
     LoggerFactory,
+    PositionalArgumentsFormatter,
     ProcessorFormatter,
     filter_by_level,
     render_to_log_kwargs,
@@ -38,6 +39,7 @@ for _name in _UNUSED:
     del _hidden[_name]
 
 __all__ = [
+    "BoundLogger",
     "bound_contextvars",
     "configure",
     "configured_by_uvicorn",
@@ -82,7 +84,11 @@ _NO_FIELDS: Final = {
 }
 
 structlog.configure(
-    processors=[filter_by_level, render_to_log_kwargs],
+    processors=[
+        filter_by_level,
+        PositionalArgumentsFormatter(),
+        render_to_log_kwargs,
+    ],
     wrapper_class=BoundLogger,
     logger_factory=LoggerFactory(),
     cache_logger_on_first_use=True,

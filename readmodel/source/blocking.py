@@ -9,6 +9,7 @@ import polars as pl
 from readmodel.dtypes import INSTANT
 from readmodel.source.wire import Column
 from readmodel.tables import Table
+from util.columns import column_named
 from util.errors import SourceError
 
 # MySQL's TO_SECONDS counts from the year 0.
@@ -32,20 +33,24 @@ class Blocking:
     The block number of a row is `key // width`, rounded down: with a width of 16384,
     the keys 0 to 16383 are block 0 and -1 is in block -1. Rows whose key is NULL or a
     zero date form the block None. A block is the smallest unit that is fetched.
+    `digest_format` is the version of the digests that the source computes;
+    `earlier_format` that of stored ones which it can still recognise, if any.
     """
 
     key: str
     key_kind: KeyKind
     width: int
+    digest_format: int = 1
+    earlier_format: int | None = None
 
     @property
     def signature(self) -> list[str | int]:
-        """The fields as JSON values; equal if and only if the blockings are equal."""
+        """The key and the width as JSON values; equal if the divisions are equal."""
         return [self.key, self.key_kind.name, self.width]
 
     def block_number(self) -> pl.Expr:
         """Compute the block number of each row of a mirrored frame (Int64)."""
-        key = pl.col(self.key)
+        key = column_named(self.key)
         if self.key_kind is KeyKind.TIME:
             seconds = key.cast(pl.Datetime("us")).to_physical().floordiv(1_000_000)
             return seconds.add(SECONDS_TO_1970).floordiv(self.width)

@@ -60,12 +60,10 @@ WIDEST_DECIMAL = 38
 
 
 def integer_dtype(declared: DeclaredType) -> pl.DataType:
-    """The dtype of one of INTEGER_TYPES; Boolean for MySQL's BOOLEAN, TINYINT(1)."""
+    """The dtype of one of INTEGER_TYPES; the display width, as in INT(1), is ignored."""
     if declared.name in _BOOLEANS:
         return pl.Boolean()
     bits = _BITS[declared.name]
-    if bits == 8 and declared.arguments == (1,) and not declared.unsigned:
-        return pl.Boolean()
     return _BY_BITS[bits, declared.unsigned]
 
 

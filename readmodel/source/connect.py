@@ -8,11 +8,12 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from config import Settings
 from readmodel.source.mysql.server import READ_SECONDS
 from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.no_database import NoDatabase
 from readmodel.source.postgres.errors import MISSING_DRIVER
 from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import Source
 from readmodel.source.sqlite import SqliteSource
-from readmodel.tables import TABLES, Table
+from readmodel.tables import Table, select_tables
 from util.errors import SettingsError
 
 _URL_FORMS = (
@@ -49,10 +50,13 @@ _POSTGRES_PARAMETERS = frozenset(
 def source_from_settings(settings: Settings) -> Source:
     """Choose the database that SOURCE_URL names or, without it, the DB_* settings.
 
+    None of them is needed if no table is mirrored.
     Raises SettingsError that names a missing or malformed setting, never a secret.
     """
     if settings.source_url is not None:
         source = _from_url(settings.source_url.get_secret_value())
+    elif settings.db_host is None and not tables_from_settings(settings):
+        return NoDatabase()
     else:
         source = _from_parts(settings)
     # A run that waits for a frozen server must end before the next run starts.
@@ -67,22 +71,11 @@ def source_from_settings(settings: Settings) -> Source:
 
 
 def tables_from_settings(settings: Settings) -> list[Table]:
-    """List the tables to mirror: those of SYNC_TABLES, then those of the statistics.
+    """List the tables to mirror: those of SYNC_TABLES, then TABLES or the statistics'.
 
-    Raises SettingsError when SYNC_TABLES is malformed.
+    Raises SettingsError when the two disagree on a table.
     """
-    further = [_table(item) for item in (settings.sync_tables or "").split(",") if item]
-    return list({table.name: table for table in [*further, *TABLES.values()]}.values())
-
-
-def _table(item: str) -> Table:
-    name, _, key = (word.strip() for word in item.partition(":"))
-    if not name or not key or "/" in name or name.startswith("."):
-        raise SettingsError(
-            "SYNC_TABLES is malformed: name each table with its sync column, "
-            "as in orders:id,customers:created_at"
-        )
-    return Table(name, key)
+    return select_tables(settings.table_keys, settings.further_table_keys)
 
 
 def _authority(settings: Settings) -> str | None:
@@ -125,7 +118,7 @@ def _from_url(url: str) -> Source:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}") from None
+        raise SettingsError(_malformed(url)) from None
     path = unquote(parts.path.removeprefix("/"))
     match parts.scheme:
         case "sqlite" if path and not parts.netloc:
@@ -135,7 +128,19 @@ def _from_url(url: str) -> Source:
         case "postgresql" | "postgres" if path and parts.hostname and parts.username:
             return _postgres(parts, parts.hostname, port or _POSTGRES_PORT, path)
         case _:
-            raise SettingsError(f"SOURCE_URL is malformed: {_URL_FORMS}")
+            raise SettingsError(_malformed(url))
+
+
+def _malformed(url: str) -> str:
+    """What is wrong with *url*, of which no part is shown."""
+    before_host = url.partition("://")[2].rpartition("@")[0]
+    if raw := [character for character in "/?#" if character in before_host]:
+        escapes = ", ".join(f"{c} as %{ord(c):02X}" for c in raw)
+        return (
+            "SOURCE_URL is malformed: percent-encode the password, and the user: "
+            f"write {escapes}"
+        )
+    return f"SOURCE_URL is malformed: {_URL_FORMS}"
 
 
 def _mysql(parts: SplitResult, host: str, port: int, database: str) -> MysqlSource:

@@ -1,6 +1,6 @@
 """The interface of a database that can be mirrored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -37,6 +37,15 @@ class View(Protocol):
         Raises SourceError that names a missing table or a column whose type is not
         supported.
         """
+        ...
+
+    @property
+    def digest_format(self) -> int:
+        """The version of the digests of `blocks`; those of others cannot be compared."""
+        ...
+
+    def hides_columns(self, table: Table) -> bool:
+        """Whether *table* has columns that `columns` omits: this user may not read them."""
         ...
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
@@ -92,6 +101,31 @@ class MarkingView(View, Protocol):
         """Return what `blocks` does; *known* blocks that are unchanged are not digested.
 
         Each of *known* lists blocks of the view that made the mark.
+        """
+        ...
+
+
+@runtime_checkable
+class RenewingView(View, Protocol):
+    """A view that can also compute digests of an earlier format."""
+
+    @property
+    def earlier_format(self) -> int:
+        """The version of these digests."""
+        ...
+
+    def renewed_blocks(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        booleans: Collection[str],
+    ) -> Mapping[Block, Block]:
+        """Return all that `blocks` does, each by what it is in the earlier format.
+
+        Both digests are those of the same rows. *booleans* are the integer columns that
+        were stored as booleans: a block with other numbers than 0 and 1 in them gets an
+        earlier digest that was never stored.
         """
         ...
 

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from util.errors import SourceError
 
 BUSY_SECONDS = 10
 ROWS_PER_BATCH = 40_000
+BYTES_PER_BATCH = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,16 @@ class SqliteSource:
         """Open a view of the present instant. Raises SourceError when that fails."""
         if not self.path.is_file():
             raise SourceError(f"There is no {self.name}: check SOURCE_URL")
-        digest = _Digest()
+        functions = _Functions()
         with closing(self._connect()) as connection:
-            with _translate_errors(self.name, digest):
-                connection.create_function("digest", 1, digest, deterministic=True)
+            with _translate_errors(self.name, functions):
+                functions.register(connection)
+                # As they are stored, which need not be UTF-8.
+                connection.text_factory = bytes
                 connection.execute("BEGIN")
                 # BEGIN alone does not start the transaction: its first read does.
                 connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            yield SqliteView(self.name, connection, digest)
+            yield SqliteView(self.name, connection, functions)
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
@@ -106,8 +111,8 @@ def _is_wal(file: Path) -> bool:
         return stream.read(20)[18:20] == b"\x02\x02"
 
 
-class _Digest:
-    """SQL function for digests: CRC-32 twice, as the MySQL source does.
+class _Functions:
+    """Our SQL functions.
 
     SQLite replaces an exception in a function by an error of its own. `raised` keeps
     the exception, which may be a request to stop.
@@ -116,39 +121,91 @@ class _Digest:
     def __init__(self) -> None:
         self.raised: BaseException | None = None
 
-    def __call__(self, packed_row: bytes) -> int:
-        try:
-            return zlib.crc32(str(zlib.crc32(packed_row)).encode())
-        except BaseException as error:
-            self.raised = error
-            raise
+    def register(self, connection: sqlite3.Connection) -> None:
+        """Make them known to *connection*."""
+        for name, arguments, function in (
+            ("digest", 1, _digest),
+            ("exact", 2, _exact),
+            ("exact_decimal", 2, _exact_decimal),
+        ):
+            connection.create_function(
+                name, arguments, self._keep_errors(function), deterministic=True
+            )
+
+    def _keep_errors(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except BaseException as error:
+                self.raised = error
+                raise
+
+        return call
+
+
+def _digest(packed_row: bytes) -> int:
+    """CRC-32 twice, as the MySQL source does."""
+    return zlib.crc32(str(zlib.crc32(packed_row)).encode())
+
+
+def _exact(value: float, text: str) -> str:
+    """*text*, as SQLite writes *value*, if it reads back as the same number.
+
+    SQLite writes 15 digits by default, and even 17 are not always the right ones.
+    """
+    return text if repr(float(text)) == repr(value) else repr(value)
+
+
+def _exact_decimal(value: float, text: str) -> str:
+    """*text*, which is *value* rounded to the scale of its column, if that is exact.
+
+    The 16th and 17th digit are noise, as in 0.1 + 0.2.
+    """
+    if float(text) in (value, float(f"{value:.15g}")):
+        return text
+    # SQLite writes 16 digits at most.
+    exact = f"{Decimal(repr(value)):f}"
+    scale = len(text.partition(".")[2])
+    return exact if len(exact.partition(".")[2]) <= scale else _MISFIT
 
 
 class SqliteView:
     """A `View` of an SQLite file: one open transaction."""
 
+    digest_format = 1
+
     def __init__(
-        self, name: str, connection: sqlite3.Connection, digest: _Digest
+        self, name: str, connection: sqlite3.Connection, functions: _Functions
     ) -> None:
         self._name = name
         self._connection = connection
-        self._digest = digest
+        self._functions = functions
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, with their declared types."""
-        found = self._query(f"PRAGMA table_xinfo({_identifier(table.name)})")
+        statement = f"PRAGMA table_xinfo({_identifier(table.name)})"
+        found = list(self._query(table, statement))
         if not found:
             raise SourceError(f"Table {table.name} is missing in {self._name}")
         # hidden = 1 marks the inner columns of virtual tables.
-        return [_column(str(r[1]), str(r[2])) for r in found if r[6] != 1]
+        return [_column(_text_of(r[1]), _text_of(r[2])) for r in found if r[6] != 1]
+
+    def hides_columns(self, table: Table) -> bool:  # noqa: ARG002 - the protocol's
+        """Return False: SQLite has no rights on columns."""
+        return False
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
         key, name = _identifier(table.key), _identifier(table.name)
         ((low, high, rows),) = self._query(
-            f"SELECT MIN({key}), MAX({key}), COUNT(*) FROM {name}"
+            table, f"SELECT MIN({key}), MAX({key}), COUNT(*) FROM {name}"
         )
-        return None if low is None else KeyBounds(int(low), int(high), int(rows))
+        if low is None:
+            return None
+        if not (isinstance(low, int) and isinstance(high, int)):
+            keys = [c for c in self.columns(table) if c.name == table.key]
+            raise self._misfit(table, keys) or self._changing(table)
+        return KeyBounds(low, high, rows)
 
     def blocks(
         self,
@@ -164,10 +221,11 @@ class SqliteView:
         upper = "TRUE" if last is None else f"{number} <= {last}"
         unnumbered = f"OR {number} IS NULL" if first is None else ""
         found = self._query(
+            table,
             f"SELECT {number}, COUNT(*), "
             f"SUM(digest(CAST({_packed_row(columns)} AS BLOB))) "
             f"FROM {_identifier(table.name)} WHERE ({lower} AND {upper}) {unnumbered} "
-            "GROUP BY 1 ORDER BY 1"
+            "GROUP BY 1 ORDER BY 1",
         )
         return [Block(*row) for row in found]
 
@@ -178,16 +236,19 @@ class SqliteView:
         blocking: Blocking,
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
-        """Fetch the rows of *blocks* in batches of about ROWS_PER_BATCH rows."""
-        texts, rows = [], 0
-        for block, text in self._texts(table, columns, blocking, blocks):
-            texts.append(text)
-            rows += block.rows
-            if rows >= ROWS_PER_BATCH:
-                yield self._decode(table, b"".join(texts), columns, rows)
-                texts, rows = [], 0
-        if rows:
-            yield self._decode(table, b"".join(texts), columns, rows)
+        """Fetch the rows of *blocks* in batches of bounded size."""
+        wanted = sum(block.rows for block in blocks)
+        came = 0
+        for texts in self._texts(table, columns, blocking, blocks):
+            came += len(texts)
+            yield self._decode(table, b"".join(texts), columns, len(texts))
+        if came != wanted:
+            raise self._changing(table)
+
+    def _changing(self, table: Table) -> PassingFault:
+        return PassingFault(
+            f"{table.name} in {self._name} gives other rows each time it is read"
+        )
 
     def _decode(
         self, table: Table, text: bytes, columns: Sequence[Column], rows: int
@@ -204,16 +265,17 @@ class SqliteView:
         key, name = _identifier(table.key), _identifier(table.name)
         for column in columns:
             value = _identifier(column.name)
-            found = self._query(
-                f"SELECT {key}, quote({value}) FROM {name} "
-                f"WHERE NOT ({_fits(column)}) LIMIT 1"
+            statement = (
+                f"SELECT {_packed_row([column])}, quote({key}), substr(quote({value}), 1, 40) "
+                f"FROM {name}"
             )
-            for key_value, text in found:
-                return SourceError(
-                    f"{table.name}.{column.name} has a value that is not "
-                    f"{_KINDS[column.dtype.base_type()]} where {table.key} is "
-                    f"{key_value!r}: {text[:40]}"
-                )
+            for rows in batched(self._query(table, statement), ROWS_PER_BATCH):
+                if row := _first_misfit(table, column, rows):
+                    return SourceError(
+                        f"{table.name}.{column.name} has a value that is not "
+                        f"{_kind(column.dtype)} where {table.key} is "
+                        f"{_shown(row[1])}: {_shown(row[2])}"
+                    )
         return None
 
     def _texts(
@@ -222,26 +284,60 @@ class SqliteView:
         columns: Sequence[Column],
         blocking: Blocking,
         blocks: Sequence[Block],
-    ) -> Iterator[tuple[Block, bytes]]:
+    ) -> Iterator[list[bytes]]:
+        """The packed rows of *blocks*, in lists of bounded size."""
         # One scan for all blocks: no index of the key can be used for block numbers.
         number = _block_number(blocking)
-        by_number = {block.number: block for block in blocks}
-        numbers = ",".join(str(block) for block in by_number if block is not None)
-        unnumbered = f" OR {number} IS NULL" if None in by_number else ""
+        numbers = ",".join(str(b.number) for b in blocks if b.number is not None)
+        unnumbered = any(block.number is None for block in blocks)
         statement = (
-            f"SELECT {number}, "
-            f"CAST(GROUP_CONCAT({_packed_row(columns)}, '') AS BLOB) "
-            f"FROM {_identifier(table.name)} "
-            f"WHERE {number} IN ({numbers}){unnumbered} "
-            "GROUP BY 1 ORDER BY 1"
+            f"SELECT {_packed_row(columns)} FROM {_identifier(table.name)} "
+            f"WHERE {number} IN ({numbers})"
+            + (f" OR {number} IS NULL" if unnumbered else "")
         )
-        with _translate_errors(self._name, self._digest):
-            for found, text in self._connection.execute(statement):
-                yield by_number[found], text
+        texts: list[bytes] = []
+        size = 0
+        for (text,) in self._query(table, statement):
+            texts.append(text)
+            size += len(text)
+            if len(texts) >= ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
+                yield texts
+                texts, size = [], 0
+        if texts:
+            yield texts
 
-    def _query(self, statement: str) -> list[tuple[Any, ...]]:
-        with _translate_errors(self._name, self._digest):
-            return self._connection.execute(statement).fetchall()
+    def _query(self, table: Table, statement: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of *statement*, texts as bytes."""
+        place = f"{table.name} in {self._name}"
+        with _translate_errors(place, self._functions):
+            yield from self._connection.execute(statement)
+
+
+def _text_of(stored: bytes) -> str:
+    return stored.decode(errors="replace")
+
+
+def _shown(stored: bytes) -> str:
+    """A value as SQL writes it, on one line."""
+    return repr(_text_of(stored))[1:-1]
+
+
+def _first_misfit(
+    table: Table, column: Column, rows: Sequence[tuple[bytes, ...]]
+) -> tuple[bytes, ...] | None:
+    """The first of *rows* whose first field, a packed row, cannot be decoded."""
+    try:
+        text = b"".join(row[0] for row in rows)
+        decode(table, _repair(text)[0], [column], len(rows))
+    except SourceError:
+        if len(rows) == 1:
+            return rows[0]
+        middle = len(rows) // 2
+        first, second = rows[:middle], rows[middle:]
+        return _first_misfit(table, column, first) or _first_misfit(
+            table, column, second
+        )
+    return None
 
 
 def _identifier(name: str) -> str:
@@ -256,17 +352,20 @@ def _packed_row(columns: Sequence[Column]) -> str:
 def _block_number(blocking: Blocking) -> str:
     key = _identifier(blocking.key)
     if blocking.key_kind is KeyKind.TIME:
-        seconds = f"CAST(strftime('%s', {key}) AS INTEGER) + {SECONDS_TO_1970}"
+        # Without the fraction, which SQLite rounds, up to the next day at worst.
+        whole = f"strftime('%s', substr({key}, 1, 19))"
+        seconds = f"CAST({whole} AS INTEGER) + {SECONDS_TO_1970}"
         return f"(CASE WHEN {_is_date(key)} THEN ({seconds}) / {blocking.width} END)"
     return f"({key} >> {blocking.width.bit_length() - 1})"
 
 
 def _is_date(sql: str) -> str:
-    """SQL that is true if the value begins with a day of the calendar.
+    """SQL that is true if the value begins with a day of the years 1 to 9999.
 
     With a modifier, strftime() turns 2023-02-31 into 2023-03-03.
     """
-    return f"strftime('%Y-%m-%d', {sql}, '+0 days') = substr({sql}, 1, 10)"
+    day = f"substr({sql}, 1, 10)"
+    return f"({day} > '0001' AND strftime('%Y-%m-%d', {day}, '+0 days') = {day})"
 
 
 _PASSING = {
@@ -279,16 +378,16 @@ _PASSING = {
 
 
 @contextmanager
-def _translate_errors(name: str, digest: _Digest | None = None) -> Iterator[None]:
+def _translate_errors(name: str, functions: _Functions | None = None) -> Iterator[None]:
     """Raise the driver's errors as SourceError, or as PassingFault.
 
-    An exception that the digest function raised is raised as it is.
+    An exception that a function of ours raised is raised as it is.
     """
     try:
         yield
     except sqlite3.Error as error:
-        if digest and digest.raised:
-            raise digest.raised from None
+        if functions and functions.raised:
+            raise functions.raised from None
         # The primary code: extended codes have more bits.
         passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
         kind = PassingFault if passing else SourceError
@@ -319,7 +418,7 @@ def _column(name: str, text: str) -> Column:
 
 
 # No number and no date: a value of another type than declared fails to parse.
-_MISFIT = "'misfit'"
+_MISFIT = "misfit"
 _NO_DATE = "no date"
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
 
@@ -330,92 +429,108 @@ INTEGER = pl.Int64()
 
 def _integer(name: str, _: DeclaredType) -> Column:
     sql = _identifier(name)
-    integer = (
-        f"CASE WHEN typeof({sql}) IN ('integer', 'null') THEN {sql} ELSE {_MISFIT} END"
-    )
+    integer = f"CASE WHEN typeof({sql}) IN ('integer', 'null') THEN {sql} ELSE '{_MISFIT}' END"
     return Column(name, INTEGER, integer, INTEGER)
 
 
 def _boolean(name: str, _: DeclaredType) -> Column:
     sql = _identifier(name)
-    digit = f"CASE WHEN {sql} IN (0, 1) OR {sql} IS NULL THEN {sql} ELSE {_MISFIT} END"
+    digit = (
+        f"CASE WHEN {sql} IN (0, 1) OR {sql} IS NULL THEN {sql} ELSE '{_MISFIT}' END"
+    )
     return Column(name, pl.Boolean(), digit, pl.Int8(), wire.boolean_from_number)
 
 
 def _decimal(name: str, declared: DeclaredType) -> Column:
     dtype, sql = decimal_dtype(declared), _identifier(name)
-    if not isinstance(dtype, pl.Decimal):
+    if not declared.arguments or not isinstance(dtype, pl.Decimal):
+        # Without digits, NUMERIC is SQLite's word for a number of any kind.
         return _text(name, declared)
-    rounded = f"printf('%.{dtype.scale}f', {sql})"
-    text = (
-        f"CASE typeof({sql}) WHEN 'real' THEN {rounded} WHEN 'integer' THEN {sql} "
-        f"WHEN 'null' THEN NULL ELSE {_MISFIT} END"
-    )
-    return Column(name, dtype, text, dtype)
+    real = f"exact_decimal({sql}, printf('%.{dtype.scale}f', {sql}))"
+    return Column(name, dtype, _number(sql, real), dtype)
 
 
 def _float(name: str, _: DeclaredType) -> Column:
     sql = _identifier(name)
-    exact = (
-        f"CASE typeof({sql}) WHEN 'real' THEN printf('%!.17g', {sql}) "
-        f"WHEN 'integer' THEN {sql} WHEN 'null' THEN NULL ELSE {_MISFIT} END"
+    real = f"exact({sql}, printf('%!.17g', {sql}))"
+    return Column(name, pl.Float64(), _number(sql, real), pl.Float64())
+
+
+def _number(sql: str, real: str) -> str:
+    """SQL for a number, where *real* writes a floating-point number."""
+    return (
+        f"CASE typeof({sql}) WHEN 'real' THEN {real} WHEN 'integer' THEN {sql} "
+        f"WHEN 'null' THEN NULL ELSE '{_MISFIT}' END"
     )
-    return Column(name, pl.Float64(), exact, pl.Float64())
 
 
 def _text(name: str, _: DeclaredType) -> Column:
-    text = _quoted(f"CAST({_identifier(name)} AS TEXT)")
+    text = _quoted(_as_text(_identifier(name)))
     return Column(name, pl.String(), text, pl.String())
 
 
 def _binary(name: str, _: DeclaredType) -> Column:
     sql = _identifier(name)
-    text = _quoted(f"CASE WHEN {sql} IS NOT NULL THEN hex({sql}) END")
+    text = _quoted(f"CASE WHEN {sql} IS NOT NULL THEN hex({_as_is(sql)}) END")
     return Column(name, pl.Binary(), text, pl.String(), wire.binary_from_hex)
 
 
+def _as_text(sql: str) -> str:
+    """SQL for the text of any value."""
+    return f"CAST({_as_is(sql)} AS TEXT)"
+
+
+def _as_is(sql: str) -> str:
+    """SQL for a value; a floating-point number as its text, with all of its digits."""
+    real = f"exact({sql}, CAST({sql} AS TEXT))"
+    return f"CASE typeof({sql}) WHEN 'real' THEN {real} ELSE {sql} END"
+
+
 def _date(name: str, _: DeclaredType) -> Column:
-    return Column(
-        name,
-        pl.Date(),
-        _plain_iso(name),
-        pl.String(),
-        _parse_date,
-        null_marker=_NO_DATE,
-    )
+    sql = _identifier(name)
+    return _calendar(name, pl.Date(), sql, _parse_date)
 
 
 def _instant(name: str, _: DeclaredType) -> Column:
-    return Column(
-        name,
-        INSTANT,
-        _plain_iso(name),
-        pl.String(),
-        _parse_instant,
-        null_marker=_NO_DATE,
-    )
+    sql = _identifier(name)
+    # ISO 8601 with a space and no Z: 2026-01-02T03:04:05Z loses both.
+    plain = f"replace(replace({sql}, 'T', ' '), 'Z', '')"
+    return _calendar(name, INSTANT, plain, _parse_instant)
 
 
-def _plain_iso(name: str) -> str:
-    """SQL for ISO 8601 text with a space and no Z: 2026-01-02T03:04Z loses both.
+def _calendar(
+    name: str, dtype: pl.DataType, plain: str, parse: Callable[[pl.Expr], pl.Expr]
+) -> Column:
+    """A column of texts that begin with a day.
 
     A day that no calendar has, such as 0000-00-00 or 2023-02-31, becomes _NO_DATE.
     """
     sql = _identifier(name)
-    return (
+    text = (
         f"CASE WHEN {sql} IS NULL THEN NULL "
-        f"WHEN {sql} NOT GLOB '{_DAY}' OR {sql} GLOB '*[^-0-9 :.TZ]*' THEN {_MISFIT} "
+        f"WHEN typeof({sql}) <> 'text' OR {sql} NOT GLOB '{_DAY}' "
+        f"OR {sql} GLOB '*[^-0-9 :.TZ]*' THEN '{_MISFIT}' "
         f"WHEN NOT COALESCE({_is_date(sql)}, FALSE) THEN '{_NO_DATE}' "
-        f"ELSE replace(replace({sql}, 'T', ' '), 'Z', '') END"
+        f"ELSE {plain} END"
     )
+    return Column(name, dtype, text, pl.String(), parse, null_marker=_NO_DATE)
 
 
 def _parse_date(field: pl.Expr) -> pl.Expr:
     return field.str.to_date("%Y-%m-%d")
 
 
+# Digits after the microseconds would be lost, and a leap second would become another.
+_TIME = r"^\d{4}-\d\d-\d\d [0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6}0*)?$"
+
+
 def _parse_instant(field: pl.Expr) -> pl.Expr:
-    return field.str.to_datetime(
+    checked = (
+        pl.when(field.str.contains(_TIME))
+        .then(field)
+        .otherwise(pl.when(field.is_not_null()).then(pl.lit(_MISFIT)))
+    )
+    return checked.str.to_datetime(
         "%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC"
     )
 
@@ -424,27 +539,17 @@ def _quoted(sql: str) -> str:
     return f"'{QUOTE}'||replace({sql},'{QUOTE}','{QUOTE}{QUOTE}')||'{QUOTE}'"
 
 
-def _fits(column: Column) -> str:
-    """SQL that is true if a value has the type that its column declares."""
-    sql = _identifier(column.name)
-    match column.dtype:
-        case pl.Int64():
-            return f"typeof({sql}) IN ('integer', 'null')"
-        case pl.Boolean():
-            return f"{sql} IN (0, 1) OR {sql} IS NULL"
-        case pl.Float64() | pl.Decimal():
-            return f"typeof({sql}) IN ('integer', 'real', 'null')"
-        case pl.Date() | pl.Datetime():
-            return f"{sql} IS NULL OR {sql} GLOB '{_DAY}'"
-        case _:
-            return "TRUE"
+def _kind(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Decimal):
+        digits = f"{dtype.precision} digits, {dtype.scale} of them after the point"
+        return f"a number of at most {digits}"
+    return _KINDS.get(dtype.base_type(), "a text")
 
 
 _KINDS: Mapping[type[pl.DataType], str] = {
     pl.Boolean: "0 or 1",
     pl.Int64: "an integer",
     pl.Float64: "a number",
-    pl.Decimal: "a number",
     pl.Date: "a date (YYYY-MM-DD)",
     pl.Datetime: "a time in UTC (YYYY-MM-DD HH:MM:SS)",
 }

@@ -13,6 +13,7 @@ import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.tables import Table
+from util.columns import column_named
 from util.errors import SourceError
 
 SEPARATOR = "\t"
@@ -20,9 +21,6 @@ ROW_END = "\n"
 # A character that hardly any text contains: the time of MariaDB's REPLACE grows with
 # the square of its matches, so quotes in JSON would cost seconds a document.
 QUOTE = "\x01"
-
-# MySQL's TO_DAYS counts from the year 0.
-_DAYS_TO_1970 = 719_528
 
 
 def _unchanged(field: pl.Expr) -> pl.Expr:
@@ -37,6 +35,12 @@ class Column:
     `wire_dtype`, and `decode` turns the parsed values into `dtype`. `null_marker` is
     the parsed value of a zero date, such as 0000-00-00, which no calendar has: it
     becomes null and is counted.
+
+    For sources that digest a row without packing it, `digest_sql` is an expression that
+    differs where the values differ, never NULL. `payload_sql` is an expression for the
+    value's bytes where these travel beside the packed rows; the field is their length.
+    `seconds_sql` is an expression for the seconds since the year 0, of a time that may
+    be a key; NULL where the mirrored value is null.
     """
 
     name: str
@@ -45,6 +49,9 @@ class Column:
     wire_dtype: pl.DataType
     decode: Callable[[pl.Expr], pl.Expr] = _unchanged
     null_marker: int | str | None = None
+    digest_sql: str = ""
+    payload_sql: str | None = None
+    seconds_sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,8 @@ class Batch:
     """Decoded rows: a column per `Column`, and how many values could not be kept.
 
     `zero_dates` counts the dates that no calendar has, which became null, and
-    `repaired_texts` the texts with bytes that are not UTF-8, which became U+FFFD.
+    `repaired_texts` the texts with characters that Unicode does not have, which became
+    U+FFFD.
     """
 
     frame: pl.DataFrame
@@ -80,7 +88,7 @@ def decode(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> B
     if text and not is_whole(text):
         raise Truncated(f"{len(text)} bytes end inside a row")
     try:
-        parsed = _parse(text, columns)
+        parsed = parse_fields(text, columns, QUOTE)
         if parsed.height != rows:
             raise Truncated(f"{parsed.height} rows arrived instead of {rows}")
         frame = parsed.select(map(_decoded, columns))
@@ -90,19 +98,22 @@ def decode(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> B
         raise SourceError(f"{table.name} cannot be read: {reason}") from error
 
 
-def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:
+def parse_fields(
+    text: bytes, columns: Sequence[Column], quote_char: str | None
+) -> pl.DataFrame:
+    """Split rows into fields of their wire dtypes. Raises PolarsError."""
     return pl.read_csv(
         text,
         has_header=False,
         separator=SEPARATOR,
-        quote_char=QUOTE,
+        quote_char=quote_char,
         schema={column.name: column.wire_dtype for column in columns},
         raise_if_empty=False,
     )
 
 
 def _decoded(column: Column) -> pl.Expr:
-    field = pl.col(column.name)
+    field = column_named(column.name)
     if column.null_marker is not None:
         field = pl.when(field != column.null_marker).then(field)
     return column.decode(field).cast(column.dtype).alias(column.name)
@@ -110,7 +121,7 @@ def _decoded(column: Column) -> pl.Expr:
 
 def _count_zero_dates(parsed: pl.DataFrame, columns: Sequence[Column]) -> int:
     dated = [column for column in columns if column.null_marker is not None]
-    counts = parsed.select((pl.col(c.name) == c.null_marker).sum() for c in dated)
+    counts = parsed.select((column_named(c.name) == c.null_marker).sum() for c in dated)
     return sum(counts.row(0)) if dated else 0
 
 
@@ -124,9 +135,34 @@ def instant_from_seconds(field: pl.Expr) -> pl.Expr:
     return (field * 1_000_000).cast(INSTANT)
 
 
-def date_from_days(field: pl.Expr) -> pl.Expr:
-    """Convert the days of MySQL's TO_DAYS to dates: 719528 is 1970-01-01."""
-    return (field - _DAYS_TO_1970).cast(pl.Int32).cast(pl.Date)
+def date_from_digits(field: pl.Expr) -> pl.Expr:
+    """Convert YYYYMMDD to dates: 20260102 is 2026-01-02.
+
+    Null for dates that no calendar has: 0, 20200010, 20230231, and those of the year 0.
+    """
+    year, month, day = field // 10_000, field // 100 % 100, field % 100
+    first = pl.date(year.clip(lower_bound=1), month.clip(1, 12), 1)
+    found = (first.to_physical() + day - 1).cast(pl.Int32).cast(pl.Date)
+    exists = (year > 0) & month.is_between(1, 12) & (found.dt.day() == day)
+    return pl.when(exists).then(found)
+
+
+def instant_from_digits(field: pl.Expr) -> pl.Expr:
+    """Convert YYYYMMDDhhmmss to UTC instants, and to null as `date_from_digits`."""
+    seconds = field // 10_000 % 100 * 3600 + field // 100 % 100 * 60 + field % 100
+    return _instant(field // 1_000_000, seconds * 1_000_000)
+
+
+def instant_from_long_digits(field: pl.Expr) -> pl.Expr:
+    """Convert YYYYMMDDhhmmssffffff to UTC instants, as `instant_from_digits`."""
+    micros, clock = field % 1_000_000, field // 1_000_000 % 1_000_000
+    seconds = clock // 10_000 * 3600 + clock // 100 % 100 * 60 + clock % 100
+    return _instant(field // 10**12, seconds * 1_000_000 + micros)
+
+
+def _instant(day: pl.Expr, micros: pl.Expr) -> pl.Expr:
+    days = date_from_digits(day.cast(pl.Int32)).to_physical().cast(pl.Int64)
+    return (days * 86_400_000_000 + micros.cast(pl.Int64)).cast(INSTANT)
 
 
 def duration_from_clock(field: pl.Expr) -> pl.Expr:

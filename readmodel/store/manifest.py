@@ -9,6 +9,8 @@ import polars as pl
 from pydantic import Field, TypeAdapter
 
 from readmodel.dtypes import parse_dtype
+from readmodel.store.event_tables import EVENT_TABLES
+from readmodel.tables import TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,36 @@ class StoredTable:
 
 
 @dataclass(frozen=True, slots=True)
+class TableFailure:
+    """Why a table is older than its snapshot, or missing in it.
+
+    `stale_since` is the instant of the first snapshot in which the table could not be
+    read, and `failed_because` a sentence. The copy that is kept equals the database at
+    the instant `taken_at`; None without a copy.
+    """
+
+    stale_since: datetime
+    failed_because: str
+    taken_at: datetime | None = None
+
+    def describe(self, name: str) -> str:
+        """Say in one line what is wrong with the table *name*, and what is served."""
+        kept = (
+            f"its copy of {_seconds(self.taken_at)} is served"
+            if self.taken_at
+            else "there is no copy of it"
+        )
+        return (
+            f"{name} is stale since {_seconds(self.stale_since)}, {kept}: "
+            f"{self.failed_because}"
+        )
+
+
+def _seconds(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class DerivedState:
     """How a derived table was built, and whether its last build failed.
 
@@ -118,21 +150,53 @@ class DerivedState:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """All of snapshot.json. `taken_at` is the instant (UTC) that the rows are of.
+class Consumed:
+    """How far the tables of events have read what they are made of.
 
-    Derived tables are in `tables` like all others, and have a state in `derived`.
+    `spool` maps each collector's instance to the last of its files that was taken.
+    """
+
+    spool: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All of snapshot.json.
+
+    `taken_at` is the instant (UTC) that the rows are of, except those of tables in
+    `failed`. `configured` names the tables that the settings mirror, whether or not the
+    snapshot has them; None for those of the statistics alone. Derived tables are in
+    `tables` like all others, and have a state in `derived`. So are the tables of events;
+    `consumed` belongs to them, and is None without them.
     """
 
     taken_at: datetime
     tables: Mapping[str, StoredTable] = field(default_factory=dict)
     version: int = 1
-    derived: Mapping[str, DerivedState] = field(default_factory=dict)
+    derived: Annotated[
+        Mapping[str, DerivedState], Field(exclude_if=lambda derived: not derived)
+    ] = field(default_factory=dict)
+    failed: Annotated[
+        Mapping[str, TableFailure], Field(exclude_if=lambda failed: not failed)
+    ] = field(default_factory=dict)
+    configured: Annotated[
+        tuple[str, ...] | None, Field(exclude_if=lambda names: names is None)
+    ] = None
+    consumed: Annotated[Consumed | None, Field(exclude_if=lambda it: it is None)] = None
+
+    @property
+    def mirrored(self) -> tuple[str, ...]:
+        """The names of the configured tables."""
+        return tuple(TABLES) if self.configured is None else self.configured
+
+    @property
+    def event_tables(self) -> tuple[str, ...]:
+        """The names of the tables of events, which no database has."""
+        return tuple(EVENT_TABLES) if self.consumed else ()
 
     def to_json(self) -> bytes:
         """Serialise as indented JSON."""
-        excluded = None if self.derived else {"derived"}
-        return _ADAPTER.dump_json(self, indent=1, by_alias=True, exclude=excluded)
+        return _ADAPTER.dump_json(self, indent=1, by_alias=True)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":

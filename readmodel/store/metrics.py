@@ -1,6 +1,6 @@
 """Metrics of the read model: the current snapshot and the runs, for Prometheus."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
@@ -88,7 +88,7 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         {
             name: table.checked_at.timestamp()
             for name, table in tables.items()
-            if name not in manifest.derived
+            if name not in manifest.derived and name not in manifest.event_tables
         },
     )
     yield _by_label(
@@ -96,6 +96,18 @@ def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         "1 if the last build of a derived table failed, else 0.",
         "view",
         {name: float(state.is_stale) for name, state in manifest.derived.items()},
+    )
+    yield from _failure_gauges(manifest.configured or (), manifest.failed)
+
+
+def _failure_gauges(
+    names: Iterable[str], failed: Container[str]
+) -> Iterator[GaugeMetricFamily]:
+    """Gauges of tables that may fail alone: none, if only the statistics' are there."""
+    yield _by_table(
+        "fpp_table_stale",
+        "1 if the last sync could not read a table, else 0.",
+        {name: float(name in failed) for name in names},
     )
 
 

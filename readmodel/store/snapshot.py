@@ -17,6 +17,7 @@ Every request opens the current snapshot, so files are examined by `os` and not 
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,9 @@ import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
-from readmodel.store.manifest import Manifest, Part
-from readmodel.tables import TABLES
+from readmodel.store.manifest import Manifest, Part, TableFailure
+from readmodel.tables import TABLES, serve_statistics
+from util.columns import column_named
 from util.errors import ReadModelMissing
 
 CURRENT: Final = "current"
@@ -39,9 +41,25 @@ MANIFEST: Final = "snapshot.json"
 ID_FORMAT: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
+LOG_NAMES: Final = frozenset({"sync_runs", "view_runs"})
+"""Names of tables whose link would take the place of a log in DATA_DIR."""
+
+_ESCAPED: Final = re.compile(r"/|^\.|%(?=[0-9A-Fa-f]{2})")
+
+
 def table_folder(table: str) -> str:
-    """The name of a table's folder in a snapshot, and of its link in DATA_DIR."""
-    return f"{table}.parquet"
+    """The name of a table's folder in a snapshot, and of its link in DATA_DIR.
+
+    Characters that no file name can have are percent-encoded, and so is what would
+    hide the folder or replace another file: ``a/b`` -> ``a%2Fb.parquet``.
+    """
+    if table in LOG_NAMES:
+        return f"{_escape(table[0])}{table[1:]}.parquet"
+    return f"{_ESCAPED.sub(lambda found: _escape(found[0]), table)}.parquet"
+
+
+def _escape(character: str) -> str:
+    return f"%{ord(character):02X}"
 
 
 def visits_file(part: Path) -> Path:
@@ -109,17 +127,32 @@ class Snapshot:
         return files if all(map(os.path.isfile, files)) else []
 
     @property
+    def configured(self) -> tuple[str, ...]:
+        """The names of the tables that the settings mirrored into this snapshot."""
+        return tuple(TABLES) if self.manifest is None else self.manifest.mirrored
+
+    @property
+    def serves_statistics(self) -> bool:
+        """True if all tables that the statistics need are configured."""
+        return serve_statistics(self.configured)
+
+    @property
+    def failed(self) -> Mapping[str, TableFailure]:
+        """The tables that are older than the snapshot, or missing in it."""
+        return self.manifest.failed if self.manifest else {}
+
+    @property
     def rows(self) -> int:
         """Rows of all tables; 0 for plain files, which have no record of them."""
         tables = self.manifest.tables.values() if self.manifest else ()
         return sum(stored.rows for stored in tables)
 
     def table_files(self) -> Mapping[str, TableFiles]:
-        """The files on disk of each of TABLES, then of the snapshot's other tables."""
+        """The files of each configured table, then of the snapshot's other tables."""
         stored = TABLES if self.manifest is None else self.manifest.tables
         return {
             name: _table_files(self.files(name)) if name in stored else NO_FILES
-            for name in dict.fromkeys((*TABLES, *stored))
+            for name in dict.fromkeys((*self.configured, *stored))
         }
 
     def files(self, table: str) -> list[str]:
@@ -133,9 +166,12 @@ class Snapshot:
 def current(data_dir: Path) -> Snapshot:
     """Open the current snapshot of *data_dir*, if it is complete.
 
-    Raises ReadModelMissing when there is none, or names the tables it lacks.
+    Only tables of the statistics can make it incomplete, and only if all of them are
+    configured. Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
     snapshot = latest(data_dir)
+    if not snapshot.serves_statistics:
+        return snapshot
     files = snapshot.table_files()
     missing = [name for name in TABLES if not files[name].complete]
     if len(missing) == len(TABLES):
@@ -225,9 +261,9 @@ def _in_utc(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Cast timestamps to INSTANT; the earlier system's naive ones are UTC."""
     return frame.with_columns(
         (
-            pl.col(name).dt.replace_time_zone("UTC")
+            column_named(name).dt.replace_time_zone("UTC")
             if dtype.time_zone is None
-            else pl.col(name)
+            else column_named(name)
         ).cast(INSTANT)
         for name, dtype in frame.collect_schema().items()
         if isinstance(dtype, pl.Datetime) and dtype != INSTANT

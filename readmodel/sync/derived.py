@@ -188,6 +188,8 @@ class _Build:
             self._keep_all(catalogue)
             return self.reports
         self.duckdb_version = catalogue.duckdb_version
+        failed = self.writer.failed.items()
+        self.stale |= {name: failure.failed_because for name, failure in failed}
         self._report_faults(catalogue)
         for spec in catalogue.specs:
             self._one(spec)

@@ -16,15 +16,12 @@ from readmodel.source.blocking import Block, Blocking
 KEY: Final = "fpp-analytics"
 """The key of the note in the file's key-value metadata."""
 
-FORMAT: Final = 1
-"""Bump when the wire format or the digest changes; it invalidates stored digests."""
-
 
 @dataclass(frozen=True, slots=True)
 class PartFooter:
     """A part's note: its blocks, ascending, and how they were cut.
 
-    `layout` is FORMAT followed by `Blocking.signature`, which ends with the width of a block
+    `layout` is the format of the digests, followed by `Blocking.signature`, which ends with the width of a block
     in ids or seconds.
     """
 
@@ -34,7 +31,11 @@ class PartFooter:
 
     def matches(self, blocking: Blocking) -> bool:
         """True if its digests can be compared with those of *blocking* now."""
-        return self.layout == (FORMAT, *blocking.signature)
+        return self.layout == (blocking.digest_format, *blocking.signature)
+
+    def can_be_renewed(self, blocking: Blocking) -> bool:
+        """True if its digests are in the earlier format that the source recognises."""
+        return self.layout == (blocking.earlier_format, *blocking.signature)
 
 
 def encode_footer(blocking: Blocking, blocks: Sequence[Block]) -> Mapping[str, str]:
@@ -44,7 +45,7 @@ def encode_footer(blocking: Blocking, blocks: Sequence[Block]) -> Mapping[str, s
     ``{"cut":[1,"id","NUMBER",16384],"blocks":[[3,2,99]]}``.
     """
     rows = [[block.number, block.rows, block.digest] for block in blocks]
-    note = {"cut": [FORMAT, *blocking.signature], "blocks": rows}
+    note = {"cut": [blocking.digest_format, *blocking.signature], "blocks": rows}
     return {KEY: json.dumps(note, separators=(",", ":"))}
 
 

@@ -13,6 +13,7 @@ from readmodel.store import snapshot
 from readmodel.store.manifest import Part, StoredTable, VisitsFile
 from readmodel.sync.disk import checksum
 from readmodel.sync.part_footer import decode_footer
+from util.columns import column_named
 from util.errors import ReadModelMissing
 
 
@@ -20,13 +21,22 @@ from util.errors import ReadModelMissing
 class ReusablePart:
     """A part on disk: its record in the manifest, its file, and its digested blocks.
 
-    `casts` are the columns whose dtype has become wider since the part was written.
+    `casts` are the columns whose dtype has become wider since the part was written, and
+    `booleans` those of them that were booleans. If `is_earlier`, its file has digests of
+    an earlier format.
     """
 
     part: Part
     file: Path
     blocks: tuple[Block, ...]
     casts: Mapping[str, pl.DataType] = field(default_factory=dict)
+    booleans: frozenset[str] = frozenset()
+    is_earlier: bool = False
+
+    @property
+    def is_outdated(self) -> bool:
+        """True if the rows must be stored again even when they are unchanged."""
+        return bool(self.casts) or self.is_earlier
 
     def is_damaged(self) -> bool:
         """True if any file's CRC differs from the manifest. Reads the whole files."""
@@ -43,7 +53,7 @@ class ReusablePart:
         if None in numbers:
             selected = selected | number.is_null()
         rows = pl.scan_parquet(self.file, glob=False).filter(selected)
-        casts = (pl.col(name).cast(dtype) for name, dtype in self.casts.items())
+        casts = (column_named(name).cast(dtype) for name, dtype in self.casts.items())
         return rows.with_columns(casts).collect()
 
 
@@ -74,15 +84,16 @@ class ReusableTable:
 def stored_table(data_dir: Path, table: str) -> tuple[StoredTable, Path] | None:
     """Look up *table* in the last snapshot: its record and the folder of its parts.
 
-    None without a readable snapshot that has the table.
+    None without a readable snapshot that mirrors the table.
     """
     try:
         last = snapshot.latest(data_dir)
     except ReadModelMissing:
         return None
-    if last.manifest is None or table not in last.manifest.tables:
+    manifest = last.manifest
+    if manifest is None or table not in manifest.tables or table in manifest.derived:
         return None
-    return last.manifest.tables[table], last.path / snapshot.table_folder(table)
+    return manifest.tables[table], last.path / snapshot.table_folder(table)
 
 
 def stored_block_width(data_dir: Path, table: str) -> int | None:
@@ -107,7 +118,9 @@ def reusable_parts(
 ) -> ReusableTable:
     """Stored parts of *table* with these columns and this block layout.
 
-    An integer column may have become wider: then rows are stored again, not fetched.
+    An integer column may have become wider, or the digests may have an earlier format
+    that the source recognises: then rows are stored again, not fetched. Of the latter, a
+    boolean column may have become an integer, too.
     Parts that are missing, have another size or an unreadable footer are left out, so
     their rows are fetched. The parts whose index *is_sampled* are read whole, and left
     out if their checksum differs.
@@ -119,8 +132,12 @@ def reusable_parts(
     casts = _casts(stored.columns, columns)
     if casts is None:
         return ReusableTable()
+    booleans = frozenset(
+        name for name in casts if parse_dtype(stored.columns[name]) == pl.Boolean
+    )
     parts = [
-        _reusable(part, folder / part.file, blocking, casts) for part in stored.parts
+        _reusable(part, folder / part.file, blocking, casts, booleans)
+        for part in stored.parts
     ]
     intact = tuple(
         part
@@ -148,7 +165,7 @@ def _casts(
 
 
 _INTEGERS = (
-    (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()),
+    (pl.Boolean(), pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()),
     (pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),
 )
 
@@ -162,7 +179,11 @@ def _is_wider(new: pl.DataType, old: pl.DataType) -> bool:
 
 
 def _reusable(
-    part: Part, file: Path, blocking: Blocking, casts: Mapping[str, pl.DataType]
+    part: Part,
+    file: Path,
+    blocking: Blocking,
+    casts: Mapping[str, pl.DataType],
+    booleans: frozenset[str],
 ) -> ReusablePart | None:
     files = _files(part, file)
     try:
@@ -171,9 +192,13 @@ def _reusable(
     except OSError:
         return None
     footer = decode_footer(file)
-    if footer is None or not footer.matches(blocking):
+    if footer is None:
         return None
-    return ReusablePart(part, file, footer.blocks, casts)
+    is_earlier = footer.can_be_renewed(blocking)
+    # A true may have been any number: only the earlier digests are checked for that.
+    if not is_earlier and (booleans or not footer.matches(blocking)):
+        return None
+    return ReusablePart(part, file, footer.blocks, casts, booleans, is_earlier)
 
 
 def _files(part: Part, file: Path) -> Iterator[tuple[Path, Part | VisitsFile]]:

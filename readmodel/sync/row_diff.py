@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from util.columns import column_named
+
 
 @dataclass(frozen=True, slots=True)
 class RowDiff:
@@ -35,4 +37,6 @@ def diff(before: pl.DataFrame, after: pl.DataFrame) -> RowDiff:
 
 
 def _without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-    return rows.join(others, on=rows.columns, how="anti", nulls_equal=True)
+    return rows.join(
+        others, on=[*map(column_named, rows.columns)], how="anti", nulls_equal=True
+    )

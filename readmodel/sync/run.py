@@ -6,9 +6,16 @@ the last one; it costs what changed.
 
 import time
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +30,8 @@ from tenacity import (
 
 from readmodel.source.protocol import PassingFault, Source, Unreachable, View
 from readmodel.store import snapshot
+from readmodel.store.manifest import Manifest, TableFailure
+from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.reuse import (
     ReusableTable,
@@ -32,9 +41,10 @@ from readmodel.sync.reuse import (
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
-from readmodel.tables import Table
+from readmodel.tables import TABLES, Table
 from util.errors import ReadModelMissing
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
@@ -48,13 +58,19 @@ SAMPLED_BYTES: Final = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one sync did; `taken_at` is the instant that the read model is of now."""
+    """What one sync did; `taken_at` is the instant that the read model is of now.
+
+    Tables that are `failed` keep their last copy, of an earlier instant, if there is one.
+    `removed` are the rows of each table that is no longer mirrored.
+    """
 
     snapshot: str
     taken_at: datetime
     tables: tuple[TableReport, ...]
     seconds: float
+    failed: Mapping[str, TableFailure] = field(default_factory=dict)
     derived: tuple[DerivedReport, ...] = ()
+    removed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -74,8 +90,9 @@ class Options:
     `full` fetches every row, even if it is stored. `only` names the tables to sync; the
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
-    within `patience`. Derived tables are built as `derived` says, none by default. Callbacks: `on_retry(fault)` before each retry, and `on_progress`
-    as rows arrive.
+    within `patience`. Derived tables are built as `derived` says, none by default.
+    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
+    `check_stop` raises if no further attempt may begin.
     """
 
     full: bool = False
@@ -83,6 +100,7 @@ class Options:
     digest_seconds: float = 30.0
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
+    check_stop: Callable[[], None] = field(default=lambda: None)
     on_progress: OnProgress = field(default=lambda *_: None)
     derived: DerivedOptions | None = None
 
@@ -97,35 +115,110 @@ def sync(
 ) -> Report:
     """Mirror *tables* of *source* into *data_dir*; *on_table* is called after each.
 
-    Raises SyncRunning, SourceError or StorageError; the last snapshot then stays as
-    it was.
+    A table that the statistics do not need and that cannot be read keeps its last copy
+    and holds back no other. Raises SyncRunning, SourceError or StorageError; the last
+    snapshot then stays as it was.
     """
     started = time.monotonic()
     with exclusive_lock(data_dir):
-        for attempt in _retrying(options):
-            with attempt:
-                taken_at = now()
-                with ExitStack() as reading:
-                    view = reading.enter_context(
-                        source.view(_select(tables, options.only)[0])
-                    )
-                    with SnapshotWriter(data_dir, taken_at) as writer:
-                        reports = _mirror(view, writer, tables, on_table, options)
-                        reading.close()  # Derived tables need no open transaction.
-                        derived = _derive(writer, options)
-                        writer.publish()
-    seconds = time.monotonic() - started
-    return Report(writer.id, writer.taken_at, tuple(reports), seconds, tuple(derived))
+        run = _Run(source, data_dir, tables, now, on_table, options)
+        report = run.until_published()
+    return replace(report, seconds=time.monotonic() - started)
 
 
-def _derive(writer: SnapshotWriter, options: Options) -> list[DerivedReport]:
-    if options.derived is None:
-        return []
-    return build_derived(writer, options.derived, options.full)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The attempts of one sync, until a snapshot is published."""
+
+    source: Source
+    data_dir: Path
+    tables: Sequence[Table]
+    now: Callable[[], datetime]
+    on_table: Callable[[TableReport], None]
+    options: Options
+    faults: TableFaults = field(default_factory=TableFaults)
+
+    def until_published(self) -> Report:
+        """Retry, then leave out tables whose faults do not pass.
+
+        Without a table more attempts are made, as long as patience lasts, but at least
+        one. Raises SourceError and StorageError.
+        """
+        began = time.monotonic()
+        while True:
+            waited = timedelta(seconds=time.monotonic() - began)
+            patience = max(self.options.patience - waited, timedelta())
+            try:
+                return _retrying(self.options, patience)(self._attempt)
+            except PassingFault:
+                selected, _ = _select(self.tables, self.options.only)
+                if not self.faults.set_aside(len(selected)):
+                    raise
+
+    def _attempt(self) -> Report:
+        """Publish all tables at the instant of one view, or nothing."""
+        self.options.check_stop()
+        self.faults.begin_attempt()
+        taken_at = self.now()
+        selected, others = _select(self.tables, self.options.only)
+        read = [table for table in selected if self.faults.may_read(table)]
+        with ExitStack() as reading:
+            view = reading.enter_context(self.source.view(read))
+            with SnapshotWriter(self.data_dir, taken_at) as writer:
+                last = _last_manifest(self.data_dir)
+                writer.configured = _configured(self.tables)
+                _carry_over(others, writer, last)
+                reports = self._mirror(view, writer, read, last)
+                failed = self.faults.record(selected, writer, last)
+                reading.close()  # Derived tables need no open transaction.
+                carry_events(writer)
+                derived = self._derive(writer)
+                writer.publish()
+        return Report(
+            writer.id,
+            writer.taken_at,
+            tuple(reports),
+            seconds=0,
+            failed=failed,
+            derived=tuple(derived),
+            removed=_removed(self.tables, last),
+        )
+
+    def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
+        if self.options.derived is None:
+            return []
+        return build_derived(writer, self.options.derived, self.options.full)
+
+    def _mirror(
+        self,
+        view: View,
+        writer: SnapshotWriter,
+        tables: Sequence[Table],
+        last: Manifest | None,
+    ) -> list[TableReport]:
+        stored_rows, stored_bytes = _size(last)
+        digest_seconds = self.options.digest_seconds
+        budget = Budget(digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
+        reports = []
+        for spec in list(self._specs(view, tables)):
+            with self.faults.reading(spec.table):
+                stored = _reusable(spec, writer, self.options.full, stored_bytes)
+                decision = decide(view, spec, stored, writer.taken_at, budget)
+                report = apply(decision, view, writer, self.options.on_progress)
+                self.on_table(report)
+                reports.append(report)
+        return reports
+
+    def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:
+        for table in tables:
+            with self.faults.reading(table):
+                width = stored_block_width(self.data_dir, table.name)
+                yield table_spec(view, table, width)
 
 
-def _retrying(options: Options) -> Retrying:
+def _retrying(options: Options, patience: timedelta) -> Retrying:
     def before_sleep(state: RetryCallState) -> None:
+        options.check_stop()
         fault = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
         options.on_retry(f"{fault}; trying again in {pause:.1f} s")
@@ -137,7 +230,7 @@ def _retrying(options: Options) -> Retrying:
             max=LONGEST_PAUSE_SECONDS,
             jitter=FIRST_PAUSE_SECONDS,
         ),
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(options.patience),
+        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(patience),
         before_sleep=before_sleep,
         reraise=True,
     )
@@ -149,33 +242,6 @@ def _may_pass(state: RetryCallState) -> bool:
     if isinstance(fault, Unreachable):
         return state.attempt_number > 1
     return isinstance(fault, PassingFault)
-
-
-def _mirror(
-    view: View,
-    writer: SnapshotWriter,
-    tables: Sequence[Table],
-    on_table: Callable[[TableReport], None],
-    options: Options,
-) -> list[TableReport]:
-    """One attempt: write all tables at the instant of *view*."""
-    data_dir = writer.data_dir
-    selected, others = _select(tables, options.only)
-    stored_rows, stored_bytes = _stored_size(data_dir)
-    budget = Budget(options.digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
-    specs = [
-        table_spec(view, table, stored_block_width(data_dir, table.name))
-        for table in selected
-    ]
-    _carry_over(others, writer)
-    reports = []
-    for spec in specs:
-        stored = _reusable(spec, writer, options.full, stored_bytes)
-        decision = decide(view, spec, stored, writer.taken_at, budget)
-        report = apply(decision, view, writer, options.on_progress)
-        on_table(report)
-        reports.append(report)
-    return reports
 
 
 def _select(
@@ -205,9 +271,19 @@ def _reusable(
     )
 
 
-def _carry_over(tables: Sequence[Table], writer: SnapshotWriter) -> None:
+def _configured(tables: Sequence[Table]) -> tuple[str, ...] | None:
+    """The names of *tables*; None if they are those of the statistics and no others."""
+    names = tuple(table.name for table in tables)
+    return None if set(names) == set(TABLES) else names
+
+
+def _carry_over(
+    tables: Sequence[Table], writer: SnapshotWriter, last: Manifest | None
+) -> None:
     """Link the tables that are not synced into the next snapshot as they are."""
     for table in tables:
+        if last and table.name in last.failed:
+            writer.add_failure(table.name, last.failed[table.name])
         if found := stored_table(writer.data_dir, table.name):
             stored, folder = found
             carried = writer.table(table.name, stored.columns, stored.changed_at)
@@ -215,11 +291,24 @@ def _carry_over(tables: Sequence[Table], writer: SnapshotWriter) -> None:
                 carried.link(part, folder / part.file)
 
 
-def _stored_size(data_dir: Path) -> tuple[int, int]:
-    """Rows and bytes of the last snapshot."""
+def _removed(tables: Sequence[Table], last: Manifest | None) -> Mapping[str, int]:
+    """Rows of each table that the last snapshot mirrors and that is not in *tables*."""
+    if last is None:
+        return {}
+    present = {table.name for table in tables} | last.derived.keys()
+    present |= set(last.event_tables)
+    return {n: stored.rows for n, stored in last.tables.items() if n not in present}
+
+
+def _last_manifest(data_dir: Path) -> Manifest | None:
+    """The manifest of the last snapshot; None without a readable one."""
     try:
-        manifest = snapshot.latest(data_dir).manifest
+        return snapshot.latest(data_dir).manifest
     except ReadModelMissing:
-        return 0, 0
+        return None
+
+
+def _size(manifest: Manifest | None) -> tuple[int, int]:
+    """Rows and bytes of a snapshot."""
     tables = manifest.tables.values() if manifest else ()
     return sum(table.rows for table in tables), sum(table.bytes for table in tables)

@@ -21,11 +21,13 @@ import polars as pl
 
 from readmodel.store import visits
 from readmodel.store.manifest import (
+    Consumed,
     DerivedState,
     Manifest,
     Part,
     SourceMark,
     StoredTable,
+    TableFailure,
     VisitsFile,
 )
 from readmodel.store.snapshot import (
@@ -223,16 +225,27 @@ class SnapshotWriter:
     StorageError when the disk refuses.
     """
 
-    def __init__(self, data_dir: Path, taken_at: datetime) -> None:
-        """Choose an id by *taken_at*, which moves on if a snapshot has that instant."""
+    def __init__(
+        self, data_dir: Path, taken_at: datetime, created_at: datetime | None = None
+    ) -> None:
+        """Choose an id by *taken_at*, which moves on if a snapshot has that instant.
+
+        With *created_at* the id is chosen by that, for a snapshot whose mirrored tables
+        are those of the one before.
+        """
         snapshots = data_dir / SNAPSHOTS
-        while (snapshots / taken_at.strftime(ID_FORMAT)).exists():
-            taken_at += timedelta(microseconds=1)
+        named = created_at or taken_at
+        while (snapshots / named.strftime(ID_FORMAT)).exists():
+            named += timedelta(microseconds=1)
         self.data_dir = data_dir
-        self.taken_at = taken_at
-        self.id = taken_at.strftime(ID_FORMAT)
+        self.taken_at = taken_at if created_at else named
+        self.created_at = named
+        self.consumed: Consumed | None = None
+        self.id = named.strftime(ID_FORMAT)
         self.path = snapshots / f"{_STAGED}{self.id}"
         self._tables: dict[str, TableWriter] = {}
+        self._failed: dict[str, TableFailure] = {}
+        self.configured: tuple[str, ...] | None = None
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
@@ -257,6 +270,10 @@ class SnapshotWriter:
         self._tables[name] = table
         return table
 
+    def add_failure(self, name: str, failure: TableFailure) -> None:
+        """Record that the table *name* is older than the snapshot, or missing in it."""
+        self._failed[name] = failure
+
     def add_derived(
         self, name: str, state: DerivedState, stored: StoredTable | None
     ) -> None:
@@ -268,7 +285,9 @@ class SnapshotWriter:
     def discard(self, name: str) -> None:
         """Remove what an unfinished build of the table *name* left behind."""
         self._tables.pop(name, None)
-        shutil.rmtree(self.path / table_folder(name), ignore_errors=True)
+        folder = self.path / table_folder(name)
+        for path in (folder, visits_file(folder / "any").parent):
+            shutil.rmtree(path, ignore_errors=True)
 
     def files(self, name: str) -> list[Path]:
         """The parts of the table *name*, as far as they are added, in order."""
@@ -283,22 +302,38 @@ class SnapshotWriter:
 
     @property
     def mirrored(self) -> tuple[str, ...]:
-        """The names of the tables that are not derived."""
-        return tuple(name for name in self._tables if name not in self._derived)
+        """The names of the tables that are not derived, including those that failed."""
+        names = dict.fromkeys((*self._tables, *self._failed))
+        return tuple(name for name in names if name not in self._derived)
 
-    def publish(self) -> None:
-        """Make this the current snapshot, for all tables at once."""
+    @property
+    def failed(self) -> Mapping[str, TableFailure]:
+        """The mirrored tables that are older than the snapshot, or missing in it."""
+        return self._failed
+
+    def publish(self, last: Manifest | None = None) -> None:
+        """Make this the current snapshot, for all tables at once.
+
+        With *last* the manifest is that one, except for tables and what is consumed.
+        """
         tables = {name: table.stored for name, table in self._tables.items()}
         tables |= self._derived
+        manifest = last or Manifest(
+            self.taken_at,
+            derived=self._derived_states,
+            failed=self._failed,
+            configured=self.configured,
+        )
+        manifest = replace(manifest, tables=tables, consumed=self.consumed)
         with storage_errors(self.data_dir):
-            self._seal(Manifest(self.taken_at, tables, derived=self._derived_states))
+            self._seal(manifest)
             snapshots = self.data_dir / SNAPSHOTS
             self.path.rename(snapshots / self.id)
             sync_folder(snapshots)
             replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
             _link_tables(self.data_dir, tables)
             sync_folder(self.data_dir)
-            _remove_old_snapshots(self.data_dir, self.taken_at)
+            _remove_old_snapshots(self.data_dir, self.created_at)
 
     def _seal(self, manifest: Manifest) -> None:
         write_synced(self.path / MANIFEST, manifest.to_json())

@@ -1,11 +1,11 @@
 """A table as the database declares it now, and how it is divided into blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from readmodel.dtypes import dtype_name
 from readmodel.source.blocking import Blocking, KeyKind, block_width, choose_blocking
-from readmodel.source.protocol import View
+from readmodel.source.protocol import RenewingView, View
 from readmodel.source.wire import Column
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -18,6 +18,7 @@ class TableSpec:
     table: Table
     columns: Sequence[Column]
     blocking: Blocking
+    hides_columns: bool = False
 
     @property
     def name(self) -> str:
@@ -46,7 +47,12 @@ def table_spec(view: View, table: Table, stored_width: int | None = None) -> Tab
             raise SourceError(
                 f"{table.name}.{name} holds {dtypes[name]}, but must be {kind.value}"
             )
-    return TableSpec(table, columns, _blocking(view, table, columns, stored_width))
+    blocking = replace(
+        _blocking(view, table, columns, stored_width),
+        digest_format=view.digest_format,
+        earlier_format=view.earlier_format if isinstance(view, RenewingView) else None,
+    )
+    return TableSpec(table, columns, blocking, view.hides_columns(table))
 
 
 def _blocking(

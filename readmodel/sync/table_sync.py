@@ -21,6 +21,7 @@ from readmodel.store.manifest import Part, SourceMark
 from readmodel.store.run_log import TableRun
 from readmodel.sync.part_footer import encode_footer
 from readmodel.sync.planner import Keep, Step, Write, plan
+from readmodel.sync.renewal import renew_digests
 from readmodel.sync.reuse import ReusablePart, ReusableTable
 from readmodel.sync.rotation import (
     FULL_PASS,
@@ -31,6 +32,7 @@ from readmodel.sync.rotation import (
 from readmodel.sync.row_diff import RowDiff, diff
 from readmodel.sync.staging import SnapshotWriter, TableWriter
 from readmodel.sync.table_spec import TableSpec
+from util.columns import column_named
 
 type OnProgress = Callable[[str, int, int], object]
 """Callback(table, rows_fetched, rows_to_fetch)."""
@@ -115,8 +117,9 @@ class Decision:
 class TableReport:
     """What one sync did to one table, which has `rows` rows in `parts` files now.
 
-    `zero_dates` counts the fetched dates that no calendar has and that became NULL,
-    `repaired_texts` the fetched texts with characters that became U+FFFD.
+    `zero_dates` counts the fetched dates that no calendar has and that became NULL, and
+    `repaired_texts` the fetched texts with characters that became U+FFFD. If
+    `hides_columns`, the user may read only some columns, and the others are missing.
     `checked_at` is when all of the table was last known to equal the database's.
     """
 
@@ -128,6 +131,7 @@ class TableReport:
     bytes_written: int
     zero_dates: int
     repaired_texts: int
+    hides_columns: bool
     seconds: float
 
 
@@ -144,10 +148,14 @@ def decide(
     SourceError when the database cannot answer.
     """
     started = time.monotonic()
+    stored, renewed = renew_digests(view, spec, stored)
     while True:
-        blocks, verified = _observe(view, spec, stored, taken_at, budget)
+        if renewed is None:
+            blocks, verified = _observe(view, spec, stored, taken_at, budget)
+        else:
+            blocks, verified = renewed, frozenset(range(len(stored.parts)))
         planned = plan([part.blocks for part in stored.parts], blocks)
-        steps = tuple(_rewrite_if_cast(step, stored.parts) for step in planned)
+        steps = tuple(_rewrite_if_outdated(step, stored.parts) for step in planned)
         damaged = {
             index
             for index in _parts_to_read(steps, stored.parts)
@@ -260,9 +268,9 @@ def _recent_mark(part: ReusablePart, now: datetime) -> SourceMark | None:
     return mark if mark and now - mark.digested_at < FULL_PASS else None
 
 
-def _rewrite_if_cast(step: Step, parts: Sequence[ReusablePart]) -> Step:
-    """Write a part again whose columns have become wider; it is not fetched."""
-    if isinstance(step, Write) or not parts[step.index].casts:
+def _rewrite_if_outdated(step: Step, parts: Sequence[ReusablePart]) -> Step:
+    """Write an outdated part again, from its stored rows."""
+    if isinstance(step, Write) or not parts[step.index].is_outdated:
         return step
     blocks = parts[step.index].blocks
     numbers = frozenset(block.number for block in blocks)
@@ -352,7 +360,7 @@ def _sorted(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """Sort *rows* by *key*, stably; rows already in order are not copied."""
     if rows.get_column(key).is_sorted():
         return rows
-    return rows.sort(key, maintain_order=True)
+    return rows.sort(column_named(key), maintain_order=True)
 
 
 def _report(
@@ -379,5 +387,6 @@ def _report(
         bytes_written=sum(part.bytes for part in written),
         zero_dates=sum(part.zero_dates for part in written),
         repaired_texts=sum(part.repaired_texts for part in written),
+        hides_columns=decision.spec.hides_columns,
         seconds=seconds,
     )

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from readmodel.source.blocking import Block
-from readmodel.source.protocol import Source, View
+from readmodel.source.protocol import PassingFault, Source, View
 from readmodel.store.manifest import StoredTable
+from readmodel.sync.renewal import renew_digests
 from readmodel.sync.reuse import (
     ReusablePart,
     reusable_parts,
@@ -16,6 +17,7 @@ from readmodel.sync.reuse import (
 from readmodel.sync.rotation import block_ranges
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
+from util.errors import SourceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def verify(
 ) -> Iterator[TableComparison]:
     """Compare each of *tables*, all at one instant of *source*; yields as it goes.
 
-    Raises SourceError when the database cannot be read.
+    A table that cannot be read differs. Raises SourceError when that is one that the
+    statistics need, and when the database cannot be read.
     """
     with source.view(tables) as view:
         for table in tables:
@@ -61,12 +64,15 @@ def _compare(view: View, data_dir: Path, table: Table) -> TableComparison:
         missing = Difference(table.name, None, "is not in the read model")
         return TableComparison(table.name, 0, 0, (missing,))
     stored, _ = found
-    return TableComparison(
-        table.name,
-        stored.rows,
-        len(stored.parts),
-        tuple(_differences(view, data_dir, table, stored)),
-    )
+    try:
+        differences = tuple(_differences(view, data_dir, table, stored))
+    except PassingFault:
+        raise
+    except SourceError as error:
+        if table.is_essential:
+            raise
+        differences = (Difference(table.name, None, f"cannot be compared: {error}"),)
+    return TableComparison(table.name, stored.rows, len(stored.parts), differences)
 
 
 def _differences(
@@ -76,14 +82,17 @@ def _differences(
     if list(stored.columns.items()) != list(spec.stored_columns.items()):
         yield Difference(table.name, None, "has other columns in the database")
         return
-    parts = reusable_parts(
+    reusable = reusable_parts(
         data_dir, table.name, spec.stored_columns, spec.blocking, lambda _: True
-    ).parts
+    )
+    renewed, blocks = renew_digests(view, spec, reusable)
+    parts = renewed.parts
     intact = {part.part.file for part in parts}
     for part in stored.parts:
         if part.file not in intact:
             yield Difference(table.name, part.file, "is damaged or missing on disk")
-    blocks = view.blocks(table, spec.columns, spec.blocking)
+    if blocks is None:
+        blocks = view.blocks(table, spec.columns, spec.blocking)
     if len(intact) == len(stored.parts):
         yield from _differing_parts(table.name, parts, blocks)
 

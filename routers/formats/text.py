@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from routers.formats.table import TableAnswer
 from routers.formats.values import json_texts, texts
+from util.columns import column_named
 
 FORMULA: Final = "^([=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n])"
 """Start of a text that a spreadsheet would compute, also in full-width characters."""
@@ -71,7 +72,7 @@ def _objects(batch: pl.DataFrame) -> bytes:
     for name in batch.columns:
         parts += [
             pl.lit(f"{separator}{json.dumps(name, ensure_ascii=False)}:"),
-            pl.col(name),
+            column_named(name),
         ]
         separator = ","
     line = pl.concat_str(*parts, pl.lit("}"))
@@ -87,7 +88,7 @@ def _csv_cells(batch: pl.DataFrame) -> pl.DataFrame:
         pl.col(pl.String).str.replace(FORMULA, "'${1}")
     )
     other = [column.name for column in disarmed if not _is_csv_itself(column)]
-    return disarmed.with_columns(texts(disarmed.select(other)))
+    return disarmed.with_columns(texts(disarmed.select(map(column_named, other))))
 
 
 def _is_csv_itself(column: pl.Series) -> bool:

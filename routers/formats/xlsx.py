@@ -20,6 +20,7 @@ from routers.formats.parquet import read_context
 from routers.formats.table import count_rows, plan_batches
 from routers.formats.values import texts
 from routers.worker.refusals import SheetTooLarge
+from util.columns import column_named
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -163,7 +164,7 @@ def _columns(plan: pl.LazyFrame, schema: pl.Schema) -> list[_SheetColumn]:
 
 def _fits_excel(name: str, dtype: pl.DataType) -> pl.Expr:
     """True if Excel stores all values of a column of dates or timestamps exactly."""
-    column = pl.col(name)
+    column = column_named(name)
     late_enough = column.dt.date().min() >= FIRST_DATE
     early_enough = column.dt.year().max() <= 9999
     fits = (late_enough & early_enough).fill_null(True)

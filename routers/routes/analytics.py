@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -32,9 +32,15 @@ from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
 from calculations.tables import Tables
-from config import EmailService
+from config import EmailService, Settings
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken
+from routers.auth import (
+    CurrentPrincipal,
+    Principal,
+    RequireDelivery,
+    RequireToken,
+    Right,
+)
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -44,6 +50,7 @@ from routers.dependencies import (
     Now,
     Plans,
     RequestContext,
+    RequireStatistics,
     WholeAnswers,
 )
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
@@ -62,7 +69,8 @@ from routers.query import (
 )
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
+    DocumentedResponses,
     ErrorResponse,
     cache_headers,
     encode,
@@ -73,14 +81,22 @@ from routers.responses import (
     uncached_json_response,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters
+from routers.strict_query import NoParameters, NoRepeatedParameters
 from util.http_client import send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
+DELIVERY_RESPONSES: Final[DocumentedResponses] = {
+    502: {
+        "model": ErrorResponse,
+        "description": "The e-mail service did not accept the figures.",
+    },
+}
+
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -103,7 +119,7 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
-@router.get("/", response_model=AnalyticsAnswer, responses=READ_MODEL_RESPONSES)
+@router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
 async def get_analytics(
     query: AnalyticsQuery,
     request: Request,
@@ -131,29 +147,26 @@ async def get_analytics(
 @router.get(
     "/daily-analytics",
     response_model=DailyAnswer,
-    responses=READ_MODEL_RESPONSES
-    | also_as_table()
-    | {
-        502: {
-            "model": ErrorResponse,
-            "description": "The e-mail service did not accept the figures.",
-        }
-    },
+    responses=STATISTICS_RESPONSES | also_as_table() | DELIVERY_RESPONSES,
 )
 async def get_daily_analytics(
-    accepted: AcceptedFormat, query: DailyQuery, context: Context
+    accepted: AcceptedFormat,
+    query: DailyQuery,
+    context: Context,
+    caller: CurrentPrincipal,
 ) -> Response:
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached. A table
-    in another format than JSON is never posted.
+    posts the figures to the e-mail service, and its answer must not be cached, unless
+    EMAIL_ON_GET is false or the token only reads. A table in another format than JSON
+    is never posted.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
-    settings, snapshot, plans = context.settings, context.snapshot, context.plans
+    snapshot, plans = context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = None if query.is_customised else settings.email_service
+    service = _service_of_get(query, context.settings, caller)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
@@ -169,10 +182,40 @@ async def get_daily_analytics(
     return json_response(body, etag, ACCEPT)
 
 
+def _service_of_get(
+    query: DailyParameters, settings: Settings, caller: Principal
+) -> EmailService | None:
+    """The e-mail service that a GET request posts to; None if it only reads."""
+    if query.is_customised or not settings.email_on_get:
+        return None
+    return settings.email_service if Right.DELIVER in caller.rights else None
+
+
+@router.post(
+    "/daily-analytics",
+    response_model=DailyAnswer,
+    responses=STATISTICS_RESPONSES | DELIVERY_RESPONSES,
+    dependencies=[RequireDelivery, NoParameters],
+)
+async def post_daily_analytics(context: Context) -> Response:
+    """Post the figures of the last 24 hours to the e-mail service, and return them.
+
+    404 unless BEA_BASE_URL and BEA_SECRET_KEY are set.
+    """
+    service = context.settings.email_service
+    if service is None:
+        raise HTTPException(404, "Set BEA_BASE_URL and BEA_SECRET_KEY to send e-mails")
+    period = _resolve_daily(DailyParameters(), context)
+    body = await to_thread.run_sync(
+        _deliver, service, period, context.snapshot, context.plans
+    )
+    return uncached_json_response(body)
+
+
 @router.get(
     "/daily-analytics.{extension}",
     response_class=Response,
-    responses=READ_MODEL_RESPONSES | table_responses(),
+    responses=STATISTICS_RESPONSES | table_responses(),
 )
 async def get_daily_analytics_file(
     extension: FormatExtension, query: DailyQuery, context: Context

@@ -13,16 +13,22 @@ from calculations.applicability import not_applicable_breakdown
 from calculations.breakdown import Dimension
 from calculations.filters import FilterDimension, RoomState
 from calculations.period import Period
-from calculations.ranking import PLACES, BreakdownOrder, Page, ranking
+from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, Plans
+from routers.dependencies import (
+    CurrentSettings,
+    CurrentSnapshot,
+    Now,
+    Plans,
+    RequireStatistics,
+)
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
 from routers.responses import (
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     encode,
     etag_by_day,
     json_response,
@@ -33,7 +39,8 @@ from routers.strict_query import NoRepeatedParameters, QueryParameters
 MAX_ROWS: Final = 1_000
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -44,7 +51,7 @@ class PageParameters(QueryParameters):
     offset: int = Field(0, ge=0, le=2**31 - 1, description="Rows to skip.")
 
 
-class BreakdownParameters(FilteredRangeParameters, PageParameters):
+class BreakdownParameters(PageParameters, FilteredRangeParameters):
     """Parameters of `GET /breakdown/{dimension}`."""
 
     order: BreakdownOrder | None = Field(
@@ -70,7 +77,7 @@ class BreakdownRow(BaseModel):
     name: str = Field(
         description="A text for people; Unknown for a missing value.", examples=["DE"]
     )
-    country: str | SkipJsonSchema[None] = Field(
+    country: str | None = Field(
         None,
         description="Only for regions and cities: the country, null if it is missing.",
         examples=["DE"],
@@ -103,7 +110,7 @@ class BreakdownAnswer(BaseModel):
 @router.get(
     "/breakdown/{dimension}",
     response_model=BreakdownAnswer,
-    responses=READ_MODEL_RESPONSES,
+    responses=STATISTICS_RESPONSES,
 )
 async def get_breakdown(
     dimension: Annotated[Dimension, Path(description="The attribute to count by.")],
@@ -138,8 +145,8 @@ def _breakdown_json(
     tables = plans.tables(snapshot)
     if reason := not_applicable_breakdown(query.filters, tables, dimension):
         raise inapplicable_filter(query.filters, reason)
-    page = Page(query.limit, query.offset, query.order, query.q)
-    plan = ranking(tables, dimension, period, page, query.filters)
+    search = BreakdownSearch(query.limit, query.offset, query.order, query.q)
+    plan = ranking(tables, dimension, period, search, query.filters)
     found = collect(plan, engine_for(snapshot.rows, period.fraction)).row(0, named=True)
     return encode(
         BreakdownAnswer(

@@ -20,6 +20,7 @@ from routers.dependencies import (
     Context,
     FormatExtension,
     RequestContext,
+    RequireStatistics,
 )
 from routers.formats.answer import file_stem
 from routers.formats.documents import columns_of, table_responses
@@ -35,7 +36,7 @@ from routers.query import (
 )
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     DocumentedResponses,
     cache_headers,
     unchanged,
@@ -62,7 +63,8 @@ COUNTED: Final = {
 DimensionPath = Annotated[Dimension, Path(description="The attribute to count by.")]
 
 router = APIRouter(
-    tags=["downloads"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["downloads"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -72,7 +74,7 @@ def _documented(header: str) -> DocumentedResponses:
         "description": "A CSV file: RFC 4180, UTF-8, with a header line.",
         "content": {"text/csv": {"schema": {"type": "string"}, "example": header}},
     }
-    return READ_MODEL_RESPONSES | {200: file}
+    return STATISTICS_RESPONSES | {200: file}
 
 
 def _add_series_routes(name: SeriesName) -> None:
@@ -81,7 +83,7 @@ def _add_series_routes(name: SeriesName) -> None:
         f"A row per listed day, week or month, as in `{name}` of `GET /`. Listed "
         "days are Monday to Friday, or all with `weekends`."
     )
-    tables = READ_MODEL_RESPONSES | table_responses()
+    tables = STATISTICS_RESPONSES | table_responses()
     row = SERIES_ROWS[name]
     header = ",".join(name for name in row.__annotations__ if name != "hour")
 
@@ -139,7 +141,7 @@ async def get_breakdown_csv(
 @router.get(
     "/breakdown/{dimension}.{extension}",
     response_class=Response,
-    responses=READ_MODEL_RESPONSES | table_responses(),
+    responses=STATISTICS_RESPONSES | table_responses(),
 )
 async def get_breakdown_file(
     dimension: DimensionPath,

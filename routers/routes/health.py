@@ -1,5 +1,6 @@
 """`GET /health`: completeness, size and age of the read model."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import NO_FILES, Snapshot
-from readmodel.tables import TABLES
+from readmodel.tables import TABLES, select_tables, serve_statistics
 from routers.dependencies import CurrentSettings, Now
 from routers.responses import PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
@@ -34,7 +35,7 @@ class ParquetFilesHealth(BaseModel):
 
     status: HealthStatus
     files: dict[str, bool] = Field(
-        description="Per table, whether all of its files exist.",
+        description="Per configured table, whether all of its files exist.",
         examples=[{"fpp_votes.parquet": True}],
     )
 
@@ -76,26 +77,30 @@ class Health(BaseModel):
 @router.get(
     "/health",
     responses=PUBLIC_RESPONSES
-    | {503: {"model": Health, "description": "A table is missing."}},
+    | {503: {"model": Health, "description": "A table that is needed is missing."}},
 )
 async def get_health(settings: CurrentSettings, now: Now, response: Response) -> Health:
     """Completeness, size and age of the data, without a token.
 
-    503 if a table is missing. Stale data is 200 with status "degraded".
+    503 if a table that the statistics need is missing, or if there is none at all. Stale
+    data, and another table that is missing or could not be read, are 200 with status
+    "degraded".
     """
     # Not on a thread: looking at a few files takes less time than waiting for one.
     latest = _latest(settings)
-    tables = latest.table_files() if latest else dict.fromkeys(TABLES, NO_FILES)
-    files = {snapshot.table_folder(name): tables[name].complete for name in TABLES}
-    complete = all(files.values())
-    freshness = _freshness(latest, settings, now) if latest and complete else _unknown()
-    if not complete:
+    tables = latest.table_files() if latest else {}
+    names = latest.configured if latest and latest.manifest else _names(settings)
+    complete = {name: tables.get(name, NO_FILES).complete for name in names}
+    files = {snapshot.table_folder(name): there for name, there in complete.items()}
+    presence = _presence(complete, latest)
+    usable = presence is not HealthStatus.UNAVAILABLE
+    freshness = _freshness(latest, settings, now) if latest and usable else _unknown()
+    if not usable:
         response.status_code = 503
     response.headers["Cache-Control"] = "no-store"
     size = sum(table.bytes for table in tables.values()) / MEGABYTE
-    presence = HealthStatus.OK if complete else HealthStatus.UNAVAILABLE
     return Health(
-        status=freshness.status,
+        status=max(presence, freshness.status, key=list(HealthStatus).index),
         components=HealthComponents(
             parquet_files=ParquetFilesHealth(status=presence, files=files),
             storage=StorageHealth(status=HealthStatus.OK, data_size_mb=round(size, 2)),
@@ -110,6 +115,26 @@ def _latest(settings: Settings) -> Snapshot | None:
         return snapshot.latest(settings.data_dir)
     except (ReadModelMissing, OSError):
         return None
+
+
+def _names(settings: Settings) -> list[str]:
+    """The tables that the first sync will mirror."""
+    tables = select_tables(settings.table_keys, settings.further_table_keys)
+    return [table.name for table in tables]
+
+
+def _presence(complete: Mapping[str, bool], latest: Snapshot | None) -> HealthStatus:
+    """Completeness of the tables: each one that the statistics need has to be there.
+
+    Without statistics, any table is enough, and so is a snapshot that has to have none.
+    """
+    needed = TABLES if serve_statistics(complete) else ()
+    nothing = bool(complete) and not any(complete.values())
+    unsynced = latest is None or (latest.manifest is None and not needed)
+    if unsynced or nothing or not all(complete[name] for name in needed):
+        return HealthStatus.UNAVAILABLE
+    whole = all(complete.values()) and not (latest and latest.failed)
+    return HealthStatus.OK if whole else HealthStatus.DEGRADED
 
 
 def _freshness(latest: Snapshot, settings: Settings, now: datetime) -> FreshnessHealth:

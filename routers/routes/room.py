@@ -17,6 +17,7 @@ from routers.dependencies import (
     Context,
     FormatExtension,
     RequestContext,
+    RequireStatistics,
 )
 from routers.envelope import RangeAnswer, encode_figures
 from routers.formats.answer import file_stem
@@ -26,13 +27,14 @@ from routers.formats.media import TableFormat
 from routers.query import ComparisonParameters, ComparisonQuery, require_range
 from routers.responses import (
     ACCEPT,
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     ErrorResponse,
     cache_headers,
     json_response,
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from routers.tables import open_votes
 
 MAX_ROOM_ID: Final = 2**31 - 1
 """Largest id if the mirror's column is not wider."""
@@ -41,7 +43,8 @@ MAX_WIDE_ROOM_ID: Final = 2**32 - 1
 """Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
@@ -62,7 +65,7 @@ RoomId = Annotated[
     ),
 ]
 
-ROOM_RESPONSES: Final = READ_MODEL_RESPONSES | {
+ROOM_RESPONSES: Final = STATISTICS_RESPONSES | {
     400: {"model": ErrorResponse, "description": "No room can have this id."}
 }
 
@@ -134,7 +137,7 @@ def _largest_id(snapshot: Snapshot) -> int:
 def _figures(
     room_id: int, query: ComparisonParameters, period: Period, snapshot: Snapshot
 ) -> dict[str, Any]:
-    votes = snapshot.scan("fpp_votes")
+    votes = open_votes(snapshot)
     plan = room_stats(votes, room_id, period)
     earlier = query.compared(period)
     before = room_stats(votes, room_id, earlier) if earlier else None

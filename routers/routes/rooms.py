@@ -16,11 +16,17 @@ from calculations.room_stats import room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, Plans
+from routers.dependencies import (
+    CurrentSettings,
+    CurrentSnapshot,
+    Now,
+    Plans,
+    RequireStatistics,
+)
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
 from routers.responses import (
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     ErrorResponse,
     encode,
     etag_by_day,
@@ -34,11 +40,12 @@ MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
 )
 
 
-class RoomsParameters(RangeParameters, PageParameters):
+class RoomsParameters(PageParameters, RangeParameters):
     """Parameters of `GET /rooms`."""
 
     q: str = Field(
@@ -64,15 +71,18 @@ class RoomParameters(RangeParameters):
         return Interval(self.interval), True
 
 
-class RoomRow(BaseModel):
-    """One room, with figures of the range."""
-
+class _NamedRoom(BaseModel):
     room_id: int = Field(examples=[59])
     name: str | None = Field(description="Null without a name.", examples=["Sprint"])
     number: int | None = Field(
         description="The number in the room's address.", examples=[966031]
     )
     state: RoomState = Field(description="What is known of the room.")
+
+
+class RoomRow(_NamedRoom):
+    """One room, with figures of the range."""
+
     votes: int = Field(description="Number of votes in the range.", examples=[12])
     members: int = Field(
         description="Distinct users who estimated in the range.", examples=[5]
@@ -155,15 +165,9 @@ class RoomSeriesRow(BaseModel):
     duration: Rounded = Field(description="Mean duration of a vote in seconds.")
 
 
-class RoomDetails(BaseModel):
+class RoomDetails(_NamedRoom):
     """One room, and its votes in the range."""
 
-    room_id: int = Field(examples=[59])
-    name: str | None = Field(description="Null without a name.", examples=["Sprint"])
-    number: int | None = Field(
-        description="The number in the room's address.", examples=[966031]
-    )
-    state: RoomState = Field(description="What is known of the room.")
     status: RoomStatus = Field(
         description="Whether it voted in the range, only outside of it, or never."
     )
@@ -189,7 +193,7 @@ class RoomDetails(BaseModel):
     )
 
 
-@router.get("/rooms", response_model=RoomsAnswer, responses=READ_MODEL_RESPONSES)
+@router.get("/rooms", response_model=RoomsAnswer, responses=STATISTICS_RESPONSES)
 async def get_rooms(
     query: Annotated[RoomsParameters, Query()],
     request: Request,
@@ -213,8 +217,16 @@ async def get_rooms(
 @router.get(
     "/rooms/{room_id}",
     response_model=RoomDetails,
-    responses=READ_MODEL_RESPONSES
-    | {404: {"model": ErrorResponse, "description": "There is no such room."}},
+    responses=STATISTICS_RESPONSES
+    | {
+        404: {
+            "model": ErrorResponse,
+            "description": (
+                "There is no such room, or TABLES does not mirror the tables that the "
+                "statistics need."
+            ),
+        }
+    },
 )
 async def get_room(
     room_id: Annotated[

@@ -1,6 +1,8 @@
 """Derived tables and reports of the SQL files, and the catalogue of them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, NamedTuple
 
 import polars as pl
@@ -38,6 +40,7 @@ from routers.responses import (
 from routers.strict_query import NoParameters, NoRepeatedParameters
 from routers.views.answers import answer_of, definition_etag
 from routers.views.catalogue import ViewsAnswer, describe_views, find_error
+from routers.views.kept import is_kept, kept_since, kept_tables
 from routers.views.loaded import LoadedViews
 from routers.views.page import Page, select_page
 from routers.views.parameters import (
@@ -49,6 +52,7 @@ from routers.views.parameters import (
 )
 from sqlfiles.definition import Definition
 from sqlfiles.keys import placeholders
+from sqlfiles.routes import DeclaredRoute, declared_routes
 from util.errors import ReadModelMissing
 from util.logs import get_logger
 
@@ -56,7 +60,11 @@ DATA_UPDATED_AT: Final = "X-Data-Updated-At"
 """Header with the instant of the snapshot, on a 304 as well."""
 
 STALE_SINCE: Final = "X-Stale-Since"
-"""Header of a table whose builds have failed since then."""
+"""Header of rows that are older than the snapshot since then.
+
+The table could not be built, its definition has an error, or a table that a report
+reads could not be read.
+"""
 
 VIEW_RESPONSES: Final[DocumentedResponses] = {
     **READ_MODEL_RESPONSES,
@@ -139,7 +147,7 @@ async def get_view_file(
 ) -> Response:
     """The rows of a derived table, in the format by extension."""
     loaded = await context.views.current(context.settings, context.snapshot)
-    definition = _table(loaded, name)
+    definition = _table(loaded, name, context.snapshot)
     return await _respond_table(definition, context, _Manner(extension))
 
 
@@ -159,7 +167,7 @@ async def get_view(
     `GET /views` lists the filters, such as `hour.gte=8`.
     """
     loaded = await context.views.current(context.settings, context.snapshot)
-    definition = _table(loaded, name)
+    definition = _table(loaded, name, context.snapshot)
     return await _respond_table(definition, context, _Manner(accepted, ACCEPT))
 
 
@@ -233,22 +241,26 @@ class _Manner(NamedTuple):
     is_route: bool = False
 
 
-def add_routes(app: FastAPI, loaded: LoadedViews) -> None:
-    """Add the `@route` of each definition to *app*, except those that are taken."""
-    for definition in loaded.catalogue.definitions:
-        if definition.route is None:
-            continue
-        if _is_taken(app, definition.route):
-            where = f"{definition.file}:{definition.line}"
-            _log.error("%s: @route %s is taken", where, definition.route)
+def add_routes(app: FastAPI, views_dir: FilePath) -> list[str]:
+    """Add each `@route` in *views_dir* to *app*, except those that are taken.
+
+    Returns the added paths. Raises OSError if the folder cannot be listed.
+    """
+    added: list[str] = []
+    for route in declared_routes(views_dir):
+        if _is_taken(app, route.path):
+            where = f"{route.file}:{route.line}"
+            _log.error("%s: @route %s is taken", where, route.path)
             continue
         app.add_api_route(
-            definition.route,
-            _route_handler(definition.name, definition.route),
-            name=f"get_{definition.name}_route",
+            route.path,
+            _route_handler(route),
+            name=f"get_{route.name}_route",
             dependencies=[RequireToken, NoRepeatedParameters],
             include_in_schema=False,
         )
+        added.append(route.path)
+    return added
 
 
 def _is_taken(app: FastAPI, path: str) -> bool:
@@ -259,14 +271,14 @@ def _is_taken(app: FastAPI, path: str) -> bool:
     return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
 
 
-def _route_handler(name: str, route: str) -> Callable[..., Awaitable[Response]]:
+def _route_handler(route: DeclaredRoute) -> Callable[..., Awaitable[Response]]:
     """The handler of a `@route`: its definition as the files have it at the time."""
 
     async def get_route(accepted: AcceptedFormat, context: Context) -> Response:
         loaded = await context.views.current(context.settings, context.snapshot)
-        definition = loaded.by_name(name)
-        if definition is None or definition.route != route:
-            raise HTTPException(404)
+        definition = loaded.by_route(route.path)
+        if definition is None:
+            raise _no_definition(loaded, route)
         manner = _Manner(accepted, ACCEPT, rows_only=True, is_route=True)
         values = context.request.path_params
         if definition.is_table:
@@ -276,12 +288,25 @@ def _route_handler(name: str, route: str) -> Callable[..., Awaitable[Response]]:
     return get_route
 
 
-def _table(loaded: LoadedViews, name: str) -> Definition:
-    """The definition of a derived table. Raises HTTPException (404, 503)."""
+def _no_definition(loaded: LoadedViews, route: DeclaredRoute) -> HTTPException:
+    error = find_error(loaded.catalogue.errors, route.name)
+    if error is not None:
+        return HTTPException(503, f"{route.name} has an error: {error}")
+    return HTTPException(404)
+
+
+def _table(loaded: LoadedViews, name: str, snapshot: Snapshot) -> Definition:
+    """The definition of a derived table. Raises HTTPException (404, 503).
+
+    If it has an error, the table is served as its last good build left it.
+    """
     definition = loaded.catalogue.table(name)
-    if definition is None:
-        raise _unknown(loaded, "view", name)
-    return definition
+    if definition is not None:
+        return definition
+    for kept in kept_tables(loaded.catalogue, snapshot.manifest):
+        if kept.definition.object == name:
+            return kept.definition
+    raise _unknown(loaded, "view", name)
 
 
 def _report(loaded: LoadedViews, name: str) -> Definition:
@@ -296,6 +321,9 @@ def _unknown(loaded: LoadedViews, kind: str, name: str) -> HTTPException:
     error = find_error(loaded.catalogue.errors, name)
     if error is not None:
         return HTTPException(503, f"The {kind} {name} has an error: {error}")
+    unmirrored = find_error(loaded.catalogue.unmirrored, name)
+    if unmirrored is not None:
+        return HTTPException(404, f"The {kind} {name} {unmirrored.message}")
     return HTTPException(404, f"There is no {kind} {name}: GET /views lists them")
 
 
@@ -363,10 +391,14 @@ def _manifest(snapshot: Snapshot) -> Manifest:
 
 
 def _require_inputs(definition: Definition, manifest: Manifest) -> None:
-    """Raise HTTPException (503) if a table that a report reads was not built."""
+    """Raise HTTPException (503) if a table that a report reads is not there."""
     for name in definition.inputs:
-        if name not in manifest.tables:
-            raise HTTPException(503, f"The table {name} was not built yet")
+        if name in manifest.tables:
+            continue
+        if failure := manifest.failed.get(name):
+            because = failure.failed_because
+            raise HTTPException(503, f"The table {name} was not read yet: {because}")
+        raise HTTPException(503, f"The table {name} was not built yet")
 
 
 def _headers(
@@ -381,10 +413,19 @@ def _headers(
     )
     headers = cache_headers(etag, manner.vary)
     headers[DATA_UPDATED_AT] = iso_instant(snapshot.taken_at)
-    state = manifest.derived.get(definition.object or "")
-    if state is not None and state.stale_since is not None:
-        headers[STALE_SINCE] = iso_instant(state.stale_since)
+    if stale_since := _stale_since(definition, manifest):
+        headers[STALE_SINCE] = iso_instant(stale_since)
     return headers
+
+
+def _stale_since(definition: Definition, manifest: Manifest) -> datetime | None:
+    """Since when the rows are older than the snapshot; None if they are not."""
+    if is_kept(definition):
+        return kept_since(manifest.derived[str(definition.object)], manifest)
+    read = (definition.object,) if definition.object else definition.inputs
+    states = [manifest.derived.get(n) or manifest.failed.get(n) for n in read]
+    since = (state.stale_since for state in states if state is not None)
+    return min(filter(None, since), default=None)
 
 
 def _unchanged(

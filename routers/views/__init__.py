@@ -6,5 +6,6 @@ parameters.py  query parameters of a definition: typed, bounded, with defaults
 page.py        filters, order and keyset pages, as lazy plans
 answers.py     a table answer of a derived table or report
 catalogue.py   the answer of GET /views
+kept.py        tables whose definition has an error, as their last build left them
 documents.py   what a definition adds to the OpenAPI document
 """

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from readmodel.store.manifest import DerivedState, Manifest
 from readmodel.store.snapshot import Snapshot
 from routers.formats.table import type_name
+from routers.views.kept import KeptTable, kept_since, kept_tables
 from routers.views.loaded import LoadedViews
 from routers.views.parameters import FilterParameter, filter_parameters
 from sqlfiles.definition import Definition, DefinitionError, Parameter
@@ -82,7 +83,7 @@ class ViewDescription(BaseModel):
     zone: str = Field(description="IANA time zone of dates and hours.")
     file: str
     line: int
-    sql: str
+    sql: str = Field(description="Empty if the definition has an error.")
     rows: int | None = Field(description="null for a report, and before a build.")
     built_at: datetime | None = Field(
         description="The instant (UTC) of the data that the table was built from."
@@ -103,7 +104,11 @@ class ViewError(BaseModel):
 
 
 class ViewsAnswer(BaseModel):
-    """All derived tables, in the order in which they are built, then all reports."""
+    """All derived tables, in the order in which they are built, then all reports.
+
+    A table whose definition has an error comes last, as its last good build left it:
+    `stale_since` and `failed_because` are set, and `sql` is empty.
+    """
 
     data_updated_at: datetime = Field(
         description="The instant (UTC) at which the snapshot equals the database."
@@ -111,6 +116,10 @@ class ViewsAnswer(BaseModel):
     views: list[ViewDescription]
     reports: list[ViewDescription]
     errors: list[ViewError]
+    unmirrored: list[ViewError] = Field(
+        description="Definitions that read tables of the statistics which TABLES does "
+        "not mirror. They are correct, and not used."
+    )
 
 
 def describe_views(loaded: LoadedViews, snapshot: Snapshot) -> ViewsAnswer:
@@ -118,9 +127,17 @@ def describe_views(loaded: LoadedViews, snapshot: Snapshot) -> ViewsAnswer:
     catalogue, manifest = loaded.catalogue, snapshot.manifest
     return ViewsAnswer(
         data_updated_at=snapshot.taken_at,
-        views=[_describe(d, loaded, manifest) for d in catalogue.tables],
+        views=[
+            *(_describe(d, loaded, manifest) for d in catalogue.tables),
+            *(
+                _describe_kept(kept, loaded, manifest)
+                for kept in kept_tables(catalogue, manifest)
+                if manifest
+            ),
+        ],
         reports=[_describe(d, loaded, manifest) for d in catalogue.reports],
         errors=list(map(_error, catalogue.errors)),
+        unmirrored=list(map(_error, catalogue.unmirrored)),
     )
 
 
@@ -161,6 +178,16 @@ def _describe(
         rows=stored.rows if stored else None,
         **_freshness(state),
     )
+
+
+def _describe_kept(
+    kept: KeptTable, loaded: LoadedViews, manifest: Manifest
+) -> ViewDescription:
+    description = _describe(kept.definition, loaded, manifest)
+    state = manifest.derived[str(kept.definition.object)]
+    stale_since, because = kept_since(state, manifest), str(kept.error)
+    changes = {"stale_since": stale_since, "failed_because": because}
+    return description.model_copy(update=changes)
 
 
 def _freshness(state: DerivedState | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What definitions add to the OpenAPI document: a typed operation per address."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -39,15 +39,20 @@ _COLUMN_SCHEMAS: Final[Mapping[str, JsonObject]] = {
 }
 
 
-def document_views(document: JsonObject, loaded: LoadedViews) -> JsonObject:
-    """Add an operation per derived table, report and route to *document*."""
-    paths = document["paths"]
+def document_views(
+    document: JsonObject, loaded: LoadedViews, routes: Collection[str]
+) -> JsonObject:
+    """*document* with an operation per derived table, report and route.
+
+    *routes* are the paths of definitions that the application answers.
+    """
+    paths = dict(document["paths"])
     for definition in loaded.catalogue.definitions:
         table = _Operation(definition, loaded.schema(definition), paths)
         paths[address(definition)] = {"get": table.of_address()}
-        if definition.route:
+        if definition.route in routes:
             paths[definition.route] = {"get": table.of_route()}
-    return document
+    return document | {"paths": paths}
 
 
 class _Operation:

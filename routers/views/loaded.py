@@ -29,9 +29,9 @@ class LoadedViews:
         columns = self.columns.get(definition.name, {})
         return pl.Schema({name: parse_dtype(dtype) for name, dtype in columns.items()})
 
-    def by_name(self, name: str) -> Definition | None:
-        """The definition called *name*."""
-        found = (d for d in self.catalogue.definitions if d.name == name)
+    def by_route(self, path: str) -> Definition | None:
+        """The definition with this `@route`."""
+        found = (d for d in self.catalogue.definitions if d.route == path)
         return next(found, None)
 
 
@@ -39,12 +39,20 @@ def bind_all(catalogue: Catalogue, tables: Mapping[str, Columns]) -> LoadedViews
     """Find the columns of all definitions, given those of the mirrored *tables*.
 
     A definition that DuckDB cannot bind becomes an error, and with it all that read it.
+    One that reads a table without columns stays, and its own are unknown.
     """
     from sqlfiles import session
 
-    schemas, columns = dict(tables), dict[str, Columns]()
+    schemas = {name: columns for name, columns in tables.items() if columns}
+    unknown = tables.keys() - schemas.keys()
+    columns = dict[str, Columns]()
     errors, bound = list(catalogue.errors), list[Definition]()
     for definition in catalogue.definitions:
+        if not unknown.isdisjoint(definition.inputs):
+            if definition.object is not None:
+                unknown.add(definition.object)
+            bound.append(definition)
+            continue
         missing = [name for name in definition.inputs if name not in schemas]
         if missing:
             errors.append(_error(definition, f"its input {missing[0]} has an error"))

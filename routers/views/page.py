@@ -19,6 +19,7 @@ import polars as pl
 
 from routers.formats.values import texts
 from sqlfiles.definition import OrderTerm
+from util.columns import column_named
 
 
 class PageStart(NamedTuple):
@@ -68,7 +69,7 @@ def _select_page(rows: pl.LazyFrame, request: PageRequest) -> Page:
         plan = plan.filter(_from(request.key, request.start.values))
     if request.key and not request.is_sorted:
         plan = plan.sort(
-            [term.column for term in request.key],
+            [column_named(term.column) for term in request.key],
             descending=[term.descending for term in request.key],
             nulls_last=[not term.nulls_first for term in request.key],
             maintain_order=True,
@@ -92,7 +93,7 @@ def _rows_to_skip(rows: pl.LazyFrame, request: PageRequest) -> int:
     if start is None or not start.skip or not request.key:
         return start.skip if start else 0
     values = zip(request.key, start.values, strict=True)
-    equal = (pl.col(term.column).eq_missing(pl.lit(v)) for term, v in values)
+    equal = (column_named(term.column).eq_missing(pl.lit(v)) for term, v in values)
     filters = (*request.filters, pl.all_horizontal(*equal))
     found = reduce(pl.LazyFrame.filter, filters, rows).select(pl.len()).collect()
     return min(start.skip, int(found.item()))
@@ -102,14 +103,14 @@ def _from(key: Sequence[OrderTerm], values: Sequence[Any]) -> pl.Expr:
     """Rows that are not before the row with *values*."""
     result = pl.lit(True)
     for term, value in zip(reversed(key), reversed(values), strict=True):
-        equal = pl.col(term.column).eq_missing(pl.lit(value))
+        equal = column_named(term.column).eq_missing(pl.lit(value))
         result = _after(term, value) | (equal & result)
     return result
 
 
 def _after(term: OrderTerm, value: Any) -> pl.Expr:
     """Rows whose column comes later than *value* in the order of *term*."""
-    column = pl.col(term.column)
+    column = column_named(term.column)
     if value is None:
         return column.is_not_null() if term.nulls_first else pl.lit(False)
     later = column < pl.lit(value) if term.descending else column > pl.lit(value)
@@ -119,7 +120,7 @@ def _after(term: OrderTerm, value: Any) -> pl.Expr:
 def _token(shown: pl.DataFrame, request: PageRequest) -> str:
     """The token of the page after *shown*, which is not empty."""
     names = [term.column for term in request.key]
-    last = texts(shown.tail(1).select(names)).row(0) if names else ()
+    last = texts(shown.tail(1).select(map(column_named, names))).row(0) if names else ()
     same = _equal_at_the_end(shown, names)
     start = request.start
     if start is not None and same == len(shown) and _is_same(shown, names, start):
@@ -132,7 +133,9 @@ def _equal_at_the_end(shown: pl.DataFrame, names: Sequence[str]) -> int:
     """How many of the last rows have the last row's values of *names*."""
     if not names:
         return len(shown)
-    equal = pl.all_horizontal(pl.col(n).eq_missing(pl.col(n).last()) for n in names)
+    equal = pl.all_horizontal(
+        column_named(n).eq_missing(column_named(n).last()) for n in names
+    )
     different = shown.select((~equal).alias("different"))["different"].arg_true()
     return len(shown) - (int(different[-1]) + 1 if len(different) else 0)
 
@@ -145,7 +148,9 @@ def _is_same(shown: pl.DataFrame, names: Sequence[str], start: PageStart) -> boo
         [dict(zip(names, start.values, strict=True))],
         schema={n: shown.schema[n] for n in names},
     )
-    return texts(values).row(0) == texts(shown.tail(1).select(names)).row(0)
+    return texts(values).row(0) == texts(
+        shown.tail(1).select(map(column_named, names))
+    ).row(0)
 
 
 def parse_token(token: str, key: Sequence[OrderTerm], schema: pl.Schema) -> PageStart:

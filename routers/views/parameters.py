@@ -22,6 +22,7 @@ from sqlfiles.definition import (
     ParameterValue,
     TestKind,
 )
+from util.columns import column_named
 
 SUFFIXES: Final[Mapping[str, str]] = {
     "=": "",
@@ -281,7 +282,7 @@ def _expression(
     each: FilterParameter, text: str, dtype: pl.DataType, definition: Definition
 ) -> pl.Expr:
     """The filter of one parameter. Raises ValueError."""
-    column = pl.col(each.column)
+    column = column_named(each.column)
     if each.operator != "in":
         value = _filter_value(each.column, text, dtype, definition)
         return _OPERATIONS[each.operator](column, value)

@@ -68,11 +68,15 @@ class ViewsSource:
 
 
 def _mirrored_columns(snapshot: Snapshot | None) -> Mapping[str, Columns]:
-    """Columns per mirrored table; without a manifest the names of the six tables."""
+    """Columns per mirrored table; none of a table that was never read.
+
+    Without a manifest they are the six tables.
+    """
     if snapshot is None or snapshot.manifest is None:
         return {name: {} for name in TABLES}
     manifest = snapshot.manifest
-    return {
+    never_read: dict[str, Columns] = {name: {} for name in manifest.mirrored}
+    return never_read | {
         name: dict(table.columns)
         for name, table in manifest.tables.items()
         if name not in manifest.derived

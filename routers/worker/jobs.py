@@ -29,10 +29,10 @@ def load_views(
 ) -> LoadedViews:
     """Load the SQL files of *views_dir*; *tables* are the mirrored ones.
 
-    Without columns of the tables, those of the results remain unknown.
+    Without columns of a table, those of what reads it remain unknown.
     """
     found = catalogue.load(views_dir, tuple(tables), ZoneInfo(zone))
-    return bind_all(found, tables) if all(tables.values()) else LoadedViews(found)
+    return bind_all(found, tables)
 
 
 def run_report(

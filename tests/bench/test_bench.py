@@ -62,7 +62,7 @@ def test_a_different_answer_fails_the_run(
         "ours": {"votes": '{"total_votes":1}'},
         "DuckDB": {"votes": '{"total_votes":2}'},
     }
-    monkeypatch.setattr(answers, "answers", lambda engine, _: texts[engine])
+    monkeypatch.setattr(answers, "answers", lambda engine, *_: texts[engine])
     with pytest.raises(BenchError, match="DuckDB and ours differ in votes") as raised:
         answers.check(["ours", "DuckDB"], small)
     assert """'{"total_votes":2}'""" in str(raised.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import sync
+from bench import sync, sync_postgres
 from bench.errors import BenchError
 from bench.sync_worker import METHODS
 from tests.test_docs import MAKEFILE
@@ -15,9 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_method_can_be_measured() -> None:
     """The events use exactly the methods that the worker implements."""
-    assert {method for methods in sync.EVENTS.values() for method in methods} == set(
-        METHODS
-    )
+    events = [*sync.EVENTS.values(), *sync_postgres.EVENTS.values()]
+    assert {method for methods in events for method in methods} == set(METHODS)
 
 
 def test_a_missing_package_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,5 +33,5 @@ def test_make_bench_installs_the_compared_packages() -> None:
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
     (ours,) = (p for p in lock["package"] if p["name"] == "fpp-analytics")
     locked = {package["name"] for package in ours["dev-dependencies"]["bench-sync"]}
-    assert locked == {"connectorx", "pyarrow"}
+    assert locked == {"adbc-driver-postgresql", "connectorx", "pyarrow"}
     assert not locked & {package["name"] for package in ours["dev-dependencies"]["dev"]}

@@ -4,12 +4,6 @@ import pytest
 
 from bench import sync_postgres
 from bench.sync_postgres import EVENTS, FIRST, NEW, NO_CHANGE, OURS
-from bench.sync_worker import METHODS
-
-
-def test_every_method_can_be_measured() -> None:
-    """The worker implements them."""
-    assert {method for methods in EVENTS.values() for method in methods} <= set(METHODS)
 
 
 def test_a_small_sample_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
 """The page refreshes itself, and says so if it cannot."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
+from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from tests.browser.conftest import Visitor, settled
-from tests.support.world import Server, World
+from tests.support.world import TOKEN, Server, World
 
 pytestmark = pytest.mark.external
 
@@ -95,6 +99,28 @@ def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
     retry.click()
     expect(retry).to_be_hidden()
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
+
+
+def test_where_its_tables_are_not_mirrored_the_page_says_so(
+    visitor: Visitor, empty_server: Server, tmp_path: Path
+) -> None:
+    """The reason, without an error or a retry that would not help."""
+    data_dir = tmp_path / "data"
+    with (
+        exclusive_lock(data_dir),
+        SnapshotWriter(data_dir, datetime.now(UTC)) as writer,
+    ):
+        writer.configured = ("players",)
+        writer.publish()
+    page = visitor.open_page()
+    page.goto(empty_server.page)
+    page.get_by_label("Access token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("TABLES does not mirror all tables that they need")
+    expect(banner).to_have_attribute("data-kind", "info")
+    expect(banner).not_to_contain_text("Retrying")
+    visitor.expect_problem("404")
 
 
 def test_stale_data_is_marked_as_late(visitor: Visitor, own_server: Server) -> None:

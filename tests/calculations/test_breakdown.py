@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 from calculations.analytics import collect
 from calculations.breakdown import Dimension, breakdown
+from tests.support.effort import examples
 from tests.support.frames import EMPTY, period, tables
 from tests.support.oracle import Rows
 from tests.support.strategies import Scenario, scenarios_with_range
@@ -30,7 +31,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("engine", [pl.InMemoryEngine(), pl.StreamingEngine()])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8, 125), deadline=None)
 @given(scenario=scenarios_with_range)
 def test_each_breakdown_equals_the_definitions(
     engine: pl.Engine, scenario: Scenario

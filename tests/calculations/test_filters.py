@@ -24,6 +24,7 @@ from calculations.results import Analytics, Daily
 from calculations.tables import Tables
 from routers.tables import with_visitor
 from tests.calculations.test_plans import scans
+from tests.support.effort import examples
 from tests.support.frames import EMPTY, at, frame, period, tables, visits_frame, vote
 from tests.support.oracle import ATTRIBUTES, OF_ROOMS, Database, Term
 from tests.support.strategies import (
@@ -44,7 +45,7 @@ any_terms: st.SearchStrategy[list[Term]] = st.one_of(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20, 300), deadline=None)
 @given(
     scenario=st.one_of(scenarios_with_range, scenarios_without_range), terms=any_terms
 )
@@ -58,7 +59,7 @@ def test_filtered_answers_equal_the_definitions(
     assert result == scenario.oracle(scenario.days, terms).answer()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15, 250), deadline=None)
 @given(
     scenario=st.one_of(scenarios_with_range, scenarios_without_range), terms=any_terms
 )

@@ -14,6 +14,7 @@ from calculations.analytics import analytics, collect_as
 from calculations.period import DateRange, Interval, Period
 from calculations.results import HistoricalRow
 from tests.calculations.test_historical import HistoricalSection
+from tests.support.effort import examples
 from tests.support.frames import EMPTY, START, at, tables
 from tests.support.oracle import Oracle
 from tests.support.strategies import Scenario, scenarios_with_range
@@ -50,7 +51,7 @@ def hours(oracle: Oracle, first: date, last: date, zone: ZoneInfo) -> list[str]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(15, 300), deadline=None)
 @given(scenario=scenarios_with_range)
 def test_hours_equal_the_definition(engine: pl.Engine, scenario: Scenario) -> None:
     """On days on which the clock changes, in any zone."""
@@ -100,7 +101,7 @@ def test_a_day_has_as_many_rows_as_hours(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(15, 300), deadline=None)
 @given(scenario=scenarios_with_range, rows_of_average=st.sampled_from([1, 2, 7, 40]))
 def test_averages_reach_back_to_the_start(
     engine: pl.Engine, scenario: Scenario, rows_of_average: int
@@ -127,7 +128,7 @@ def test_averages_reach_back_to_the_start(
 
 
 @given(scenario=scenarios_with_range)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10, 150), deadline=None)
 def test_without_it_averages_begin_with_the_range(scenario: Scenario) -> None:
     """As before."""
     assert scenario.days

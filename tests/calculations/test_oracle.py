@@ -12,6 +12,7 @@ from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
+from tests.support.effort import examples
 from tests.support.frames import (
     EMPTY,
     NOW,
@@ -29,7 +30,7 @@ ENGINES = [pl.InMemoryEngine(), pl.StreamingEngine()]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15, 300), deadline=None)
 @given(database=databases, start=starts, now=nows, zone=zones)
 def test_the_whole_answer_equals_the_definitions(
     engine: pl.Engine, database: Database, start: date, now: datetime, zone: str
@@ -43,7 +44,7 @@ def test_the_whole_answer_equals_the_definitions(
     assert _key_orders(result) == _key_orders(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(15, 250), deadline=None)
 @given(database=databases, now=nows)
 def test_rooms_and_the_last_day_equal_the_definitions(
     database: Database, now: datetime

@@ -13,6 +13,7 @@ from calculations.daily import daily
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
 from tests.support import oracle
+from tests.support.effort import examples
 from tests.support.frames import tables
 from tests.support.oracle import Row, previous_range
 from tests.support.strategies import (
@@ -25,7 +26,7 @@ ENGINES = [pl.InMemoryEngine(), pl.StreamingEngine()]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(20, 400), deadline=None)
 @given(
     scenario=scenarios_with_range,
     sections=st.sets(st.sampled_from(SECTIONS), min_size=1),
@@ -56,7 +57,7 @@ def _sections(analytics: Analytics) -> object:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(10, 200), deadline=None)
 @given(scenario=scenarios_without_range)
 def test_intervals_without_a_range_equal_the_definitions(
     engine: pl.Engine, scenario: Scenario
@@ -67,7 +68,7 @@ def test_intervals_without_a_range_equal_the_definitions(
     assert result.model_dump() == scenario.oracle(None).answer()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15, 300), deadline=None)
 @given(scenario=scenarios_with_range, room=st.sampled_from([1, 2, 99]))
 def test_rooms_and_sums_of_a_range_equal_the_definitions(
     scenario: Scenario, room: int
@@ -98,7 +99,7 @@ def test_rooms_and_sums_of_a_range_equal_the_definitions(
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(10, 200), deadline=None)
 @given(scenario=scenarios_without_range)
 def test_the_last_24_hours_and_those_before_equal_the_definitions(
     scenario: Scenario,

@@ -113,13 +113,13 @@ class SeriesQuery:
     days: DateRange | None
 
     def rows(self) -> list[HistoricalRow]:
-        """The historical series; a vote was cast on every calendar day."""
+        """The historical series; a vote was cast in the first hour of every calendar day."""
         period = Period(
             START, NOW, ZoneInfo("UTC"), self.days, self.interval, self.weekends
         )
         first = START - timedelta(days=10)
         votes = [
-            vote(voted_at=at(f"{first + timedelta(days=n)} 09:00")) for n in range(1030)
+            vote(voted_at=at(f"{first + timedelta(days=n)} 00:30")) for n in range(1030)
         ]
         plan = analytics(tables(EMPTY | {"votes": votes}), period, ["historical"])
         return collect_as(Analytics, plan).historical or []
@@ -145,7 +145,7 @@ def test_a_row_is_dated_as_described(query: SeriesQuery) -> None:
     """By the listed day itself, the Monday of the week, or the 1st of the month."""
     for row in query.rows():
         match query.interval:
-            case Interval.DAY:
+            case Interval.DAY | Interval.HOUR:
                 assert query.weekends or row["date"].weekday() < 5
             case Interval.WEEK:
                 assert row["date"].weekday() == 0

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+import polars as pl
+import pytest
+
 from calculations.analytics import collect_as
 from calculations.results import Votes
 from calculations.votes import votes
@@ -38,6 +41,20 @@ def test_sums_do_not_overflow_the_columns_width() -> None:
     result = figures(rows)
     assert result.total_estimations == 3276700
     assert result.avg_duration_per_vote == round(32767 / 60, 2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [(pl.Int64, 2**63 - 1), (pl.UInt64, 2**64 - 1)]
+)
+def test_sums_of_more_than_64_bits_are_exact(
+    dtype: type[pl.DataType], value: int
+) -> None:
+    """They neither fail nor start again below zero."""
+    column = pl.Series("amount_of_estimations", [value] * 3, dtype=dtype)
+    rows = frame("votes", [vote()] * 3).with_columns(column)
+    result = collect_as(Votes, votes(rows, frame("estimations", []), period()))
+    assert result.total_estimations == 3 * value
+    assert result.avg_estimations_per_vote == float(value)
 
 
 def test_decimals_are_averaged_exactly() -> None:

@@ -69,7 +69,7 @@ def test_each_of_our_containers_is_hardened(name: str) -> None:
 )
 def test_the_api_reads_what_the_updater_writes(api: str, updater: str) -> None:
     """They share a volume, read-only for the API, which waits for the first snapshot."""
-    (written,) = SERVICES[updater]["volumes"]
+    written = SERVICES[updater]["volumes"][0]
     assert SERVICES[api]["volumes"] == [f"{written}:ro"]
     assert SERVICES[api]["depends_on"][updater] == {"condition": "service_healthy"}
 
@@ -86,7 +86,7 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
     """A setting that compose.yaml does not pass on would be silently ignored."""
     passed = {
         name.lower()
-        for service in ("api", "updater")
+        for service in ("api", "updater", "collector")
         for name in SERVICES[service]["environment"]
     }
     # Fixed by the image, an alternative name, not meant for containers, and always the
@@ -106,3 +106,14 @@ def test_production_starts_no_service_of_the_demonstration() -> None:
     """All of its services belong to the profile."""
     plain = {name for name, service in SERVICES.items() if "profiles" not in service}
     assert plain == {"api", "updater"}
+
+
+def test_the_collector_reaches_nothing_but_the_spool() -> None:
+    """It has no read model and no database; the updater empties what it writes."""
+    collector, updater = SERVICES["collector"], SERVICES["updater"]
+    assert collector["volumes"] == ["spool:/spool"]
+    assert "spool:/spool" in updater["volumes"]
+    assert not set(collector["networks"]) & set(updater["networks"])
+    assert not [n for n in collector["environment"] if n.startswith(("DB_", "SOURCE"))]
+    assert "INGEST_TOKENS" not in updater["environment"]
+    assert "SPOOL_DIR" not in SERVICES["api"]["environment"]

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -245,6 +246,11 @@ def _until(done: Callable[[], bool], failure: str) -> None:
         time.sleep(0.2)
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_the_image_contains_the_programs_without_build_tools(image: Path) -> None:
     """It has no tests, no demonstration, no development packages and no uv."""
     names = {path.name for path in image.iterdir()}
@@ -268,6 +274,8 @@ def test_the_programs_run_from_the_image_without_privileges(
     updater = {"DATA_DIR": str(data), "SOURCE_URL": f"sqlite:///{source}"}
     assert _check("updater", image, 0, **updater) == 1
     with _started(_program("updater", image), image, **updater):
+        _until((data / "current").exists, "it did not sync")
+        # The check is a program of its own, so it is not what waits.
         _until(
             lambda: _check("updater", image, 0, **updater) == 0,
             "it did not become healthy",
@@ -281,6 +289,7 @@ def test_the_programs_run_from_the_image_without_privileges(
     api = {"DATA_DIR": str(data), "ANALYTICS_SECRET_TOKEN": TOKEN}
     assert _check("api", image, port) != 0
     with _started(command, image, **api) as pid:
+        _until(lambda: _listens(port), "it did not start")
         _until(lambda: _check("api", image, port) == 0, "it did not become healthy")
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^CapEff:\s+0+4?$", status, re.MULTILINE), status
@@ -294,15 +303,15 @@ def test_the_programs_run_from_the_image_without_privileges(
     _set_writable(data, writable=True)
 
 
-def test_both_targets_have_their_own_user_and_a_health_check() -> None:
-    """They do not run as root; the user owns the data folder."""
+def test_all_targets_have_their_own_user_and_a_health_check() -> None:
+    """They do not run as root; the user owns the folders of data and spool."""
     base = STAGES["base"]
     assert base.arguments_of("USER") == ["fpp"]
     (command,) = base.arguments_of("RUN")
     assert "useradd --system --uid 10001" in command
-    assert "--owner=fpp --group=fpp --mode=0750 /data" in command
+    assert "--owner=fpp --group=fpp --mode=0750 /data /spool" in command
     assert not re.search(r"apt|apk|pip|curl|gcc", command)
-    for target in ("api", "updater"):
+    for target in ("api", "updater", "collector"):
         assert STAGES[target].base == "base"
         assert STAGES[target].arguments_of("HEALTHCHECK")
         assert STAGES[target].arguments_of("USER") == []

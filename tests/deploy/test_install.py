@@ -1,6 +1,7 @@
 """deploy/install, run below another root: installed files and preserved settings."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -66,6 +67,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
     units = root / "etc" / "systemd" / "system"
     assert {path.name for path in units.iterdir()} == {
         "fpp-analytics-api.service",
+        "fpp-analytics-collector.service",
         "fpp-analytics-updater.service",
         "fpp-analytics-updater-loop.service",
         "fpp-analytics-updater.timer",
@@ -78,7 +80,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
 
 def test_only_the_owner_can_read_secrets(root: Path) -> None:
     """Systemd reads the settings files as root."""
-    for name in ("api.env", "updater.env"):
+    for name in ("api.env", "updater.env", "collector.env"):
         mode = (root / "etc" / "fpp-analytics" / name).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600, name
 
@@ -108,7 +110,7 @@ def test_a_clone_elsewhere_is_refused(tmp_path: Path) -> None:
     assert "the clone must be in /opt/fpp-analytics" in output
 
 
-@pytest.mark.parametrize("name", ["api.env", "updater.env"])
+@pytest.mark.parametrize("name", ["api.env", "updater.env", "collector.env"])
 def test_the_settings_files_contain_only_settings(name: str) -> None:
     """A misspelt variable would be silently ignored."""
     text = (ROOT / "deploy" / "systemd" / name).read_text()
@@ -128,4 +130,12 @@ def test_every_alert_is_explained_and_every_link_resolves() -> None:
     links = [part.partition(")")[0] for part in text.split("](")[1:]]
     local = [link for link in links if "://" not in link]
     assert local
-    assert [link for link in local if not (ROOT / "docs" / link).exists()] == []
+    inside = {f"#{_anchor(line)}" for line in text.splitlines() if line[:1] == "#"}
+    found = [link in inside or (ROOT / "docs" / link).exists() for link in local]
+    assert [link for link, there in zip(local, found, strict=True) if not there] == []
+
+
+def _anchor(heading: str) -> str:
+    """The name that GitHub gives a heading."""
+    kept = re.sub(r"[^\w\s-]", "", heading.strip("# \n").lower())
+    return kept.replace(" ", "-")

@@ -1,5 +1,6 @@
 """The systemd units: valid and hardened, checked with systemd-analyze."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,10 +36,11 @@ def _installed(tmp_path: Path) -> list[str]:
     return [str(tmp_path / unit.name) for unit in units]
 
 
-def test_there_are_units_for_both_programs() -> None:
+def test_there_are_units_for_all_programs() -> None:
     """The other tests find all services."""
     assert {unit.stem for unit in SERVICES} == {
         "fpp-analytics-api",
+        "fpp-analytics-collector",
         "fpp-analytics-updater",
         "fpp-analytics-updater-loop",
     }
@@ -70,6 +72,17 @@ def test_only_the_updater_can_write_and_only_its_data() -> None:
         text = (UNITS / f"{name}.service").read_text()
         assert "StateDirectory=fpp-analytics\n" in text
         assert "ReadWritePaths" not in text
+
+
+def test_the_collector_can_write_the_spool_and_see_no_read_model() -> None:
+    """It takes requests from the public."""
+    text = (UNITS / "fpp-analytics-collector.service").read_text()
+    assert re.findall("^StateDirectory=(.*)$", text, re.MULTILINE) == [
+        "fpp-analytics-spool"
+    ]
+    assert "InaccessiblePaths=-/var/lib/fpp-analytics\n" in text
+    assert "DATA_DIR" not in text
+    assert "EnvironmentFile=/etc/fpp-analytics/collector.env\n" in text
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)

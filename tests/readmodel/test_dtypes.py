@@ -36,6 +36,6 @@ def test_an_unknown_name_is_refused() -> None:
 
 
 def test_a_dtype_that_no_source_yields_has_no_name() -> None:
-    """Timestamps without a time zone, for example."""
+    """Timestamps in another time zone than UTC, for example."""
     with pytest.raises(KeyError):
-        dtype_name(pl.Datetime("us"))
+        dtype_name(pl.Datetime("us", "Europe/Berlin"))

@@ -11,8 +11,8 @@ from readmodel.tables import ColumnKind
     [
         (
             ColumnKind.INTEGER,
-            [pl.Int8(), pl.UInt64(), pl.Boolean()],
-            [pl.Float64(), pl.Decimal(4, 2), pl.String()],
+            [pl.Int8(), pl.UInt64()],
+            [pl.Float64(), pl.Decimal(4, 2), pl.String(), pl.Boolean()],
         ),
         (
             ColumnKind.NUMBER,

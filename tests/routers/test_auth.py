@@ -35,7 +35,6 @@ def test_the_token_is_accepted_bare_and_with_the_scheme_in_any_case(
         RAW[:-1],
         b"Bearer " + RAW + b"=",
         b"Bearer " + RAW + b" ",
-        b"Bearer  " + RAW,
         b" " + RAW,
         RAW + RAW,
         b"Basic " + RAW,

@@ -18,6 +18,7 @@ from calculations.period import Interval
 from routers.query import AnalyticsParameters
 from tests.routers.conftest import client_of, make_settings
 from tests.support import oracle
+from tests.support.effort import examples
 from tests.support.frames import NOW, START, at
 from tests.support.oracle import Oracle, previous_range
 from tests.support.sample import SAMPLE, TAKEN_AT
@@ -238,7 +239,7 @@ def refused(client: TestClient, url: str) -> dict[str, Any]:
     return dict(problem)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60, 750), deadline=None)
 @given(
     query=st.dictionaries(
         st.sampled_from(["from", "to", "period", "tz", "compare", "sections", "x"])
@@ -319,7 +320,7 @@ def test_without_parameters_there_is_no_envelope(client: TestClient) -> None:
     assert list(client.get("/daily-analytics").json()) == daily
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25, 300), deadline=None)
 @given(
     first=st.dates(START, date(2024, 8, 5)),
     length=st.sampled_from([1, 2, 7, 30, 60]),

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from main import app as documented
 from routers.middleware import limits
 from tests.routers.conftest import create_fixed_app, make_settings, served
+from tests.support.effort import examples
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
 from tests.support.snapshots import publish
 
@@ -28,7 +29,8 @@ TIMEOUT_SECONDS = 120
 schema = schemathesis.openapi.from_dict(documented.openapi())
 
 
-@pytest.fixture(scope="module")
+# Not of the module: its tests would then run in one process.
+@pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real server with the sample and without a rate limit."""
     data_dir = tmp_path_factory.mktemp("schema") / "data"
@@ -47,7 +49,9 @@ def _failures_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
 @schema.parametrize()
 @pytest.mark.usefixtures("_failures_are_not_delayed")
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(10, 300),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 def test_every_response_conforms_to_the_document(case: Case[Any], address: str) -> None:
     """No 5xx; every status, content type, header and body is as documented."""

@@ -283,6 +283,28 @@ def test_tables_are_ordered_by_their_inputs(tmp_path: Path) -> None:
     assert catalogue.tables[2].inputs == ("b", "c")
 
 
+def test_what_reads_tables_that_are_left_out_is_no_error(tmp_path: Path) -> None:
+    """TABLES may mirror other tables than those of the statistics."""
+    write_views(
+        tmp_path,
+        a=table_sql("a", "SELECT * FROM fpp_Votes"),
+        b="-- @name b\n-- @type report\nSELECT * FROM a, players",
+        c=table_sql("c", "SELECT * FROM players"),
+        d=table_sql("d", "SELECT * FROM fpp_votes, nowhere"),
+        e=table_sql("e", "SELECT * FROM a, d"),
+    )
+    found = load(tmp_path, ["players"])
+    assert [each.name for each in found.definitions] == ["c"]
+    assert list(map(str, found.unmirrored)) == [
+        "a.sql:4: a: reads fpp_votes, which TABLES does not mirror",
+        "b.sql:3: b: reads a, which is not built",
+    ]
+    assert list(map(str, found.errors)) == [
+        "d.sql:4: d: unknown table nowhere",
+        "e.sql:4: e: its input d has an error: d.sql:4",
+    ]
+
+
 def test_a_cycle_is_an_error_of_those_in_it_and_what_reads_them(tmp_path: Path) -> None:
     """Others stay."""
     catalogue = read(

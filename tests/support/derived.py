@@ -1,6 +1,6 @@
 """Derived tables for tests: SQL files, and snapshots that they are built into."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from readmodel.dtypes import dtype_name
-from readmodel.store.manifest import DerivedState
+from readmodel.store.manifest import DerivedState, TableFailure
 from readmodel.store.snapshot import Snapshot, latest
+from readmodel.sync import derived_client
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from tests.support import preloaded
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -40,8 +42,13 @@ def run_derived(
     memory_mb: int = 256,
     seconds: float = 60,
     part_rows: int = 1_000_000,
+    failed: Collection[str] = (),
+    configured: Collection[str] | None = None,
 ) -> dict[str, DerivedReport]:
-    """Publish *tables* with all derived tables; return what was done, by name."""
+    """Publish *tables* with all derived tables; return what was done, by name.
+
+    Those *failed* could not be read: they are copies, or are missing in *tables*.
+    """
     options = DerivedOptions(views_dir, ZoneInfo(zone), memory_mb, seconds=seconds)
     with exclusive_lock(data_dir), SnapshotWriter(data_dir, at) as writer:
         for name, frame in tables.items():
@@ -49,7 +56,12 @@ def run_derived(
             table = writer.table(name, columns)
             for rows in frame.iter_slices(part_rows) if frame.height else [frame]:
                 table.write(rows, {})
-        reports = build_derived(writer, options)
+        if configured is not None:
+            writer.configured = tuple(configured)
+        for name in failed:
+            writer.add_failure(name, TableFailure(at, f"{name} was dropped"))
+        with preloaded.used_by(derived_client):
+            reports = build_derived(writer, options)
         writer.publish()
     return {report.name: report for report in reports}
 

@@ -15,10 +15,12 @@ from hypothesis import settings
 from testbed.errors import TestbedError
 from testbed.mariadb import Database, Login, fresh_database, private_server
 from testbed.shared_mariadb import shared_server
+from tests.support import preloaded
+from tests.support.effort import examples
 
 # The time of an example depends on how busy the machine is.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+settings.register_profile("ours", deadline=None, max_examples=examples(100))
+settings.load_profile("ours")
 
 GROUPED_SCOPES = ("package", "module")
 SERVER_FIXTURES = {"mariadb_login", "adjustable_login"}
@@ -108,3 +110,9 @@ def adjustable_database(adjustable_login: Login) -> Iterator[Database]:
     """An empty database on a server whose global variables the test may set."""
     with fresh_database(adjustable_login) as created:
         yield created
+
+
+@pytest.fixture
+def usual_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start programs as usual, for tests of a process's memory, limits or command."""
+    monkeypatch.setattr(preloaded, "IS_USED", False)

@@ -54,7 +54,7 @@ class RecordingView(SqliteView):
 
     def __init__(self, view: SqliteView, compared: list[BlockRange]) -> None:
         """Share the connection of *view*."""
-        super().__init__(view._name, view._connection, view._digest)
+        super().__init__(view._name, view._connection, view._functions)
         self._compared = compared
 
     def blocks(

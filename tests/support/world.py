@@ -2,8 +2,6 @@
 
 import sqlite3
 import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,14 +10,20 @@ from typing import Any
 import httpx
 
 from demo import source
-from tests.support.programs import ROOT, environ, run_updater
+from tests.support import preloaded
+from tests.support.programs import (
+    ROOT,
+    START_SECONDS,
+    environ,
+    run_updater,
+    wait_for_api,
+)
 from tests.support.servers import closed_port
 
 TOKEN = "correct-horse-battery-staple"
 SCALE = 0.06
 """Of most tests' sample; 1 is 130,000 rows."""
 
-START_SECONDS = 60
 STOP_SECONDS = 15
 
 HOSTILE = '<img src=x onerror="hacked=1"><script>hacked=1</script>'
@@ -96,33 +100,20 @@ class Server:
         self._settings = settings
         needed = {"DATA_DIR": str(self._data_dir), "ANALYTICS_SECRET_TOKEN": TOKEN}
         command = ["-m", "uvicorn", "main:app", "--port", str(self._port)]
-        self._process = subprocess.Popen(
-            [sys.executable, *command],
+        self._process = preloaded.start(
+            command,
             env=environ(needed | settings),
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._await()
+        wait_for_api(self.url, self._process)
 
     def ensure(self) -> None:
         """Start it, unless it is up without settings of its own."""
         if self._process is None or self._settings:
             self.stop()
             self.start()
-
-    def _await(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self._process
-            assert self._process.poll() is None, "the server ended by itself"
-            try:
-                httpx.get(f"{self.url}/health")
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        raise AssertionError(f"{self.url} does not answer")
 
     def stop(self) -> None:
         """Returns once it is gone."""

@@ -47,6 +47,7 @@ def test_a_good_installation_passes_every_check(
         "rights",
         "views",
         "clock",
+        "locks",
         "DATA_DIR",
         "space",
         "UptimeKuma",
@@ -149,3 +150,28 @@ def test_a_malformed_setting_is_one_line(settings: dict[str, str]) -> None:
 def test_rights_beyond_reading_are_found_in_grants(grant: str, more: set[str]) -> None:
     """In the forms of MySQL and of MariaDB."""
     assert _beyond_reading(grant) == more
+
+
+def test_columns_that_may_not_be_read_are_a_warning(
+    mysql: dict[str, str], database: Database
+) -> None:
+    """The catalog does not list them, so only their table can be named."""
+    user = f"{database.reader.user}@'%'"
+    database.run(
+        "CREATE TABLE things (id int, secret int)",
+        f"REVOKE SELECT ON `{database.name}`.* FROM {user}",
+        f"GRANT SELECT (id) ON things TO {user}",
+    )
+    for table in schema.TABLES:
+        database.run(f"GRANT SELECT ON {table} TO {user}")
+    checks = checks_of(mysql | {"SYNC_TABLES": "things:id"}, code=0)
+    assert checks["columns"].startswith("! only some columns of things may be read")
+    done = run_updater(mysql | {"SYNC_TABLES": "things:id"})
+    assert "columns without the SELECT right are left out" in done.stderr + done.stdout
+
+
+def test_how_long_a_sync_locks_tables_is_told(mysql: dict[str, str]) -> None:
+    """By the longest run in the log, once there is one."""
+    assert "the first sync takes the longest" in checks_of(mysql, code=0)["locks"]
+    assert run_updater(mysql).returncode == 0
+    assert "the longest run in the log" in checks_of(mysql, code=0)["locks"]

@@ -129,3 +129,64 @@ def test_status_checks_whether_the_read_model_is_fresh(
     time.sleep(3)
     often = settings | {"SYNC_INTERVAL_SECONDS": "1"}
     assert run_updater(often, "status", "--check").returncode == 1
+
+
+def test_a_further_table_that_cannot_be_read_is_reported_everywhere(
+    settings: dict[str, str], data_dir: Path, kuma: StubServer
+) -> None:
+    """The run succeeds; its line, its message, `status` and the push name the table."""
+    further = settings | {
+        "SYNC_TABLES": "nowhere:id",
+        "UPTIMEKUMA_PUSH_URL": f"{kuma.url}/api/push/t0ken",
+    }
+    done = run_updater(further)
+    assert done.returncode == 0
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert "; not read: nowhere: snapshot" in lines[-1]["msg"]
+    warnings = [line["msg"] for line in lines if line["level"] == 40]
+    assert any("nowhere is stale since" in warning for warning in warnings)
+    (run,) = run_log.recent_runs(data_dir, 1)
+    assert run.success
+    for text in (
+        run.message,
+        dict(kuma.requests[0].query)["msg"],
+        run_updater(further, "status").stdout,
+    ):
+        assert "nowhere is stale since" in text
+        assert "there is no copy of it" in text
+    # UptimeKuma's is cut off, where depends on the length of the source's path.
+    assert "there is no copy of it: Table nowhere is missing" in run.message
+    printed = json.loads(run_updater(further, "status", "--json").stdout)
+    assert "is missing" in printed["failed"]["nowhere"]["failed_because"]
+    assert run_updater(further, "verify").returncode == 1
+    assert run_updater(further, "doctor").returncode == 1
+
+
+def test_other_tables_than_those_of_the_statistics_are_mirrored(
+    settings: dict[str, str], data_dir: Path
+) -> None:
+    """And no others, in `status` and `verify`, too."""
+    chosen = settings | {"TABLES": '"fpp_rooms":id'}
+    assert run_updater(chosen).returncode == 0
+    printed = json.loads(run_updater(chosen, "status", "--json").stdout)
+    assert list(printed["tables"]) == ["fpp_rooms"]
+    assert run_updater(chosen, "status", "--check").returncode == 0
+    (verified,) = run_updater(chosen, "verify").stdout.splitlines()
+    assert verified.startswith("fpp_rooms")
+    assert [path.name for path in data_dir.glob("fpp_*")] == ["fpp_rooms.parquet"]
+
+
+def test_no_table_at_all_needs_no_database(
+    settings: dict[str, str], data_dir: Path
+) -> None:
+    """TABLES=none: snapshots are published all the same, one per run."""
+    none = {"TABLES": "none", "DATA_DIR": str(data_dir)}
+    for _ in range(2):
+        assert run_updater(none).returncode == 0
+    assert len(list((data_dir / "snapshots").iterdir())) == 2
+    assert run_updater(none, "verify").returncode == 0
+    assert "no table is mirrored" in run_updater(none, "doctor").stdout
+    assert "The read model is of" in run_updater(none, "status").stdout
+    assert run_updater(settings).returncode == 0
+    assert run_updater(settings | none).returncode == 0
+    assert list(data_dir.glob("fpp_*")) == []

@@ -68,6 +68,13 @@ def test_a_line_has_time_message_service_component_action_and_fields(
     }
 
 
+def test_arguments_are_inserted_into_the_message(stream: io.StringIO) -> None:
+    """As the standard library does."""
+    get_logger("views").error("%s: @route %s is taken", "a.sql:1", "/x", rows=3)
+    (line,) = _lines(stream)
+    assert (line["msg"], line["rows"]) == ("a.sql:1: @route /x is taken", 3)
+
+
 def test_an_error_carries_type_message_and_stack(stream: io.StringIO) -> None:
     """As Pino's err object."""
     try:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from sqlfiles.catalogue import Catalogue, load
 from sqlfiles.definition import Definition, quoted
 from sqlfiles.session import SessionOptions, add_tables, bind, connect
 from tests.support.derived import NOON, derived, run_derived
+from tests.support.effort import examples
 from tests.support.views_oracle import ORACLES, Database, Result, Row, room_pace
 
 VIEWS = Path(__file__).parents[2] / "views"
@@ -83,8 +85,14 @@ COLUMNS = {
     for table, schema in SCHEMAS.items()
 }
 
-CATALOGUES = {zone: load(VIEWS, zone=ZoneInfo(zone)) for zone in ZONES}
-TABLES = [definition.name for definition in CATALOGUES["UTC"].tables]
+TABLES = sorted(ORACLES)
+
+
+@cache
+def catalogue_of(zone: str = "UTC") -> Catalogue:
+    """The shipped definitions with days cut in *zone*."""
+    return load(VIEWS, zone=ZoneInfo(zone))
+
 
 _OPENINGS = [
     datetime(2024, 6, 3, tzinfo=UTC),
@@ -113,6 +121,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
+@cache
 def _values(table: str, column: str, opening: datetime) -> tuple[Any, ...]:
     """What the cells of a column are drawn from, besides None."""
     if column in _VALUES:
@@ -150,6 +159,7 @@ def _databases(draw: st.DrawFn) -> Database:
     return found
 
 
+@cache
 def dense_database(seed: int) -> Database:
     """Tables of some hundred rows around one instant, one cell in ten None."""
     dice = random.Random(seed)
@@ -184,13 +194,13 @@ def frame(table: str, rows: list[Row]) -> pl.DataFrame:
 
 
 @contextmanager
-def _files(database: Database) -> Iterator[dict[str, list[Path]]]:
-    """The tables as Parquet files, each in parts of four rows."""
+def _files(database: Database, part_rows: int = 4) -> Iterator[dict[str, list[Path]]]:
+    """The tables as Parquet files, each in parts of *part_rows*."""
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, list[Path]] = {}
         for table, rows in database.items():
             whole = frame(table, rows)
-            slices = list(whole.iter_slices(4)) or [whole]
+            slices = list(whole.iter_slices(part_rows)) or [whole]
             found[table] = [Path(folder, f"{table}-{n}") for n in range(len(slices))]
             for path, part in zip(found[table], slices, strict=True):
                 part.write_parquet(path)
@@ -215,10 +225,10 @@ def _result(definition: Definition, files: dict[str, list[Path]]) -> Result:
 
 def test_the_shipped_files_have_no_error() -> None:
     """Nor a warning; each is described, with a meaning for every column, and tested."""
-    for catalogue in CATALOGUES.values():
-        assert not catalogue.errors
+    for zone in ZONES:
+        assert not catalogue_of(zone).errors
     schemas: dict[str, dict[str, str]] = dict(COLUMNS)
-    for definition in CATALOGUES["UTC"].definitions:
+    for definition in catalogue_of().definitions:
         columns = bind(definition, schemas)
         assert definition.description
         assert not definition.statement.warnings
@@ -231,8 +241,8 @@ def test_the_shipped_files_have_no_error() -> None:
 
 def test_every_shipped_table_has_an_oracle() -> None:
     """And there are no others."""
-    assert sorted(TABLES) == sorted(ORACLES)
-    assert [report.name for report in CATALOGUES["UTC"].reports] == ["room_pace"]
+    assert sorted(each.name for each in catalogue_of().tables) == TABLES
+    assert [report.name for report in catalogue_of().reports] == ["room_pace"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -242,24 +252,24 @@ def test_a_shipped_table_equals_its_oracle_on_crowded_tables(
 ) -> None:
     """Hundreds of rows that share users, rooms, weeks and instants."""
     database, zone = dense_database(seed), ZONES[seed % len(ZONES)]
-    with _files(database) as files:
-        result = _result(_definition(CATALOGUES[zone], name), files)
+    with _files(database, part_rows=60) as files:
+        result = _result(_definition(catalogue_of(zone), name), files)
     assert result == ORACLES[name](database, ZoneInfo(zone))
 
 
 @pytest.mark.parametrize("name", TABLES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8, 125), deadline=None)
 @given(database=databases, zone=st.sampled_from(ZONES))
 def test_a_shipped_table_equals_its_oracle(
     name: str, database: Database, zone: str
 ) -> None:
     """Values and order, with nulls in each column, in several time zones."""
-    definition = _definition(CATALOGUES[zone], name)
+    definition = _definition(catalogue_of(zone), name)
     with _files(database) as files:
         assert _result(definition, files) == ORACLES[name](database, ZoneInfo(zone))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8, 125), deadline=None)
 @given(
     database=databases,
     zone=st.sampled_from(ZONES),
@@ -269,7 +279,7 @@ def test_the_shipped_report_equals_its_oracle(
     database: Database, zone: str, since: date | None
 ) -> None:
     """Of each room, with and without a first day."""
-    catalogue = CATALOGUES[zone]
+    catalogue = catalogue_of(zone)
     report = catalogue.report("room_pace")
     assert report is not None
     with _files(database) as files, tempfile.TemporaryDirectory() as folder:
@@ -288,7 +298,7 @@ def test_the_shipped_report_equals_its_oracle(
             assert found == room_pace(database, ZoneInfo(zone), room, since)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=examples(2, 20), deadline=None)
 @given(
     states=st.lists(databases, min_size=3, max_size=3), zone=st.sampled_from(ZONES[:3])
 )

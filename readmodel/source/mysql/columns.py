@@ -18,10 +18,12 @@ from readmodel.source.column_types import (
     decimal_dtype,
     integer_dtype,
 )
-from readmodel.source.wire import QUOTE, Column
+from readmodel.source.wire import Column
 
-# No DATETIME is so early.
-_ZERO_DATETIME = -(2**63)
+# The character sets whose bytes are UTF-8.
+UTF8 = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
+# The length of a text that a function cannot return.
+TOO_LONG = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,16 @@ def identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def null_if_incomplete(date: str, sql: str) -> str:
-    """Wrap *sql* so that it is NULL where *date* has no month or no day.
+def date_exists(date: str) -> str:
+    """SQL for whether a DATE or DATETIME is a day of the calendar.
 
-    MariaDB's functions return NULL by themselves. MySQL's do so only for the zero date:
-    they take 2020-00-10 for the 10th of December 2019.
+    MySQL's functions take 2020-00-10 for the 10th of December 2019, and both servers
+    take 2023-02-31 for the 3rd of March.
     """
-    return f"IF(MONTH({date}) AND DAYOFMONTH({date}),{sql},NULL)"
+    return (
+        f"YEAR({date}) AND MONTH({date}) AND DAYOFMONTH({date}) "
+        f"AND DAYOFMONTH({date})<=DAYOFMONTH(LAST_DAY({date}))"
+    )
 
 
 def encode(column: CatalogColumn) -> Column | None:
@@ -60,23 +65,22 @@ def encode(column: CatalogColumn) -> Column | None:
     if encoder is None:
         return None
     encoded = encoder(column, declared)
+    digest = encoded.digest_sql or encoded.sql
     if not column.nullable:
-        return encoded
-    return replace(encoded, sql=f"IF({column.sql} IS NULL,'',{encoded.sql})")
+        return replace(encoded, digest_sql=digest)
+    return replace(
+        encoded, sql=f"IFNULL({encoded.sql},'')", digest_sql=f"IFNULL({digest},'')"
+    )
 
 
 def _integer(column: CatalogColumn, declared: DeclaredType) -> Column:
     dtype = integer_dtype(declared)
-    if dtype == pl.Boolean:
-        number = pl.Int8()
-        return Column(column.name, dtype, column.sql, number, wire.boolean_from_number)
     return Column(column.name, dtype, column.sql, dtype)
 
 
 def _decimal(column: CatalogColumn, declared: DeclaredType) -> Column:
     dtype = decimal_dtype(declared)
-    sql = _quoted(column.sql) if dtype == pl.String else column.sql
-    return Column(column.name, dtype, sql, dtype)
+    return Column(column.name, dtype, column.sql, dtype)
 
 
 def _float(column: CatalogColumn, declared: DeclaredType) -> Column:
@@ -95,18 +99,57 @@ def _year(column: CatalogColumn, _: DeclaredType) -> Column:
 
 
 def _text(column: CatalogColumn, _: DeclaredType) -> Column:
-    if column.charset is None:
-        sql = f"CAST({column.sql} AS CHAR)"
-    elif column.charset == "utf8mb4":
-        sql = column.sql
-    else:
-        sql = f"CONVERT({column.sql} USING utf8mb4)"
-    return Column(column.name, pl.String(), _quoted(sql), pl.String())
+    if column.charset in UTF8:
+        return _payload(column, pl.String(), column.sql)
+    # A function's result that exceeds a packet is NULL, unlike the column's own value.
+    converted = f"CONVERT({column.sql} USING utf8mb4)"
+    if column.charset is None:  # MySQL's JSON
+        converted = f"CAST({column.sql} AS CHAR)"
+    return replace(
+        _payload(column, pl.String(), converted),
+        sql=_if_not_null(column, f"LENGTH({converted})", f"{TOO_LONG}"),
+        digest_sql=_if_not_null(
+            column, f"CRC32({converted})", f"CONCAT('-',CRC32({column.sql}))"
+        ),
+    )
+
+
+def _if_not_null(column: CatalogColumn, sql: str, otherwise: str) -> str:
+    """Wrap *sql* so that it is *otherwise* if it is NULL, but the column is not."""
+    return f"IF({column.sql} IS NULL,NULL,IFNULL({sql},{otherwise}))"
 
 
 def _binary(column: CatalogColumn, _: DeclaredType) -> Column:
-    sql = f"CONCAT('{QUOTE}',HEX({column.sql}),'{QUOTE}')"
-    return Column(column.name, pl.Binary(), sql, pl.String(), wire.binary_from_hex)
+    return _payload(column, pl.Binary(), column.sql)
+
+
+def _vector(column: CatalogColumn, _: DeclaredType) -> Column:
+    # MySQL accepts a VECTOR in few functions, and in no aggregate; none is empty.
+    digits = f"HEX({column.sql})"
+    return Column(
+        column.name,
+        pl.Binary(),
+        digits,
+        pl.String(),
+        wire.binary_from_hex,
+        digest_sql=f"CRC32({digits})",
+    )
+
+
+def _payload(column: CatalogColumn, dtype: pl.DataType, sql: str) -> Column:
+    return Column(
+        column.name,
+        dtype,
+        f"LENGTH({sql})",
+        pl.Int64(),
+        digest_sql=f"CRC32({sql})",
+        payload_sql=sql,
+    )
+
+
+def _plain_text(column: CatalogColumn, _: DeclaredType) -> Column:
+    sql = f"CAST({column.sql} AS CHAR)"
+    return Column(column.name, pl.String(), sql, pl.String())
 
 
 def _timestamp(column: CatalogColumn, declared: DeclaredType) -> Column:
@@ -116,49 +159,68 @@ def _timestamp(column: CatalogColumn, declared: DeclaredType) -> Column:
     else:
         sql = f"UNIX_TIMESTAMP({column.sql})"
         decode = wire.instant_from_seconds
-    return Column(column.name, INSTANT, sql, pl.Int64(), decode, null_marker=0)
-
-
-def _datetime(column: CatalogColumn, _: DeclaredType) -> Column:
-    micros = f"TIMESTAMPDIFF(MICROSECOND,'1970-01-01',{column.sql})"
     return Column(
         column.name,
         INSTANT,
-        f"IFNULL({null_if_incomplete(column.sql, micros)},{_ZERO_DATETIME})",
+        sql,
         pl.Int64(),
-        wire.instant_from_micros,
-        null_marker=_ZERO_DATETIME,
+        decode,
+        null_marker=0,
+        digest_sql=column.sql,
+        seconds_sql=f"TO_SECONDS({column.sql})",  # the server accepts only valid ones
     )
 
 
+# Digits instead of functions of the calendar: these take 2023-02-31 for the 3rd of
+# March, and on MySQL 2020-00-10 for the 10th of December.
+
+
+def _datetime(column: CatalogColumn, declared: DeclaredType) -> Column:
+    number = f"({column.sql}+0)"
+    if any(declared.arguments):
+        digits = f"CAST({number}*1000000 AS DECIMAL(20))"
+        wire_dtype, decode = pl.Int128(), wire.instant_from_long_digits
+        encoded = Column(column.name, INSTANT, digits, wire_dtype, decode)
+    else:
+        encoded = Column(
+            column.name, INSTANT, number, pl.Int64(), wire.instant_from_digits
+        )
+    return replace(encoded, digest_sql=column.sql, seconds_sql=_seconds(column))
+
+
+def _seconds(column: CatalogColumn) -> str:
+    return f"IF({date_exists(column.sql)},TO_SECONDS({column.sql}),NULL)"
+
+
 def _date(column: CatalogColumn, _: DeclaredType) -> Column:
-    days = null_if_incomplete(column.sql, f"TO_DAYS({column.sql})")
     return Column(
         column.name,
         pl.Date(),
-        f"IFNULL({days},-1)",
+        f"({column.sql}+0)",
         pl.Int32(),
-        wire.date_from_days,
-        null_marker=-1,
+        wire.date_from_digits,
+        digest_sql=column.sql,
+        seconds_sql=_seconds(column),
     )
 
 
 def _time(column: CatalogColumn, _: DeclaredType) -> Column:
-    clock = f"CAST({column.sql}*1000000 AS SIGNED)"
-    duration = pl.Duration("us")
-    return Column(column.name, duration, clock, pl.Int64(), wire.duration_from_clock)
+    return Column(
+        column.name,
+        pl.Duration("us"),
+        f"CAST({column.sql}*1000000 AS SIGNED)",
+        pl.Int64(),
+        wire.duration_from_clock,
+        digest_sql=column.sql,
+    )
 
 
-def _quoted(sql: str) -> str:
-    return f"CONCAT('{QUOTE}',REPLACE({sql},'{QUOTE}','{QUOTE}{QUOTE}'),'{QUOTE}')"
-
-
-_TEXTS = (
+TEXTS = (
     "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set",
-    "json", "uuid", "inet4", "inet6",
+    "json",
 )  # fmt: skip
-_BINARIES = (
-    "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector",
+BINARIES = (
+    "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob",
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
     "multipolygon", "geometrycollection", "geomcollection",
 )  # fmt: skip
@@ -171,8 +233,10 @@ _ENCODERS: Mapping[str, Callable[[CatalogColumn, DeclaredType], Column]] = {
     "double": _float,
     "bit": _bit,
     "year": _year,
-    **dict.fromkeys(_TEXTS, _text),
-    **dict.fromkeys(_BINARIES, _binary),
+    **dict.fromkeys(TEXTS, _text),
+    **dict.fromkeys(BINARIES, _binary),
+    "vector": _vector,
+    **dict.fromkeys(("uuid", "inet4", "inet6"), _plain_text),
     "timestamp": _timestamp,
     "datetime": _datetime,
     "date": _date,

@@ -1,23 +1,27 @@
 """Fetching the rows of blocks as packed texts, which the server may cut off.
 
 A server cuts a text that exceeds max_allowed_packet, without an error. So each text
-comes with the count of its rows; a text that is not whole is asked for again in parts.
+comes with the count of its rows; rows whose texts are not whole are fetched again, first
+in more and smaller texts, then row by row, which no limit of the server applies to.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from readmodel.source.blocking import Block, Blocking, KeyKind, group_by_rows
 from readmodel.source.mysql import sql
 from readmodel.source.mysql.columns import identifier
+from readmodel.source.mysql.packed import PackedRows, join, unpack
 from readmodel.source.protocol import PassingFault
-from readmodel.source.wire import Batch, Column, Truncated, decode, is_whole
+from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Truncated
 from readmodel.tables import Table
-from util.errors import SourceError
 
-ROWS_PER_QUERY = 40_000
-# A text of this many shares per row that is still cut off has a row that is too large.
-SHARES_PER_ROW = 8
+ROWS_PER_QUERY: Final = 40_000
+BYTES_PER_BATCH: Final = 32 * 2**20
+"""A batch ends early once its texts are so large."""
+
+SHARES: Final = 4
+"""Texts that replace one that was cut off, before its rows are fetched one by one."""
 
 
 class BlockFetch:
@@ -38,6 +42,7 @@ class BlockFetch:
         self._columns = columns
         self._blocking = blocking
         self._packed_row = sql.packed_row(columns)
+        self._texts = ", ".join(sql.packed_texts(columns))
 
     def batches(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """Yield the rows of *blocks*, about ROWS_PER_QUERY in each batch."""
@@ -54,95 +59,111 @@ class BlockFetch:
 
     def _one_text(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """Fetch *blocks* as one text, or in shares if the server cuts it off."""
-        ((_, count, text),) = self._stream(self._statement(blocks, "NULL"))
+        ((_, count, *texts),) = self._stream(self._statement(blocks, "NULL"))
         self._check_count(count, blocks)
-        batch = self._decode_if_whole(text, int(count))
+        batch = self._unpack_if_whole(_packed(texts), int(count))
         if batch is None:
-            yield from self._shares(blocks, 2)
+            yield from self._shares(blocks, SHARES)
         else:
             yield batch
 
     def _text_per_block(self, blocks: Sequence[Block]) -> Iterator[Batch]:
-        """Fetch *blocks* in one scan, which returns a text for each block."""
+        """Fetch *blocks* in one scan, which returns texts for each block."""
         if not blocks:
             return
         missing = {block.number: block for block in blocks}
-        gathered: list[tuple[Block, Any]] = []
+        gathered: list[tuple[Block, PackedRows]] = []
         cut_off: list[Block] = []
-        rows = 0
-        group = sql.block_number(self._blocking)
-        for number, count, text in self._stream(self._statement(blocks, group, True)):
+        rows = size = 0
+        group = sql.block_number(self._columns, self._blocking)
+        for number, count, *texts in self._stream(self._statement(blocks, group)):
             found = None if number is None else int(number)
             block = missing.pop(found, Block(found, 0, 0))
             self._check_count(count, [block])
-            gathered.append((block, text))
+            gathered.append((block, _packed(texts)))
             rows += block.rows
-            if rows >= ROWS_PER_QUERY:
-                yield from self._decode_texts(gathered, cut_off)
-                gathered, rows = [], 0
+            size += gathered[-1][1].bytes
+            if rows >= ROWS_PER_QUERY or size >= BYTES_PER_BATCH:
+                yield from self._unpack_texts(gathered, cut_off)
+                gathered, rows, size = [], 0, 0
         self._check_count(0, list(missing.values()))
-        yield from self._decode_texts(gathered, cut_off)
+        yield from self._unpack_texts(gathered, cut_off)
         for block in cut_off:
-            yield from self._shares([block], 2)
+            yield from self._shares([block], SHARES)
 
-    def _decode_texts(
-        self, gathered: Sequence[tuple[Block, Any]], cut_off: list[Block]
+    def _unpack_texts(
+        self, gathered: Sequence[tuple[Block, PackedRows]], cut_off: list[Block]
     ) -> Iterator[Batch]:
         """Yield one batch of all texts.
 
         If a text was cut off, yield a batch for each other text and add its block to
         *cut_off*.
         """
-        if all(is_whole(text) for _, text in gathered):
-            texts = b"".join(text for _, text in gathered)
-            batch = self._decode_if_whole(
-                texts, sum(block.rows for block, _ in gathered)
-            )
-            if batch is not None:
-                yield batch
-                return
-        for block, text in gathered:
-            batch = self._decode_if_whole(text, block.rows)
+        if not gathered:
+            return
+        batch = self._unpack_if_whole(
+            join([packed for _, packed in gathered]),
+            sum(block.rows for block, _ in gathered),
+        )
+        if batch is not None:
+            yield batch
+            return
+        for block, packed in gathered:
+            batch = self._unpack_if_whole(packed, block.rows)
             if batch is None:
                 cut_off.append(block)
             else:
                 yield batch
 
     def _shares(self, blocks: Sequence[Block], shares: int) -> Iterator[Batch]:
-        """Fetch *blocks* as *shares* texts, in twice as many if one is cut off.
+        """Fetch *blocks* as *shares* texts, or row by row if one is cut off.
 
-        The hash of a row decides on its share.
+        The digest of a row decides on its share, so equal rows are in the same share.
         """
-        share = f"MOD(CRC32({self._packed_row}),{shares})"
+        share = f"MOD({sql.row_digest(self._columns)},{shares})"
         batches: list[Batch] = []
         count, all_whole = 0, True
-        for _, rows, text in self._stream(self._statement(blocks, share, True)):
+        for _, rows, *texts in self._stream(self._statement(blocks, share)):
             count += int(rows)
-            batch = self._decode_if_whole(text, int(rows)) if all_whole else None
-            if batch is None:
-                all_whole = False
-            else:
-                batches.append(batch)
+            if all_whole:
+                batch = self._unpack_if_whole(_packed(texts), int(rows))
+                all_whole = batch is not None
+                batches += [batch] if batch is not None else []
         self._check_count(count, blocks)
         if all_whole:
             yield from batches
-            return
-        if shares > SHARES_PER_ROW * count:
-            raise SourceError(
-                f"{self._table.name}: a row is larger than the server's "
-                "max_allowed_packet, so it cannot be sent"
-            )
-        yield from self._shares(blocks, shares * 2)
+        else:
+            batches.clear()
+            yield from self._row_by_row(blocks)
 
-    def _statement(
-        self, blocks: Sequence[Block], group: str, grouped: bool = False
-    ) -> str:
+    def _row_by_row(self, blocks: Sequence[Block]) -> Iterator[Batch]:
+        """Fetch *blocks* as plain rows, which `SELECT *` could return, too."""
+        values = sql.plain_values(self._columns)
+        count = 0
+        packer = _Packer(self._columns)
+        for row in self._stream(
+            f"SELECT {', '.join(values)} FROM {identifier(self._table.name)} "
+            f"WHERE {sql.in_blocks(self._columns, self._blocking, blocks)}"
+        ):
+            packer.add(row)
+            if packer.rows == ROWS_PER_QUERY or packer.bytes >= BYTES_PER_BATCH:
+                count += packer.rows
+                yield unpack(self._table, packer.take(), self._columns, packer.rows)
+                packer = _Packer(self._columns)
+        count += packer.rows
+        self._check_count(count, blocks)
+        if packer.rows:
+            yield unpack(self._table, packer.take(), self._columns, packer.rows)
+
+    def _statement(self, blocks: Sequence[Block], group: str) -> str:
+        """A statement for the packed rows of *blocks*, a row for each *group*."""
         return (
             f"SELECT {group}, COUNT(*), "
-            f"GROUP_CONCAT({self._packed_row} SEPARATOR '') "
+            f"GROUP_CONCAT({self._packed_row} SEPARATOR '')"
+            f"{', ' if self._texts else ''}{self._texts} "
             f"FROM {identifier(self._table.name)} "
-            f"WHERE {sql.in_blocks(self._blocking, blocks)}"
-            + (f" GROUP BY {sql.FIRST_COLUMN}" if grouped else "")
+            f"WHERE {sql.in_blocks(self._columns, self._blocking, blocks)}"
+            + ("" if group == "NULL" else f" GROUP BY {sql.FIRST_COLUMN}")
         )
 
     def _check_count(self, count: Any, blocks: Sequence[Block]) -> None:
@@ -154,11 +175,49 @@ class BlockFetch:
                 "counted; its storage engine must support transactions (InnoDB)"
             )
 
-    def _decode_if_whole(self, text: Any, rows: int) -> Batch | None:
-        """Decode *text*; None if it was cut off, inside a row or between two rows."""
-        if not is_whole(text):
-            return None
+    def _unpack_if_whole(self, packed: PackedRows, rows: int) -> Batch | None:
+        """Decode *packed*; None if a text was cut off."""
         try:
-            return decode(self._table, bytes(text), self._columns, rows)
+            return unpack(self._table, packed, self._columns, rows)
         except Truncated:
             return None
+
+
+class _Packer:
+    """Packs plain rows as the server does."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._is_payload = [column.payload_sql is not None for column in columns]
+        self._lines: list[bytes] = []
+        self._payloads: list[list[bytes]] = [[] for flag in self._is_payload if flag]
+        self.bytes = 0
+
+    @property
+    def rows(self) -> int:
+        return len(self._lines)
+
+    def add(self, row: Sequence[Any]) -> None:
+        payloads = iter(self._payloads)
+        fields = []
+        for value, is_payload in zip(row, self._is_payload, strict=True):
+            if not is_payload:
+                fields.append(bytes(value))
+                continue
+            payload = next(payloads)
+            if value is None:
+                fields.append(b"")
+            else:
+                fields.append(b"%d" % len(value))
+                payload.append(bytes(value))
+                self.bytes += len(value)
+        self._lines.append(SEPARATOR.encode().join(fields) + ROW_END.encode())
+        self.bytes += len(self._lines[-1])
+
+    def take(self) -> PackedRows:
+        return PackedRows(b"".join(self._lines), tuple(map(b"".join, self._payloads)))
+
+
+def _packed(texts: Sequence[Any]) -> PackedRows:
+    """The texts of a result's row; GROUP_CONCAT is NULL where all values are."""
+    fields, *payloads = (b"" if text is None else bytes(text) for text in texts)
+    return PackedRows(fields, tuple(payloads))

@@ -11,7 +11,8 @@ READ_SECONDS = 300
 class MysqlServer:
     """How to connect to one database of a server.
 
-    `ssl_ca` is the file of a certificate authority. With it, only a server whose
+    A `host` that starts with a slash is the path of the server's socket; a literal IPv6
+    address may have brackets. `ssl_ca` is the file of a certificate authority. With it, only a server whose
     certificate that authority signed is accepted; without it, TLS is used if the server
     offers it. An answer that makes no progress for `read_seconds` is an error.
     """
@@ -27,7 +28,23 @@ class MysqlServer:
     @property
     def name(self) -> str:
         """A name for messages, without secrets."""
-        return f"{self.database} on {self.host}:{self.port}"
+        return f"{self.database} on {self.address}"
+
+    @property
+    def address(self) -> str:
+        """The server's address as text: of a socket, its path."""
+        if self._is_socket:
+            return self.host
+        host = self._bare_host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def _is_socket(self) -> bool:
+        return self.host.startswith("/")
+
+    @property
+    def _bare_host(self) -> str:
+        return self.host.removeprefix("[").removesuffix("]")
 
     @property
     def connect_seconds(self) -> int:
@@ -37,8 +54,7 @@ class MysqlServer:
     def connection_arguments(self) -> dict[str, Any]:
         """Keyword arguments for the driver's `connect`."""
         return {
-            "host": self.host,
-            "port": self.port,
+            **self._endpoint(),
             "user": self.user,
             "password": self.password,
             "database": self.database,
@@ -48,8 +64,15 @@ class MysqlServer:
             "connection_timeout": self.connect_seconds,
             "read_timeout": self.read_seconds,
             "write_timeout": self.read_seconds,
+            # If reading a table ends early, the next table's statements drop the rest.
+            "consume_results": True,
             **self._tls_arguments(),
         }
+
+    def _endpoint(self) -> dict[str, Any]:
+        if self._is_socket:
+            return {"unix_socket": self.host}
+        return {"host": self._bare_host, "port": self.port}
 
     def _tls_arguments(self) -> dict[str, Any]:
         if self.ssl_ca is None:

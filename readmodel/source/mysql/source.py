@@ -3,17 +3,29 @@
 A user with SELECT rights is enough.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import mysql.connector
 from mysql.connector.connection import MySQLConnection
 
-from readmodel.source.blocking import EVERYTHING, Block, Blocking, BlockRange, KeyBounds
-from readmodel.source.mysql import sql
+from readmodel.source.blocking import (
+    EVERYTHING,
+    Block,
+    Blocking,
+    BlockRange,
+    KeyBounds,
+    KeyKind,
+)
+from readmodel.source.mysql import digest_format_1, session, sql
 from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
-from readmodel.source.mysql.errors import is_missing_table, translate_errors
+from readmodel.source.mysql.errors import (
+    is_denied_column,
+    is_missing_table,
+    translate_errors,
+)
 from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.server import MysqlServer
 from readmodel.source.protocol import PassingFault
@@ -23,17 +35,15 @@ from util.errors import SourceError
 
 # An estimate of the rows is used up to this many ids per row.
 TRUSTED_IDS_PER_ROW = 4
+KILL_SECONDS: Final = 3
+"""The time limit for ending a statement that is still running when a view is closed."""
 
-# The largest possible packet, less one: servers multiply it by the bytes of a character
-# within 32 bits, which would turn 2 ** 30 into 0.
-_TEXT_BYTES = 2**30 - 1
-_SESSION = (
-    "SET SESSION time_zone = '+00:00', sql_mode = '', "
-    f"group_concat_max_len = {_TEXT_BYTES}"
-)
-# This comes first: under READ COMMITTED, a "consistent snapshot" is silently none.
-_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-_BEGIN = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+BLOCKS_PER_QUERY: Final = 64
+ROWS_PER_RANGE: Final = 512
+"""Blocks with fewer rows are digested in groups, since each range is a query by itself."""
+
+type _DigestedBlock = tuple[Any, ...]
+"""A block's number, its rows, and one digest for each format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +55,76 @@ class MysqlSource(MysqlServer):
         self,
         tables: Sequence[Table] = (),  # noqa: ARG002 - part of the protocol
     ) -> Iterator["MysqlView"]:
-        """Open a view of the present instant. Raises SourceError when that fails."""
-        with translate_errors(self):
+        """Open a view of the present instant. Raises SourceError when that fails.
+
+        No statement of the view is running on the server afterwards.
+        """
+        with translate_errors(self, login=True):
             connection = self._connect()
+        view = MysqlView(self, connection)
         try:
-            yield MysqlView(self, connection)
+            yield view
         finally:
+            connection_id = connection.connection_id
             connection.close()
+            if view.is_busy:
+                self._kill(connection_id)
 
     def _connect(self) -> Any:
         connection = MySQLConnection()
         try:
             connection.connect(**self.connection_arguments())
-            with connection.cursor() as cursor:
-                for statement in (_SESSION, _ISOLATION, _BEGIN):
-                    cursor.execute(statement)
+            with translate_errors(self):
+                session.prepare(connection, self.database)
         except BaseException:
             # A refused connection has an open socket, too.
             connection.close()
             raise
         return connection
 
+    def _kill(self, connection_id: int) -> None:
+        """End what another connection is running, if the server answers in time.
+
+        The server notices a closed connection only when it sends something.
+        """
+        seconds = min(KILL_SECONDS, self.read_seconds)
+        limits = dict.fromkeys(
+            ("connection_timeout", "read_timeout", "write_timeout"), seconds
+        )
+        connection = MySQLConnection()
+        with suppress(mysql.connector.Error, OSError), closing(connection):
+            connection.connect(**self.connection_arguments() | limits)
+            with connection.cursor() as cursor:
+                cursor.execute(f"KILL {connection_id:d}")
+
 
 class MysqlView:
-    """A `View` of a MySQL or MariaDB database: one open transaction."""
+    """A `View` of a MySQL or MariaDB database: one open transaction.
+
+    Its locks are those on one table at a time, from the first query of the table's rows
+    until that of the next table's.
+    """
+
+    digest_format = 2
+    earlier_format = digest_format_1.DIGEST_FORMAT
 
     def __init__(self, server: MysqlServer, connection: Any) -> None:
         self._server = server
         self._connection = connection
+        self._locked: str | None = None
+        self._selected: dict[str, Sequence[str]] = {}
+        self._bounds: dict[str, KeyBounds | None] = {}
+        self.is_busy = False
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, from information_schema."""
+        columns = [_column(table, found) for found in self._catalog_columns(table)]
+        self._selected[table.name] = self._selected_names(table)
+        if set(self._selected[table.name]) - {column.name for column in columns}:
+            raise self._altered_table(table)
+        return columns
+
+    def _catalog_columns(self, table: Table) -> Sequence[CatalogColumn]:
         found = self._query(
             "SELECT column_name, column_type, character_set_name, is_nullable "
             "FROM information_schema.columns "
@@ -84,7 +133,30 @@ class MysqlView:
         )
         if not found:
             raise self._missing_table(table)
-        return [_column(table, _catalog_column(row)) for row in found]
+        return [_catalog_column(row) for row in found]
+
+    def hides_columns(self, table: Table) -> bool:
+        """Whether this user may SELECT only some columns of *table*.
+
+        The catalog does not list the others.
+        """
+        if table.name not in self._selected:
+            self._selected[table.name] = self._selected_names(table)
+        return not self._selected[table.name]
+
+    def _selected_names(self, table: Table) -> Sequence[str]:
+        """The columns of `SELECT *`; none if this user may not read some of them."""
+        statement = f"SELECT * FROM {identifier(table.name)} LIMIT 0"
+        self._lock(table)
+        try:
+            with self._running(table.name) as cursor:
+                cursor.execute(statement)
+                cursor.fetchall()
+                return list(cursor.column_names)
+        except SourceError as error:
+            if is_denied_column(error):
+                return []
+            raise
 
     def _missing_table(self, table: Table) -> SourceError:
         """The error for a table that the catalog lacks.
@@ -93,7 +165,7 @@ class MysqlView:
         for the end of that, so it tells whether the table exists.
         """
         try:
-            self._query(f"SELECT 1 FROM {identifier(table.name)} LIMIT 0")
+            self._select(table, f"SELECT 1 FROM {identifier(table.name)} LIMIT 0")
         except SourceError as error:
             if not is_missing_table(error):
                 return error
@@ -101,12 +173,23 @@ class MysqlView:
                 f"Table {table.name} is missing in {self._server.name}, "
                 "or this user may not SELECT from it"
             )
+        return self._altered_table(table)
+
+    def _altered_table(self, table: Table) -> SourceError:
         return PassingFault(f"Table {table.name} was altered in {self._server.name}")
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
-        """Read the bounds of an integer key; None when no row has a key."""
+        """Read the bounds of an integer key, once; None when no row has a key."""
+        if table.name not in self._bounds:
+            self._bounds[table.name] = self._read_bounds(table)
+        return self._bounds[table.name]
+
+    def _read_bounds(self, table: Table) -> KeyBounds | None:
+        # As a number: the driver cannot decode the bounds of a BIT.
         key, name = identifier(table.key), identifier(table.name)
-        ((low, high),) = self._query(f"SELECT MIN({key}), MAX({key}) FROM {name}")
+        ((low, high),) = self._select(
+            table, f"SELECT MIN({key})+0, MAX({key})+0 FROM {name}"
+        )
         if low is None:
             return None
         low, high = int(low), int(high)
@@ -114,14 +197,21 @@ class MysqlView:
 
     def _estimate_rows(self, table: Table, id_span: int) -> int:
         """The catalog's row estimate, or a count if the estimate is implausibly low."""
-        ((estimate,),) = self._query(
+        found = self._query(
             "SELECT table_rows FROM information_schema.tables "
             "WHERE table_schema = %s AND table_name = %s",
             (self._server.database, table.name),
         )
-        if estimate is not None and id_span < TRUSTED_IDS_PER_ROW * int(estimate):
-            return int(estimate)
-        ((count,),) = self._query(f"SELECT COUNT(*) FROM {identifier(table.name)}")
+        for (estimate,) in found:
+            if estimate is not None and id_span < TRUSTED_IDS_PER_ROW * int(estimate):
+                return int(estimate)
+        return self._count(table, "TRUE")
+
+    def _count(self, table: Table, condition: str) -> int:
+        ((count,),) = self._select(
+            table,
+            f"SELECT COUNT(*) FROM {identifier(table.name)} WHERE {condition}",
+        )
         return int(count)
 
     def blocks(
@@ -132,19 +222,120 @@ class MysqlView:
         block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
-        # The second CRC is over the first one's digits: unlike CRC alone, it is not
-        # linear, so values swapped between two rows cannot cancel out in the sum.
-        found = self._query(
-            f"SELECT {sql.block_number(blocking)}, COUNT(*), "
-            f"SUM(CRC32(CRC32({sql.packed_row(columns)}))) "
-            f"FROM {identifier(table.name)} WHERE {sql.in_range(blocking, block_range)} "
-            f"GROUP BY {sql.FIRST_COLUMN}"
+        digests = [sql.row_digest(columns)]
+        found = self._digested(table, columns, blocking, block_range, digests)
+        return [Block(number, rows, digest) for number, rows, digest in found]
+
+    def renewed_blocks(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        booleans: Collection[str],
+    ) -> Mapping[Block, Block]:
+        """Digest all blocks in the earlier and in the present format, in one scan."""
+        declared = self._catalog_columns(table)
+        earlier = digest_format_1.row_digest(declared, booleans)
+        digests = [earlier, sql.row_digest(columns)]
+        found = self._digested(table, columns, blocking, EVERYTHING, digests)
+        return {
+            Block(number, rows, before): Block(number, rows, digest)
+            for number, rows, before, digest in found
+        }
+
+    def _digested(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        block_range: BlockRange,
+        row_digests: Sequence[str],
+    ) -> Sequence[_DigestedBlock]:
+        """The number, the rows and the sum of each digest, of blocks with rows."""
+        sums = ", ".join(["COUNT(*)", *(f"SUM({digest})" for digest in row_digests)])
+        numbers = self._ranges(table, blocking, block_range)
+        if numbers is None:
+            return self._grouped_blocks(table, columns, blocking, block_range, sums)
+        blocks: list[_DigestedBlock] = []
+        for start in range(0, len(numbers), BLOCKS_PER_QUERY):
+            some = numbers[start : start + BLOCKS_PER_QUERY]
+            found = self._select(
+                table,
+                " UNION ALL ".join(
+                    f"SELECT {number}, {sums} FROM {identifier(table.name)} "
+                    f"WHERE {sql.in_blocks(columns, blocking, [Block(number, 0, 0)])}"
+                    for number in some
+                ),
+            )
+            self._check(table, len(found) == len(some))
+            blocks += [tuple(map(int, block)) for block in found if block[1]]
+        return blocks
+
+    def _ranges(
+        self, table: Table, blocking: Blocking, block_range: BlockRange
+    ) -> range | None:
+        """The numbers of the blocks, if a query for each of them is the fastest way.
+
+        A range of the primary key is read without the work that grouping takes.
+        """
+        if blocking.key_kind is KeyKind.TIME or not self._is_primary_key(table):
+            return None
+        bounds = self.key_bounds(table)
+        if bounds is None:
+            return range(0)
+        first, last = bounds.low // blocking.width, bounds.high // blocking.width
+        if block_range.first is not None:
+            first = max(first, block_range.first)
+        if block_range.last is not None:
+            last = min(last, block_range.last)
+        count = last - first + 1
+        is_dense = (bounds.high - bounds.low) * ROWS_PER_RANGE <= (
+            blocking.width * bounds.row_estimate
         )
-        blocks = [
-            Block(sql.signed_number(number, columns, blocking), rows, int(digest))
-            for number, rows, digest in found
+        return range(first, last + 1) if count <= 2 or is_dense else None
+
+    def _is_primary_key(self, table: Table) -> bool:
+        """Whether the sync column is the first of the primary key."""
+        return bool(
+            self._query(
+                "SELECT 1 FROM information_schema.statistics WHERE table_schema = %s "
+                "AND table_name = %s AND column_name = %s "
+                "AND index_name = 'PRIMARY' AND seq_in_index = 1",
+                (self._server.database, table.name, table.key),
+            )
+        )
+
+    def _grouped_blocks(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        block_range: BlockRange,
+        sums: str,
+    ) -> Sequence[_DigestedBlock]:
+        condition = sql.in_range(columns, blocking, block_range)
+        found = self._select(
+            table,
+            f"SELECT {sql.block_number(columns, blocking)}, {sums} "
+            f"FROM {identifier(table.name)} WHERE {condition} "
+            f"GROUP BY {sql.FIRST_COLUMN}",
+        )
+        blocks: list[_DigestedBlock] = [
+            (sql.signed_number(number, columns, blocking), *map(int, counted))
+            for number, *counted in found
         ]
-        return sorted(blocks, key=lambda b: (b.number is not None, b.number or 0))
+        # A limit on the rows of an answer does not apply to one row.
+        rows = sum(block[1] for block in blocks)
+        self._check(table, rows == self._count(table, condition))
+        return sorted(blocks, key=lambda b: (b[0] is not None, b[0] or 0))
+
+    def _check(self, table: Table, is_complete: bool) -> None:
+        if not is_complete:
+            raise SourceError(
+                f"{table.name}: {self._server.name} did not return all blocks; its "
+                "storage engine must support transactions (InnoDB), and no setting "
+                "may limit the rows of a SELECT"
+            )
 
     def rows(
         self,
@@ -154,23 +345,57 @@ class MysqlView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
-        yield from BlockFetch(self.stream, table, columns, blocking).batches(blocks)
 
-    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the result's rows, values as bytes, one at a time as they arrive."""
-        with translate_errors(self._server):
-            # Closed only after the last row: to close it earlier raises an error about
-            # unread rows, in place of the error that ended the reading.
-            cursor = self._connection.cursor(raw=True)
+        def stream(statement: str) -> Iterator[tuple[Any, ...]]:
+            self._lock(table)
+            return self.stream(statement, table.name)
+
+        yield from BlockFetch(stream, table, columns, blocking).batches(blocks)
+
+    def stream(
+        self, statement: str, subject: str | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the result's rows, values as bytes, one at a time as they arrive.
+
+        *subject* is the table that errors name.
+        """
+        with self._running(subject, raw=True) as cursor:
             cursor.execute(statement)
             yield from cursor
-            cursor.close()
 
-    def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        with translate_errors(self._server), self._connection.cursor() as cursor:
+    @contextmanager
+    def _running(
+        self, subject: str | None, *, raw: bool | None = None
+    ) -> Iterator[Any]:
+        """A cursor for one statement, all of whose rows must be read."""
+        with translate_errors(self._server, subject):
+            # Closed only after the last row: to close it earlier raises an error about
+            # unread rows, in place of the error that ended the reading.
+            self.is_busy = True
+            cursor = self._connection.cursor(raw=raw)
+            yield cursor
+            cursor.close()
+            self.is_busy = False
+
+    def _lock(self, table: Table) -> None:
+        """End the locks on the table that was read before, if it is another one."""
+        if self._locked not in (None, table.name):
+            self._query(session.RELEASE_LOCKS)
+        self._locked = table.name
+
+    def _select(self, table: Table, statement: str) -> list[Any]:
+        self._lock(table)
+        return self._query(statement, subject=table.name)
+
+    def _query(
+        self, statement: str, values: Sequence[Any] = (), subject: str | None = None
+    ) -> list[Any]:
+        rows: list[Any] = []
+        with self._running(subject) as cursor:
             cursor.execute(statement, tuple(values))
-            rows: list[Any] = cursor.fetchall()
-            return rows
+            if cursor.with_rows:
+                rows = cursor.fetchall()
+        return rows
 
 
 def _catalog_column(row: Sequence[Any]) -> CatalogColumn:

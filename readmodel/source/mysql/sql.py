@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import batched, groupby
 
 from readmodel.source.blocking import (
     SECONDS_TO_1970,
@@ -11,9 +11,11 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyKind,
 )
-from readmodel.source.mysql.columns import identifier, null_if_incomplete
+from readmodel.source.mysql.columns import identifier
 from readmodel.source.wire import ROW_END, SEPARATOR, Column
 
+# A field has at most 67 characters; max_allowed_packet is at least 1024 bytes.
+FIELDS_PER_DIGEST = 12
 # For GROUP BY: a name would mean a column of the table before it means an alias.
 FIRST_COLUMN = 1
 
@@ -24,13 +26,51 @@ def packed_row(columns: Sequence[Column]) -> str:
     return f"CONCAT({fields},'{ROW_END}')"
 
 
-def block_number(blocking: Blocking) -> str:
+def packed_texts(columns: Sequence[Column]) -> list[str]:
+    """SQL for the payloads of many rows, in the order of the columns that have one."""
+    payloads = (c.payload_sql for c in columns if c.payload_sql is not None)
+    return [f"GROUP_CONCAT({payload} SEPARATOR '')" for payload in payloads]
+
+
+def plain_values(columns: Sequence[Column]) -> list[str]:
+    """SQL for the values of one row: fields as in a packed row, and texts themselves.
+
+    Texts are not converted by a function, whose result is limited: the connection does.
+    """
+    return [
+        column.sql if column.payload_sql is None else identifier(column.name)
+        for column in columns
+    ]
+
+
+def row_digest(columns: Sequence[Column]) -> str:
+    """SQL for the digest of one row, a number of 32 bits; NULL for no row.
+
+    A text is digested by itself, and few fields at a time are joined, so nothing exceeds
+    the smallest possible packet: a function's result that does is NULL.
+    """
+    fields = [column.digest_sql for column in columns]
+    while len(fields) > FIELDS_PER_DIGEST:
+        fields = [
+            f"CRC32({_joined(some)})" for some in batched(fields, FIELDS_PER_DIGEST)
+        ]
+    # The second CRC is over the first one's digits: unlike CRC alone, it is not linear,
+    # so values swapped between two rows cannot cancel out in a sum.
+    return f"CRC32(CRC32({_joined(fields)}))"
+
+
+def _joined(fields: Sequence[str]) -> str:
+    # No field contains a comma: they are numbers, dates, UUIDs or addresses.
+    return f"CONCAT_WS(',',{','.join(fields)})"
+
+
+def block_number(columns: Sequence[Column], blocking: Blocking) -> str:
     """SQL for the block number of a row. See `signed_number` for negative integers."""
-    key = identifier(blocking.key)
+    position = _position(columns, blocking)
     if blocking.key_kind is KeyKind.TIME:
-        return f"{_seconds(key)} DIV {blocking.width}"
+        return f"{position} DIV {blocking.width}"
     # A shift rounds down; DIV would put -1 and 1 into the same block.
-    return f"{key} >> {blocking.width.bit_length() - 1}"
+    return f"{position} >> {blocking.width.bit_length() - 1}"
 
 
 def signed_number(
@@ -43,15 +83,17 @@ def signed_number(
     if number is None or blocking.key_kind is KeyKind.TIME:
         return number
     bits = 64 - (blocking.width.bit_length() - 1)
-    key = next(column for column in columns if column.name == blocking.key)
+    key = _key(columns, blocking)
     negative = key.dtype.is_signed_integer() and number >= 1 << (bits - 1)
     return number - (1 << bits) if negative else number
 
 
-def in_blocks(blocking: Blocking, blocks: Sequence[Block]) -> str:
+def in_blocks(
+    columns: Sequence[Column], blocking: Blocking, blocks: Sequence[Block]
+) -> str:
     """SQL that is true for exactly the rows of *blocks*."""
     key = identifier(blocking.key)
-    position = _seconds(key) if blocking.key_kind is KeyKind.TIME else key
+    position = _position(columns, blocking)
     numbers = [block.number for block in blocks if block.number is not None]
     ranges = [
         f"{key} BETWEEN {_lowest_key(blocking, first)} AND {_highest_key(blocking, last)}"
@@ -64,9 +106,12 @@ def in_blocks(blocking: Blocking, blocks: Sequence[Block]) -> str:
     return f"({numbered}) OR {unnumbered}" if numbered else unnumbered
 
 
-def in_range(blocking: Blocking, block_range: BlockRange) -> str:
+def in_range(
+    columns: Sequence[Column], blocking: Blocking, block_range: BlockRange
+) -> str:
     """SQL that is true for exactly the rows of *block_range*."""
     key = identifier(blocking.key)
+    position = _position(columns, blocking)
     bounds = []
     if block_range.first is not None:
         bounds.append(f"{key} >= {_lowest_key(blocking, block_range.first)}")
@@ -74,12 +119,19 @@ def in_range(blocking: Blocking, block_range: BlockRange) -> str:
         bounds.append(f"{key} <= {_highest_key(blocking, block_range.last)}")
     numbered = " AND ".join(bounds) or "TRUE"
     if block_range.first is not None:
-        return numbered
-    return f"({numbered}) OR {key} IS NULL"
+        return f"({numbered}) AND {position} IS NOT NULL"
+    return f"({numbered}) OR {position} IS NULL" if bounds else "TRUE"
 
 
-def _seconds(key: str) -> str:
-    return null_if_incomplete(key, f"TO_SECONDS({key})")
+def _position(columns: Sequence[Column], blocking: Blocking) -> str:
+    """SQL for the place of a row on the key's axis; NULL for rows without a key."""
+    if blocking.key_kind is KeyKind.NUMBER:
+        return identifier(blocking.key)
+    return _key(columns, blocking).seconds_sql
+
+
+def _key(columns: Sequence[Column], blocking: Blocking) -> Column:
+    return next(column for column in columns if column.name == blocking.key)
 
 
 def _lowest_key(blocking: Blocking, number: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from readmodel.source.postgres.columns import identifier
 from readmodel.source.postgres.faults import (
     ConnectFailed,
     ConnectionBroken,
@@ -139,12 +140,28 @@ _PASSING = {
     "53300",  # too many connections
     "55P03",  # a lock was not granted in time
 }
+_UNGRANTED = {"55P03", "40P01"}
 _ALTER_ROLE = "ALTER ROLE {user} SET {setting} = '{value}'"
+
+
+_NO_TRANSACTIONS = "statement pooling mode"
 
 
 def is_passing(error: ServerError) -> bool:
     """Whether another try may succeed."""
+    if _NO_TRANSACTIONS in str(error):
+        return False
     return error.sqlstate in _PASSING or error.sqlstate[:2] in _PASSING_CLASSES
+
+
+def is_ungranted(error: BaseException | None) -> bool:
+    """Whether *error* only says that one table could not be locked in time."""
+    return isinstance(error, ServerError) and error.sqlstate in _UNGRANTED
+
+
+def _as_written(word: str) -> str:
+    """*word* as SQL has it, quoted where it must be."""
+    return word if re.fullmatch("[a-z_][a-z0-9_]*", word) else identifier(word)
 
 
 def _kind(error: ServerError) -> type[SourceError]:
@@ -158,6 +175,12 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
     match error.sqlstate:
         case "55P03":
             return f"{named} is being altered: waited {LOCK_SECONDS} s for its lock"
+        case "08P01" if _NO_TRANSACTIONS in reason:
+            return (
+                f"{source.name} is reached by a pooler without transactions ({reason}): "
+                "give this database pool_mode = transaction or session, "
+                "or name the server itself"
+            )
         case "40001":
             return (
                 f"{source.name} is a standby and cancelled the transaction ({reason}): "
@@ -186,11 +209,14 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
                 "or leave the table out"
             )
         case "42501" if table:
-            schema = table.rpartition(".")[0] or "public"
+            schema, dot, name = table.partition(".")
+            words = (schema, name) if dot else ("public", table)
+            schema, name = map(_as_written, words)
             return (
                 f"{user} may not read {table} in {source.name}: "
                 f"GRANT USAGE ON SCHEMA {schema} TO {user}; "
-                f"GRANT SELECT ON {table} TO {user} (all columns)"
+                f"GRANT SELECT ON {f'{schema}.{name}' if dot else name} TO {user} "
+                "(all columns)"
             )
         case "42809":
             return (

@@ -21,7 +21,12 @@ from readmodel.source.blocking import (
 )
 from readmodel.source.postgres import sql, vouching
 from readmodel.source.postgres.columns import Attribute, column
-from readmodel.source.postgres.errors import LOCK_SECONDS, explained, is_passing
+from readmodel.source.postgres.errors import (
+    LOCK_SECONDS,
+    explained,
+    is_passing,
+    is_ungranted,
+)
 from readmodel.source.postgres.faults import ServerError, TextRow
 from readmodel.source.postgres.vouching import Mark
 from readmodel.source.protocol import PassingFault
@@ -133,6 +138,8 @@ class ServerStatus:
 class PostgresView:
     """One instant of the database: the methods of `protocol.View`."""
 
+    digest_format = 1
+
     def __init__(self, source: PostgresSource, connection: "Connection") -> None:
         self._source = source
         self._connection = connection
@@ -178,9 +185,11 @@ class PostgresView:
             try:
                 self._lock(table)
                 self._locked.add(table.name)
-            except PassingFault:
-                raise
             except SourceError as error:
+                if isinstance(error, PassingFault) and not is_ungranted(
+                    error.__cause__
+                ):
+                    raise
                 self._unreadable[table.name] = error
 
     def _lock(self, table: Table) -> None:
@@ -188,7 +197,7 @@ class PostgresView:
             try:
                 self._connection.query(f"SAVEPOINT one; {sql.lock(table.name)}")
             except ServerError as error:
-                if not is_passing(error):
+                if is_ungranted(error) or not is_passing(error):
                     self._connection.query("ROLLBACK TO SAVEPOINT one")
                 raise
             self._connection.query("RELEASE SAVEPOINT one")
@@ -208,6 +217,10 @@ class PostgresView:
             column(_attribute(row))
             for row in self.execute(sql.columns(table.name), table)
         ]
+
+    def hides_columns(self, table: Table) -> bool:  # noqa: ARG002 - the protocol's
+        """Return False: the catalog also lists columns that may not be read."""
+        return False
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
@@ -329,10 +342,10 @@ class PostgresView:
         statement = sql.copy(table.name, columns, where)
         came = 0
         with self._step(table):
-            for lines in self._connection.copy(_STEP + statement):
-                came += len(lines)
+            for text, rows in self._connection.copy(_STEP + statement):
+                came += rows
                 try:
-                    yield decode(table, b"".join(lines), columns, len(lines))
+                    yield decode(table, text, columns, rows)
                 except SourceError:
                     self._connection.abandon_copy()
                     raise

@@ -15,7 +15,7 @@ from readmodel.source.column_types import (
 @pytest.mark.parametrize(
     ("text", "dtype"),
     [
-        ("tinyint(1)", pl.Boolean),
+        ("tinyint(1)", pl.Int8),
         ("TINYINT(1) UNSIGNED", pl.UInt8),
         ("tinyint", pl.Int8),
         ("tinyint(4)", pl.Int8),
@@ -30,7 +30,7 @@ from readmodel.source.column_types import (
 def test_an_integer_type_has_its_exact_width_and_sign(
     text: str, dtype: pl.DataType
 ) -> None:
-    """TINYINT(1) is MySQL's BOOLEAN."""
+    """The display width, as in TINYINT(1), limits no value."""
     declared = DeclaredType.parse(text)
     assert declared.name in INTEGER_TYPES
     assert integer_dtype(declared) == dtype

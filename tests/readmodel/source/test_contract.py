@@ -15,7 +15,7 @@ from readmodel.source.blocking import Block, choose_blocking
 from readmodel.store.snapshot import current
 from readmodel.tables import TABLES, ColumnKind, Table
 from testbed import schema
-from testbed.schema import SQLITE
+from testbed.schema import MYSQL, SQLITE
 from tests.readmodel.source.conftest import SourceDatabase, in_order
 from util.errors import ReadModelMissing, SourceError
 
@@ -58,7 +58,9 @@ def test_columns_have_the_dtypes_that_the_database_declares(
         "voted_at": pl.Datetime("us", "UTC"),
     }
     at = pl.Datetime("us", "UTC")
-    assert original.mirrored("fpp_estimations").schema["spectator"] == pl.Boolean
+    # MySQL's BOOLEAN is an integer, TINYINT(1).
+    spectator = original.mirrored("fpp_estimations").schema["spectator"]
+    assert spectator == (pl.Int8 if original.dialect is MYSQL else pl.Boolean)
     assert set(original.mirrored("fpp_users").schema.dtypes()) == {pl.String, at}
     assert sum(original.mirrored(table).height for table in TABLES) == 0
 
@@ -230,6 +232,24 @@ def test_names_may_contain_any_characters(original: SourceDatabase) -> None:
     original.sync(odd)
     assert original.mirrored(odd.name).columns == [odd.key, original.odd_name]
     assert original.rows(odd.name) == in_order([(1, "a"), (2, None)])
+
+
+@pytest.mark.parametrize("key", ["*", "^.*$"])
+def test_names_are_never_patterns(original: SourceDatabase, key: str) -> None:
+    """An expression over the key is over no other column."""
+    quoted = original.dialect.identifier
+    original.run(
+        f"CREATE TABLE things ({quoted(key)} INT, n INT, at TIMESTAMP NULL)",
+        "INSERT INTO things VALUES (5, 1, NULL), (2, NULL, '2026-01-01 00:00:00')",
+    )
+    things = Table("things", key=key)
+    original.sync(things)
+    original.run(f"UPDATE things SET n = 3 WHERE {quoted(key)} = 2")
+    original.run("INSERT INTO things VALUES (70000, 1, NULL)")
+    assert original.sync(things).rows_fetched == 3
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [(2, 3, at), (5, 1, None), (70000, 1, None)]
+    assert original.mirrored("things").rows() == rows
 
 
 def test_a_view_does_not_contain_later_writes(original: SourceDatabase) -> None:

@@ -69,8 +69,8 @@ def test_a_packed_clock_is_a_duration(clock: int, duration: timedelta) -> None:
 def test_zero_dates_become_null_and_are_counted() -> None:
     """A NULL is not counted."""
     column = Column(
-        "d", pl.Date(), "d", pl.Int32(), wire.date_from_days, null_marker=-1
+        "d", pl.Date(), "d", pl.Int32(), wire.date_from_digits, null_marker=0
     )
-    batch = decode(THINGS, b"-1\n\n719528\n-1\n", [column], 4)
+    batch = decode(THINGS, b"0\n\n19700101\n0\n", [column], 4)
     assert batch.frame["d"].to_list() == [None, None, date(1970, 1, 1), None]
     assert batch.zero_dates == 2

@@ -5,12 +5,22 @@ import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from readmodel.dtypes import INSTANT
-from readmodel.store.snapshot import NO_FILES, current, latest, table_files
+from readmodel.store.snapshot import (
+    NO_FILES,
+    current,
+    latest,
+    table_files,
+    table_folder,
+)
+from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.tables import TABLES
 from tests.support.snapshots import (
     PLAIN_FILES_AT,
@@ -203,3 +213,54 @@ def test_rows_are_those_of_all_tables_together(tmp_path: Path) -> None:
     """Six tables of one row, one of which has three."""
     snapshot = publish_frames(tmp_path, frames={"fpp_votes": [ids(1), ids(2, 3)]})
     assert snapshot.rows == 5 + 3
+
+
+@pytest.mark.parametrize(
+    ("table", "folder"),
+    [
+        ("orders", "orders.parquet"),
+        ("sales.orders", "sales.orders.parquet"),
+        ("a b%c", "a b%c.parquet"),
+        ("a/b", "a%2Fb.parquet"),
+        ("../x", "%2E.%2Fx.parquet"),
+        (".hidden", "%2Ehidden.parquet"),
+        ("a%2Fb", "a%252Fb.parquet"),
+        ("sync_runs", "%73ync_runs.parquet"),
+    ],
+)
+def test_folders_have_safe_names(table: str, folder: str) -> None:
+    """Neither another folder, nor a hidden one, nor the run log."""
+    assert table_folder(table) == folder
+
+
+@given(st.text("a/.%25F2Esync_runs", min_size=1))
+def test_folders_of_different_tables_differ(table: str) -> None:
+    """A name can be decoded from its folder's name."""
+    folder = table_folder(table)
+    assert unquote(folder.removesuffix(".parquet")) == table
+    assert "/" not in folder
+    assert not folder.startswith(".")
+
+
+def test_tables_with_any_name_are_published_and_read(tmp_path: Path) -> None:
+    """Their links are in DATA_DIR, and the run log stays what it is."""
+    names = ["../x", "a/b", "a,b", "x:y", 'q"q', "sync_runs", "naïve 😀\n", "*?[a]"]
+    (tmp_path / "sync_runs.parquet").write_bytes(b"log")
+    snapshot = publish_frames(tmp_path, frames={name: [ids(7)] for name in names})
+    for name in names:
+        assert snapshot.scan(name).collect().rows() == [(7,)]
+        assert pl.read_parquet(tmp_path / table_folder(name), glob=False).height == 1
+    assert (tmp_path / "sync_runs.parquet").read_bytes() == b"log"
+    assert not (tmp_path.parent / "x.parquet").exists()
+
+
+def test_a_snapshot_without_tables_is_complete(tmp_path: Path) -> None:
+    """TABLES=none: it can be published, opened and followed by another."""
+    for minute in (0, 1):
+        at = TEN + timedelta(minutes=minute)
+        with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, at) as writer:
+            writer.configured = ()
+            writer.publish()
+        found = current(tmp_path)
+        assert (found.taken_at, found.rows, found.table_files()) == (at, 0, {})
+        assert not found.serves_statistics

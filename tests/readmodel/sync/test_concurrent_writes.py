@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,13 +30,16 @@ from testbed.mariadb import (
     fresh_database,
     private_server,
 )
+from tests.support import preloaded
+from tests.support.effort import THOROUGH
 from tests.support.exactness import assert_exact, create, mirror_all
 from tests.support.programs import ROOT, environ, run_updater
 from util.errors import SourceError, StorageError
 
 pytestmark = pytest.mark.external
 
-SECONDS = 3.0
+SECONDS = 5.0 if THOROUGH else 1.0
+PATIENCE_SECONDS = 60
 WRITERS = 4
 
 
@@ -134,11 +136,20 @@ def meanwhile(work: Callable[[], None], every: float) -> Iterator[None]:
         thread.join()
 
 
-def until(seconds: float) -> Iterator[None]:
-    """Yield again and again for *seconds*."""
+def until(seconds: float, enough: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Yield again and again for *seconds*, and on a busy machine until *enough*."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or not enough():
+        assert time.monotonic() < deadline + PATIENCE_SECONDS
         yield
+
+
+def wait_for_a_sync(data_dir: Path) -> None:
+    """Wait until an updater has published a snapshot."""
+    before, deadline = current(data_dir).id, time.monotonic() + PATIENCE_SECONDS
+    while current(data_dir).id == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -146,7 +157,7 @@ def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
     """Inserts that commit late, updates, deletes and rollbacks, during every sync."""
     create(database, seed)
     with Writers(database, seed) as writers:
-        for _ in until(SECONDS):
+        for _ in until(SECONDS, lambda: writers.committed > 20):
             mirror_all(database, tmp_path)
     mirror_all(database, tmp_path)
     assert writers.committed > 20
@@ -164,7 +175,8 @@ def test_an_updater_that_is_killed_at_random(
     with Writers(database, 3):
         for _ in range(6):
             process = updater(settings, "--every", "0.01")
-            time.sleep(0.5 + dice.random())
+            wait_for_a_sync(tmp_path)
+            time.sleep(dice.random() * 0.3)
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert current(tmp_path).scan("fpp_votes").collect().height > 0
@@ -174,8 +186,8 @@ def test_an_updater_that_is_killed_at_random(
 
 def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
     """Start the updater with these settings and arguments."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "update_readmodel.py"), *arguments],
+    return preloaded.start(
+        [str(ROOT / "update_readmodel.py"), *arguments],
         env=environ(settings),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
@@ -273,7 +285,7 @@ def test_tables_that_are_altered_between_and_during_syncs(
         if statement := next(alters, None):
             database.run(statement)
 
-    with Writers(database, 7), meanwhile(alter, every=0.25):
+    with Writers(database, 7), meanwhile(alter, every=SECONDS / 12):
         for _ in until(SECONDS):
             mirror_all(database, tmp_path)
     for statement in alters:

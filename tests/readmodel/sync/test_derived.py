@@ -1,5 +1,6 @@
 """Derived tables are built into the snapshot of their inputs, or keep their last state."""
 
+import contextlib
 import resource
 import threading
 import time
@@ -298,6 +299,7 @@ def test_tests_pass_or_block(
     )
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> None:
     """Those after it are built by a new process."""
     write_views(views, a_rooms=ROOMS, good=GOOD)
@@ -313,9 +315,10 @@ def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> 
     assert "VIEWS_SECONDS=8" in reports["rooms"].message
     assert reports["good"].outcome is BuildOutcome.BUILT
     _check_stale(data, before)
-    assert not psutil.Process().children()
+    assert not _builders()
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_memory_hungry_definition_fails_with_a_clear_line(
     data: Path, views: Path
 ) -> None:
@@ -333,6 +336,7 @@ def test_a_memory_hungry_definition_fails_with_a_clear_line(
     _check_stale(data, before)
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_killed_process_spoils_only_the_definition_at_work(
     data: Path, views: Path
 ) -> None:
@@ -353,11 +357,21 @@ def test_a_killed_process_spoils_only_the_definition_at_work(
     _check_stale(data, before)
 
 
+def _builders() -> list[psutil.Process]:
+    """The child processes that build; servers of other tests are children, too."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "readmodel.sync.derived_worker" in child.cmdline():
+                found.append(child)
+    return found
+
+
 def _kill_busy_child() -> None:
     """Kill the child process once it has computed for some seconds."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for child in psutil.Process().children():
+        for child in _builders():
             if child.cpu_times().user > 4:
                 child.kill()
                 return
@@ -375,6 +389,7 @@ def _largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_a_full_disk_while_building_changes_only_the_state(
     data: Path, views: Path
 ) -> None:
@@ -436,6 +451,55 @@ def test_what_reads_a_stale_table_is_stale(data: Path, views: Path) -> None:
     }
     assert derived(data, "top").rows() == [(2,)]
     assert "its input rooms is stale" in (state(data, "top").failed_because or "")
+
+
+def test_what_reads_a_table_that_could_not_be_read_is_stale(
+    data: Path, views: Path
+) -> None:
+    """Its rows stay those of the last instant at which all its inputs were read."""
+    write_views(views, a=ROOMS)
+    run_derived(data, views, TABLES)
+    before = derived(data, "rooms")
+    late = NOON + timedelta(minutes=10)
+    reports = run_derived(data, views, TABLES, late, failed=["fpp_votes"])
+    assert reports["rooms"].outcome is BuildOutcome.INPUT_STALE
+    found = state(data, "rooms")
+    assert (found.built_at, found.stale_since) == (NOON, late)
+    assert found.failed_because == "its input fpp_votes is stale: fpp_votes was dropped"
+    assert derived(data, "rooms").equals(before)
+    reports = run_derived(data, views, TABLES, late + timedelta(minutes=10))
+    assert reports["rooms"].outcome is BuildOutcome.UNCHANGED
+    assert not state(data, "rooms").is_stale
+
+
+def test_what_reads_a_table_that_was_never_read_is_not_built(
+    data: Path, views: Path
+) -> None:
+    """It has a state that says so; its definition has no error."""
+    write_views(views, a=table_sql("top", "SELECT max(id) AS id FROM orders"))
+    report = run_derived(data, views, TABLES, failed=["orders"])["top"]
+    assert report.outcome is BuildOutcome.INPUT_STALE
+    assert (
+        state(data, "top").failed_because
+        == "its input orders is stale: orders was dropped"
+    )
+    assert state(data, "top").built_at is None
+
+
+def test_what_reads_tables_that_are_not_mirrored_is_removed(
+    data: Path, views: Path
+) -> None:
+    """After a change of TABLES; it is no failure, and comes back with its inputs."""
+    top = table_sql("top", "SELECT max(votes) AS votes FROM rooms")
+    write_views(views, a=ROOMS, b=top)
+    assert len(run_derived(data, views, TABLES)) == 2
+    assert run_derived(data, views, {"players": VOTES}) == {}
+    manifest = latest(data).manifest
+    assert manifest is not None
+    assert (list(manifest.tables), dict(manifest.derived)) == (["players"], {})
+    assert not (data / "rooms.parquet").is_symlink()
+    built = run_derived(data, views, TABLES)
+    assert set(outcomes(built).values()) == {BuildOutcome.BUILT}
 
 
 def test_a_removed_definition_removes_its_table(data: Path, views: Path) -> None:
@@ -512,6 +576,7 @@ def test_a_manifest_of_earlier_versions_is_read() -> None:
     assert Manifest.from_json(text).derived == {}
 
 
+@pytest.mark.usefixtures("usual_processes")
 def test_the_process_gets_no_secrets(
     data: Path, views: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,7 +586,7 @@ def test_the_process_gets_no_secrets(
     write_views(views, a=table_sql("a", ENDLESS))
 
     def look() -> None:
-        while not (children := psutil.Process().children()):
+        while not (children := _builders()):
             time.sleep(0.05)
         time.sleep(1)
         seen.append(children[0].environ())

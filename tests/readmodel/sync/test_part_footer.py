@@ -1,13 +1,14 @@
 """The note in a part's footer: its exact text, and what is not accepted as one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from readmodel.source.blocking import Block, Blocking, KeyKind
-from readmodel.sync.part_footer import FORMAT, KEY, decode_footer, encode_footer
+from readmodel.sync.part_footer import KEY, decode_footer, encode_footer
 from tests.support.mirror import Mirror
 
 BY_ID = Blocking("id", KeyKind.NUMBER, 16_384)
@@ -46,10 +47,12 @@ def test_a_footer_is_decoded_as_it_was_encoded(
 
 def test_a_footer_of_another_format_does_not_match(tmp_path: Path) -> None:
     """Its digests cannot be compared; its width still can be kept."""
-    note = {"cut": [FORMAT + 1, *BY_ID.signature], "blocks": []}
+    note = {"cut": [1 + 1, *BY_ID.signature], "blocks": []}
     footer = decode_footer(write(tmp_path / "part", {KEY: json.dumps(note)}))
     assert footer is not None
     assert not footer.matches(BY_ID)
+    assert not footer.can_be_renewed(BY_ID)
+    assert footer.can_be_renewed(replace(BY_ID, digest_format=3, earlier_format=2))
     assert footer.block_width == BY_ID.width
 
 

@@ -8,7 +8,6 @@ blocks throughout. Seeded, and bounded in time.
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -28,12 +27,18 @@ from readmodel.tables import TABLES, Table
 from testbed import schema
 from testbed.postgres import Database, Server, fresh_database, private_server
 from testbed.schema import POSTGRES
-from tests.readmodel.sync.test_concurrent_writes import meanwhile, until
+from tests.readmodel.sync.test_concurrent_writes import (
+    meanwhile,
+    until,
+    wait_for_a_sync,
+)
+from tests.support import preloaded
+from tests.support.effort import THOROUGH
 from tests.support.postgres import postgres_source
 from tests.support.programs import ROOT, environ, run_updater
 from util.errors import SourceError
 
-SECONDS = 3.0
+SECONDS = 5.0 if THOROUGH else 1.0
 WRITERS = 4
 ROWS = 400
 
@@ -155,7 +160,7 @@ def test_four_writers(postgres: Database, tmp_path: Path, seed: int) -> None:
     """Inserts that commit late, updates, deletes and rollbacks, between all syncs."""
     create(postgres, seed)
     with Writers(postgres, seed) as writers:
-        for _ in until(SECONDS):
+        for _ in until(SECONDS, lambda: writers.committed > 20):
             mirror(postgres, tmp_path)
     mirror(postgres, tmp_path)
     assert writers.committed > 20
@@ -164,8 +169,8 @@ def test_four_writers(postgres: Database, tmp_path: Path, seed: int) -> None:
 
 def updater(settings: dict[str, str]) -> "subprocess.Popen[bytes]":
     """An updater that syncs without pause."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "update_readmodel.py"), "--every", "0.01"],
+    return preloaded.start(
+        [str(ROOT / "update_readmodel.py"), "--every", "0.01"],
         env=environ(settings),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
@@ -184,7 +189,8 @@ def test_an_updater_that_is_killed_at_random(
     with Writers(postgres, 3):
         for _ in range(4):
             process = updater(settings)
-            time.sleep(1 + dice.random())
+            wait_for_a_sync(tmp_path)
+            time.sleep(dice.random() * 0.3)
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert current(tmp_path).scan("fpp_votes").collect().height > 0
@@ -209,6 +215,8 @@ def test_a_server_that_is_killed_and_restarted(
         fresh_database(server.root) as database,
     ):
         create(database, 5)
+        # The role itself must survive the crash.
+        database.run("CHECKPOINT")
         mirror(database, tmp_path)
         with Writers(database, 5):
             for _ in range(2):
@@ -286,7 +294,7 @@ def test_tables_that_are_altered_between_and_during_syncs(
         if statement := next(alters, None):
             postgres.run(statement)
 
-    with Writers(postgres, 7), meanwhile(alter, every=0.25):
+    with Writers(postgres, 7), meanwhile(alter, every=SECONDS / 8):
         for _ in until(2 * SECONDS):
             mirror(postgres, tmp_path)
     for statement in alters:

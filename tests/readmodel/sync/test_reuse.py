@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from readmodel.sync.reuse import (
     stored_block_width,
     stored_table,
 )
+from readmodel.tables import Table
 from tests.support.mirror import START, Mirror
 from tests.support.snapshots import cut_short, flip_a_bit, replace_by_other_bytes
 from tests.support.visits import TABLE, publish_visits, visits_of
@@ -58,6 +60,21 @@ def test_a_lost_snapshot_is_built_again(mirror: Mirror) -> None:
     shutil.rmtree(mirror.snapshot.path)
     assert mirror.sync().rows_fetched == 100_000
     assert mirror.is_exact()
+
+
+def test_a_boolean_becomes_an_integer_only_where_its_numbers_are_checked(
+    mirror: Mirror,
+) -> None:
+    """Any number may have become true; only digests of an earlier format are checked."""
+    mirror.run("CREATE TABLE flags (id INTEGER, flag BOOLEAN)")
+    mirror.run("INSERT INTO flags VALUES (1, 1)")
+    mirror.sync(Table("flags", key="id"))
+    columns = {"id": "Int64", "flag": "Int8"}
+    assert reusable_parts(mirror.data_dir, "flags", columns, BY_ID).parts == ()
+    renewing = replace(BY_ID, digest_format=2, earlier_format=1)
+    (part,) = reusable_parts(mirror.data_dir, "flags", columns, renewing).parts
+    assert part.booleans == {"flag"}
+    assert part.is_outdated
 
 
 def test_parts_are_reused_with_the_same_columns_and_blocks_only(mirror: Mirror) -> None:

@@ -40,6 +40,14 @@ def test_without_an_id_a_change_is_a_removal_and_an_addition() -> None:
     assert diff(before, after) == RowDiff(added=1, removed=1)
 
 
+def test_names_are_never_patterns() -> None:
+    """Both would stand for all columns."""
+    before, after = (frame([(1, name)]) for name in ("a", "b"))
+    names = {"id": "*", "name": "^.*$"}
+    changes = diff(before.rename(names), after.rename(names))
+    assert changes == RowDiff(added=1, removed=1)
+
+
 def test_changes_add_up() -> None:
     """Each part of a table is compared by itself."""
     assert RowDiff(1, 2, 3) + RowDiff(10, 20, 30) == RowDiff(11, 22, 33)

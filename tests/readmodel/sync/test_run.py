@@ -13,7 +13,8 @@ from readmodel.store.snapshot import MANIFEST, visits_file
 from readmodel.sync.disk import checksum
 from tests.support.mirror import OTHERS, PAGE_VIEWS, THINGS, Mirror
 from tests.support.snapshots import replace_bytes
-from util.errors import SourceError
+from util.errors import SourceError, Stopped
+from util.stopping import StopRequest
 
 
 def test_only_the_named_tables_are_synced(mirror: Mirror) -> None:
@@ -84,6 +85,21 @@ def test_a_lasting_fault_is_not_retried(mirror: Mirror) -> None:
     with pytest.raises(PassingFault, match="fault 0"):
         mirror.sync(patience=timedelta(seconds=0.1))
     assert len(mirror.source.faults) == 2
+
+
+def test_no_retry_begins_after_a_stop_was_requested(mirror: Mirror) -> None:
+    """A signal that strikes inside a driver becomes an error of the driver."""
+    stop = StopRequest(interrupt=False)
+    mirror.source.faults += [PassingFault("lost"), PassingFault("again")]
+    reported: list[str] = []
+
+    def on_retry(fault: str) -> None:
+        reported.append(fault)
+        stop.request("Stopped by SIGTERM")
+
+    with pytest.raises(Stopped):
+        mirror.sync(on_retry=on_retry, check_stop=stop.check)
+    assert len(reported) == len(mirror.source.faults) == 1
 
 
 def test_progress_counts_up_to_the_rows_to_fetch(mirror: Mirror) -> None:

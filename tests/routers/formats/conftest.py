@@ -35,7 +35,10 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def awkward() -> pl.DataFrame:
-    """Rows with extremes of every dtype, each column with a null."""
+    """Rows with extremes of every dtype, each column with a null.
+
+    Two names would be patterns to Polars.
+    """
     height = len(TEXTS)
 
     def column(values: Sequence[object], dtype: pl.DataType | None = None) -> pl.Series:
@@ -59,7 +62,7 @@ def awkward() -> pl.DataFrame:
             "single": column([0.1, 16777216.0], pl.Float32()),
             "flag": column([True, False], pl.Boolean()),
             "day": column([dt.date(2026, 1, 1), dt.date(1900, 3, 1)], pl.Date()),
-            "early": column([dt.date(1899, 12, 31)], pl.Date()),
+            "*": column([dt.date(1899, 12, 31)], pl.Date()),
             "instant": column([instant], pl.Datetime("us", "UTC")),
             "whole": column(
                 [instant.replace(microsecond=123000)], pl.Datetime("us", "UTC")
@@ -71,7 +74,7 @@ def awkward() -> pl.DataFrame:
             "bytes": column([b"\x00\xff"], pl.Binary()),
             "category": column(["=x", "y"], pl.Categorical()),
             "list": column([[1, None], []], pl.List(pl.Int64())),
-            "object": column(
+            "^.*$": column(
                 [
                     {
                         "a": Decimal("1.50"),

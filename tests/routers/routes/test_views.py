@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import polars as pl
@@ -17,17 +19,40 @@ import pytest
 from fastapi.testclient import TestClient
 
 from routers.formats.media import TableFormat
+from routers.routes.views import add_routes
 from routers.views import answers
 from routers.worker.client import Worker
+from sqlfiles.catalogue import load
 from tests.routers.conftest import create_fixed_app, make_settings, served
-from tests.support.derived import NOON, write_views
+from tests.support.derived import NOON, run_derived, table_sql, write_views
 from tests.support.programs import ROOT
 from tests.support.views import (
+    EVERYTHING,
     FILES,
+    PLAYERS,
+    ROUNDS,
+    SCORES,
     TOKEN_HEADER,
     client_of_views,
     publish_rounds,
 )
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with VIEWS_DIR and DATA_DIR, which no test changes."""
+    folder = tmp_path_factory.mktemp("views")
+    views_dir = write_views(folder / "views", **FILES)
+    publish_rounds(folder / "data", views_dir)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def api(template: Path) -> Iterator[TestClient]:
+    """A client of the API with derived tables and reports; all tests share it."""
+    data_dir, views_dir = template / "data", template / "views"
+    with client_of_views(data_dir, views_dir, rate_limit_per_minute=0) as client:
+        yield client
 
 
 @pytest.fixture
@@ -37,15 +62,14 @@ def views_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def built(data_dir: Path, views_dir: Path) -> Path:
+def built(template: Path, data_dir: Path) -> Path:
     """DATA_DIR with all derived tables of `views_dir`."""
-    publish_rounds(data_dir, views_dir)
-    return data_dir
+    return shutil.copytree(template / "data", data_dir, symlinks=True)
 
 
 @pytest.fixture
-def api(built: Path, views_dir: Path) -> Iterator[TestClient]:
-    """A client of the API with derived tables and reports."""
+def own_api(built: Path, views_dir: Path) -> Iterator[TestClient]:
+    """A client of an API whose tables and files the test may change."""
     with client_of_views(built, views_dir) as client:
         yield client
 
@@ -261,6 +285,16 @@ def test_a_route_of_its_own_answers_rows_alone(api: TestClient) -> None:
     assert as_csv.text.splitlines() == ["player,rounds,total", "ann,3,27"]
 
 
+def test_no_shipped_route_is_a_route_of_the_api(data_dir: Path) -> None:
+    """`/rooms/{room_id}/pace`, a report, is served beside `/rooms/{room_id}`."""
+    app = create_fixed_app(make_settings(data_dir=data_dir))
+    assert "/rooms/{room_id}" in app.openapi()["paths"]
+    catalogue = load(ROOT / "views", zone=ZoneInfo("UTC"))
+    added = add_routes(app, ROOT / "views")
+    assert "/rooms/{room_id}/pace" in added
+    assert set(added) == {found.route for found in catalogue.definitions if found.route}
+
+
 @pytest.mark.parametrize(
     "path", ["/views", "/views/scores", "/reports/clock", "/players/ann"]
 )
@@ -278,13 +312,73 @@ def test_what_is_not_there_is_404_and_what_has_an_error_503(api: TestClient) -> 
     assert "g_broken.sql:3" in broken.json()["detail"]
 
 
+UNKNOWN_KEY = SCORES.replace("@description", "@colour")
+
+
+def kept_scores(client: TestClient) -> dict[str, Any]:
+    """What the catalogue says of the table `scores`."""
+    views = client.get("/views").json()["views"]
+    (found,) = [view for view in views if view["object"] == "scores"]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(UNKNOWN_KEY, 4, id="an unknown key"),
+        pytest.param(SCORES.replace("rounds", "nothing"), 14, id="an unknown table"),
+        pytest.param("SELECT 1", 1, id="no header"),
+    ],
+)
+def test_a_table_whose_definition_has_an_error_keeps_its_last_good_rows(
+    own_api: TestClient, built: Path, views_dir: Path, text: str, line: int
+) -> None:
+    """Before and after the next sync; the catalogue and the header say so."""
+    (views_dir / "a_tables.sql").write_text(text + EVERYTHING + PLAYERS)
+    for at in (NOON, NOON + timedelta(minutes=10)):
+        got = own_api.get("/views/scores?order=id&player.in=ann,bob")
+        assert (got.status_code, ids(got)) == (200, [1, 2, 3, 6])
+        assert got.headers["X-Stale-Since"] == f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        described = kept_scores(own_api)
+        assert described["stale_since"] == got.headers["X-Stale-Since"]
+        assert f"a_tables.sql:{line}: " in described["failed_because"]
+        assert (described["rows"], described["sql"]) == (6, "")
+        assert described["built_at"] == "2026-11-25T12:00:00Z"
+        assert [c["name"] for c in described["columns"]] == ROUNDS.columns
+        assert "score.gte" in [each["parameter"] for each in described["filters"]]
+        if at == NOON:
+            publish_rounds(built, views_dir, NOON + timedelta(minutes=10))
+
+
+def test_a_mended_definition_is_no_longer_stale(
+    own_api: TestClient, views_dir: Path
+) -> None:
+    """Its ETag differs from that of the rows that were kept."""
+    tables = (views_dir / "a_tables.sql").read_text()
+    write_views(views_dir, a_tables=UNKNOWN_KEY + EVERYTHING + PLAYERS)
+    kept = own_api.get("/views/scores?limit=5").headers["ETag"]
+    write_views(views_dir, a_tables=tables)
+    got = own_api.get("/views/scores?limit=5", headers={"If-None-Match": kept})
+    assert got.status_code == 200
+    assert "X-Stale-Since" not in got.headers
+    assert kept_scores(own_api)["stale_since"] is None
+
+
+def test_a_table_whose_file_is_gone_is_404(
+    own_api: TestClient, views_dir: Path
+) -> None:
+    """No error explains it, so it is no table that waits to be mended."""
+    (views_dir / "a_tables.sql").unlink()
+    assert own_api.get("/views/scores").status_code == 404
+
+
 def test_an_etag_depends_on_inputs_and_request(
-    api: TestClient, built: Path, views_dir: Path, monkeypatch: pytest.MonkeyPatch
+    own_api: TestClient, built: Path, views_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A later snapshot with the same rows is 304, and no process is started for it."""
     paths = ["/views/scores", "/reports/since?since=2026-11-01", "/players/ann"]
-    first = {path: api.get(path).headers["ETag"] for path in paths}
-    clock = api.get("/reports/clock").headers["ETag"]
+    first = {path: own_api.get(path).headers["ETag"] for path in paths}
+    clock = own_api.get("/reports/clock").headers["ETag"]
     publish_rounds(built, views_dir, NOON + timedelta(minutes=10))
 
     async def started(*_: object, **__: object) -> None:
@@ -292,39 +386,111 @@ def test_an_etag_depends_on_inputs_and_request(
 
     monkeypatch.setattr(Worker, "run", started)
     for path, etag in first.items():
-        again = api.get(path, headers={"If-None-Match": etag})
+        again = own_api.get(path, headers={"If-None-Match": etag})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["X-Data-Updated-At"] == "2026-11-25T12:10:00Z"
         assert again.headers["Vary"] == "Accept, Accept-Encoding"
-    other = api.get("/reports/clock", headers={"If-None-Match": clock})
+    other = own_api.get("/reports/clock", headers={"If-None-Match": clock})
     assert other.status_code == 500  # it reads the clock, so it is computed again
 
 
 def test_a_file_that_changes_is_used_without_a_restart(
-    api: TestClient, views_dir: Path
+    own_api: TestClient, views_dir: Path
 ) -> None:
     """Its SQL and its parameters; a new file as well."""
     changed = FILES["f_clock"].replace("count(*)", "42")
     write_views(
         views_dir, f_clock=changed, h_new=FILES["f_clock"].replace("clock", "new")
     )
-    assert api.get("/reports/clock").json()["rows"][0]["n"] == 42
-    assert api.get("/reports/new").json()["rows"] == [
+    assert own_api.get("/reports/clock").json()["rows"][0]["n"] == 42
+    assert own_api.get("/reports/new").json()["rows"] == [
         {"instant": "2026-11-25T12:00:00Z", "n": 6}
     ]
     (views_dir / "h_new.sql").unlink()
-    assert api.get("/reports/new").status_code == 404
+    assert own_api.get("/reports/new").status_code == 404
 
 
 def test_a_table_that_was_not_built_yet_is_503(
-    api: TestClient, views_dir: Path
+    own_api: TestClient, views_dir: Path
 ) -> None:
     """The next sync builds it."""
     write_views(views_dir, z_later=FILES["a_tables"].replace("scores", "later"))
     (views_dir / "a_tables.sql").unlink()
-    got = api.get("/views/later")
+    got = own_api.get("/views/later")
     assert got.status_code == 503
     assert "not built yet" in got.json()["detail"]
+
+
+def test_where_tables_are_not_mirrored_what_reads_them_is_404(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Other definitions are served, although the statistics are not."""
+    votes = table_sql("votes", "SELECT * FROM fpp_votes")
+    busy = "-- @name busy\n-- @type report\nSELECT * FROM votes"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=votes, c=busy)
+    run_derived(data_dir, views, {"rounds": ROUNDS}, configured=["rounds"])
+    with client_of_views(data_dir, views) as client:
+        assert client.get("/").status_code == 404
+        assert len(client.get("/views/everything").json()["rows"]) == 6
+        for path, detail in (
+            (
+                "/views/votes",
+                "view votes reads fpp_votes, which TABLES does not mirror",
+            ),
+            ("/reports/busy.csv", "report busy reads votes, which is not built"),
+        ):
+            got = client.get(path)
+            assert (got.status_code, got.json()) == (404, {"detail": f"The {detail}"})
+        catalogue = client.get("/views").json()
+    assert catalogue["errors"] == []
+    assert [each["name"] for each in catalogue["unmirrored"]] == ["votes", "busy"]
+
+
+def test_rows_that_are_older_than_the_snapshot_say_since_when(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Of a derived table and of a report, if a table that they read has failed."""
+    largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM rounds"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=largest)
+    tables = {"rounds": ROUNDS}
+    run_derived(data_dir, views, tables, configured=["rounds"])
+    with client_of_views(data_dir, views) as client:
+        for path in ("/views/everything", "/reports/largest"):
+            assert "X-Stale-Since" not in client.get(path).headers
+        late = NOON + timedelta(minutes=10)
+        run_derived(
+            data_dir, views, tables, late, configured=["rounds"], failed=["rounds"]
+        )
+        for path in ("/views/everything", "/reports/largest"):
+            got = client.get(path)
+            assert got.status_code == 200
+            assert got.headers["X-Stale-Since"] == "2026-11-25T12:10:00Z"
+
+
+def test_what_reads_a_table_that_was_never_read_is_503(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """It names the table and the reason; the others are served."""
+    names = table_sql("names", "SELECT name FROM teams")
+    largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM teams"
+    views = write_views(tmp_path / "views", a=EVERYTHING, b=names, c=largest)
+    run_derived(
+        data_dir,
+        views,
+        {"rounds": ROUNDS},
+        configured=["rounds", "teams"],
+        failed=["teams"],
+    )
+    with client_of_views(data_dir, views) as client:
+        assert client.get("/views/everything").status_code == 200
+        for path in ("/views/names", "/reports/largest"):
+            got = client.get(path)
+            assert got.status_code == 503
+            assert got.json()["detail"].endswith("teams was dropped")
+        catalogue = client.get("/views").json()
+    (stale,) = [view for view in catalogue["views"] if view["name"] == "names"]
+    assert stale["failed_because"] == "its input teams is stale: teams was dropped"
+    assert catalogue["errors"] == []
 
 
 def test_a_report_that_fails_is_500_without_the_engines_text(
@@ -433,11 +599,63 @@ def test_the_openapi_document_has_an_operation_per_definition(api: TestClient) -
     )
 
 
+def test_a_route_of_the_api_is_neither_replaced_nor_documented_anew(
+    built: Path, views_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even with another name of its parameter."""
+    taken = "-- @name mine\n-- @type report\n-- @route {}\n{}SELECT 1 AS a"
+    write_views(
+        views_dir,
+        h_taken=taken.format("/health", ""),
+        i_taken=taken.format("/room/{id}/stats", "-- @param id text required\n")
+        .replace("mine", "other")
+        .replace("SELECT 1", "SELECT $id"),
+    )
+    with client_of_views(built, views_dir) as client:
+        assert client.get("/health").json()["status"]
+        paths = client.get("/openapi.json").json()["paths"]
+        assert "mine" not in paths["/health"]["get"]["summary"].lower()
+        assert "/room/{id}/stats" not in paths
+        assert {"/reports/mine", "/reports/other"} <= paths.keys()
+    assert "h_taken.sql:1: @route /health is taken" in caplog.text
+    assert "i_taken.sql:1: @route /room/{id}/stats is taken" in caplog.text
+
+
+def test_a_route_whose_definition_has_an_error_is_503(
+    built: Path, views_dir: Path
+) -> None:
+    """The detail names file and line; once mended, it answers."""
+    text = "-- @name mine\n-- @type report\n-- @route /mine\nSELECT {} AS a"
+    write_views(views_dir, h_mine=text.format("nonsense"))
+    with client_of_views(built, views_dir) as client:
+        got = client.get("/mine")
+        assert got.status_code == 503
+        assert "h_mine.sql:4" in got.json()["detail"]
+        write_views(views_dir, h_mine=text.format("1"))
+        assert client.get("/mine").json() == [{"a": 1}]
+        (views_dir / "h_mine.sql").unlink()
+        assert client.get("/mine").status_code == 404
+
+
+def test_the_openapi_document_follows_the_files(
+    own_api: TestClient, built: Path
+) -> None:
+    """The prefix that a proxy has removed is in it, too."""
+    views_dir = built.parent / "views"
+    write_views(views_dir, h_new="-- @name new\n-- @type report\nSELECT 1 AS a")
+    document = own_api.get("/openapi.json").json()
+    assert "/reports/new" in document["paths"]
+    assert "servers" not in document
+    behind_proxy = TestClient(own_api.app, root_path="/analytics")
+    servers = behind_proxy.get("/openapi.json").json()["servers"]
+    assert servers == [{"url": "/analytics"}]
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_the_api_never_imports_the_engine(
     built: Path, views_dir: Path, tmp_path: Path, used: bool
 ) -> None:
-    """Neither without SQL files nor with them; without them there is no worker."""
+    """Neither without SQL files nor with them; there is no worker before it is used."""
     folder = views_dir if used else tmp_path / "empty"
     script = (
         "import sys\n"
@@ -448,6 +666,9 @@ def test_the_api_never_imports_the_engine(
         f"    analytics_secret_token='t', data_dir={str(built)!r},\n"
         f"    views_dir={str(folder)!r})))\n"
         "with TestClient(app, headers={'Authorization': 't'}) as client:\n"
+        "    assert not app.state.worker.is_running\n"
+        "    assert client.get('/favicon.ico').status_code == 404\n"
+        "    assert not app.state.worker.is_running\n"
         "    print(client.get('/views').status_code, app.state.worker.is_running)\n"
         "print([m for m in ('duckdb', 'xlsxwriter') if m in sys.modules])\n"
     )

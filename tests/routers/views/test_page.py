@@ -22,14 +22,17 @@ from routers.views.page import (
 )
 from sqlfiles.definition import OrderTerm
 
-SCHEMA = pl.Schema({"a": pl.Int64(), "b": pl.String(), "c": pl.Float64()})
+PATTERN = "^.*$"
+"""A name of a column that Polars would read as a pattern, as it would ``*``."""
+
+SCHEMA = pl.Schema({"a": pl.Int64(), "*": pl.String(), PATTERN: pl.Float64()})
 
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "a": st.one_of(st.none(), st.integers(-2, 2)),
-            "b": st.one_of(st.none(), st.sampled_from(["", "x", "é"])),
-            "c": st.one_of(st.none(), st.sampled_from([0.5, -1.0, float("nan")])),
+            "*": st.one_of(st.none(), st.sampled_from(["", "x", "é"])),
+            PATTERN: st.one_of(st.none(), st.sampled_from([0.5, -1.0, float("nan")])),
         }
     ),
     max_size=25,
@@ -37,7 +40,7 @@ ROWS = st.lists(
 NAIVE = datetime(2026, 11, 25, 10, tzinfo=UTC).replace(tzinfo=None)
 
 TERMS = st.lists(
-    st.builds(OrderTerm, st.sampled_from("abc"), st.booleans(), st.booleans()),
+    st.builds(OrderTerm, st.sampled_from(list(SCHEMA)), st.booleans(), st.booleans()),
     max_size=3,
     unique_by=lambda term: term.column,
 )
@@ -143,11 +146,11 @@ def test_a_token_of_no_page_is_refused(token: str) -> None:
 def test_a_token_of_another_order_is_refused() -> None:
     """Its values belong to other columns."""
     key = (OrderTerm("a"),)
-    frame = pl.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    frame = pl.DataFrame({"a": [1, 2], "*": ["x", "y"]})
     token = select_page(frame.lazy(), PageRequest(key=key, limit=1)).token
     assert token is not None
     assert parse_token(token, key, SCHEMA) == PageStart((1,), 1)
-    for other in (OrderTerm("b"), OrderTerm("a", descending=True)):
+    for other in (OrderTerm("*"), OrderTerm("a", descending=True)):
         with pytest.raises(ValueError, match="same order"):
             parse_token(token, (other,), SCHEMA)
 

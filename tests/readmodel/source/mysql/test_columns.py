@@ -1,6 +1,7 @@
 """Each column type of MySQL and MariaDB is mirrored exactly."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from readmodel.source import wire
+from readmodel.source.mysql import columns
 from readmodel.source.mysql.columns import CatalogColumn, encode
+from readmodel.source.wire import Column
+from readmodel.sync.verify import verify
+from readmodel.tables import Table
 from testbed.mariadb import Database
-from tests.support.mysql import mirror, read_things
+from tests.support.effort import examples
+from tests.support.mysql import THINGS, mirror, mysql_source, read_things
 
 # Declared type, dtype, and the expected value of each SQL literal.
 TYPES: list[tuple[str, pl.DataType, dict[str, Any]]] = [
     ("tinyint", pl.Int8(), {"-128": -128, "127": 127}),
-    ("tinyint(1)", pl.Boolean(), {"0": False, "1": True, "2": True}),
+    ("tinyint(1)", pl.Int8(), {"0": 0, "1": 1, "7": 7, "-128": -128}),
     ("tinyint unsigned", pl.UInt8(), {"255": 255}),
     ("smallint unsigned zerofill", pl.UInt16(), {"7": 7, "65535": 65535}),
     ("mediumint", pl.Int32(), {"-8388608": -8388608}),
@@ -160,10 +167,10 @@ def test_temporal_columns_of_old_servers_are_mirrored(
 
 @pytest.mark.parametrize("declared", ["date", "datetime(6)"])
 def test_a_date_without_month_or_day_is_recognised_on_mysql(declared: str) -> None:
-    """MySQL's functions take such a date for another one, MariaDB's return NULL."""
+    """MySQL's functions take such a date for another one, so its digits travel."""
     column = encode(CatalogColumn("v", declared, None, nullable=False))
     assert column is not None
-    assert "IF(MONTH(`v`) AND DAYOFMONTH(`v`)," in column.sql
+    assert "(`v`+0)" in column.sql
 
 
 def test_an_unsupported_type_has_no_encoding() -> None:
@@ -174,7 +181,9 @@ def test_an_unsupported_type_has_no_encoding() -> None:
 ANY_TEXT = st.none() | st.text(st.characters(codec="utf-8"), max_size=12)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(5, 60), deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(
     rows=st.lists(
         st.tuples(ANY_TEXT, ANY_TEXT, st.none() | st.binary(max_size=9)), max_size=60
@@ -206,3 +215,74 @@ def test_generated_and_invisible_columns_are_mirrored(
     assert read_things(tmp_path).to_dicts() == [
         {"id": 5, "hidden": 7, "twice": 10, "thrice": 15}
     ]
+
+
+@pytest.mark.parametrize("declared", ["date", "datetime", "datetime(6)"])
+@pytest.mark.parametrize("key", ["id", "v"])
+def test_dates_that_no_calendar_has_become_null_and_are_counted(
+    database: Database, tmp_path: Path, declared: str, key: str
+) -> None:
+    """ALLOW_INVALID_DATES lets a table have them, as a column and as the key."""
+    invalid = ["2023-02-31", "2023-04-31", "2100-02-29", "2020-00-10", "0000-01-31"]
+    valid = ["2024-02-29", "2023-03-03", "0001-01-01", "9999-12-31"]
+    database.run(f"CREATE TABLE things (id int, v {declared} NULL)")
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SET sql_mode = 'ALLOW_INVALID_DATES'")
+        for number, text in enumerate([*invalid, *valid, None]):
+            cursor.execute("INSERT INTO things VALUES (%s, %s)", (number, text))
+    tables = [replace(THINGS, key=key)]
+    report = mirror(database, tmp_path, tables)
+    assert report.tables[0].zero_dates == len(invalid)
+    copied = read_things(tmp_path).sort("id")["v"].cast(pl.Date).to_list()
+    assert copied == [None] * 5 + [date.fromisoformat(text) for text in valid] + [None]
+    database.run("DELETE FROM things WHERE id = 1")
+    mirror(database, tmp_path, tables)
+    assert sorted(read_things(tmp_path)["id"]) == [0, *range(2, 10)]
+    assert mirror(database, tmp_path, tables).rows_fetched == 0
+
+
+@pytest.mark.parametrize("charset", ["utf8mb4", "utf8mb3", "ucs2", "utf32"])
+def test_a_lone_surrogate_becomes_a_replacement_character_and_is_counted(
+    database: Database, tmp_path: Path, charset: str
+) -> None:
+    """It is legal in these character sets; the rows beside it are as they were."""
+    value = {"ucs2": "_ucs2 x'0078D800'", "utf32": "_utf32 x'000000780000D800'"}.get(
+        charset, f"_{charset} x'78EDA080'"
+    )
+    database.run(
+        f"CREATE TABLE things (id int, v text CHARACTER SET {charset})",
+        f"INSERT INTO things VALUES (1, {value}), (2, 'é'), (3, NULL)",
+    )
+    report = mirror(database, tmp_path)
+    assert report.tables[0].repaired_texts == 1
+    assert read_things(tmp_path)["v"].to_list() == ["x\ufffd", "é", None]
+
+
+def test_a_column_that_was_copied_as_boolean_is_fetched_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier version took TINYINT(1) for a boolean; other tables are not fetched."""
+    database.run(
+        "CREATE TABLE things (id int, v tinyint(1))",
+        "CREATE TABLE others (id int, v int)",
+        "INSERT INTO things VALUES (1, 7), (2, 0), (3, NULL)",
+        "INSERT INTO others VALUES (1, 1)",
+    )
+    tables = [THINGS, Table("others", key="id")]
+    real = columns.encode
+
+    def earlier(column: CatalogColumn) -> Column | None:
+        encoded = real(column)
+        if encoded is None or column.type != "tinyint(1)":
+            return encoded
+        return replace(encoded, dtype=pl.Boolean(), decode=wire.boolean_from_number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("readmodel.source.mysql.source.encode", earlier)
+        mirror(database, tmp_path, tables)
+    assert read_things(tmp_path)["v"].to_list() == [True, False, None]
+    (verdict, _) = verify(mysql_source(database), tmp_path, tables)
+    assert "has other columns" in str(verdict.differences[0])
+    report = mirror(database, tmp_path, tables)
+    assert [table.counts.rows_fetched for table in report.tables] == [3, 0]
+    assert read_things(tmp_path)["v"].to_list() == [7, 0, None]

@@ -45,7 +45,36 @@ def test_an_unsupported_login_method_is_named() -> None:
             SourceError,
             match=r"ed cannot log in to db.example:3306: .*ed25519.*caching_sha2_pas",
         ) as raised,
-        translate_errors(server),
+        translate_errors(server, login=True),
     ):
         raise error
     assert not isinstance(raised.value, PassingFault)
+
+
+@pytest.mark.parametrize("change", ["DROP USER {user}", "DROP TABLE base"])
+def test_a_view_that_does_not_work_is_named(
+    database: Database, tmp_path: Path, change: str
+) -> None:
+    """At the login the same error number means a wrong password."""
+    user = f"definer_{database.reader.user}@'%'"
+    database.run(
+        "CREATE TABLE base (id int)",
+        f"CREATE USER {user}",
+        f"GRANT SELECT ON `{database.name}`.* TO {user}",
+        f"CREATE DEFINER={user} VIEW things AS SELECT * FROM base",
+    )
+    mirror(database, tmp_path)
+    database.run(change.format(user=user))
+    with pytest.raises(SourceError, match=r"things in .* view") as raised:
+        mirror(database, tmp_path)
+    assert "DB_PASSWORD" not in str(raised.value)
+    database.run(f"DROP USER IF EXISTS {user}")
+
+
+def test_a_socket_that_does_not_exist_is_named(
+    database: Database, tmp_path: Path
+) -> None:
+    """DB_HOST may be the path of a socket."""
+    missing = replace(mysql_source(database), host=str(tmp_path / "no.sock"))
+    with pytest.raises(SourceError, match=r"No database answers at .*no.sock: "):
+        mirror(missing, tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from readmodel.source.mysql.server import MysqlServer
 from testbed.mariadb import Database, fresh_database, private_server
 from tests.support.mysql import mirror, mysql_source
 from util.errors import SourceError
@@ -60,3 +61,29 @@ def test_a_server_without_tls_is_refused_with_an_authority(
     trusted = replace(mysql_source(database), ssl_ca=str(certificates / "ca.pem"))
     with pytest.raises(SourceError, match=r"SSL|TLS"):
         mirror(trusted, tmp_path)
+
+
+def test_a_socket_can_be_used(tmp_path: Path) -> None:
+    """A host that starts with a slash is its path."""
+    with (
+        private_server("--skip-networking=0") as server,
+        fresh_database(server.root) as local,
+    ):
+        local.run(
+            "CREATE TABLE things (id int)",
+            f"CREATE USER {local.reader.user}@localhost IDENTIFIED BY 'x'",
+            f"GRANT SELECT ON `{local.name}`.* TO {local.reader.user}@localhost",
+        )
+        socket = str(server.folder / "s.sock")
+        source = replace(mysql_source(local), host=socket, password="x")
+        mirror(source, tmp_path)
+        assert source.name == f"{local.name} on {socket}"
+        local.run(f"DROP USER {local.reader.user}@localhost")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_may_have_brackets(host: str) -> None:
+    """As it has in a URL."""
+    server = MysqlServer(host, 3306, "u", "p", "fpp")
+    assert server.connection_arguments()["host"] == "::1"
+    assert server.name == "fpp on [::1]:3306"

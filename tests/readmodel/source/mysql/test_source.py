@@ -1,11 +1,13 @@
 """A view of MySQL or MariaDB: independent of server settings, names and ALTERs."""
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mysql.connector
 import polars as pl
 import pytest
 
@@ -80,9 +82,12 @@ def test_columns_may_have_any_name(
     assert rows["part"].to_list() == [seq % 5 for seq in range(1, 301)]
 
 
-def test_a_zero_date_as_the_key_is_mirrored(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["date", "datetime", "timestamp"])
+def test_a_zero_date_as_the_key_is_mirrored(
+    database: Database, tmp_path: Path, kind: str
+) -> None:
     """Its row belongs to the block of the rows without a key."""
-    database.run("CREATE TABLE things (id datetime NULL, n int)")
+    database.run(f"CREATE TABLE things (id {kind} NULL, n int)")
     with closing(database.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("SET sql_mode = ''")
         cursor.execute(
@@ -124,10 +129,10 @@ def test_a_table_that_the_catalog_lacks_for_a_moment_is_a_passing_fault(
     database.run("CREATE TABLE things (id int)")
     query = MysqlView._query
 
-    def altering(view: MysqlView, statement: str, values: Sequence[Any] = ()) -> Any:
-        return (
-            [] if "information_schema" in statement else query(view, statement, values)
-        )
+    def altering(view: MysqlView, statement: str, *args: Any, **options: Any) -> Any:
+        if "information_schema" in statement:
+            return []
+        return query(view, statement, *args, **options)
 
     monkeypatch.setattr(MysqlView, "_query", altering)
     with mysql_source(database).view() as view:
@@ -216,3 +221,91 @@ def test_every_one_of_many_swaps_changes_a_digest(database: Database) -> None:
     after = digests(source)
     assert len(before) == len(after) == 50_000
     assert [old for old, new in zip(before, after, strict=True) if old == new] == []
+
+
+def test_a_table_is_locked_only_while_it_is_read(database: Database) -> None:
+    """An ALTER waits for the end of the first table, not of the sync."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY)",
+        "CREATE TABLE others (id int PRIMARY KEY)",
+        "INSERT INTO things VALUES (1)",
+        "INSERT INTO others VALUES (1), (2)",
+    )
+    others = Table("others", key="id")
+    alter = "SET STATEMENT lock_wait_timeout = 1 FOR ALTER TABLE things ADD c int"
+    with mysql_source(database).view() as view:
+        columns = view.columns(THINGS)
+        view.blocks(THINGS, columns, choose_blocking(THINGS, columns))
+        with pytest.raises(mysql.connector.Error, match="Lock wait timeout"):
+            database.run(alter)
+        database.run("INSERT INTO others VALUES (3)")
+        columns = view.columns(others)
+        (block,) = view.blocks(others, columns, choose_blocking(others, columns))
+        assert block.rows == 2
+        database.run(alter)
+
+
+def test_nothing_keeps_running_on_the_server_when_a_view_is_left(
+    database: Database,
+) -> None:
+    """The server notices a lost client only when it sends something."""
+    source = replace(mysql_source(database), read_seconds=1)
+    with source.view() as view, pytest.raises(PassingFault, match="has not answered"):
+        list(view.stream("SELECT SLEEP(600)"))
+    running = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s"
+    deadline = time.monotonic() + 10
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        while True:
+            cursor.execute(running, (database.reader.user,))
+            ((count,),) = cursor.fetchall()
+            if not count:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "SET a = b, b = a",
+        "SET a = NULL",
+        "SET t = NULL WHERE t = ''",
+        "SET t = '', u = CONCAT(t, u)",
+        "SET b = NULL, a = b",
+        "SET x = x + 1e-15",
+        "SET d = d + INTERVAL 1 MICROSECOND",
+        "SET y = CONCAT(y, ' ')",
+        "SET e = 'b'",
+    ],
+)
+def test_a_digest_notices_every_kind_of_change(database: Database, change: str) -> None:
+    """Swapped columns, NULL against empty, moved text, the last digit, a blank."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, a int, b int, t varchar(9), "
+        "u varchar(9), x double, d datetime(6), y varbinary(9), e enum('a','b'))",
+        "INSERT INTO things VALUES (1, 1, 2, 'ab', 'c', 0.1, '2026-01-01', 'z', 'a'), "
+        "(2, 1, NULL, '', '', 1, '2026-01-01', '', NULL)",
+    )
+    source = mysql_source(database)
+    before = digests(source)
+    database.run(f"UPDATE things {change}")
+    assert digests(source) != before
+
+
+def test_a_row_of_many_columns_is_digested_within_the_smallest_packet(
+    adjustable_database: Database,
+) -> None:
+    """A function's result beyond max_allowed_packet is NULL, which a sum leaves out."""
+    columns = ", ".join(f"c{n} decimal(65,30)" for n in range(300))
+    values = ", ".join(["-99999999999999999999999999999999999.9"] * 300)
+    adjustable_database.run(
+        f"CREATE TABLE things (id int PRIMARY KEY, {columns}) ENGINE=Aria",
+        f"INSERT INTO things VALUES (1, {values}), (2, {values})",
+    )
+    source = mysql_source(adjustable_database)
+    with adjustable_database.global_variable("max_allowed_packet", 16_384):
+        expected = digests(source)
+        adjustable_database.run("UPDATE things SET c299 = 0 WHERE id = 2")
+        changed = digests(source)
+    assert [block.rows for block in changed] == [2]
+    assert changed != expected

@@ -86,16 +86,16 @@ def test_the_instant_is_after_the_locks(postgres: Database) -> None:
 def test_a_table_that_is_being_altered_is_a_passing_fault(
     postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The view waits a while for the lock, then says for which table."""
+    """The view waits a while for the lock; reading says for which table."""
     create(postgres)
     monkeypatch.setattr("readmodel.source.postgres.source.LOCK_SECONDS", 1)
     with postgres.connect(autocommit=False) as other:
         other.execute("ALTER TABLE things ADD extra int")
         with (
+            source_of(postgres).view([THINGS]) as view,
             pytest.raises(SourceError, match="things is being altered: waited") as told,
-            source_of(postgres).view([THINGS]),
         ):
-            pass
+            view.columns(THINGS)
     assert type(told.value).__name__ == "PassingFault"
 
 

@@ -3,7 +3,7 @@
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from util.logs import bound_contextvars, get_logger
+from util.logs import BoundLogger, bound_contextvars, get_logger
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import separate_breadcrumbs
 
@@ -37,8 +37,6 @@ HTML_POLICY: Final = (
 CLIENT_CLOSED_REQUEST: Final = 499
 """Status of a request whose client disconnected before the answer, as in nginx."""
 
-_log = get_logger("api")
-
 type OnError = Callable[[Request, Exception], Response]
 
 
@@ -47,12 +45,21 @@ class AccessLog:
 
     *on_error* reports an unexpected error and returns the response to it. It is called
     here because Starlette would answer outside of every middleware and raise the error
-    again, which the server would report a second time.
+    again, which the server would report a second time. Successful requests of the
+    routes in *quiet*, which are called every few seconds, are not logged.
     """
 
-    def __init__(self, app: ASGIApp, on_error: OnError) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_error: OnError,
+        component: str = "api",
+        quiet: Collection[str] = ("/health",),
+    ) -> None:
         self._app = app
         self._on_error = on_error
+        self._log = get_logger(component)
+        self._quiet = frozenset(quiet)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one ASGI connection."""
@@ -64,7 +71,7 @@ class AccessLog:
             try:
                 await self._respond(scope, receive, record.observe(send))
             finally:
-                record.report()
+                record.report(self._log, self._quiet)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -113,13 +120,13 @@ class _RequestRecord:
         policy = HTML_POLICY if is_html else DATA_POLICY
         headers.setdefault("Content-Security-Policy", policy)
 
-    def report(self) -> None:
-        """Measure the request and log it, except a health check that succeeded."""
+    def report(self, log: BoundLogger, quiet: Collection[str]) -> None:
+        """Measure the request and log it, unless it succeeded and its route is *quiet*."""
         took = timedelta(seconds=time.perf_counter() - self._began)
         method, route = self._scope["method"], _route_template(self._scope)
         metrics: ApiMetrics = self._scope["app"].state.metrics
         metrics.observe(route, method, self._status, took)
-        if route == "/health" and self._status == 200:
+        if route in quiet and self._status == 200:
             return
         fields: dict[str, Any] = {
             "action": "request",
@@ -130,7 +137,7 @@ class _RequestRecord:
             "snapshot": self._scope.get("state", {}).get("snapshot"),
         }
         line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
-        _log.info(line, **fields)
+        log.info(line, **fields)
 
 
 def _route_template(scope: Scope) -> str | None:

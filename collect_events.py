@@ -1,0 +1,180 @@
+"""The collector: `uvicorn collect_events:app --port 5200`. It only writes SPOOL_DIR."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic.json_schema import models_json_schema
+
+import config
+import startup
+from collector.app_state import Intake
+from collector.bodies import MalformedBody
+from collector.callers import Callers, NotAuthenticated
+from collector.metrics import EventMetrics
+from collector.privacy import Pseudonyms
+from collector.rates import RateLimited, RateLimiter
+from collector.receiving import ForeignUser
+from collector.routes import health, ingest
+from collector.spool import SpoolUnavailable, SpoolWriter
+from collector.verdicts import Judge
+from config import Settings
+from startup import LoadSettings
+from util import logs, sentry_wrapper
+from util.access_log import AccessLog
+from util.application import create_application
+from util.cross_origin import CrossOrigin
+from util.errors import SettingsError
+from util.sentry_wrapper import ErrorContext, Severity, capture_error
+
+SERVICE: Final = "fpp-analytics-collector"
+
+RETRY_AFTER_SECONDS: Final = 5
+"""Retry-After while the spool takes no events."""
+
+DESCRIPTION: Final = """\
+Takes events and stores each accepted one exactly once.
+
+When a request is answered with 2xx, its events are on the disk. Repeat a request that was
+not answered, under the same ids: what is stored already is not stored again.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Create the application. Without *settings* it loads them when the server starts."""
+    app = create_application(
+        "FPP Analytics: events", config.VERSION, DESCRIPTION, _lifespan
+    )
+    app.state.settings = settings
+    app.state.metrics = EventMetrics()
+    app.include_router(ingest.router)
+    app.include_router(health.router)
+    _add_refusals(app)
+    # The middleware added last is the outermost.
+    app.add_middleware(
+        CrossOrigin,
+        methods=["POST"],
+        request_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        response_headers=["Retry-After"],
+    )
+    app.add_middleware(
+        AccessLog,
+        on_error=_respond_unexpected,
+        component="collector",
+        quiet=health.QUIET,
+    )
+    app.add_middleware(LoadSettings, prepare=_prepare)
+    _document(app)
+    return app
+
+
+def _prepare(app: FastAPI) -> None:
+    """Set up settings, logs, Sentry and the intake. Raises SettingsError."""
+    settings: Settings = app.state.settings or config.load()
+    if settings.spool_dir is None:
+        raise SettingsError(
+            "SPOOL_DIR is missing: set it to the folder that the updater reads, too"
+        )
+    startup.start(SERVICE, settings)
+    app.state.settings = settings
+    app.state.intake = Intake(
+        callers=Callers.of(settings),
+        judge=Judge.of(settings),
+        pseudonyms=Pseudonyms.of(settings),
+        rates=RateLimiter(settings.rate_limit_per_minute),
+        spool=SpoolWriter(
+            settings.spool_dir,
+            max_bytes=settings.spool_max_mb * 2**20,
+            max_age=timedelta(seconds=settings.spool_max_age_seconds),
+            metrics=app.state.metrics,
+        ),
+        metrics=app.state.metrics,
+        max_batch_size=settings.max_batch_size,
+    )
+    app.state.intake.spool.prepare()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    intake: Intake = app.state.intake
+    await intake.spool.start()
+    yield
+    await intake.spool.close()
+    sentry_wrapper.flush()
+
+
+def _add_refusals(app: FastAPI) -> None:
+    app.add_exception_handler(NotAuthenticated, _respond_not_authenticated)
+    app.add_exception_handler(ForeignUser, _respond_foreign_user)
+    app.add_exception_handler(RateLimited, _respond_rate_limited)
+    app.add_exception_handler(MalformedBody, _respond_malformed)
+    app.add_exception_handler(SpoolUnavailable, _respond_unavailable)
+
+
+def _respond_not_authenticated(request: Request, error: Exception) -> JSONResponse:
+    request.app.state.metrics.failed_logins.inc()
+    return _refusal(error, 401, {"WWW-Authenticate": "Bearer"})
+
+
+def _respond_foreign_user(_: Request, error: Exception) -> JSONResponse:
+    return _refusal(error, 403)
+
+
+def _respond_rate_limited(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RateLimited)
+    request.app.state.metrics.rate_limited.inc()
+    return _refusal(error, 429, {"Retry-After": str(error.retry_after)})
+
+
+def _respond_malformed(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MalformedBody)
+    return _refusal(error, error.status)
+
+
+def _respond_unavailable(_: Request, error: Exception) -> JSONResponse:
+    return _refusal(error, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def _refusal(
+    error: Exception, status: int, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status, headers)
+
+
+def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
+    route = getattr(request.scope.get("route"), "path", "unknown")
+    context = ErrorContext("collector", f"{request.method} {route}")
+    capture_error(error, context, Severity.HIGH)
+    return JSONResponse({"detail": "Internal server error"}, 500)
+
+
+def _document(app: FastAPI) -> None:
+    """Add what FastAPI cannot derive: the forms of bodies, and the token."""
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            components = generate().setdefault("components", {})
+            _, schemas = models_json_schema(
+                [(model, "validation") for model in ingest.REQUEST_MODELS],
+                ref_template="#/components/schemas/{model}",
+            )
+            components.setdefault("schemas", {}).update(schemas["$defs"])
+            components["securitySchemes"] = {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of INGEST_TOKENS, or a JWT.",
+                }
+            }
+        return generate()
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+app = create_app()
+if logs.configured_by_uvicorn():
+    startup.configure_logs_early(SERVICE)

@@ -1,0 +1,23 @@
+"""What the routes of the collector share."""
+
+from dataclasses import dataclass
+
+from collector.callers import Callers
+from collector.metrics import EventMetrics
+from collector.privacy import Pseudonyms
+from collector.rates import RateLimiter
+from collector.spool import SpoolWriter
+from collector.verdicts import Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Everything by which a request with events is checked, stored and counted."""
+
+    callers: Callers
+    judge: Judge
+    pseudonyms: Pseudonyms
+    rates: RateLimiter
+    spool: SpoolWriter
+    metrics: EventMetrics
+    max_batch_size: int

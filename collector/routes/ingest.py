@@ -1,0 +1,102 @@
+"""The routes that take events, in the forms of four kinds of clients."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, TypeAdapter
+
+from collector import bodies
+from collector.models import (
+    AnalyticsEvent,
+    ErrorAnswer,
+    IngestReceipt,
+    Receipt,
+    SegmentBatch,
+    SegmentReceipt,
+    SentEvent,
+)
+from collector.receiving import receive
+
+JSON: Final = "application/json"
+
+router = APIRouter(tags=["events"])
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": ErrorAnswer, "description": "The body is not JSON."},
+    401: {"model": ErrorAnswer, "description": "The token is missing or not valid."},
+    403: {"model": ErrorAnswer, "description": "An event is of another user."},
+    413: {"model": ErrorAnswer, "description": "Too many events, or too many bytes."},
+    415: {"model": ErrorAnswer, "description": "The body is compressed."},
+    422: {"model": ErrorAnswer, "description": "The body has another form."},
+    429: {"model": ErrorAnswer, "description": "Too many requests; see Retry-After."},
+    503: {"model": ErrorAnswer, "description": "Not stored; see Retry-After."},
+}
+
+
+def _documented(body: Any) -> dict[str, Any]:
+    """The parts of an operation that FastAPI cannot derive, since bodies are bytes."""
+    schema = TypeAdapter(body).json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {
+        "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                "description": "Makes repeating the same body harmless for events "
+                "without an id of their own.",
+            }
+        ],
+        "security": [{"token": []}],
+    }
+
+
+REQUEST_MODELS: Final = (SentEvent, AnalyticsEvent, SegmentBatch)
+"""Their schemas belong into the document's components."""
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    response_model=Receipt,
+    responses=ERRORS,
+    openapi_extra=_documented(SentEvent | list[SentEvent]),
+)
+async def post_events(request: Request) -> Response:
+    """Take an event or a list of events; each gets a verdict.
+
+    All events are on the disk, accepted or as dead letters, when this answers.
+    """
+    return _answer(await receive(request, bodies.one_or_more), 202)
+
+
+@router.post(
+    "/api/analytics/ingest",
+    response_model=IngestReceipt,
+    responses=ERRORS,
+    openapi_extra=_documented(list[AnalyticsEvent]),
+)
+async def post_ingest(request: Request) -> Response:
+    """Take a list of events from clients of the AI platform."""
+    receipt = await receive(request, bodies.listing)
+    answer = IngestReceipt(ingested=receipt.accepted, **receipt.__dict__)
+    return _answer(answer, 200)
+
+
+@router.post(
+    "/v1/batch",
+    response_model=SegmentReceipt,
+    responses=ERRORS,
+    openapi_extra=_documented(SegmentBatch),
+)
+async def post_batch(request: Request) -> Response:
+    """Take a batch from Segment's libraries; their write key is one of INGEST_TOKENS."""
+    receipt = await receive(request, bodies.segment)
+    return _answer(SegmentReceipt(success=True, **receipt.__dict__), 200)
+
+
+def _answer(answer: BaseModel, status: int) -> Response:
+    body = answer.__pydantic_serializer__.to_json(answer, exclude_none=True)
+    return Response(body, status, {"Cache-Control": "no-store"}, JSON)

@@ -1,0 +1,107 @@
+"""Read spool files into frames of events and of dead letters."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+
+from events.codes import RejectionCode
+from events.ids import id_hash
+from events.lines import RAW_CHARACTERS
+from events.spool_files import SpoolFile
+from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
+
+_COLUMNS: Final = {**REJECTED_SCHEMA, **EVENT_SCHEMA}
+LINE_SCHEMA: Final = pl.Schema(
+    {
+        name: pl.Int64() if isinstance(dtype, pl.Datetime) else dtype
+        for name, dtype in _COLUMNS.items()
+        if name != "id_hash"
+    }
+)
+"""All keys of both kinds of lines; instants are microseconds."""
+
+NEEDED: Final = ("event_id", "name", "at", "properties", "received_at", "content_hash")
+"""Keys of an accepted event that are never null."""
+
+NEEDED_REJECTED: Final = ("rejection_id", "received_at")
+
+
+class SpooledEvents(NamedTuple):
+    """Rows of EVENT_SCHEMA, and rows of REJECTED_SCHEMA, in the order of the files."""
+
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
+    """Read all lines of *files*; a damaged line becomes a dead letter.
+
+    Raises OSError.
+    """
+    contents = {file.name: (folder / file.name).read_bytes() for file in files}
+    lines = _parse(b"".join(contents.values()))
+    if lines is None:
+        lines = _parse_one_by_one(contents)
+    is_rejected = pl.col("code").is_not_null()
+    accepted = lines.filter(~is_rejected)
+    hashes = [id_hash(event_id) for event_id in accepted["event_id"]]
+    accepted = accepted.with_columns(id_hash=pl.Series(hashes, dtype=pl.Int64))
+    return SpooledEvents(
+        _typed(accepted, EVENT_SCHEMA),
+        _typed(lines.filter(is_rejected), REJECTED_SCHEMA),
+    )
+
+
+def _typed(lines: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    return lines.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _parse(content: bytes) -> pl.DataFrame | None:
+    """Parse *content*; None if a line is damaged."""
+    try:
+        lines = pl.read_ndjson(content, schema=LINE_SCHEMA)
+    except pl.exceptions.PolarsError:
+        return None
+    is_rejected = pl.col("code").is_not_null()
+    is_whole = pl.all_horizontal(pl.col(NEEDED).is_not_null())
+    is_whole_rejected = pl.all_horizontal(pl.col(NEEDED_REJECTED).is_not_null())
+    whole = lines.filter(
+        pl.when(is_rejected).then(is_whole_rejected).otherwise(is_whole)
+    )
+    return lines if whole.height == content.count(b"\n") else None
+
+
+def _parse_one_by_one(contents: Mapping[str, bytes]) -> pl.DataFrame:
+    """Parse line by line, since one is damaged: it must not hold back the others."""
+    frames = [pl.DataFrame(schema=LINE_SCHEMA)]
+    for name, content in contents.items():
+        for number, line in enumerate(content.splitlines(keepends=True), start=1):
+            parsed = _parse(line if line.endswith(b"\n") else line + b"\n")
+            frames.append(
+                parsed if parsed is not None else _unreadable(name, number, line)
+            )
+    return pl.concat(frames)
+
+
+def _unreadable(file: str, number: int, line: bytes) -> pl.DataFrame:
+    """The dead letter of a damaged line."""
+    row = {
+        "rejection_id": f"{file}:{number}:{RejectionCode.UNREADABLE}",
+        "code": str(RejectionCode.UNREADABLE),
+        "message": f"line {number} of {file} is damaged",
+        "raw": line.decode(errors="replace")[:RAW_CHARACTERS],
+        "received_at": _received_at(line),
+    }
+    return pl.DataFrame([row], schema=LINE_SCHEMA)
+
+
+def _received_at(line: bytes) -> int | None:
+    """The instant of arrival, if at least that can be read."""
+    try:
+        found: Any = json.loads(line).get("received_at")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return found if type(found) is int and abs(found) < 2**62 else None

@@ -1,0 +1,78 @@
+/** Requests to the API of which headers, exact numbers and the server's own sentences matter. */
+
+import { ApiError, request } from "../api.js";
+import { getToken } from "../session.js";
+
+/** Digits that a double keeps. */
+const EXACT_DIGITS = 15;
+
+/** An answer that is an error. `problems` are `{parameter, message}`, one for each invalid parameter. */
+export class Refused extends Error {
+  constructor(message, status, problems = []) {
+    super(message);
+    this.status = status;
+    this.problems = problems;
+  }
+}
+
+/** GET a document: its `data`, and since when it is stale, or null. */
+export async function fetchDocument(path, { query, signal } = {}) {
+  const response = await send(path, query, signal);
+  const data = parse(await body(response.text()));
+  return { data, staleSince: response.headers.get("X-Stale-Since") };
+}
+
+/** GET a file: `{blob, name, truncated}`, with the API's name for it. */
+export async function fetchFile(path, query) {
+  const response = await send(path, query);
+  const [, name = null] = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "") ?? [];
+  return { blob: await body(response.blob()), name, truncated: response.headers.has("X-Truncated") };
+}
+
+async function send(path, query, signal) {
+  const response = await request(path, { query, signal, token: getToken(), anyStatus: true });
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function body(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("The answer was not complete.", { kind: "unreachable", cause: error });
+  }
+}
+
+async function refusal(response) {
+  const { status } = response;
+  if (status === 401) return new Refused("The token is no longer accepted: sign out and in again.", status);
+  const detail = await detailOf(response);
+  if (Array.isArray(detail)) {
+    const problems = detail.map(({ loc, msg }) => ({ parameter: loc?.at(-1), message: msg }));
+    return new Refused(problems.map(({ message }) => message).join("; "), status, problems);
+  }
+  return new Refused(typeof detail === "string" ? sentence(detail) : noDetail(status), status);
+}
+
+async function detailOf(response) {
+  try {
+    return (await response.json()).detail;
+  } catch {
+    return null; // The answer is a proxy's.
+  }
+}
+
+const noDetail = (status) =>
+  status === 502 || status === 504 ? "The API is not responding." : `The API returned status ${status}.`;
+
+export const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
+/** Parse JSON. A number that a double would round becomes its text, where the browser shows it. */
+function parse(text) {
+  return JSON.parse(text, (_, value, context) => {
+    if (typeof value !== "number" || !context?.source) return value;
+    const digits = context.source.replace(/e.*$/i, "").replace(/\D/g, "").replace(/^0+/, "");
+    return digits.length > EXACT_DIGITS && String(value) !== context.source ? context.source : value;
+  });
+}

@@ -1,0 +1,237 @@
+"""The spool's writer: one commit for many requests, and nothing after an error."""
+
+import asyncio
+import errno
+import os
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from collector import spool
+from collector.metrics import EventMetrics
+from collector.spool import SpoolUnavailable, SpoolWriter
+from events.spool_files import list_files
+from tests.support.events import write_spool
+from util.errors import SettingsError
+
+LINE = b'{"event_id":"e1"}\n'
+
+
+def make_writer(folder: Path, max_bytes: int = 2**20) -> SpoolWriter:
+    """A prepared writer that has not started."""
+    writer = SpoolWriter(folder, max_bytes, timedelta(hours=1), EventMetrics())
+    writer.prepare()
+    return writer
+
+
+@asynccontextmanager
+async def writing(folder: Path) -> AsyncIterator[SpoolWriter]:
+    """A writer at work."""
+    writer = make_writer(folder)
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.close()
+
+
+def contents(folder: Path) -> list[bytes]:
+    """The content of each complete file."""
+    return [(folder / file.name).read_bytes() for file in list_files(folder)]
+
+
+def entries(folder: Path) -> list[str]:
+    """The names of all files, hidden ones, too."""
+    return [path.name for path in folder.iterdir()]
+
+
+def refuse(number: int) -> object:
+    """A function of os that fails with this error."""
+
+    def refused(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+def test_requests_that_wait_share_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk works on the first commit, a second one gathers."""
+    fsync, disk, busy = os.fsync, threading.Event(), threading.Event()
+
+    def slow_fsync(handle: int) -> None:
+        busy.set()
+        disk.wait(10)
+        fsync(handle)
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            monkeypatch.setattr(os, "fsync", slow_fsync)
+            first = asyncio.create_task(writer.append(LINE))
+            await asyncio.to_thread(busy.wait, 10)
+            others = [asyncio.create_task(writer.append(LINE)) for _ in range(20)]
+            await asyncio.sleep(0.01)
+            assert not any(task.done() for task in (first, *others))
+            disk.set()
+            await asyncio.gather(first, *others)
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE, LINE * 20]
+
+
+def test_an_append_returns_after_file_and_folder_are_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the file, then its name."""
+    steps: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_fsync(handle: int) -> None:
+        kind = "folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file"  # noqa: PTH112
+        steps.append(kind)
+        fsync(handle)
+
+    def note_rename(self: Path, target: Path) -> Path:
+        steps.append("rename")
+        return rename(self, target)
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            await writer.append(LINE)
+            steps.append("returned")
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    asyncio.run(scenario())
+    assert steps == ["file", "rename", "folder", "returned"]
+
+
+@pytest.mark.parametrize(
+    ("function", "number"),
+    [("write", errno.ENOSPC), ("fsync", errno.EIO), ("rename", errno.ENOSPC)],
+)
+def test_after_an_error_nothing_is_stored_and_the_next_try_succeeds(
+    function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, and one that fails to flush: no file is left, not even a hidden one."""
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            with monkeypatch.context() as broken:
+                owner = Path if function == "rename" else os
+                broken.setattr(owner, function, refuse(number))
+                with pytest.raises(SpoolUnavailable):
+                    await writer.append(LINE)
+                assert entries(tmp_path) == []
+                assert writer.problem() == "The spool cannot be written"
+                writer.require_room()  # the next request tries again
+            await writer.append(LINE)
+            assert writer.problem() is None
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE]
+
+
+def test_a_disk_that_takes_a_part_is_given_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """write() may write less than it is given."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:3]))
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            await writer.append(LINE)
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE]
+
+
+def test_a_frozen_disk_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request gives up after a while; its events may be stored later."""
+    fsync, disk = os.fsync, threading.Event()
+
+    def frozen_fsync(handle: int) -> None:
+        disk.wait(10)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", frozen_fsync)
+    monkeypatch.setattr(spool, "COMMIT_TIMEOUT", timedelta(seconds=0.05))
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            with pytest.raises(SpoolUnavailable, match="does not answer"):
+                await writer.append(LINE)
+            disk.set()
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE]
+
+
+def test_a_stop_writes_what_waits(tmp_path: Path) -> None:
+    """Requests in progress are answered before the process ends."""
+
+    async def scenario() -> None:
+        writer = make_writer(tmp_path)
+        await writer.start()
+        waiting = [asyncio.create_task(writer.append(LINE)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await writer.close()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(scenario())
+    assert b"".join(contents(tmp_path)) == LINE * 3
+
+
+def test_a_client_that_leaves_harms_nobody(tmp_path: Path) -> None:
+    """Its events are stored, and the others are answered."""
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            gone = asyncio.create_task(writer.append(LINE))
+            other = asyncio.create_task(writer.append(LINE))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await other
+
+    asyncio.run(scenario())
+    assert b"".join(contents(tmp_path)) == LINE * 2
+
+
+def test_a_full_or_old_spool_takes_nothing(tmp_path: Path) -> None:
+    """Until the updater empties it."""
+    file = write_spool(tmp_path, [{"event_id": "e"}] * 10)
+    assert make_writer(tmp_path, max_bytes=10).problem() == (
+        "The spool is full: the updater does not empty it"
+    )
+    os.utime(file, (time.time() - 7_200,) * 2)
+    writer = make_writer(tmp_path)
+    assert writer.problem() == "The spool is too old: the updater does not empty it"
+    with pytest.raises(SpoolUnavailable):
+        writer.require_room()
+    file.unlink()
+    assert make_writer(tmp_path).problem() is None
+
+
+def test_incomplete_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """Not those of a process that may be at work."""
+    for name, age in [(".a.1.v1.jsonl", 3_600), (".b.1.v1.jsonl", 1)]:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    make_writer(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".b.1.v1.jsonl"]
+
+
+def test_a_folder_that_cannot_be_used_is_a_setting_to_mend(tmp_path: Path) -> None:
+    """The program does not start."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="SPOOL_DIR"):
+        make_writer(tmp_path / "file" / "spool")

@@ -1,0 +1,60 @@
+"""Names of spool files, and which of them are taken."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from events.ids import new_id, repeatable_id
+from events.spool_files import (
+    advance,
+    file_name,
+    is_taken,
+    list_files,
+    new_instance,
+)
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+def test_two_processes_never_have_the_same_name() -> None:
+    """Even if they start at the same moment."""
+    assert len({new_instance(NOW) for _ in range(1000)}) == 1000
+
+
+def test_files_are_listed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """Hidden files are incomplete; other files and unknown formats are not ours."""
+    for number in (10, 2, 1):
+        (tmp_path / file_name("a", number)).write_text("x")
+    for name in (f".{file_name('a', 3)}", "a.000000000004.v2.jsonl", "README"):
+        (tmp_path / name).touch()
+    names = [file.name for file in list_files(tmp_path)]
+    assert names == [file_name("a", number) for number in (1, 2, 10)]
+
+
+def test_the_last_file_taken_includes_all_before_it(tmp_path: Path) -> None:
+    """Each instance counts for itself."""
+    for instance, number in [("a", 1), ("a", 2), ("a", 3), ("b", 1)]:
+        (tmp_path / file_name(instance, number)).touch()
+    first, second, third, other = list_files(tmp_path)
+    consumed = advance({}, [second, first])
+    assert consumed == {"a": second.name}
+    assert [is_taken(file, consumed) for file in (first, second, third, other)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_new_ids_sort_by_time() -> None:
+    """They are UUIDs of version 7, and two of one instant differ."""
+    ids = [new_id(1_795_655_094_167_000 + 1_000 * step) for step in range(50)]
+    assert ids == sorted(ids)
+    assert {(text[14], text[19] in "89ab") for text in ids} == {("7", True)}
+    assert new_id(1_000_000) != new_id(1_000_000)
+
+
+def test_ids_of_an_idempotency_key_belong_to_its_sender_and_place() -> None:
+    """The same request repeated has the same ids; no other request has them."""
+    assert repeatable_id("a", "key", 0) == repeatable_id("a", "key", 0)
+    others = [("b", "key", 0), ("a", "kex", 0), ("a", "key", 1)]
+    assert repeatable_id("a", "key", 0) not in {repeatable_id(*o) for o in others}

@@ -1,0 +1,90 @@
+"""GET /events/rejected: dead letters, newest first, counted by code."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from readmodel.sync.drain import drain
+from tests.support.events import line, rejected_line, write_spool
+
+URL = "/events/rejected"
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def letters(read_model: Path, tmp_path: Path) -> Path:
+    """Three dead letters, and an event that is none."""
+    first = rejected_line("r1", "clock")
+    at = first["received_at"]
+    write_spool(
+        tmp_path / "spool",
+        [
+            first,
+            rejected_line("r2", "schema", received_at=at + SECOND, schema="a.json"),
+            rejected_line("r3", "clock", received_at=at + 2 * SECOND, event_id="e3"),
+            line("e1"),
+        ],
+    )
+    drain(read_model, tmp_path / "spool")
+    return read_model
+
+
+def test_the_newest_dead_letters_come_first(letters: Path, client: TestClient) -> None:
+    """With everything that is stored about them."""
+    assert letters.exists()
+    answer = client.get(URL).json()
+    assert (answer["total"], answer["counts"]) == (3, {"clock": 2, "schema": 1})
+    assert [each["rejection_id"] for each in answer["rejected"]] == ["r3", "r2", "r1"]
+    assert answer["rejected"][1] == {
+        "rejection_id": "r2",
+        "event_id": None,
+        "code": "schema",
+        "message": "name is missing",
+        "raw": "{}",
+        "schema": "a.json",
+        "sender": "token-1",
+        "received_at": "2026-11-21T10:00:01Z",
+        "batch": "b1",
+    }
+    assert datetime.fromisoformat(answer["rejected"][0]["received_at"])
+
+
+def test_they_can_be_selected_by_code(letters: Path, client: TestClient) -> None:
+    """The counts are those of all."""
+    assert letters.exists()
+    answer = client.get(URL, params={"code": "clock", "limit": 1}).json()
+    assert [each["rejection_id"] for each in answer["rejected"]] == ["r3"]
+    assert answer["total"] == 3
+    assert client.get(URL, params={"code": "other"}).json()["rejected"] == []
+
+
+def test_an_unchanged_list_is_304(letters: Path, client: TestClient) -> None:
+    """Until the next drain."""
+    assert letters.exists()
+    etag = client.get(URL).headers["ETag"]
+    again = client.get(URL, headers={"If-None-Match": etag})
+    assert again.status_code == 304
+
+
+def test_without_events_it_is_404(read_model: Path, client: TestClient) -> None:
+    """The detail names the setting."""
+    assert read_model.exists()
+    answer = client.get(URL)
+    assert (answer.status_code, "SPOOL_DIR" in answer.json()["detail"]) == (404, True)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "x=1", "limit=1&limit=2"])
+def test_other_parameters_are_refused(
+    query: str, letters: Path, client: TestClient
+) -> None:
+    """As on all routes."""
+    assert letters.exists()
+    assert client.get(f"{URL}?{query}").status_code == 422
+
+
+def test_it_requires_the_token(client: TestClient) -> None:
+    """Events may be personal."""
+    del client.headers["Authorization"]
+    assert client.get(URL).status_code == 401

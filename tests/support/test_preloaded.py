@@ -1,0 +1,77 @@
+"""A program forked from the nursery runs as one that is started as usual."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import preloaded
+
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.skipif(not preloaded.IS_USED, reason="programs start as usual"),
+]
+
+SCRIPT = """
+import json, os, sys
+print(json.dumps([__name__, sys.argv, sorted(os.environ.items()), os.getcwd(), sys.path[:2],
+    os.getsid(0) == os.getpid(), sys.stdin.read(), sys.flags[:],
+    *[(s.encoding, s.errors, s.line_buffering, s.seekable(), s.fileno())
+      for s in (sys.stdin, sys.stdout, sys.stderr)],
+    "readmodel" in sys.modules, len(os.listdir("/proc/self/fd"))]))
+sys.stdout.reconfigure(errors="replace")
+print("warning", file=sys.stderr)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("session", [False, True])
+@pytest.mark.parametrize("as_module", [False, True])
+def test_it_sees_what_it_would_see_otherwise(
+    tmp_path: Path, session: bool, as_module: bool
+) -> None:
+    """Arguments, environment, folder, streams, path, session and exit code."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    words = ["-m", "script"] if as_module else [str(tmp_path / "script.py")]
+    environment = {"PYTHONPATH": str(preloaded.ROOT), "GREETING": "grüß dich"}
+    results = []
+    for kind in (subprocess.Popen, preloaded.Program):
+        process = kind(
+            [sys.executable, *words, "an argument"],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=session,
+        )
+        results.append((*process.communicate(b"input", timeout=60), process.wait()))
+    usual, forked = results
+    assert forked == usual
+    assert usual[2] == 3
+
+
+def test_an_exception_ends_it_with_a_traceback_and_code_1(tmp_path: Path) -> None:
+    """As the interpreter does."""
+    script = tmp_path / "script.py"
+    script.write_text("raise ValueError('no such thing')")
+    done = preloaded.run([str(script)], timeout=60, env={})
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("ValueError: no such thing\n")
+
+
+def test_a_signal_ends_it_and_it_is_our_child(tmp_path: Path) -> None:
+    """Its exit code is the number of the signal."""
+    script = tmp_path / "script.py"
+    script.write_text("import time; print('up', flush=True); time.sleep(60)")
+    with preloaded.start([str(script)], env={}, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert f"PPid:\t{os.getpid()}\n" in status
+        process.terminate()
+    assert process.returncode == -signal.SIGTERM

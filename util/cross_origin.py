@@ -1,0 +1,45 @@
+"""Cross-origin requests: pages of the origins in CORS_ORIGINS may call a program."""
+
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class CrossOrigin:
+    """Add the headers of CORS if any origin is allowed. There are no cookies.
+
+    The origins are `allowed_origins` of the settings in the application's state.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        methods: Sequence[str],
+        request_headers: Sequence[str],
+        response_headers: Sequence[str],
+    ) -> None:
+        self._app = app
+        self._methods = methods
+        self._request_headers = request_headers
+        self._response_headers = response_headers
+        self._allowing: CORSMiddleware | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Process one ASGI connection."""
+        app = self._app
+        if scope["type"] == "http":
+            origins: Sequence[str] = scope["app"].state.settings.allowed_origins
+            app = self._for(origins) if origins else app
+        await app(scope, receive, send)
+
+    def _for(self, origins: Sequence[str]) -> CORSMiddleware:
+        if self._allowing is None:
+            self._allowing = CORSMiddleware(
+                self._app,
+                allow_origins=origins,
+                allow_methods=self._methods,
+                allow_headers=self._request_headers,
+                expose_headers=self._response_headers,
+            )
+        return self._allowing
