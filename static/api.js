@@ -39,8 +39,14 @@ export async function download(path, { query = {}, token } = {}) {
   return { blob: await orUnreachable(response.blob()), name };
 }
 
-/** GET `path` as a Response. Raises ApiError, for an error of the API only without `anyStatus`. */
-export async function request(path, { query = {}, token, etag, signal, anyStatus = false }) {
+/** Send a request without a body that has an effect. */
+export async function send(method, path, { token } = {}) {
+  await request(path, { method, token, setsCookie: true });
+}
+
+/** Request `path`; a Response. Without `token` the session's cookie is sent. Raises ApiError, for an error of the API only without `anyStatus`. */
+export async function request(path, options = {}) {
+  const { query = {}, token, etag, signal, method = "GET", anyStatus = false, setsCookie = false } = options;
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined) url.searchParams.set(name, value);
@@ -51,9 +57,10 @@ export async function request(path, { query = {}, token, etag, signal, anyStatus
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const response = await orUnreachable(
     fetch(url, {
+      method,
       headers,
       cache: "no-store",
-      credentials: "omit",
+      credentials: token && !setsCookie ? "omit" : "same-origin",
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     }),
   );

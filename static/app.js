@@ -1,6 +1,6 @@
 /** Entry point: signs in, loads the statistics, shows them and keeps them up to date. */
 
-import { ApiError, get, serverNow } from "./api.js";
+import { ApiError, get, send, serverNow } from "./api.js";
 import { Controls } from "./controls.js";
 import { byId, el, setText } from "./dom.js";
 import "./explore.js";
@@ -12,6 +12,7 @@ import { cohortQuery, Retention } from "./retention.js";
 import { isMissing, RoomList, RoomPage } from "./rooms.js";
 import { Sections } from "./sections.js";
 import * as session from "./session.js";
+import { Share } from "./share.js";
 import * as theme from "./theme.js";
 import * as views from "./view.js";
 
@@ -24,6 +25,7 @@ const SIGN_OF_LOADING_MS = 150;
 /** Changes in quick succession share one request and one entry of the history. */
 const RAPID_MS = 600;
 const RAPID_DELAY_MS = 250;
+const NOT_ACCEPTED = "This token is not accepted. Check it and try again.";
 
 const { view: initialView, notes: initialNotes } = views.read(location.search);
 const state = {
@@ -55,7 +57,7 @@ const sections = new Sections({
   fetchJson,
   onRangeSelected: (from, to) => changeView({ period: null, from, to }),
   onMetric: (metric) => changeView({ metric }),
-  onFilter: (filter) => changeView({ filter: toggle(state.view.filter, filter) }),
+  onFilter: session.link ? null : (filter) => changeView({ filter: toggle(state.view.filter, filter) }),
 });
 const freshness = new Freshness();
 const retention = new Retention();
@@ -65,6 +67,10 @@ const roomList = new RoomList(byId("room-cards"), {
   csv: { request: () => ({ path: "breakdown/room.csv", query: views.rangeQuery(state.view) }) },
 });
 const roomPage = new RoomPage({ onClose: () => changeView({ room: null }) });
+new Share({
+  fetchLink: (days) => fetchJson("link", { ...views.linkQuery(state.view), days }),
+  address: () => `${location.pathname}${views.write(state.view)}`,
+});
 
 function start() {
   byId("not-loaded").remove();
@@ -83,17 +89,18 @@ function start() {
   });
   addEventListener("beforeprint", () => setText(byId("printed-at"), `Printed on ${format.dateTime(Date.now())}`));
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && session.getToken()) load();
+    if (!document.hidden && session.isSignedIn()) load();
   });
   listenToKeys();
   takeTokenFromFragment();
-  if (session.getToken()) open();
-  else signOut("");
+  if (session.link) openLink();
+  else if (session.isSignedIn()) open();
+  else showSignIn("");
 }
 
 function listenToKeys() {
   const period = (name) => () => changeView({ period: name, from: null, to: null }) ?? true;
-  const whenOpen = (action) => () => (session.getToken() ? (action() ?? true) : undefined);
+  const whenOpen = (action) => () => (session.isSignedIn() ? (action() ?? true) : undefined);
   const actions = {
     t: period("today"),
     e: period("yesterday"),
@@ -133,7 +140,7 @@ function takeTokenFromFragment() {
 
 const isToken = (token) => /^[\x21-\x7e]+$/.test(token);
 
-function signIn(event) {
+async function signIn(event) {
   event.preventDefault();
   const token = byId("token")
     .value.trim()
@@ -143,10 +150,54 @@ function signIn(event) {
     byId("token").focus();
     return;
   }
-  session.setToken(token);
+  if (byId("keep").checked) {
+    const problem = await keepSignedIn(token);
+    if (problem) {
+      setText(byId("sign-in-problem"), problem);
+      byId("token").focus();
+      return;
+    }
+  } else {
+    session.setToken(token);
+  }
   byId("token").value = "";
   open();
   byId("main").focus({ preventScroll: true });
+}
+
+/** Exchange the token for a cookie. Returns the problem, if there is one. */
+async function keepSignedIn(token) {
+  try {
+    await send("POST", "session", { token });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return error.kind === "unauthorized" ? NOT_ACCEPTED : error.message;
+  }
+  session.keep();
+  return "";
+}
+
+/** Go to the content without replacing the fragment, which holds the token of the link. */
+function keepFragment(event) {
+  event.preventDefault();
+  byId("main").focus();
+}
+
+/** Show the view of a link, and nothing else. */
+async function openLink() {
+  document.documentElement.classList.add("shared");
+  for (const anchor of document.querySelectorAll('a[href="#main"]')) anchor.addEventListener("click", keepFragment);
+  try {
+    const { view, expires_at: end } = await fetchJson("session");
+    Object.assign(state, views.readShared(view, location.search));
+    setText(byId("shared-until"), format.dateTime(Date.parse(end)));
+    byId("shared").hidden = false;
+    open();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const ended = "This link has ended, or is incomplete. Ask for another one.";
+    showSignIn(error.kind === "unauthorized" ? ended : error.message);
+  }
 }
 
 function open() {
@@ -158,9 +209,25 @@ function open() {
   load();
 }
 
-/** Forget the token and all data; show `reason` on the sign-in form. */
+/** Sign out of the session, too; show `reason` on the sign-in form. */
 function signOut(reason) {
-  session.clearToken();
+  if (session.isKept()) endSession();
+  session.clear();
+  showSignIn(reason);
+}
+
+/** Remove the cookie. */
+async function endSession() {
+  try {
+    await send("DELETE", "session");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    setText(byId("sign-in-problem"), "This browser may still be signed in: the API is not responding.");
+  }
+}
+
+/** Forget all data and ask for a token. */
+function showSignIn(reason) {
   stop();
   Object.assign(state, { answer: null, etag: null, secondaryLoadedAt: 0, failures: 0 });
   sections.clear();
@@ -170,23 +237,26 @@ function signOut(reason) {
   roomPage.clear();
   hideBanner();
   showSignedIn(false);
+  byId("shared").hidden = true;
   setText(byId("sign-in-problem"), reason);
   byId("token").focus();
 }
 
 function showSignedIn(signedIn) {
   byId("sign-in").hidden = signedIn;
+  byId("main").hidden = false;
   // Hidden until the content above it is there, so that it does not jump.
   byId("bottom").hidden = false;
-  for (const id of ["view", "freshness", "sign-out", "sections", "controls", "kiosk", "show-keys"])
+  for (const id of ["view", "freshness", "sign-out", "share", "sections", "controls", "kiosk", "show-keys"])
     byId(id).hidden = !signedIn;
 }
 
 /* The view: range, options, filters and room. */
 
 function changeView(changes) {
+  if (session.link && !Object.keys(changes).every((key) => DRAWN_ONLY.includes(key))) return;
   const view = { ...state.view, ...changes };
-  const address = `${location.pathname}${views.write(view)}`;
+  const address = addressOf(view);
   const rapid = performance.now() - state.changedAt < RAPID_MS;
   state.changedAt = performance.now();
   if (rapid) history.replaceState(null, "", address);
@@ -195,13 +265,16 @@ function changeView(changes) {
   applyView(view, { rapid });
 }
 
+/** The address of a view; the token of a link stays in it. */
+const addressOf = (view) => `${location.pathname}${views.write(view)}${session.link ? location.hash : ""}`;
+
 /** Properties that change what is drawn, but not what is asked for. */
 const DRAWN_ONLY = ["metric", "series", "kiosk"];
 
 function applyView(view, { rapid = false } = {}) {
   const before = state.view;
   state.view = view;
-  if (!session.getToken()) return;
+  if (!session.isSignedIn()) return;
   const changed = Object.keys(view).filter((key) => before[key] !== view[key]);
   const redraws = changed.every((key) => DRAWN_ONLY.includes(key)) && state.answer;
   if (!redraws) outdate(before, changed);
@@ -255,7 +328,7 @@ function showView() {
   controls.show(view, state.etag ? (state.answer?.query ?? null) : null);
   // A room is one, whoever its users are.
   showChips(view.room ? "" : view.filter, (filter) => changeView({ filter }));
-  byId("sections").hidden = view.room !== null || !session.getToken();
+  byId("sections").hidden = view.room !== null || !session.isSignedIn();
   byId("accumulated").checked = view.series === "accumulated";
   byId("everything").hidden = view.room !== null;
   byId("room-page").hidden = view.room === null;
@@ -305,7 +378,7 @@ async function load(wait = 0) {
   showLoading(false);
   byId("view").removeAttribute("aria-busy");
   state.running = null;
-  if (session.getToken() && delay !== null) state.timer = setTimeout(refresh, delay);
+  if (session.isSignedIn() && delay !== null) state.timer = setTimeout(refresh, delay);
 }
 
 function showLoading(loading) {
@@ -362,6 +435,8 @@ async function loadRoom(fetchPart) {
 /** Load the last 24 hours, the recent sync runs, the size of the copy, rooms and return by week. */
 async function loadSecondary(fetchPart) {
   const { view } = state;
+  state.secondaryLoadedAt = Date.now();
+  if (session.link) return;
   const today = format.localMoment(serverNow(), state.query?.tz ?? "UTC").slice(0, 10);
   const parts = [
     fetchPart("sync/runs", { limit: RUNS_SHOWN }).then(({ data }) => freshness.setRuns(data)),
@@ -373,7 +448,6 @@ async function loadSecondary(fetchPart) {
     parts.push(loadRetention(fetchPart, today), roomList.load());
   }
   await Promise.all(parts.map((part) => part.catch(unlessMissing)));
-  state.secondaryLoadedAt = Date.now();
 }
 
 /** Another API than that of Free Planning Poker lacks some parts; the others still show. */
@@ -417,11 +491,7 @@ function clearError() {
 
 function showError(error) {
   if (error.kind === "unauthorized") {
-    signOut(
-      state.answer
-        ? "The token is no longer accepted. Sign in with a valid one."
-        : "This token is not accepted. Check it and try again.",
-    );
+    signOut(refusalText());
     return REFRESH_MS;
   }
   if (error.kind === "invalid") return repair(error);
@@ -462,7 +532,7 @@ function repair(error) {
   }
   state.view = { ...state.view, ...changes };
   state.notes = [...state.notes, note];
-  history.replaceState(null, "", `${location.pathname}${views.write(state.view)}`);
+  history.replaceState(null, "", addressOf(state.view));
   showView();
   return 0;
 }
@@ -511,6 +581,12 @@ async function showFirstRun(error, delay) {
     if (!(problem instanceof ApiError)) throw problem;
     setText(byId("first-run-last"), "");
   }
+}
+
+function refusalText() {
+  if (session.link) return "This link has ended. Ask for another one.";
+  if (session.isKept()) return "The session has ended. Sign in again.";
+  return state.answer ? "The token is no longer accepted. Sign in with a valid one." : NOT_ACCEPTED;
 }
 
 function errorText(error) {

@@ -157,6 +157,23 @@ export function seriesQuery(view) {
   return { ...filterQuery(view), interval, weekends: view.weekends, average };
 }
 
+/** The API's parameters of a link to the view; a room is one, whoever its users are. */
+export function linkQuery(view) {
+  if (view.room) return { ...rangeQuery(view), room: view.room };
+  return { ...filterQuery(view), ...comparisonQuery(view) };
+}
+
+/** The view of a link, with what only changes the drawing from the page's own query string. */
+export function readShared(fixed, search) {
+  const params = new URLSearchParams(fixed);
+  const own = new URLSearchParams(search);
+  for (const name of ["interval", "weekends", "metric", "series", "kiosk"]) {
+    if (own.has(name)) params.set(name, own.get(name));
+  }
+  if (!params.has("compare")) params.set("compare", "none");
+  return read(params.toString());
+}
+
 export const daysPerWeek = ({ weekends }) => (weekends ? 7 : 5);
 
 /** The API's parameters for the comparison. */

@@ -131,7 +131,10 @@ async def get_link(
 
     It also ends when the token of its creator is removed. Nothing is stored.
     """
-    require_range(query, query.resolve(settings, now))
+    period = query.resolve(settings, now)
+    require_range(query, period)
+    if period.range is None:
+        raise invalid_parameter("period", None, "name the days that the link shows")
     if query.room is not None and query.filters:
         raise invalid_parameter("filter", request.query_params["filter"], _NO_FILTER)
     expires_at = (now + timedelta(days=query.days)).replace(microsecond=0)

@@ -311,13 +311,14 @@ def test_a_link_ends(client: TestClient, later: Any) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "days=0",
-        "days=91",
-        "room=0",
-        "room=1&filter=country:DE",
+        "period=7d&days=0",
+        "period=7d&days=91",
+        "period=7d&room=0",
+        "period=7d&room=1&filter=country:DE",
         "period=fortnight",
         "filter=planet:Mars",
         "compare=previous",
+        "",
         "interval=week",
     ],
 )
