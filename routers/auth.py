@@ -8,10 +8,10 @@ import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from fastapi import Depends, HTTPException, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import HTTPException, Request, Security
+from fastapi.security import HTTPBearer
 from starlette.datastructures import QueryParams
 from starlette.requests import cookie_parser
 from starlette.types import Scope
@@ -19,7 +19,7 @@ from starlette.types import Scope
 from config import Settings
 from routers import credentials
 from routers.credentials import Credential, CredentialKind
-from routers.dependencies import CurrentSettings, Now
+from routers.dependencies import now_of, settings_of
 
 SESSION_COOKIE: Final = "fpp_session"
 
@@ -73,7 +73,7 @@ def access_tokens(settings: Settings) -> tuple[AccessToken, ...]:
 def identify(scope: Scope, settings: Settings) -> Principal | None:
     """The caller, or None if nothing that the request sends is valid.
 
-    Whether a session or a link has ended is for `require` to say.
+    Whether a session or a link has ended is checked later.
     """
     tokens = access_tokens(settings)
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
@@ -130,34 +130,41 @@ def _by_credential(
     return None
 
 
-_scheme = HTTPBearer(
-    auto_error=False,
-    description=(
-        "ANALYTICS_SECRET_TOKEN, or one of ANALYTICS_VIEWER_TOKENS, which only read; as "
-        "`Bearer <token>` or the bare token."
-    ),
-)
+class _RightScheme(HTTPBearer):
+    """HTTP bearer authentication that checks a right: 401 without a valid token, or 403.
 
+    The caller is then `principal` in the request's state.
+    """
 
-def require(right: Right) -> Any:
-    """A dependency that answers 401 without a valid token, 403 without *right*."""
+    def __init__(self, right: Right) -> None:
+        super().__init__(
+            scheme_name="HTTPBearer",
+            description=(
+                "ANALYTICS_SECRET_TOKEN, or one of ANALYTICS_VIEWER_TOKENS, which only "
+                "read; as `Bearer <token>` or the bare token."
+            ),
+        )
+        self._right = right
 
-    async def check(
-        request: Request,
-        settings: CurrentSettings,
-        now: Now,
-        _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)],
-    ) -> Principal:
-        caller = identify(request.scope, settings)
+    async def __call__(self, request: Request) -> Principal:  # type: ignore[override]
+        """The caller of *request*. Raises HTTPException (401, 403)."""
+        caller = identify(request.scope, settings_of(request))
         if caller is None:
             raise _unauthorized("Missing or wrong token")
-        _require_not_ended(caller, now)
-        if right not in caller.rights:
-            raise HTTPException(403, f"This token does not have the right to {right}")
+        _require_not_ended(caller, now_of(request))
+        if self._right not in caller.rights:
+            raise HTTPException(
+                403, f"This token does not have the right to {self._right}"
+            )
         _require_view(request, caller)
+        request.state.principal = caller
         return caller
 
-    return Depends(check)
+
+def principal_of(request: Request) -> Principal:
+    """The caller, after its right was checked."""
+    principal: Principal = request.state.principal
+    return principal
 
 
 def _unauthorized(detail: str) -> HTTPException:
@@ -223,8 +230,7 @@ def _asks_the_same(view: Mapping[str, str], sent: QueryParams) -> bool:
     return same and all(sent[name] == view.get(name) for name in compared)
 
 
-RequireToken: Final = require(Right.READ)
-RequireMetrics: Final = require(Right.METRICS)
-RequireDelivery: Final = require(Right.DELIVER)
+RequireToken: Final = Security(_RightScheme(Right.READ))
+RequireMetrics: Final = Security(_RightScheme(Right.METRICS))
 
 CurrentPrincipal = Annotated[Principal, RequireToken]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from calculations.analytics import collect, engine_for
@@ -14,13 +14,13 @@ from calculations.results import QueryEcho
 from calculations.retention import CohortOf, retention
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings, CurrentSnapshot, Now, Plans
+from routers.dependencies import Context, RequireStatistics
+from routers.direct_route import DirectRoute
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
 from routers.responses import (
-    READ_MODEL_RESPONSES,
+    STATISTICS_RESPONSES,
     encode,
-    etag_by_day,
     json_response,
     unchanged,
 )
@@ -29,7 +29,9 @@ from routers.strict_query import NoRepeatedParameters
 ONE_WEEK = 7 * ONE_DAY
 
 router = APIRouter(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["statistics"],
+    dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -64,26 +66,23 @@ class RetentionAnswer(BaseModel):
 
 
 @router.get(
-    "/retention", response_model=RetentionAnswer, responses=READ_MODEL_RESPONSES
+    "/retention", response_model=RetentionAnswer, responses=STATISTICS_RESPONSES
 )
 async def get_retention(
-    query: Annotated[RetentionParameters, Query()],
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
+    query: Annotated[RetentionParameters, Query()], context: Context
 ) -> Response:
     """Weekly cohorts: who estimated for the first time, and how many returned.
 
     The first estimation is that of the whole history; cohorts are those whose week
     begins in the range.
     """
-    period = query.resolve(settings, now)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(_retention_json, query, period, snapshot, plans)
+    body = await to_thread.run_sync(
+        _retention_json, query, period, context.snapshot, context.plans
+    )
     return json_response(body, etag)
 
 

@@ -17,7 +17,7 @@ from routers.auth import (
     Right,
 )
 from routers.credentials import CredentialKind
-from routers.dependencies import CurrentSettings, Now
+from routers.dependencies import now_of, settings_of
 from routers.query import ComparisonParameters, FilterParameters, require_range
 from routers.responses import PROTECTED_RESPONSES, encode, uncached_json_response
 from routers.strict_query import NoParameters, NoRepeatedParameters, invalid_parameter
@@ -85,12 +85,10 @@ async def get_session(caller: CurrentPrincipal) -> Response:
     responses=PROTECTED_RESPONSES,
     dependencies=[NoParameters],
 )
-async def post_session(
-    request: Request, caller: CurrentPrincipal, now: Now
-) -> Response:
+async def post_session(request: Request, caller: CurrentPrincipal) -> Response:
     """Keep the sender of a token signed in for 30 days, by a cookie that only reads."""
     session = credentials.sign(
-        CredentialKind.SESSION, caller.secret, now + SESSION_LENGTH
+        CredentialKind.SESSION, caller.secret, now_of(request) + SESSION_LENGTH
     )
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})
     response.set_cookie(
@@ -123,15 +121,14 @@ def _cookie_attributes(request: Request) -> dict[str, Any]:
 async def get_link(
     query: Annotated[LinkParameters, Query()],
     request: Request,
-    settings: CurrentSettings,
     caller: CurrentPrincipal,
-    now: Now,
 ) -> Response:
     """A link that lets its readers see one view, and nothing else, until it ends.
 
     It also ends when the token of its creator is removed. Nothing is stored.
     """
-    period = query.resolve(settings, now)
+    now = now_of(request)
+    period = query.resolve(settings_of(request), now)
     require_range(query, period)
     if period.range is None:
         raise invalid_parameter("period", None, "name the days that the link shows")

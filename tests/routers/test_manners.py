@@ -25,6 +25,7 @@ PATHS = [
     "/historical.csv",
     "/reoccurring",
     "/reoccurring.csv",
+    "/reports/daily",
     "/retention",
     "/health",
     "/sync/runs",
@@ -39,7 +40,7 @@ PATHS = [
     "/link",
 ]
 
-CHANGING = {"/daily-analytics": ", POST", "/session": ", DELETE, POST"}
+CHANGING = {"/session": ", DELETE, POST"}
 """Methods besides those of every path."""
 
 
