@@ -33,8 +33,10 @@ from routers.routes import (
     events,
     health,
     metrics,
+    retention,
     room,
     rooms,
+    session,
     sync_runs,
     views,
 )
@@ -108,11 +110,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        retention,
         daily_reports,
         health,
         sync_runs,
         metrics,
         dashboard,
+        session,
         events,
         views,
     ):
@@ -131,6 +135,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         response_headers=RESPONSE_HEADERS,
     )
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
