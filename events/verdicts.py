@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from collector import clock, fields
-from collector.clock import ClockBounds
-from collector.privacy import Pseudonyms
-from collector.rejection import EventRejected
-from collector.schemas import EventSchemas
 from config import Settings
+from events import clock, fields
+from events.clock import ClockBounds
 from events.codes import RejectionCode
 from events.ids import new_id, repeatable_id
 from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
+from events.privacy import Pseudonyms
+from events.rejection import EventRejected
+from events.schemas import EventSchemas
 
 MAX_EVENT_BYTES: Final = 32 * 1024
 """Bytes of an event's properties, as JSON."""

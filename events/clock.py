@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from collector.instants import MICROSECOND, parse_instant
-from collector.rejection import EventRejected
 from config import Settings
 from events.codes import RejectionCode
+from events.instants import MICROSECOND, parse_instant
+from events.rejection import EventRejected
 
 
 class ClockBounds(NamedTuple):
