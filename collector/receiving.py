@@ -101,6 +101,7 @@ def _context(
         user=caller.user,
         received_at=received_at,
         received=received,
+        arrived=received,
         sent_at=sent.sent_at,
         idempotency_key=key,
     )

@@ -1,4 +1,4 @@
-"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`."""
+"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`, `kafka`."""
 
 import argparse
 import csv
@@ -69,8 +69,20 @@ class ViewsCommand:
     file: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class KafkaCommand:
+    """Show how far the topic was read, or have it read again from its beginning."""
+
+    restart: bool
+
+
 type Command = (
-    SyncCommand | StatusCommand | VerifyCommand | DoctorCommand | ViewsCommand
+    SyncCommand
+    | StatusCommand
+    | VerifyCommand
+    | DoctorCommand
+    | ViewsCommand
+    | KafkaCommand
 )
 
 
@@ -105,6 +117,7 @@ _SUMMARIES: Final = {
     "verify": "compare the read model with the database",
     "doctor": "check everything that a sync needs",
     "views": "list and check the SQL files, or say what a change would do",
+    "kafka": "show how far the topic was read, or have it read again",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sync": {
@@ -162,6 +175,13 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "help": "a SQL file, instead of the one of its name in VIEWS_DIR",
         },
     },
+    "kafka": {
+        "--restart": {
+            "action": "store_true",
+            "help": "read the topic from its beginning, after a gap, or if it was "
+            "created again; stored events are recognised by their ids",
+        },
+    },
 }
 _OPTIONS_WITH_VALUE: Final = {"--tables", "--last"}
 
@@ -182,6 +202,8 @@ def parse(arguments: Sequence[str]) -> Command:
             return StatusCommand(**values)
         case "verify":
             return VerifyCommand(**values)
+        case "kafka":
+            return KafkaCommand(**values)
         case "views":
             return _views(ViewsCommand(**values), commands["views"])
         case _:
