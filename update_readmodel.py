@@ -97,6 +97,20 @@ def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
         stop=stop,
     )
     events = _event_intakes(settings, runner, stop)
+    try:
+        return _run_syncs(settings, options, runner, stop, events)
+    finally:
+        if events:
+            events.close()
+
+
+def _run_syncs(
+    settings: Settings,
+    options: SyncCommand,
+    runner: Runner,
+    stop: StopRequest,
+    events: "EventIntakes | None",
+) -> int:
     if options.every is None:
         succeeded = (events.run_to_end(), runner.run()) if events else (runner.run(),)
         return 0 if all(succeeded) else 1

@@ -47,6 +47,11 @@ class EventIntakes:
         """
         run_repeatedly(self.run, seconds, self._interval, self._wait)
 
+    def close(self) -> None:
+        """Disconnect."""
+        if self._kafka:
+            self._kafka.close()
+
     def _wait(self, seconds: float) -> None:
         if self._kafka:
             self._kafka.wait(seconds)

@@ -36,6 +36,7 @@ READ_SECONDS: Final = 0.1
 """How long a read waits, so that a stop request is noticed."""
 
 FIRST_PAUSE_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 2.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 """Before the next attempt to connect."""
 
@@ -69,7 +70,7 @@ class KafkaIntake:
         self._reader = TopicReader(settings)
         self._metrics = metrics
         self._kafka_metrics = _KafkaMetrics(metrics)
-        self._opening: _Opening | None = None
+        self._opening: _ThreadedCall | None = None
         self._is_open = False
         self._buffer: list[StreamMessage] = []
         self._buffered_bytes = 0
@@ -113,8 +114,12 @@ class KafkaIntake:
                 self._guarded(self._store)
             if is_last:
                 self._drop()
-                self._reader.close()
         return self._reported is None
+
+    def close(self) -> None:
+        """Disconnect, or give up after CLOSE_SECONDS: the client would wait for longer."""
+        self._drop()
+        _ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Take one *step*; report its failure, and open the reader again later."""
@@ -149,7 +154,7 @@ class KafkaIntake:
         if self._opening is None:
             if time.monotonic() >= self._try_at:
                 self._recorded = None
-                self._opening = _Opening(self._connect)
+                self._opening = _ThreadedCall(self._connect)
             return
         if self._opening.is_running:
             return
@@ -245,7 +250,7 @@ class KafkaIntake:
         self._pause = FIRST_PAUSE_SECONDS
 
 
-class _Opening:
+class _ThreadedCall:
     """A call that runs in a thread, which does not keep the process alive."""
 
     def __init__(self, call: Callable[[], None]) -> None:
@@ -263,6 +268,10 @@ class _Opening:
     @property
     def is_running(self) -> bool:
         return self._thread.is_alive()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the call has ended, or after *seconds*."""
+        self._thread.join(seconds)
 
     def result(self) -> None:
         """Raise what the call has raised."""

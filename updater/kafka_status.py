@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from config import Settings
-from readmodel.stream.topic_reader import TopicReader
-from readmodel.sync.stream_drain import consumed_in, forget_positions
 from util.errors import FppError, SettingsError
 
 
@@ -14,6 +13,10 @@ def lag(settings: Settings) -> dict[int, int]:
 
     Raises SettingsError, StorageError and StreamError.
     """
+    # Imported here, since a deployment without Kafka needs none of it.
+    from readmodel.stream.topic_reader import TopicReader
+    from readmodel.sync.stream_drain import consumed_in
+
     reader = TopicReader(settings)
     try:
         reader.open(consumed_in(settings.data_dir).kafka)
@@ -26,6 +29,8 @@ def lines(settings: Settings) -> Iterator[str]:
     """Describe the position in the topic; nothing without Kafka. Raises StorageError."""
     if settings.kafka_bootstrap_servers is None:
         return
+    from readmodel.sync.stream_drain import consumed_in
+
     topic = settings.kafka_topic
     try:
         lags = lag(settings)
@@ -41,11 +46,25 @@ def lines(settings: Settings) -> Iterator[str]:
             yield f"  {key} partition {number}: read up to offset {at.offset:,}"
 
 
+def as_json(settings: Settings) -> dict[str, Any]:
+    """The lag by partition, or why it is unknown, as ``kafka``; nothing without Kafka."""
+    if settings.kafka_bootstrap_servers is None:
+        return {}
+    shown: dict[str, Any] = {"topic": settings.kafka_topic, "lag": None, "error": None}
+    try:
+        shown["lag"] = lag(settings)
+    except FppError as error:
+        shown["error"] = str(error)
+    return {"kafka": shown}
+
+
 def restart(settings: Settings) -> Iterator[str]:
     """Have the topic read again from its beginning; say what was done.
 
     Raises SettingsError without Kafka, SyncRunning and StorageError.
     """
+    from readmodel.sync.stream_drain import forget_positions
+
     if settings.kafka_bootstrap_servers is None:
         raise SettingsError("KAFKA_BOOTSTRAP_SERVERS is missing")
     topic = settings.kafka_topic

@@ -9,9 +9,8 @@ import polars as pl
 
 from events.codes import RejectionCode
 from events.ids import id_hash
-from events.lines import RAW_CHARACTERS
+from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
 from events.spool_files import SpoolFile
-from events.verdicts import Verdict
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
 _COLUMNS: Final = {**REJECTED_SCHEMA, **EVENT_SCHEMA}
@@ -54,7 +53,7 @@ def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
     return _split(_parse_one_by_one(contents) if lines is None else lines)
 
 
-def rows_of(lines: Sequence[Verdict]) -> SpooledEvents:
+def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
     """The rows of lines that are not read from a file."""
     return _split(pl.DataFrame(lines, schema=LINE_SCHEMA))
 

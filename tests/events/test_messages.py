@@ -1,13 +1,14 @@
 """Messages of Kafka as events."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config import load
 from events.ids import message_id
 from events.instants import microseconds
 from events.messages import TopicName, judge_messages
-from events.verdicts import Judge, Verdict
+from events.verdicts import Judge
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 NOW_MS = microseconds(NOW) // 1000
@@ -42,7 +43,7 @@ class Message(NamedTuple):
         return None
 
 
-def verdict(message: Message, **settings: str) -> Verdict:
+def verdict(message: Message, **settings: str) -> Mapping[str, Any]:
     """The verdict on one message."""
     judge = Judge.of(load(settings))
     (line,) = judge_messages(judge, [message], TOPIC, NOW)

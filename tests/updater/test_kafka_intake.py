@@ -1,7 +1,10 @@
 """Events from Kafka, from a real broker: each message once, whatever fails."""
 
+import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from readmodel.sync.stream_drain import consumed_in, forget_positions
 from tests.support.events import line, write_spool
 from tests.support.kafka import Broker, Network, broker_process
 from tests.support.programs import repeating_updater, run_updater
+from tests.support.servers import closed_port
 from updater.intake_metrics import IntakeMetrics
 from updater.kafka_intake import KafkaIntake
 from util.stopping import StopRequest
@@ -30,12 +34,24 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-def intake_of(
-    settings: Settings, registry: CollectorRegistry | None = None
-) -> KafkaIntake:
-    """An intake of its own, as a new process has."""
-    metrics = IntakeMetrics(registry or CollectorRegistry())
-    return KafkaIntake(settings, metrics, StopRequest())
+type StartIntake = Callable[..., KafkaIntake]
+
+
+@pytest.fixture
+def intake_of() -> Iterator[StartIntake]:
+    """Makes intakes, each as a new process has one."""
+    started: list[KafkaIntake] = []
+
+    def start(
+        settings: Settings, registry: CollectorRegistry | None = None
+    ) -> KafkaIntake:
+        metrics = IntakeMetrics(registry or CollectorRegistry())
+        started.append(KafkaIntake(settings, metrics, StopRequest()))
+        return started[-1]
+
+    yield start
+    for intake in started:
+        intake.close()
 
 
 def events(*names: str) -> list[dict[str, str]]:
@@ -65,7 +81,9 @@ def position(data_dir: Path) -> dict[int, int]:
     return {number: at.offset for number, at in topic.partitions.items()}
 
 
-def test_every_message_is_stored_once(kafka: Broker, data_dir: Path) -> None:
+def test_every_message_is_stored_once(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """Rows and offsets are in the same snapshot, and the next run reads on."""
     topic = kafka.create(2)
     settings = kafka.settings(topic, data_dir)
@@ -80,7 +98,9 @@ def test_every_message_is_stored_once(kafka: Broker, data_dir: Path) -> None:
     assert position(data_dir) == {0: 2, 1: 3}
 
 
-def test_an_event_has_the_place_of_its_message(kafka: Broker, data_dir: Path) -> None:
+def test_an_event_has_the_place_of_its_message(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """Its batch; and the message's time, if it states none itself."""
     topic = kafka.create()
     moment = time.time_ns() // 1_000_000 - 60_000
@@ -95,7 +115,9 @@ def test_an_event_has_the_place_of_its_message(kafka: Broker, data_dir: Path) ->
     assert row["event_id"][14] == "7"
 
 
-def test_what_is_no_event_becomes_a_dead_letter(kafka: Broker, data_dir: Path) -> None:
+def test_what_is_no_event_becomes_a_dead_letter(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """With its place; the messages behind it are stored."""
     topic = kafka.create()
     values = [b"\xff{", {"id": "nameless"}, [1], b"", *events("good")]
@@ -113,7 +135,9 @@ def test_what_is_no_event_becomes_a_dead_letter(kafka: Broker, data_dir: Path) -
     assert letters["raw"][0] == "\ufffd{"
 
 
-def test_a_small_batch_waits_for_the_interval(kafka: Broker, data_dir: Path) -> None:
+def test_a_small_batch_waits_for_the_interval(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """A whole one does not."""
     topic = kafka.create()
     intake = intake_of(kafka.settings(topic, data_dir, BATCH_SIZE="3"))
@@ -128,7 +152,9 @@ def test_a_small_batch_waits_for_the_interval(kafka: Broker, data_dir: Path) -> 
     assert stored(data_dir) == ["a", "b", "c"]
 
 
-def test_two_updaters_store_every_message_once(kafka: Broker, data_dir: Path) -> None:
+def test_two_updaters_store_every_message_once(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """One that finds the position moved reads again from there."""
     topic = kafka.create()
     settings = kafka.settings(topic, data_dir)
@@ -147,7 +173,9 @@ def test_two_updaters_store_every_message_once(kafka: Broker, data_dir: Path) ->
     assert stored(data_dir, "name") == [f"n{number}" for number in range(9)]
 
 
-def test_a_busy_data_dir_loses_nothing(kafka: Broker, data_dir: Path) -> None:
+def test_a_busy_data_dir_loses_nothing(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """What was read is stored after the sync that runs meanwhile."""
     topic = kafka.create()
     kafka.send(topic, events("a"))
@@ -160,12 +188,16 @@ def test_a_busy_data_dir_loses_nothing(kafka: Broker, data_dir: Path) -> None:
     assert stored(data_dir) == ["a"]
 
 
-def test_a_topic_that_was_created_again_stops_it(kafka: Broker, data_dir: Path) -> None:
+def test_a_topic_that_was_created_again_stops_it(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """One sentence says what to do, and that is enough."""
     topic = kafka.create()
     settings = kafka.settings(topic, data_dir)
     kafka.send(topic, events("a", "b"))
-    assert intake_of(settings).run_to_end()
+    first = intake_of(settings)
+    assert first.run_to_end()
+    first.close()
     kafka.delete(topic)
     kafka.create(topic=topic)
     kafka.send(topic, events("b", "c", "d"))
@@ -180,15 +212,13 @@ def test_a_topic_that_was_created_again_stops_it(kafka: Broker, data_dir: Path) 
 
 
 def test_a_running_updater_does_not_undo_a_restart(
-    kafka: Broker, data_dir: Path
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
 ) -> None:
     """It reads everything again, and recognises what is stored."""
     topic = kafka.create()
     intake = intake_of(kafka.settings(topic, data_dir))
     kafka.send(topic, [{"name": "without an id"}])
     run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
-    from datetime import UTC, datetime
-
     assert forget_positions(data_dir, topic, datetime.now(UTC))
     kafka.send(topic, [{"name": "second"}])
     run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
@@ -197,7 +227,7 @@ def test_a_running_updater_does_not_undo_a_restart(
 
 
 def test_a_broker_that_is_away_holds_up_nothing(
-    data_dir: Path, tmp_path: Path, registry: CollectorRegistry
+    data_dir: Path, tmp_path: Path, registry: CollectorRegistry, intake_of: StartIntake
 ) -> None:
     """Each call returns at once; when it is back, it goes on."""
     network = Network()
@@ -226,7 +256,7 @@ def test_a_broker_that_is_away_holds_up_nothing(
 
 
 def test_the_lag_is_a_metric(
-    kafka: Broker, data_dir: Path, registry: CollectorRegistry
+    kafka: Broker, data_dir: Path, registry: CollectorRegistry, intake_of: StartIntake
 ) -> None:
     """0 once everything is stored."""
     topic = kafka.create()
@@ -237,7 +267,9 @@ def test_the_lag_is_a_metric(
     assert registry.get_sample_value("fpp_events_stored_total") == 1
 
 
-def test_an_unknown_topic_is_one_sentence(kafka: Broker, data_dir: Path) -> None:
+def test_an_unknown_topic_is_one_sentence(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
     """It names the setting."""
     intake = intake_of(kafka.settings("missing", data_dir))
     assert not intake.run_to_end()
@@ -260,3 +292,43 @@ def test_the_program_reads_kafka_while_the_database_is_down(
         while stored(data_dir) != ["a", "b"]:
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+def test_status_doctor_and_kafka_show_the_lag(
+    kafka: Broker, data_dir: Path, tmp_path: Path, intake_of: StartIntake
+) -> None:
+    """As the broker says, and whether the topic and the spool can be read."""
+    topic = kafka.create()
+    kafka.send(topic, events("a"))
+    settings = kafka.environ(topic, data_dir)
+    spool = {"SPOOL_DIR": str(tmp_path / "spool")}
+    assert (
+        "1 messages to read in 1 partitions" in run_updater(settings, "status").stdout
+    )
+    examined = run_updater(settings | spool, "doctor").stdout
+    assert f"✓ Kafka        {topic} can be read, 1 messages to go" in examined
+    assert "! SPOOL_DIR" in examined
+    assert intake_of(kafka.settings(topic, data_dir)).run_to_end()
+    shown = json.loads(run_updater(settings, "status", "--json").stdout)["kafka"]
+    assert shown == {"topic": topic, "lag": {"0": 0}, "error": None}
+    lines = run_updater(settings, "kafka").stdout.splitlines()
+    assert lines == [
+        f"{topic} of Kafka: 0 messages to read in 1 partitions",
+        f"  tansu_cluster/{topic} partition 0: read up to offset 1",
+    ]
+
+
+def test_doctor_finds_a_spool_that_cannot_be_used_and_a_dead_broker(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Both fail; an old file in the spool is a warning."""
+    settings = {"DATA_DIR": str(data_dir), "TABLES": "none"}
+    spool = write_spool(tmp_path / "spool", [line("e1")])
+    os.utime(spool, (0, 0))
+    old = run_updater(settings | {"SPOOL_DIR": str(spool.parent)}, "doctor").stdout
+    assert "is writable, 1 files wait, the oldest for" in old
+    dead = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{closed_port()}"}
+    done = run_updater(settings | dead | {"SPOOL_DIR": str(spool)}, "doctor")
+    assert done.returncode == 1
+    assert "✗ SPOOL_DIR" in done.stdout
+    assert "✗ Kafka        Kafka at 127.0.0.1" in done.stdout
