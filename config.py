@@ -167,6 +167,15 @@ def _level(name: str) -> str:
     return name.upper()
 
 
+def _installation(name: str) -> str:
+    """Return *name* if it can be part of an HTTP header."""
+    if not re.fullmatch(r"[!-~]{1,100}", name):
+        raise ValueError(
+            "use at most 100 letters, digits and signs of ASCII, no blanks"
+        )
+    return name
+
+
 class Settings(BaseSettings):
     """All settings. The environment variable is the field's name in capitals.
 
@@ -209,6 +218,8 @@ class Settings(BaseSettings):
     sentry_environment: str = "development"
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
+    report_sender: Literal["api", "updater"] = "api"
+    installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
@@ -311,6 +322,19 @@ class Settings(BaseSettings):
         if self.bea_base_url is None or self.bea_secret_key is None:
             return None
         return EmailService(self.bea_base_url, self.bea_secret_key.get_secret_value())
+
+    def require_email_service(self) -> EmailService:
+        """Return the e-mail service. Raises SettingsError without one."""
+        if self.email_service is None:
+            raise SettingsError(
+                "BEA_BASE_URL or BEA_SECRET_KEY is missing: with REPORT_SENDER=updater "
+                "the updater posts the daily report there"
+            )
+        return self.email_service
+
+    def idempotency_key(self, what: str) -> str:
+        """The key of a request to the e-mail service about *what*."""
+        return f"{self.installation}/{what}"
 
     @property
     def stale_after(self) -> timedelta:

@@ -19,6 +19,7 @@ from config import Settings
 from readmodel.store import metrics as read_model_metrics
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
+from routers.dependencies import utc_now
 from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
@@ -26,6 +27,7 @@ from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
     breakdowns,
+    daily_reports,
     dashboard,
     downloads,
     events,
@@ -94,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
+    app.state.clock = utc_now
     app.state.plans = PlanCache()
     app.state.worker = Worker()
     app.state.exports = Exports(app.state.worker)
@@ -105,6 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        daily_reports,
         health,
         sync_runs,
         metrics,

@@ -7,6 +7,7 @@ python update_readmodel.py verify     compare the read model with the database
 python update_readmodel.py doctor     check everything that a sync needs
 python update_readmodel.py views      list and check the SQL files; plan or test changes
 python update_readmodel.py kafka      show how far the topic was read, or read it again
+python update_readmodel.py report     show the daily reports that were sent; send one again
 """
 
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import startup
 from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
+from readmodel.store.report_ledger import ReportState
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from updater import command_line, doctor, status, views
@@ -25,6 +27,7 @@ from updater.command_line import (
     Command,
     DoctorCommand,
     KafkaCommand,
+    ReportCommand,
     StatusCommand,
     SyncCommand,
     VerifyCommand,
@@ -33,6 +36,7 @@ from updater.command_line import (
 from updater.runner import Runner
 from util import sentry_wrapper
 from util.errors import FppError, SettingsError, Stopped
+from util.metrics import UpdaterMetrics
 from util.redaction import redact
 from util.stopping import StopRequest
 
@@ -48,6 +52,7 @@ FAILURES = {
     DoctorCommand: "The checks cannot be run",
     ViewsCommand: "The SQL files cannot be examined",
     KafkaCommand: "The position in Kafka cannot be shown or changed",
+    ReportCommand: "The report was not sent",
 }
 """Beginning of the error message of each command."""
 
@@ -84,6 +89,8 @@ def _run(command: Command, settings: Settings, stop: StopRequest) -> int:
             return _views(settings, command)
         case KafkaCommand():
             return _kafka(settings, command)
+        case ReportCommand():
+            return _report(settings, command, stop)
 
 
 def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
@@ -111,13 +118,29 @@ def _run_syncs(
     stop: StopRequest,
     events: "EventIntakes | None",
 ) -> int:
+    run = _with_report(settings, runner, stop)
     if options.every is None:
-        succeeded = (events.run_to_end(), runner.run()) if events else (runner.run(),)
+        succeeded = (events.run_to_end(), run()) if events else (run(),)
         return 0 if all(succeeded) else 1
     seconds = options.every or settings.sync_interval_seconds
     with runner.metrics.serving(settings.metrics_host, settings.metrics_port):
-        _repeat(runner.run, seconds, stop, events)
+        _repeat(run, seconds, stop, events)
     return 0
+
+
+def _with_report(
+    settings: Settings, runner: Runner, stop: StopRequest
+) -> Callable[[], bool]:
+    """The function that syncs and then posts the daily reports that are due.
+
+    Raises SettingsError if the updater is to post them and cannot.
+    """
+    if settings.report_sender == "api":
+        return runner.run
+    from updater.daily_report import DailyReporter  # Nobody else needs it.
+
+    reporter = DailyReporter(settings, runner.metrics.daily_reports, stop)
+    return lambda: runner.run() and reporter.run()
 
 
 def _event_intakes(
@@ -196,6 +219,22 @@ def _status(settings: Settings, options: StatusCommand) -> int:
         for line in status.lines(settings, now, options.last):
             _print(line)
     return 0
+
+
+def _report(settings: Settings, options: ReportCommand, stop: StopRequest) -> int:
+    from updater.daily_report import DailyReporter, describe_reports
+
+    if not options.send_again:
+        for line in describe_reports(settings, options.last):
+            _print(line)
+        return 0
+    assert options.day is not None
+    assert options.why is not None
+    startup.start(SERVICE, settings)
+    reporter = DailyReporter(settings, UpdaterMetrics().daily_reports, stop)
+    state = reporter.send_again(options.day, options.why)
+    _print(f"The report of {options.day}: {state}")
+    return 0 if state is ReportState.SENT else 1
 
 
 def _doctor(settings: Settings) -> int:

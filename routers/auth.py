@@ -2,12 +2,11 @@
 
 import hmac
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import HTTPException, Request, Security
+from fastapi.security import HTTPBearer
 
-from routers.dependencies import CurrentSettings
+from routers.dependencies import settings_of
 
 
 def matching_token(
@@ -28,24 +27,23 @@ def matching_token(
     return matches.index(True) if any(matches) else None
 
 
-_scheme = HTTPBearer(
-    auto_error=False,
-    description="ANALYTICS_SECRET_TOKEN, as `Bearer <token>` or the bare token.",
+class _TokenScheme(HTTPBearer):
+    """HTTP bearer authentication that also checks the token: 401 unless it is known."""
+
+    async def __call__(self, request: Request) -> None:
+        """Check the token of *request*. Raises HTTPException (401)."""
+        tokens = settings_of(request).require_tokens()
+        if matching_token(request.scope["headers"], tokens) is None:
+            raise HTTPException(
+                401,
+                "Missing or wrong token",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+RequireToken = Security(
+    _TokenScheme(
+        scheme_name="HTTPBearer",
+        description="ANALYTICS_SECRET_TOKEN, as `Bearer <token>` or the bare token.",
+    )
 )
-
-
-async def _require_token(
-    request: Request,
-    settings: CurrentSettings,
-    _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_scheme)],
-) -> None:
-    """Answer 401 unless the request has one of the tokens."""
-    if matching_token(request.scope["headers"], settings.require_tokens()) is None:
-        raise HTTPException(
-            401,
-            "Missing or wrong token",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-
-
-RequireToken = Depends(_require_token)

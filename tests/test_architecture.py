@@ -40,6 +40,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "update_readmodel": {"updater", "readmodel", "startup", "config", "util"},
     "updater": {
         "updater",
+        "calculations",
         "readmodel",
         "events",
         "sqlfiles",

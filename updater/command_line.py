@@ -1,9 +1,10 @@
-"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`, `kafka`."""
+"""Command line of the updater; `sync` is the default command."""
 
 import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +77,16 @@ class KafkaCommand:
     restart: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ReportCommand:
+    """Options of `report`: show the last days, or send that of `day` again."""
+
+    day: date | None
+    send_again: bool
+    why: str | None
+    last: int
+
+
 type Command = (
     SyncCommand
     | StatusCommand
@@ -83,6 +94,7 @@ type Command = (
     | DoctorCommand
     | ViewsCommand
     | KafkaCommand
+    | ReportCommand
 )
 
 
@@ -111,6 +123,19 @@ def _table_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day, YYYY-MM-DD") from None
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why")
+    return " ".join(text.split())
+
+
 _SUMMARIES: Final = {
     "sync": "mirror the database into DATA_DIR, once or repeatedly",
     "status": "show the read model's tables and the last runs",
@@ -118,6 +143,7 @@ _SUMMARIES: Final = {
     "doctor": "check everything that a sync needs",
     "views": "list and check the SQL files, or say what a change would do",
     "kafka": "show how far the topic was read, or have it read again",
+    "report": "show the daily reports that were sent, or send one again",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sync": {
@@ -182,8 +208,26 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "created again; stored events are recognised by their ids",
         },
     },
+    "report": {
+        "--day": {"type": _day, "metavar": "DAY", "help": "the day to send again"},
+        "--send-again": {
+            "action": "store_true",
+            "help": "post the report of DAY once more, whatever became of it",
+        },
+        "--why": {
+            "type": _reason,
+            "metavar": "TEXT",
+            "help": "the reason, which the ledger keeps",
+        },
+        "--last": {
+            "type": _run_count,
+            "default": 10,
+            "metavar": "N",
+            "help": "number of days to show (default: %(default)s)",
+        },
+    },
 }
-_OPTIONS_WITH_VALUE: Final = {"--tables", "--last"}
+_OPTIONS_WITH_VALUE: Final = {"--tables", "--last", "--day", "--why"}
 
 type _Parsers = Mapping[str, argparse.ArgumentParser]
 
@@ -206,6 +250,8 @@ def parse(arguments: Sequence[str]) -> Command:
             return KafkaCommand(**values)
         case "views":
             return _views(ViewsCommand(**values), commands["views"])
+        case "report":
+            return _report(ReportCommand(**values), commands["report"])
         case _:
             return DoctorCommand()
 
@@ -215,6 +261,14 @@ def _views(command: ViewsCommand, parser: argparse.ArgumentParser) -> ViewsComma
         parser.error("test needs a FILE")
     if command.action == "list" and command.file is not None:
         parser.error("list takes no FILE")
+    return command
+
+
+def _report(command: ReportCommand, parser: argparse.ArgumentParser) -> ReportCommand:
+    if command.send_again and None in (command.day, command.why):
+        parser.error("--send-again needs --day DAY and --why TEXT")
+    if not command.send_again and (command.day or command.why):
+        parser.error("--day and --why belong to --send-again")
     return command
 
 

@@ -42,4 +42,12 @@ class Stopped(BaseException):
 
 
 class DeliveryError(FppError):
-    """The e-mail service did not accept the daily figures."""
+    """The e-mail service did not accept the daily figures, or nobody knows if it did."""
+
+
+class DeliveryRefused(DeliveryError):
+    """The e-mail service answered with an error."""
+
+
+class NotDelivered(DeliveryError):
+    """The e-mail service certainly received nothing: there was no connection to it."""

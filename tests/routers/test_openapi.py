@@ -131,6 +131,7 @@ def test_operations_are_named_like_their_handlers(document: dict[str, Any]) -> N
         "/breakdown/{dimension}.csv": "get_breakdown_csv",
         "/breakdown/{dimension}": "get_breakdown",
         "/events/rejected": "get_rejected_events",
+        "/reports/daily": "get_daily_report",
         "/health": "get_health",
         "/sync/runs": "get_sync_runs",
         "/sync/runs.{extension}": "get_sync_runs_file",
