@@ -33,6 +33,9 @@ STALE_INTERVALS: Final = 3
 """Sync intervals after which a snapshot is stale."""
 
 
+type KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
 class EmailService(NamedTuple):
     """The service that receives the daily figures, and the key it expects."""
 
@@ -185,6 +188,7 @@ class Settings(BaseSettings):
     )
 
     analytics_secret_token: SecretStr | None = None
+    analytics_viewer_tokens: SecretStr | None = None
     data_dir: Path = Path("data")
 
     db_host: str | None = None
@@ -219,6 +223,7 @@ class Settings(BaseSettings):
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
@@ -227,6 +232,18 @@ class Settings(BaseSettings):
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
+    kafka_bootstrap_servers: str | None = None
+    kafka_topic: str = Field(default="octane.events", min_length=1)
+    kafka_group_id: str = Field(default="analytics-worker", min_length=1)
+    kafka_security_protocol: KafkaProtocol | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_user: str | None = None
+    kafka_sasl_pass: SecretStr | None = None
+    kafka_ssl_ca: Path | None = None
+    kafka_ssl_cert: Path | None = None
+    kafka_ssl_key: Path | None = None
+    batch_size: int = Field(default=1000, ge=1)
+    flush_interval: float = Field(default=5, gt=0)
     jwt_secret_key: SecretStr | None = None
     jwt_jwks_file: Path | None = None
     jwt_audience: str | None = None
@@ -257,6 +274,11 @@ class Settings(BaseSettings):
         return tokens
 
     @property
+    def viewer_tokens(self) -> tuple[str, ...]:
+        """The tokens whose callers only read."""
+        return listed(_revealed(self.analytics_viewer_tokens))
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins whose pages may call the API and the collector."""
         return listed(self.cors_origins)
@@ -284,6 +306,7 @@ class Settings(BaseSettings):
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
             *listed(_revealed(self.ingest_tokens)),
         )
         whole = (
@@ -291,6 +314,7 @@ class Settings(BaseSettings):
             _revealed(self.bea_secret_key),
             _revealed(self.jwt_secret_key),
             _revealed(self.user_id_key),
+            _revealed(self.kafka_sasl_pass),
         )
         found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
         return tuple(secret for secret in found if secret)

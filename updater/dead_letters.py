@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from collector import fields
-from collector.instants import microseconds
-from collector.privacy import StoredPseudonyms
-from collector.verdicts import BatchContext, Judge
 from config import Settings
+from events import fields
+from events.instants import microseconds
 from events.lines import AcceptedLine, RejectedLine
+from events.privacy import StoredPseudonyms
+from events.verdicts import BatchContext, Judge
 from readmodel.sync.replay import StoredLetter
 
 UNKNOWN: Final = ""
@@ -31,12 +31,12 @@ class DeadLetterCheck:
 
 def _batch(letter: StoredLetter) -> BatchContext:
     """The context of its request; what else that stated is in the event itself."""
+    received = microseconds(letter.received_at)
     return BatchContext(
         id=letter.batch or UNKNOWN,
         sender=letter.sender or UNKNOWN,
         user=None,
         received_at=letter.received_at,
-        received=microseconds(letter.received_at),
-        sent_at=None,
-        idempotency_key=None,
+        received=received,
+        arrived=received,
     )

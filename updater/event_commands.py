@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from collector import fields
-from collector.privacy import Pseudonyms
 from config import Settings
+from events import fields
+from events.privacy import Pseudonyms
 from readmodel.store.event_tables import EVENTS, REJECTED
 from readmodel.store.run_log import TableRun
 from readmodel.sync.drain import drain

@@ -14,6 +14,7 @@ from readmodel.store.event_tables import REJECTED
 from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import Run
 from readmodel.sync.verify import TableComparison
+from updater import kafka_status
 
 
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
@@ -34,6 +35,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     if counts := dead_letters(settings):
         listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
         yield f"  dead letters: {listed}"
+    yield from kafka_status.lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
@@ -85,6 +87,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         },
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
+        **kafka_status.as_json(settings),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }

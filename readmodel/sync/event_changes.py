@@ -25,7 +25,7 @@ from readmodel.sync.carry_over import (
     taken_at,
 )
 from readmodel.sync.disk import checksum
-from readmodel.sync.drain import append_rows
+from readmodel.sync.event_publish import append_rows
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from util.errors import StorageError, SyncRunning
 

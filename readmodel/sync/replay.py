@@ -21,13 +21,13 @@ from events.lines import AcceptedLine, RejectedLine
 from readmodel.store.audit import AuditAction, AuditEntry
 from readmodel.store.event_tables import EVENT_SCHEMA, EVENTS, REJECTED
 from readmodel.sync.carry_over import LastSnapshot
-from readmodel.sync.drain import append_rows
 from readmodel.sync.event_changes import (
     find_rows,
     publish_change,
     scan,
     stored_events,
 )
+from readmodel.sync.event_publish import append_rows
 from readmodel.sync.event_rows import NewRows, new_events
 from readmodel.sync.staging import SnapshotWriter
 

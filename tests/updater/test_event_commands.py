@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 import update_readmodel
-from collector.instants import microseconds
-from collector.privacy import Pseudonyms
 from config import load
+from events.instants import microseconds
+from events.privacy import Pseudonyms
 from readmodel.store import run_log, snapshot
 from readmodel.store.event_tables import AUDIT
 from readmodel.sync.append_run import append_run
@@ -19,7 +18,7 @@ from tests.support.events import line, rejected_line, write_spool
 from tests.support.runs import run
 from tests.support.snapshots import flip_a_bit
 from tests.support.stored_events import actions, event_ids, letter_ids, store
-from updater.event_intake import EventIntake
+from updater.event_retention import DailyRetention
 from util.stopping import StopRequest
 
 TODAY = datetime.now(UTC)
@@ -86,36 +85,27 @@ def test_retention_is_a_command(
     assert "kept for ever" in capsys.readouterr().out
 
 
-def test_retention_is_applied_once_a_day_by_the_updater(data: Path) -> None:
-    """Also on the day after; a failure is tried again on the next day."""
+def test_retention_is_applied_once_a_day_by_the_updater(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also on the day after; a failure is reported, and tried again on the next day."""
     now = TODAY
-    intake = EventIntake(
-        data,
-        data.parent / "spool",
-        [],
-        CollectorRegistry(),
-        StopRequest(),
-        lambda: now,
-        retention_days=2,
-    )
-    write_spool(
-        data.parent / "spool", [line("e1", **arrived(5)), line("e2", **arrived())]
-    )
-    assert intake.run()
+    retention = DailyRetention(data, 2, lambda: now)
+    store(data, [line("e1", **arrived(5)), line("e2", **arrived())], now=TODAY)
+    retention.run()
     assert event_ids(data) == ["e2"]
-    write_spool(data.parent / "spool", [line("e3", **arrived(5))], 2)
-    assert intake.run()
+    store(data, [line("e3", **arrived(5))], now=TODAY)
+    retention.run()
     assert event_ids(data) == ["e2", "e3"]
+    assert actions(data) == ["batches", "retention", "batches"]
     flip_a_bit(Path(snapshot.latest(data).files("events")[0]))
+    before = snapshot.latest(data).id
     now += timedelta(days=1)
-    assert intake.run()
-    assert len(event_ids_of_manifest(data)) == 1
-    assert actions(data)[:2] == ["batches", "retention"]
-
-
-def event_ids_of_manifest(data_dir: Path) -> list[str]:
-    """The parts of the events."""
-    return [Path(file).name for file in snapshot.latest(data_dir).files("events")]
+    retention.run()
+    assert snapshot.latest(data).id == before
+    assert [r.levelname for r in caplog.records if r.name.startswith("fpp")][-1:] == [
+        "ERROR"
+    ]
 
 
 def test_forget_finds_raw_ids_and_pseudonyms_of_all_epochs(

@@ -7,7 +7,7 @@ import pytest
 
 from readmodel.store import snapshot
 from readmodel.store.event_tables import EVENTS, REJECTED
-from readmodel.sync import drain as drain_module
+from readmodel.sync import event_publish
 from readmodel.sync.retention import apply_retention, first_kept
 from tests.support.events import AT, line, rejected_line
 from tests.support.snapshots import flip_a_bit
@@ -27,7 +27,7 @@ DAY = 86_400
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three parts: of day 21, of days 22 and 23, and of day 24."""
-    monkeypatch.setattr(drain_module, "PART_ROWS", 2)
+    monkeypatch.setattr(event_publish, "PART_ROWS", 2)
     data_dir = tmp_path / "data"
     store(
         data_dir,
