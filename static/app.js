@@ -3,6 +3,7 @@
 import { ApiError, get, send, serverNow } from "./api.js";
 import { Controls } from "./controls.js";
 import { byId, el, setText } from "./dom.js";
+import "./events.js";
 import "./explore.js";
 import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";

@@ -28,6 +28,7 @@ SCHEMAS = {
     "Dimension",
     "ErrorResponse",
     "FreshnessHealth",
+    "EventsHealth",
     "Health",
     "HealthComponents",
     "HealthStatus",
