@@ -99,6 +99,7 @@ def test_the_section_shows_what_happens(
     expect(tail.first).to_contain_text("just_now")
     expect(tail.first).to_have_class("fresh")
     page.get_by_label("Window of the events").select_option("1h")
+    expect(section.locator("figcaption")).to_contain_text("last hour")
     expect(tiles.nth(0)).to_have_text("6")  # of seven, one happened before
     assert violations(page) == []
     page.get_by_role("button", name="Sign out").click()
