@@ -1,38 +1,27 @@
 /** Adds the Events section, if the read model has events; without them the page has no trace of it. */
 
-import { request } from "./api.js";
 import { byId, el } from "./dom.js";
-import { getToken, isSignedIn, link, onSessionChange } from "./session.js";
+import { isSignedIn, onSessionChange } from "./session.js";
 
 const STYLES = new URL("./events/events.css", import.meta.url);
 
 let section = null;
-let asked = 0;
+let loading = null;
 
-onSessionChange(onSession);
-onSession();
+onSessionChange(() => section?.clear());
 
-async function onSession() {
-  section?.clear();
-  asked += 1;
-  const mine = asked;
-  if (link || !isSignedIn() || !(await hasEvents())) return;
-  const [{ Section }] = await Promise.all([import("./events/section.js"), section ? null : loadStyles()]);
+/** Show the section if `health`, the API's answer, says that there are events. */
+export async function showEvents(health) {
+  if (!("events" in health.components)) return;
+  loading ??= load();
+  section = await loading;
   // Somebody may have signed out meanwhile.
-  if (mine !== asked) return;
-  section ??= new Section(place());
-  section.show();
+  if (isSignedIn()) section.show();
 }
 
-async function hasEvents() {
-  try {
-    const response = await request("health", { token: getToken(), anyStatus: true });
-    const { components } = await response.json();
-    return "events" in components;
-  } catch {
-    // The API is away, which the page says elsewhere, or it answers something else.
-    return false;
-  }
+async function load() {
+  const [{ Section }] = await Promise.all([import("./events/section.js"), loadStyles()]);
+  return new Section(place());
 }
 
 /** The section's element before Explore, and its entry in the list of sections. */

@@ -74,6 +74,7 @@ export class Section {
   }
 
   show() {
+    if (this.isActive) return;
     this.isActive = true;
     this.#run();
   }
