@@ -33,11 +33,17 @@ from updater.command_line import (
 from updater.runner import Runner
 from util import sentry_wrapper
 from util.errors import FppError, SettingsError, Stopped
+from util.logs import get_logger
 from util.metrics import UpdaterMetrics
 from util.redaction import redact
 from util.stopping import StopRequest
 
 SERVICE = "fpp-analytics-updater"
+
+_log = get_logger("updater")
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of shells: a command that follows must not start."""
 
 FAILURES = {
     SyncCommand: "The sync failed",
@@ -59,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(command, startup.load_settings(), stop)
     except Stopped as stopped:
         _print(str(stopped))
-        return 0
+        return INTERRUPTED if stop.is_interrupt else 0
     except FppError as error:
         message = redact(f"{FAILURES[type(command)]}: {error}")
         print(message, file=sys.stderr, flush=True)
@@ -145,6 +151,7 @@ def _repeat(
 
     In the pauses, and before each run, *drain* is called every *drain_seconds*.
     """
+    began = time.time()
     for pause in _pauses(seconds, time.monotonic):
         stop.check()
         if drain is None:
@@ -152,6 +159,14 @@ def _repeat(
         else:
             _sleep_draining(pause, drain, drain_seconds)
         run()
+        _log.info(
+            f"Next sync at {_next_start(seconds, began, time.time()):%H:%M:%S} UTC"
+        )
+
+
+def _next_start(seconds: float, began: float, now: float) -> datetime:
+    """The next multiple of *seconds* since *began*, as in `_pauses`."""
+    return datetime.fromtimestamp(now + seconds - (now - began) % seconds, UTC)
 
 
 def _sleep_draining(

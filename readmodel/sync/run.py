@@ -91,7 +91,8 @@ class Options:
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
     within `patience`. Derived tables are built as `derived` says, none by default.
-    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
+    Callbacks: `on_retry(fault)` before each retry, `on_step(name)` as a table or another
+    step begins, and `on_progress` as rows arrive;
     `check_stop` raises if no further attempt may begin.
     """
 
@@ -101,6 +102,7 @@ class Options:
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
     check_stop: Callable[[], None] = field(default=lambda: None)
+    on_step: Callable[[str], None] = field(default=lambda _: None)
     on_progress: OnProgress = field(default=lambda *_: None)
     derived: DerivedOptions | None = None
 
@@ -163,6 +165,7 @@ class _Run:
         selected, others = _select(self.tables, self.options.only)
         read = [table for table in selected if self.faults.may_read(table)]
         with ExitStack() as reading:
+            self.options.on_step(f"Opening {self.source.name}")
             view = reading.enter_context(self.source.view(read))
             with SnapshotWriter(self.data_dir, taken_at) as writer:
                 last = _last_manifest(self.data_dir)
@@ -187,6 +190,7 @@ class _Run:
     def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
         if self.options.derived is None:
             return []
+        self.options.on_step("Derived tables")
         return build_derived(writer, self.options.derived, self.options.full)
 
     def _mirror(
@@ -200,7 +204,9 @@ class _Run:
         digest_seconds = self.options.digest_seconds
         budget = Budget(digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
         reports = []
-        for spec in list(self._specs(view, tables)):
+        specs = list(self._specs(view, tables))
+        for number, spec in enumerate(specs, 1):
+            self.options.on_step(f"Table {number} of {len(specs)}, {spec.name}")
             with self.faults.reading(spec.table):
                 stored = _reusable(spec, writer, self.options.full, stored_bytes)
                 decision = decide(view, spec, stored, writer.taken_at, budget)
