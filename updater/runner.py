@@ -88,6 +88,7 @@ class Runner:
             ReadModelCollector(
                 manifest=lambda: metrics.current_manifest(settings.data_dir),
                 runs=lambda: self._runs,
+                interval=lambda: settings.sync_interval_seconds,
             )
         )
 

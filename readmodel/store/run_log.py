@@ -108,7 +108,12 @@ def recent_runs(data_dir: Path, limit: int) -> list[Run]:
 
     Raises StorageError when the log cannot be read.
     """
-    return [_run(row) for row in read_log(data_dir).tail(limit).reverse().to_dicts()]
+    return runs_of(read_log(data_dir).tail(limit).reverse())
+
+
+def runs_of(rows: pl.DataFrame) -> list[Run]:
+    """The runs of rows of the log, in their order."""
+    return [_run(row) for row in rows.to_dicts()]
 
 
 def read_log(data_dir: Path) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import Settings
 from routers.auth import identify
+from routers.problems import error_response
 from util.metrics import ApiMetrics
 
 MAX_URL_BYTES: Final = 8_192
@@ -87,11 +88,8 @@ class RequestLimits:
         reset = self._limiter.get_window_stats(limit, "requests", caller).reset_time
         wait = _seconds_until(reset)
         _metrics(scope).rate_limited.inc()
-        return JSONResponse(
-            {"detail": f"Too many requests: at most {limit.amount} a minute"},
-            429,
-            {"Retry-After": str(wait)},
-        )
+        detail = f"Too many requests: at most {limit.amount} a minute"
+        return error_response(scope, 429, detail, {"Retry-After": str(wait)})
 
     def _delay_failures(self, scope: Scope, send: Send) -> Send:
         """Wrap *send* to count 401 responses per address and delay repeated ones."""
@@ -119,10 +117,10 @@ def _seconds_until(moment: float) -> int:
 
 def _refuse_oversized(scope: Scope) -> JSONResponse | None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
-        return JSONResponse({"detail": "The address is too long"}, 414)
+        return error_response(scope, 414, "The address is too long")
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
-        return JSONResponse({"detail": "The headers are too long"}, 431)
+        return error_response(scope, 431, "The headers are too long")
     return None
 
 
