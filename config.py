@@ -33,6 +33,9 @@ STALE_INTERVALS: Final = 3
 """Sync intervals after which a snapshot is stale."""
 
 
+type KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
 class EmailService(NamedTuple):
     """The service that receives the daily figures, and the key it expects."""
 
@@ -220,6 +223,7 @@ class Settings(BaseSettings):
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
@@ -228,6 +232,18 @@ class Settings(BaseSettings):
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
+    kafka_bootstrap_servers: str | None = None
+    kafka_topic: str = Field(default="octane.events", min_length=1)
+    kafka_group_id: str = Field(default="analytics-worker", min_length=1)
+    kafka_security_protocol: KafkaProtocol | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_user: str | None = None
+    kafka_sasl_pass: SecretStr | None = None
+    kafka_ssl_ca: Path | None = None
+    kafka_ssl_cert: Path | None = None
+    kafka_ssl_key: Path | None = None
+    batch_size: int = Field(default=1000, ge=1)
+    flush_interval: float = Field(default=5, gt=0)
     jwt_secret_key: SecretStr | None = None
     jwt_jwks_file: Path | None = None
     jwt_audience: str | None = None
@@ -297,6 +313,7 @@ class Settings(BaseSettings):
             _revealed(self.bea_secret_key),
             _revealed(self.jwt_secret_key),
             _revealed(self.user_id_key),
+            _revealed(self.kafka_sasl_pass),
         )
         found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
         return tuple(secret for secret in found if secret)

@@ -48,7 +48,7 @@ from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.cross_origin import CrossOrigin
@@ -165,6 +165,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     app.state.worker.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 

@@ -21,6 +21,10 @@ class SourceError(SyncError):
     """The source database refused, vanished, or lacks what is needed."""
 
 
+class StreamError(FppError):
+    """A Kafka topic cannot be read; what was read before stays as it was."""
+
+
 class StorageError(SyncError):
     """DATA_DIR cannot be written, or its content cannot be used."""
 
