@@ -77,7 +77,7 @@ def _with_problem(response: Json) -> Json:
 
 
 def _is_error(media: Json) -> bool:
-    name = media.get("schema", {}).get("$ref", "")
+    name: str = media.get("schema", {}).get("$ref", "")
     return name.endswith(("/ErrorResponse", "/ValidationErrorResponse"))
 
 
