@@ -49,6 +49,7 @@ _PACKAGES = (
     ),
     *("sentry_sdk", "structlog", "tenacity", "httpx", "wsgiref.simple_server"),
     *("uvicorn.lifespan.on", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.auto"),
+    *("jsonschema_rs", "jwt", "xlsxwriter"),
 )
 _OURS = ("util", "tests")
 # Polars' allocator must not have a thread that a fork would lose.
@@ -71,6 +72,9 @@ class Program(subprocess.Popen[Any]):
 
     def _execute_child(self, args: Sequence[str], *rest: Any) -> None:
         """Override the private method of Popen that starts the process."""
+        if not IS_USED:
+            super()._execute_child(args, *rest)  # type: ignore[misc]
+            return
         (_, _, _, _, cwd, env, _, _, _, p2cread, _, _, c2pwrite, _, errwrite, *more) = (
             rest
         )
@@ -93,8 +97,7 @@ class Program(subprocess.Popen[Any]):
 
 def start(arguments: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
     """Start `python *arguments*`; *options* are those of `subprocess.Popen`."""
-    kind = Program if IS_USED else subprocess.Popen
-    return kind([sys.executable, *arguments], **options)
+    return Program([sys.executable, *arguments], **options)
 
 
 def run(
@@ -114,7 +117,7 @@ def run(
 @contextmanager
 def used_by(module: ModuleType) -> Iterator[None]:
     """Let *module* start its Python programs here, and not with `subprocess.Popen`."""
-    names = vars(subprocess) | ({"Popen": Program} if IS_USED else {})
+    names = vars(subprocess) | {"Popen": Program}
     with patch.object(module, "subprocess", SimpleNamespace(**names)):
         yield
 
