@@ -1,9 +1,10 @@
 """Python programs that start in a tenth of the time, for tests that start many.
 
 Importing Polars, FastAPI and their like takes more than a second of processor time, in
-every program. Here one process, the nursery, imports them once and forks each program
-from that. What belongs to this project is imported by the program itself, and its
-arguments, environment, folder, streams and exit code are as they would be otherwise.
+every program, and our own modules half a second. Here one process, the nursery, imports
+them once and forks each program from that. The program's own module is executed by the
+program itself, and so is what reads the environment when it is imported; its arguments,
+environment, folder, streams and exit code are as they would be otherwise.
 
 Programs start as usual where the system is not Linux, and in thorough runs.
 """
@@ -51,7 +52,9 @@ _PACKAGES = (
     *("uvicorn.lifespan.on", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.auto"),
     *("jsonschema_rs", "jwt", "xlsxwriter"),
 )
-_OURS = ("util", "tests")
+_PROGRAMS = ("main", "update_readmodel", "collect_events")
+_EXECUTED_ANEW = (*_PROGRAMS, "tests", "util.allocator")
+"""Modules, with those below them, that are not taken from the nursery."""
 # Polars' allocator must not have a thread that a fork would lose.
 _ENVIRONMENT = {allocator.VARIABLE: f"{allocator.CONF},background_thread:false"}
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
@@ -181,11 +184,12 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 def main(connection: socket.socket) -> None:
     """Import the packages, then fork a program per request."""
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *_PROGRAMS):
         importlib.import_module(name)
     for name in list(sys.modules):
-        if name.partition(".")[0] in _OURS:
+        if f"{name}.".startswith(tuple(f"{module}." for module in _EXECUTED_ANEW)):
             del sys.modules[name]
+    del sys.modules["util"].allocator
     # Ctrl-C is for the tests, whose end ends this process, too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
