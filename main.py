@@ -19,6 +19,7 @@ from config import Settings
 from readmodel.store import metrics as read_model_metrics
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
+from routers.dependencies import utc_now
 from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
@@ -26,13 +27,16 @@ from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
     breakdowns,
+    daily_reports,
     dashboard,
     downloads,
     events,
     health,
     metrics,
+    retention,
     room,
     rooms,
+    session,
     sync_runs,
     views,
 )
@@ -41,7 +45,7 @@ from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.cross_origin import CrossOrigin
@@ -94,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
+    app.state.clock = utc_now
     app.state.plans = PlanCache()
     app.state.worker = Worker()
     app.state.exports = Exports(app.state.worker)
@@ -105,10 +110,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        retention,
+        daily_reports,
         health,
         sync_runs,
         metrics,
         dashboard,
+        session,
         events,
         views,
     ):
@@ -127,6 +135,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         response_headers=RESPONSE_HEADERS,
     )
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
@@ -150,6 +159,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     app.state.worker.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 

@@ -23,36 +23,50 @@ NO_STATISTICS: Final = (
     "does not mirror all tables that they need; missing"
 )
 
-# All of them are async functions: FastAPI runs others, and classes, on a thread, and
-# waiting for one takes longer than these functions.
+# FastAPI spends about as long on each dependency of a request as a 304 may take in all.
+# So a handler has one, which reads the application's state, and not one per member. It
+# is an async function: FastAPI runs others, and classes, on a thread.
+
+
+def utc_now() -> datetime:
+    """The only clock; in the application's state as `clock`, so tests replace it there."""
+    return datetime.now(UTC)
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings of the application."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def now_of(request: Request) -> datetime:
+    """The time of the application's clock."""
+    now: datetime = request.app.state.clock()
+    return now
+
+
+def snapshot_of(request: Request) -> Snapshot:
+    """The current snapshot, the same one for all of a request.
+
+    Raises ReadModelMissing.
+    """
+    opened: Snapshot | None = getattr(request.state, "opened_snapshot", None)
+    if opened is None:
+        opened = snapshot.current(settings_of(request).data_dir)
+        request.state.opened_snapshot = opened
+        request.state.snapshot = opened.id  # for the request's log line
+    return opened
 
 
 async def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
+    return settings_of(request)
 
 
 CurrentSettings = Annotated[Settings, Depends(_settings)]
 
 
-async def now() -> datetime:
-    """The only clock; tests override it."""
-    return datetime.now(UTC)
-
-
-Now = Annotated[datetime, Depends(now)]
-
-
-async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
-    current = snapshot.current(settings.data_dir)
-    request.state.snapshot = current.id  # for the request's log line
-    return current
-
-
-CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
-
-
-async def _require_statistics(current: CurrentSnapshot) -> None:
+async def _require_statistics(request: Request) -> None:
+    current = snapshot_of(request)
     if not current.serves_statistics:
         missing = [name for name in TABLES if name not in current.configured]
         raise HTTPException(404, f"{NO_STATISTICS}: {', '.join(missing)}")
@@ -60,28 +74,6 @@ async def _require_statistics(current: CurrentSnapshot) -> None:
 
 RequireStatistics = Depends(_require_statistics)
 """Dependency of the routes that need all tables of the statistics; 404 without them."""
-
-
-async def _plan_cache(request: Request) -> PlanCache:
-    plans: PlanCache = request.app.state.plans
-    return plans
-
-
-Plans = Annotated[PlanCache, Depends(_plan_cache)]
-
-
-async def _whole_answers(request: Request) -> CapacityLimiter:
-    limiter: CapacityLimiter = request.app.state.whole_answers
-    return limiter
-
-
-WholeAnswers = Annotated[CapacityLimiter, Depends(_whole_answers)]
-"""Capacity for answers that read most of the tables: one at a time.
-
-Each takes all cores and the memory of its tables, so two at once gain nothing, and
-eight would keep the interpreter from requests for /health. They wait as coroutines,
-without occupying a thread.
-"""
 
 
 async def _exports(request: Request) -> Exports:
@@ -93,7 +85,13 @@ CurrentExports = Annotated[Exports, Depends(_exports)]
 
 
 class RequestContext(NamedTuple):
-    """What a handler of tables needs besides its parameters."""
+    """What a handler needs besides its parameters.
+
+    `whole_answers` is the capacity for answers that read most of the tables: one at a
+    time. Each takes all cores and the memory of its tables, so two at once gain nothing,
+    and eight would keep the interpreter from requests for /health. They wait as
+    coroutines, without occupying a thread.
+    """
 
     request: Request
     settings: Settings
@@ -105,31 +103,23 @@ class RequestContext(NamedTuple):
     views: ViewsSource
     reports: Reports
 
-    def etag_by_day(self, period: Period, table_format: TableFormat) -> str:
+    def etag_by_day(self, period: Period, table_format: TableFormat | str = "") -> str:
         """See `responses.etag_by_day`; each format has its own."""
         return responses.etag_by_day(
             self.request, self.snapshot, self.settings, period, table_format
         )
 
 
-async def _context(
-    request: Request,
-    settings: CurrentSettings,
-    current: CurrentSnapshot,
-    moment: Now,
-    plans: Plans,
-    whole_answers: WholeAnswers,
-    exports: CurrentExports,
-) -> RequestContext:
+async def _context(request: Request) -> RequestContext:
     state = request.app.state
     return RequestContext(
         request,
-        settings,
-        current,
-        moment,
-        plans,
-        whole_answers,
-        exports,
+        settings_of(request),
+        snapshot_of(request),
+        now_of(request),
+        state.plans,
+        state.whole_answers,
+        state.exports,
         state.views,
         state.reports,
     )

@@ -8,6 +8,7 @@ import pytest
 
 pytest_plugins = [
     "tests.support.fixtures",
+    "tests.support.kafka",
     "tests.support.postgres",
     "tests.support.scheduling",
 ]

@@ -188,26 +188,28 @@ def latest(data_dir: Path) -> Snapshot:
     Raises ReadModelMissing when a snapshot exists but cannot be read.
     """
     try:
-        path = Path(os.path.realpath(data_dir / CURRENT, strict=True))
+        path = os.path.realpath(f"{data_dir}/{CURRENT}", strict=True)
     except FileNotFoundError:
         return _plain_files(data_dir)
     try:
-        status = os.stat(path / MANIFEST)  # noqa: PTH116 - on each request
-        manifest = _manifest(path, status.st_ino, status.st_mtime_ns, status.st_size)
+        status = os.stat(f"{path}/{MANIFEST}")  # noqa: PTH116 - on each request
+        return _snapshot(path, status.st_ino, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError) as error:
+        name = os.path.basename(path)  # noqa: PTH119 - a string, on each request
         raise ReadModelMissing(
-            f"Snapshot {path.name} is damaged: run update_readmodel.py"
+            f"Snapshot {name} is damaged: run update_readmodel.py"
         ) from error
-    return Snapshot(path.name, manifest.taken_at, path, manifest)
 
 
 @lru_cache(maxsize=2)  # The current snapshot, and the one before.
-def _manifest(path: Path, *_status: int) -> Manifest:
-    """Parse the manifest in *path*, once per inode, modification time and size.
+def _snapshot(folder: str, *_status: int) -> Snapshot:
+    """Parse the manifest in *folder*, once per inode, modification time and size.
 
     Every request asks for it. Raises OSError and ValueError.
     """
-    return Manifest.from_json((path / MANIFEST).read_bytes())
+    path = Path(folder)
+    manifest = Manifest.from_json((path / MANIFEST).read_bytes())
+    return Snapshot(path.name, manifest.taken_at, path, manifest)
 
 
 def table_files(data_dir: Path) -> Mapping[str, TableFiles]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -34,19 +34,15 @@ from calculations.shapes import rows_of
 from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken
+from routers.auth import RequireToken, Right, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
-    CurrentSettings,
-    CurrentSnapshot,
     FormatExtension,
-    Now,
-    Plans,
     RequestContext,
     RequireStatistics,
-    WholeAnswers,
 )
+from routers.direct_route import DirectRoute
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
@@ -75,7 +71,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
-from util.http_client import send_daily
+from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -83,6 +79,7 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -106,26 +103,23 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
 
 
 @router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
-async def get_analytics(
-    query: AnalyticsQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
-    whole_answers: WholeAnswers,
-) -> Response:
+async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
     """All statistics, section by section.
 
     Without a range they cover all rows of the database; series begin at START_DATE.
     """
-    period = query.resolve(settings, now)
+    period = query.resolve(context.settings, context.now)
     require_range(query, period)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
     body = await to_thread.run_sync(
-        _analytics_json, query, period, snapshot, plans, limiter=whole_answers
+        _analytics_json,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
+        limiter=context.whole_answers,
     )
     return json_response(body, etag)
 
@@ -148,19 +142,23 @@ async def get_daily_analytics(
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached. A table
-    in another format than JSON is never posted.
+    posts the figures to the e-mail service, and its answer must not be cached. The
+    requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
+    table in another format than JSON is never posted, and with REPORT_SENDER=updater
+    nothing is: the updater sends the reports then. Neither is it with a token that only
+    reads.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = None if query.is_customised else settings.email_service
+    service = _recipient(query, context)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
-        body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
+        key = settings.idempotency_key(f"last-24-hours/{period.today}")
+        body = await to_thread.run_sync(_deliver, service, key, period, snapshot, plans)
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
@@ -203,6 +201,15 @@ async def _respond_daily_table(
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
     headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
     return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _recipient(query: DailyParameters, context: RequestContext) -> EmailService | None:
+    """The service that the figures are posted to; None if they are only answered."""
+    settings = context.settings
+    if query.is_customised or query.preview or settings.report_sender != "api":
+        return None
+    may_deliver = Right.DELIVER in principal_of(context.request).rights
+    return settings.email_service if may_deliver else None
 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
@@ -305,11 +312,16 @@ def _daily_figures(
 
 
 def _deliver(
-    service: EmailService, period: Period, snapshot: Snapshot, plans: PlanCache
+    service: EmailService,
+    idempotency_key: str,
+    period: Period,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> bytes:
     """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
     figures: dict[str, Any] = collect_figures(Daily, plan, None)
-    send_daily(service.base_url, service.key, figures)
+    body = encode_daily(figures)
+    send_daily(service.base_url, service.key, body, idempotency_key)
     return encode(DailyAnswer.model_construct(**figures))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -17,20 +17,14 @@ from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, rankin
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import (
-    CurrentSettings,
-    CurrentSnapshot,
-    Now,
-    Plans,
-    RequireStatistics,
-)
+from routers.dependencies import Context, RequireStatistics
+from routers.direct_route import DirectRoute
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
 from routers.responses import (
     STATISTICS_RESPONSES,
     encode,
-    etag_by_day,
     json_response,
     unchanged,
 )
@@ -41,6 +35,7 @@ MAX_ROWS: Final = 1_000
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -115,22 +110,18 @@ class BreakdownAnswer(BaseModel):
 async def get_breakdown(
     dimension: Annotated[Dimension, Path(description="The attribute to count by.")],
     query: Annotated[BreakdownParameters, Query()],
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
+    context: Context,
 ) -> Response:
     """Rows of one dimension with their counts, all of them page by page.
 
     Rooms without a name and deleted rooms are two rows at the end.
     """
-    period = query.resolve(settings, now)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
     body = await to_thread.run_sync(
-        _breakdown_json, dimension, query, period, snapshot, plans
+        _breakdown_json, dimension, query, period, context.snapshot, context.plans
     )
     return json_response(body, etag)
 
