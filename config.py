@@ -188,6 +188,7 @@ class Settings(BaseSettings):
     )
 
     analytics_secret_token: SecretStr | None = None
+    analytics_viewer_tokens: SecretStr | None = None
     data_dir: Path = Path("data")
 
     db_host: str | None = None
@@ -222,6 +223,7 @@ class Settings(BaseSettings):
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
@@ -271,6 +273,11 @@ class Settings(BaseSettings):
         return tokens
 
     @property
+    def viewer_tokens(self) -> tuple[str, ...]:
+        """The tokens whose callers only read."""
+        return listed(_revealed(self.analytics_viewer_tokens))
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins whose pages may call the API and the collector."""
         return listed(self.cors_origins)
@@ -298,6 +305,7 @@ class Settings(BaseSettings):
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
             *listed(_revealed(self.ingest_tokens)),
         )
         whole = (

@@ -33,8 +33,10 @@ from routers.routes import (
     events,
     health,
     metrics,
+    retention,
     room,
     rooms,
+    session,
     sync_runs,
     views,
 )
@@ -43,7 +45,7 @@ from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.cross_origin import CrossOrigin
@@ -108,11 +110,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        retention,
         daily_reports,
         health,
         sync_runs,
         metrics,
         dashboard,
+        session,
         events,
         views,
     ):
@@ -131,6 +135,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         response_headers=RESPONSE_HEADERS,
     )
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
@@ -154,6 +159,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     app.state.worker.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 

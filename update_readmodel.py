@@ -34,7 +34,7 @@ from updater.command_line import (
     ViewsCommand,
 )
 from updater.runner import Runner
-from util import sentry_wrapper
+from util import sentry_wrapper, telemetry
 from util.errors import FppError, SettingsError, Stopped
 from util.metrics import UpdaterMetrics
 from util.redaction import redact
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(message, file=sys.stderr, flush=True)
         return 1
     finally:
+        telemetry.shutdown()
         sentry_wrapper.flush()
 
 

@@ -32,9 +32,9 @@ from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
 from calculations.tables import Tables
-from config import EmailService, Settings
+from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken
+from routers.auth import RequireToken, Right, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -145,13 +145,14 @@ async def get_daily_analytics(
     posts the figures to the e-mail service, and its answer must not be cached. The
     requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
     table in another format than JSON is never posted, and with REPORT_SENDER=updater
-    nothing is: the updater sends the reports then.
+    nothing is: the updater sends the reports then. Neither is it with a token that only
+    reads.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = _recipient(query, settings)
+    service = _recipient(query, context)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
@@ -202,11 +203,13 @@ async def _respond_daily_table(
     return await context.exports.respond(table, table_format, headers, filename)
 
 
-def _recipient(query: DailyParameters, settings: Settings) -> EmailService | None:
+def _recipient(query: DailyParameters, context: RequestContext) -> EmailService | None:
     """The service that the figures are posted to; None if they are only answered."""
+    settings = context.settings
     if query.is_customised or query.preview or settings.report_sender != "api":
         return None
-    return settings.email_service
+    may_deliver = Right.DELIVER in principal_of(context.request).rights
+    return settings.email_service if may_deliver else None
 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
