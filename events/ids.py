@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
+import struct
 import uuid
+from collections.abc import Sequence
 from typing import Final
 
 _48_BITS: Final = (1 << 48) - 1
@@ -40,3 +42,12 @@ def id_hash(event_id: str) -> int:
     """64 bits, signed, by which stored events with an id are found; never change it."""
     digest = hashlib.blake2b(event_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
+
+
+def id_hashes(event_ids: Sequence[str]) -> tuple[int, ...]:
+    """`id_hash` of each."""
+    digests = [
+        hashlib.blake2b(event_id.encode(), digest_size=8).digest()
+        for event_id in event_ids
+    ]
+    return struct.unpack(f">{len(digests)}q", b"".join(digests))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
+from events import fields
 from events.codes import RejectionCode
 from events.ids import message_id
 from events.instants import microseconds
@@ -50,10 +51,13 @@ def judge_messages(
     """A line of the spool for each of *messages*, which were read at *received_at*."""
     received = microseconds(received_at)
     batch = BatchContext(f"kafka:{topic.name}", None, received_at, received)
-    events, places, lines = [], [], []
+    events: list[object] = []
+    places: list[EventPlace] = []
+    lines: list[Verdict] = []
     for message in messages:
-        content, place = message.value(), _place(message, topic, received)
+        content = message.value()
         event = _parse(content)
+        place = _place(message, topic, received, has_id=_has_id(event))
         if event is None:
             raw = b"" if judge.hides_users or content is None else content
             lines.append(_undecodable(raw, place, batch))
@@ -63,12 +67,25 @@ def judge_messages(
     return lines + judge.judge_all(events, places, batch)
 
 
-def _place(message: StreamMessage, topic: TopicName, received: int) -> EventPlace:
+def _has_id(event: object) -> bool:
+    """True if the event surely needs no other id, whatever the verdict is."""
+    if type(event) is not dict:
+        return False
+    found = fields.first(event, fields.ID)
+    return type(found) is str and 0 < len(found) <= fields.LONGEST_TEXT
+
+
+def _place(
+    message: StreamMessage, topic: TopicName, received: int, *, has_id: bool
+) -> EventPlace:
     partition, offset = message.partition(), message.offset()
     kind, milliseconds = message.timestamp()
     arrived = milliseconds * MILLISECOND if kind else received
+    name = f"{topic.name}[{partition}]@{offset}"
+    if has_id:
+        return EventPlace(name, arrived)
     own_id = message_id(f"{topic.id}:{partition}:{offset}", arrived // MILLISECOND)
-    return EventPlace(f"{topic.name}[{partition}]@{offset}", arrived, own_id)
+    return EventPlace(name, arrived, own_id)
 
 
 def _parse(content: bytes | None) -> Any:
