@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         AccessLog,
         on_error=_respond_unexpected,
         component="collector",
-        quiet=health.QUIET,
+        quiet=(*health.QUIET, *ingest.QUIET),
     )
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)

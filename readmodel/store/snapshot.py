@@ -127,6 +127,14 @@ class Snapshot:
         return files if all(map(os.path.isfile, files)) else []
 
     @property
+    def mirror_id(self) -> str:
+        """The id of the snapshot of the last sync: events change it as little as the rows.
+
+        A snapshot in which only events were added has the mirrored tables of that one.
+        """
+        return self.id if self.manifest is None else f"{self.taken_at:{ID_FORMAT}}"
+
+    @property
     def configured(self) -> tuple[str, ...]:
         """The names of the tables that the settings mirrored into this snapshot."""
         return tuple(TABLES) if self.manifest is None else self.manifest.mirrored
