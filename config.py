@@ -167,6 +167,25 @@ def _level(name: str) -> str:
     return name.upper()
 
 
+def _duration(text: Any) -> Any:
+    """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text.strip())
+    if match is None:
+        raise ValueError(
+            "use a number of minutes, hours or days, as in 10m, 24h or 30d"
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+_UNITS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
 def _installation(name: str) -> str:
     """Return *name* if it can be part of an HTTP header."""
     if not re.fullmatch(r"[!-~]{1,100}", name):
@@ -201,6 +220,10 @@ class Settings(BaseSettings):
     tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
     sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
+
+    snapshot_retention: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(
+        minutes=10
+    )
 
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)

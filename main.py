@@ -37,6 +37,7 @@ from routers.routes import (
     room,
     rooms,
     session,
+    snapshots,
     sync_runs,
     views,
 )
@@ -49,7 +50,7 @@ from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.cross_origin import CrossOrigin
-from util.errors import DeliveryError, ReadModelMissing
+from util.errors import DeliveryError, ReadModelMissing, SnapshotNotKept
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
@@ -113,6 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         retention,
         daily_reports,
         health,
+        snapshots,
         sync_runs,
         metrics,
         dashboard,
@@ -122,6 +124,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
+    app.add_exception_handler(SnapshotNotKept, _respond_snapshot_not_kept)
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     app.add_exception_handler(ReportFailed, _respond_report_failed)
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
@@ -186,6 +189,10 @@ def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         {"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
     )
+
+
+def _respond_snapshot_not_kept(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 404)
 
 
 def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:

@@ -108,6 +108,11 @@ class QueryEcho(Result):
     filter: str | SkipJsonSchema[None] = Field(
         None, examples=["country:DE"], description="The filter; absent without one."
     )
+    as_of: dt.datetime | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2026-01-31T18:00:00Z"],
+        description="The instant as at which the question is answered; absent for now.",
+    )
 
 
 class Traffic(Result):

@@ -9,12 +9,15 @@ from fastapi import Depends, HTTPException, Path, Request
 from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.store.history import snapshot_at
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
+from routers.as_of import AS_OF, parse_instant
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
 from routers.plan_cache import PlanCache
+from routers.strict_query import invalid_parameter
 from routers.views.answers import Reports
 from routers.views.source import ViewsSource
 
@@ -40,19 +43,33 @@ def settings_of(request: Request) -> Settings:
 
 
 def now_of(request: Request) -> datetime:
-    """The time of the application's clock."""
+    """The time of the application's clock, or that of `as_of`.
+
+    Raises RequestValidationError (422) if `as_of` is no instant of the past.
+    """
     now: datetime = request.app.state.clock()
-    return now
+    if AS_OF not in request.query_params:
+        return now
+    instant = parse_instant(request.query_params[AS_OF])
+    if instant > now:
+        sent = request.query_params[AS_OF]
+        raise invalid_parameter(AS_OF, sent, "use an instant that is not in the future")
+    return instant
 
 
 def snapshot_of(request: Request) -> Snapshot:
-    """The current snapshot, the same one for all of a request.
+    """The current snapshot, or that of `as_of`; the same one for all of a request.
 
-    Raises ReadModelMissing.
+    Raises ReadModelMissing and SnapshotNotKept.
     """
     opened: Snapshot | None = getattr(request.state, "opened_snapshot", None)
     if opened is None:
-        opened = snapshot.current(settings_of(request).data_dir)
+        data_dir = settings_of(request).data_dir
+        if AS_OF in request.query_params:
+            earlier = snapshot_at(data_dir, now_of(request))
+            opened = snapshot.require_complete(earlier)
+        else:
+            opened = snapshot.current(data_dir)
         request.state.opened_snapshot = opened
         request.state.snapshot = opened.id  # for the request's log line
     return opened

@@ -63,7 +63,8 @@ def _solver(name: str, annotation: Any) -> Solve:
         case [params.Query()] if issubclass(kind, BaseModel):
             return _from_query(kind)
         case [params.Path()]:
-            return _from_path(name, TypeAdapter(Annotated[kind, *metadata]))
+            described: Any = Annotated[kind, *metadata]
+            return _from_path(name, TypeAdapter(described))
         case _:
             raise TypeError(f"{name} is neither a dependency nor a query model")
 

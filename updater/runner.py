@@ -78,6 +78,7 @@ class Runner:
             on_progress=_ProgressLog(),
             on_retry=lambda fault: _log.warning(fault, action="sync"),
             derived=derived_options(settings),
+            retention=settings.snapshot_retention,
             check_stop=self._stop.check,
         )
         self._settings = settings

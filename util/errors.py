@@ -13,6 +13,10 @@ class ReadModelMissing(FppError):
     """There is no complete read model: nothing was synced yet, or a table is missing."""
 
 
+class SnapshotNotKept(FppError):
+    """There is no snapshot of the instant that was asked for, or no longer."""
+
+
 class SyncError(FppError):
     """A sync failed; the last snapshot stays as it was."""
 

@@ -177,7 +177,14 @@ def current(data_dir: Path) -> Snapshot:
     Only tables of the statistics can make it incomplete, and only if all of them are
     configured. Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
-    snapshot = latest(data_dir)
+    return require_complete(latest(data_dir))
+
+
+def require_complete(snapshot: Snapshot) -> Snapshot:
+    """Return *snapshot* if no table of the statistics is missing, see `current`.
+
+    Raises ReadModelMissing.
+    """
     if not snapshot.serves_statistics:
         return snapshot
     files = snapshot.table_files()
@@ -199,6 +206,14 @@ def latest(data_dir: Path) -> Snapshot:
         path = os.path.realpath(f"{data_dir}/{CURRENT}", strict=True)
     except FileNotFoundError:
         return _plain_files(data_dir)
+    return open_snapshot(path)
+
+
+def open_snapshot(path: str) -> Snapshot:
+    """Open the snapshot in the folder *path*, a real path, complete or not.
+
+    Raises ReadModelMissing if it cannot be read.
+    """
     try:
         status = os.stat(f"{path}/{MANIFEST}")  # noqa: PTH116 - on each request
         return _snapshot(path, status.st_ino, status.st_mtime_ns, status.st_size)
@@ -209,7 +224,7 @@ def latest(data_dir: Path) -> Snapshot:
         ) from error
 
 
-@lru_cache(maxsize=2)  # The current snapshot, and the one before.
+@lru_cache(maxsize=8)  # The current snapshot, the one before, and earlier ones.
 def _snapshot(folder: str, *_status: int) -> Snapshot:
     """Parse the manifest in *folder*, once per inode, modification time and size.
 

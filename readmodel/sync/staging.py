@@ -13,13 +13,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import polars as pl
 
 from readmodel.store import visits
+from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.manifest import (
     Consumed,
     DerivedState,
@@ -45,12 +46,10 @@ from readmodel.sync.disk import (
     sync_folder,
     write_synced,
 )
+from readmodel.sync.snapshot_retention import kept_instants
 from util.errors import SyncRunning
 
 LOCK: Final = "update.lock"
-# The longest request must find its snapshot until it ends.
-KEEP_NEWEST: Final = 3
-KEEP_YOUNGER: Final = timedelta(minutes=10)
 
 # How parts are written, for the statistics that read them.
 ROW_GROUP_ROWS: Final = 131_072
@@ -246,6 +245,7 @@ class SnapshotWriter:
         self._tables: dict[str, TableWriter] = {}
         self._failed: dict[str, TableFailure] = {}
         self.configured: tuple[str, ...] | None = None
+        self.retention: timedelta | None = None
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
@@ -315,6 +315,7 @@ class SnapshotWriter:
         """Make this the current snapshot, for all tables at once.
 
         With *last* the manifest is that one, except for tables and what is consumed.
+        With `retention`, snapshots that are not kept are removed.
         """
         tables = {name: table.stored for name, table in self._tables.items()}
         tables |= self._derived
@@ -333,7 +334,8 @@ class SnapshotWriter:
             replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
             _link_tables(self.data_dir, tables)
             sync_folder(self.data_dir)
-            _remove_old_snapshots(self.data_dir, self.created_at)
+            if self.retention is not None:
+                _remove_old_snapshots(self.data_dir, self.created_at, self.retention)
 
     def _seal(self, manifest: Manifest) -> None:
         write_synced(self.path / MANIFEST, manifest.to_json())
@@ -378,11 +380,11 @@ def _current_id(data_dir: Path) -> str | None:
         return None
 
 
-def _remove_old_snapshots(data_dir: Path, now: datetime) -> None:
-    """Remove the snapshots that no request can still be reading."""
+def _remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) -> None:
+    """Remove the snapshots that are not kept, see `snapshot_retention`."""
+    instants = {instant_of(name): name for name in kept_ids(data_dir)}
+    kept = kept_instants(instants, now, retention)
     current = _current_id(data_dir)
-    ids = sorted(path.name for path in (data_dir / SNAPSHOTS).glob("[0-9]*"))
-    for name in ids[:-KEEP_NEWEST]:
-        taken_at = datetime.strptime(name, ID_FORMAT).replace(tzinfo=UTC)
-        if name != current and now - taken_at > KEEP_YOUNGER:
+    for instant, name in instants.items():
+        if instant not in kept and name != current:
             shutil.rmtree(data_dir / SNAPSHOTS / name)

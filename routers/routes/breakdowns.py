@@ -16,6 +16,7 @@ from calculations.period import Period
 from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
@@ -28,7 +29,7 @@ from routers.responses import (
     json_response,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
 
 MAX_ROWS: Final = 1_000
 
@@ -39,7 +40,7 @@ router = APIRouter(
 )
 
 
-class PageParameters(QueryParameters):
+class PageParameters(SnapshotParameters):
     """Parameters that select some of many rows."""
 
     limit: int = Field(40, ge=1, le=MAX_ROWS, description="Rows at most.")

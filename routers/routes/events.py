@@ -12,6 +12,7 @@ from config import VERSION
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings
 from routers.responses import (
@@ -22,14 +23,14 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
 
 MAX_LIMIT: Final = 1_000
 
 router = APIRouter(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
-class DeadLettersParameters(QueryParameters):
+class DeadLettersParameters(SnapshotParameters):
     """Which dead letters to list."""
 
     code: str | None = Field(
