@@ -79,7 +79,7 @@ class KafkaIntake:
         self._judge = Judge.of(settings)
         self._reader = TopicReader(settings)
         self._metrics = metrics
-        self._kafka_metrics = _KafkaMetrics(metrics)
+        self._kafka_metrics = KafkaMetrics(metrics)
         self._opening: _ThreadedCall | None = None
         self._is_open = False
         self._buffer: list[StreamMessage] = []
@@ -294,7 +294,7 @@ class _ThreadedCall:
             raise self._error
 
 
-class _KafkaMetrics:
+class KafkaMetrics:
     """Whether the topic is read, and how far it is behind."""
 
     def __init__(self, metrics: IntakeMetrics) -> None:
