@@ -24,6 +24,7 @@ from events.spool_files import (
     sync_folder,
 )
 from readmodel.dtypes import dtype_name
+from readmodel.store.damage import PARSE_ERRORS, checksum
 from readmodel.store.event_tables import EVENT_TABLES, EVENTS, REJECTED
 from readmodel.store.manifest import Consumed, Part
 from readmodel.store.snapshot import table_folder
@@ -33,7 +34,6 @@ from readmodel.sync.carry_over import (
     last_snapshot,
     taken_at,
 )
-from readmodel.sync.disk import checksum
 from readmodel.sync.event_rows import (
     conflict_rejections,
     new_events,
@@ -207,7 +207,7 @@ def _write_events(
         raise _spool_error(spool_dir, error) from error
     try:
         return _store(writer, last, spooled, len(chosen))
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, *PARSE_ERRORS) as error:
         raise StorageError(f"The stored events cannot be read: {error}") from error
 
 
