@@ -209,6 +209,9 @@ class Settings(BaseSettings):
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
 
+    answer_memory_mb: int = Field(default=0, ge=0)
+    max_connections: int = Field(default=4096, ge=16)
+
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"

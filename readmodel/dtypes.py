@@ -69,7 +69,9 @@ def parse_dtype(name: str) -> pl.DataType:
 
 def _decimal(precision: int, scale: int) -> pl.Decimal:
     if not 1 <= precision <= MOST_DIGITS or scale > precision:
-        raise ValueError(f"no decimal has {precision} digits, {scale} of them fractional")
+        raise ValueError(
+            f"no decimal has {precision} digits, {scale} of them fractional"
+        )
     return pl.Decimal(precision, scale)
 
 

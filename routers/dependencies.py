@@ -1,21 +1,25 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final, NamedTuple
 
-from anyio import CapacityLimiter
 from fastapi import Depends, HTTPException, Path, Request
 
 from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
+from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
+from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
-from routers.views.answers import Reports
+from routers.readings import Reading
+from routers.views.answers import Reports, until_disconnect
 from routers.views.source import ViewsSource
 
 NO_STATISTICS: Final = (
@@ -70,18 +74,26 @@ async def _plan_cache(request: Request) -> PlanCache:
 Plans = Annotated[PlanCache, Depends(_plan_cache)]
 
 
-async def _whole_answers(request: Request) -> CapacityLimiter:
-    limiter: CapacityLimiter = request.app.state.whole_answers
-    return limiter
+async def _computations(request: Request) -> Computations:
+    computations: Computations = request.app.state.computations
+    return computations
 
 
-WholeAnswers = Annotated[CapacityLimiter, Depends(_whole_answers)]
-"""Capacity for answers that read most of the tables: one at a time.
+CurrentComputations = Annotated[Computations, Depends(_computations)]
+"""Runs whatever reads rows.
 
-Each takes all cores and the memory of its tables, so two at once gain nothing, and
-eight would keep the interpreter from requests for /health. They wait as coroutines,
-without occupying a thread.
+Answers that read most of the tables run one at a time: each takes all cores and the
+memory of its tables, so two at once gain nothing, and eight would keep the interpreter
+from requests for /health.
 """
+
+
+async def _intact(request: Request) -> IntactFiles:
+    intact: IntactFiles = request.app.state.intact
+    return intact
+
+
+Intact = Annotated[IntactFiles, Depends(_intact)]
 
 
 async def _exports(request: Request) -> Exports:
@@ -100,10 +112,26 @@ class RequestContext(NamedTuple):
     snapshot: Snapshot
     now: datetime
     plans: PlanCache
-    whole_answers: CapacityLimiter
+    computations: Computations
     exports: Exports
+    deliveries: OutsideCalls
+    intact: IntactFiles
     views: ViewsSource
     reports: Reports
+
+    async def compute[**P, T](
+        self,
+        reading: Reading,
+        function: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """See `Computations.run`; a client that hangs up leaves the queue.
+
+        Raises ClientDisconnected.
+        """
+        work = self.computations.run(reading, self.snapshot, function, *args, **kwargs)
+        return await until_disconnect(self.request, work)
 
     def etag_by_day(self, period: Period, table_format: TableFormat) -> str:
         """See `responses.etag_by_day`; each format has its own."""
@@ -118,7 +146,7 @@ async def _context(
     current: CurrentSnapshot,
     moment: Now,
     plans: Plans,
-    whole_answers: WholeAnswers,
+    computations: CurrentComputations,
     exports: CurrentExports,
 ) -> RequestContext:
     state = request.app.state
@@ -128,8 +156,10 @@ async def _context(
         current,
         moment,
         plans,
-        whole_answers,
+        computations,
         exports,
+        state.deliveries,
+        state.intact,
         state.views,
         state.reports,
     )

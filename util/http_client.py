@@ -32,14 +32,18 @@ def send_daily(
     # Most deployments never send, and httpx takes a tenth of the API's start.
     import httpx
 
+    from util import bounded_http
+
     seconds = timeout.total_seconds()
     try:
-        answer = httpx.post(
+        answer = bounded_http.request(
+            "POST",
             daily_url(base_url),
             json=dict(figures),
             # As bytes, since httpx refuses text that is not ASCII.
             headers={b"Authorization": b"Bearer " + key.strip().encode()},
-            timeout=seconds,
+            timeout=timeout,
+            deadline=timeout,
         )
     except httpx.ConnectError:
         raise DeliveryError("The e-mail service cannot be reached") from None

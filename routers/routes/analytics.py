@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
-from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 from pydantic_core import to_json
@@ -32,12 +31,12 @@ from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
 from calculations.tables import Tables
-from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
     Context,
+    CurrentComputations,
     CurrentSettings,
     CurrentSnapshot,
     FormatExtension,
@@ -45,7 +44,6 @@ from routers.dependencies import (
     Plans,
     RequestContext,
     RequireStatistics,
-    WholeAnswers,
 )
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.formats.documents import also_as_table, table_responses
@@ -61,6 +59,7 @@ from routers.query import (
     describe,
     require_range,
 )
+from routers.readings import reading_of_daily, reading_of_sections
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -113,7 +112,7 @@ async def get_analytics(
     settings: CurrentSettings,
     now: Now,
     plans: Plans,
-    whole_answers: WholeAnswers,
+    computations: CurrentComputations,
 ) -> Response:
     """All statistics, section by section.
 
@@ -124,8 +123,9 @@ async def get_analytics(
     etag = etag_by_day(request, snapshot, settings, period)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(
-        _analytics_json, query, period, snapshot, plans, limiter=whole_answers
+    reading = reading_of_sections(query.requested_sections, period, query.filters)
+    body = await computations.run(
+        reading, snapshot, _analytics_json, query, period, snapshot, plans
     )
     return json_response(body, etag)
 
@@ -160,12 +160,19 @@ async def get_daily_analytics(
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
-        body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
+        figures = await context.computations.run(
+            reading_of_daily(period), snapshot, _last_day, period, snapshot, plans
+        )
+        await context.deliveries.run(send_daily, service.base_url, service.key, figures)
+        body = encode(DailyAnswer.model_construct(**figures))
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
-    figures = await to_thread.run_sync(_daily_figures, query, period, snapshot, plans)
+    reading = reading_of_daily(period, query.filters)
+    figures = await context.computations.run(
+        reading, snapshot, _daily_figures, query, period, snapshot, plans
+    )
     reasons = not_applicable_daily(query.filters, plans.tables(snapshot))
     body = encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
     return json_response(body, etag, ACCEPT)
@@ -196,8 +203,10 @@ async def _respond_daily_table(
     etag = _daily_etag(period, context, table_format)
     if response := unchanged(context.request, etag, vary):
         return response
-    figures = await to_thread.run_sync(
-        _daily_figures, query, period, context.snapshot, context.plans
+    snapshot = context.snapshot
+    reading = reading_of_daily(period, query.filters)
+    figures = await context.computations.run(
+        reading, snapshot, _daily_figures, query, period, snapshot, context.plans
     )
     table = figures_table("daily", Daily, figures, period, context.snapshot)
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
@@ -304,12 +313,8 @@ def _daily_figures(
     return collect_figures(Daily, figures_of(period, day_before=False), before)
 
 
-def _deliver(
-    service: EmailService, period: Period, snapshot: Snapshot, plans: PlanCache
-) -> bytes:
-    """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
+def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> dict[str, Any]:
+    """The figures of the last 24 hours."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
-    figures: dict[str, Any] = collect_figures(Daily, plan, None)
-    send_daily(service.base_url, service.key, figures)
-    return encode(DailyAnswer.model_construct(**figures))
+    return collect_figures(Daily, plan, None)

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -18,6 +17,7 @@ from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
+    CurrentComputations,
     CurrentSettings,
     CurrentSnapshot,
     Now,
@@ -27,6 +27,7 @@ from routers.dependencies import (
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
+from routers.readings import reading_of_dimension
 from routers.responses import (
     STATISTICS_RESPONSES,
     encode,
@@ -120,6 +121,7 @@ async def get_breakdown(
     settings: CurrentSettings,
     now: Now,
     plans: Plans,
+    computations: CurrentComputations,
 ) -> Response:
     """Rows of one dimension with their counts, all of them page by page.
 
@@ -129,8 +131,9 @@ async def get_breakdown(
     etag = etag_by_day(request, snapshot, settings, period)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(
-        _breakdown_json, dimension, query, period, snapshot, plans
+    reading = reading_of_dimension(dimension, period, query.filters)
+    body = await computations.run(
+        reading, snapshot, _breakdown_json, dimension, query, period, snapshot, plans
     )
     return json_response(body, etag)
 

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import polars as pl
-from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
@@ -13,7 +12,8 @@ from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import CurrentSettings
+from routers.dependencies import CurrentComputations, CurrentSettings
+from routers.readings import reading_of_table
 from routers.responses import (
     READ_MODEL_RESPONSES,
     ErrorResponse,
@@ -74,6 +74,7 @@ async def get_rejected_events(
     query: Annotated[DeadLettersParameters, Query()],
     request: Request,
     settings: CurrentSettings,
+    computations: CurrentComputations,
 ) -> Response:
     """Events that the collector rejected, or that are in conflict with a stored one."""
     current = snapshot.latest(settings.data_dir)
@@ -84,7 +85,8 @@ async def get_rejected_events(
     etag = make_etag(VERSION, current.id, url.path, url.query)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(_dead_letters, current, query)
+    reading = reading_of_table(current, REJECTED)
+    body = await computations.run(reading, current, _dead_letters, current, query)
     return json_response(body, etag)
 
 

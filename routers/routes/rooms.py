@@ -4,7 +4,6 @@ import datetime as dt
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
@@ -17,6 +16,7 @@ from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
+    CurrentComputations,
     CurrentSettings,
     CurrentSnapshot,
     Now,
@@ -25,6 +25,7 @@ from routers.dependencies import (
 )
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
+from routers.readings import ROOM_DETAILS, ROOM_LIST
 from routers.responses import (
     STATISTICS_RESPONSES,
     ErrorResponse,
@@ -201,6 +202,7 @@ async def get_rooms(
     settings: CurrentSettings,
     now: Now,
     plans: Plans,
+    computations: CurrentComputations,
 ) -> Response:
     """Rooms by name, number or id, those with the latest vote first.
 
@@ -210,7 +212,9 @@ async def get_rooms(
     etag = etag_by_day(request, snapshot, settings, period)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(_rooms_json, query, period, snapshot, plans)
+    body = await computations.run(
+        ROOM_LIST, snapshot, _rooms_json, query, period, snapshot, plans
+    )
     return json_response(body, etag)
 
 
@@ -244,6 +248,7 @@ async def get_room(
     settings: CurrentSettings,
     now: Now,
     plans: Plans,
+    computations: CurrentComputations,
 ) -> Response:
     """One room: its votes over time, agreement, pace and members.
 
@@ -253,7 +258,9 @@ async def get_room(
     etag = etag_by_day(request, snapshot, settings, period)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(_room_json, room_id, query, period, snapshot, plans)
+    body = await computations.run(
+        ROOM_DETAILS, snapshot, _room_json, room_id, query, period, snapshot, plans
+    )
     return json_response(body, etag)
 
 
