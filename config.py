@@ -267,11 +267,19 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Secret values to redact from logs: of URLs only the credentials in them."""
+        urls = (
+            _revealed(self.source_url),
+            self.dsn or "",
+            _revealed(self.uptimekuma_push_url),
+            self.bea_base_url or "",
+        )
         in_urls = (
-            _split(_revealed(self.source_url)).password,
+            *(_split(url).password for url in urls),
             _split(self.dsn or "").username,
             # UptimeKuma's token is the last segment of the path.
-            _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
+            _split(_revealed(self.uptimekuma_push_url))
+            .path.rstrip("/")
+            .rpartition("/")[2],
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),

@@ -48,12 +48,14 @@ from startup import LoadSettings
 from util import logs, sentry_wrapper
 from util.access_log import AccessLog
 from util.application import create_application
+from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import DeliveryError, Overloaded, ReadModelMissing, StorageError
 from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
+from util.workers import require_one_worker
 
 SERVICE: Final = "fpp-analytics-api"
 
@@ -179,6 +181,8 @@ def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    require_one_worker()
+    limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
     startup.start(SERVICE, settings)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from util.logs import BoundLogger, bound_contextvars, get_logger
@@ -83,7 +84,12 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, note_start)
+        except ClientDisconnect:
+            return  # while it sent its request; nobody waits for an answer
         except Exception as error:
+            if type(error).__module__.startswith("h11."):
+                # The client broke the protocol, and the server has answered with 400.
+                return
             # The boundary of the program: every error is reported and answered.
             response = self._on_error(Request(scope), error)
             if started:
