@@ -203,7 +203,7 @@ def assert_right_or_refused(deployment: Deployment, expected: dict[str, Any]) ->
             assert list(show(deployment.settings, NOW, 3))
 
 
-@pytest.mark.parametrize("seed", range(examples(30)))
+@pytest.mark.parametrize("seed", range(examples(12)))
 def test_damage_is_refused_and_repaired_by_the_next_sync(
     intact: Deployment, expected: dict[str, Any], tmp_path: Path, seed: int
 ) -> None:

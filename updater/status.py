@@ -14,7 +14,7 @@ from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
 from readmodel.sync.verify import TableComparison
-from util.errors import ReadModelMissing
+from util.errors import ReadModelDamaged, ReadModelMissing
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the clocks of database and updater may be apart."""
@@ -111,7 +111,10 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
 
 def newest_row(settings: Settings, table: str) -> datetime | None:
     """Return the latest timestamp in *table*'s first timestamp column, None without."""
-    rows = snapshot.latest(settings.data_dir).scan(table)
+    current = snapshot.latest(settings.data_dir)
+    if not current.table_files()[table].complete:
+        raise ReadModelDamaged(f"a file of {table} is damaged")
+    rows = current.scan(table)
     schema = rows.collect_schema()
     columns = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
     if not columns:

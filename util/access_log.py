@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
@@ -120,6 +121,10 @@ class _RequestRecord:
 
     def _add_headers(self, headers: MutableHeaders) -> None:
         headers[REQUEST_ID] = self.id
+        if location := headers.get("location"):
+            # The caller names the host, and must not decide where others are sent.
+            parts = urlsplit(location)
+            headers["location"] = urlunsplit(("", "", *parts[2:]))
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
         is_html = headers.get("content-type", "").startswith("text/html")

@@ -50,6 +50,8 @@ def replacing(path: Path) -> Iterator[Path]:
     unfinished.unlink(missing_ok=True)
     try:
         yield unfinished
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()  # an empty one; the files of others stay
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

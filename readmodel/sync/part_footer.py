@@ -52,6 +52,8 @@ def encode_footer(blocking: Blocking, blocks: Sequence[Block]) -> Mapping[str, s
 
 def decode_footer(file: Path) -> PartFooter | None:
     """Decode the note of *file*; None without a readable file and a valid note."""
+    if not file.is_file():  # reading a pipe would wait for ever
+        return None
     try:
         note = json.loads(pl.read_parquet_metadata(file)[KEY])
         layout = tuple(note["cut"])

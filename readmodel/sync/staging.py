@@ -194,6 +194,8 @@ class TableWriter:
             with self._storage_errors():
                 self._visits_path(path).hardlink_to(earlier)
             return part.visits
+        if not path.is_file():
+            return None
         try:
             return self._write_visits(pl.scan_parquet(path, glob=False), path)
         except PARSE_ERRORS:
