@@ -8,8 +8,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from events.codes import RejectionCode
+from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.sync.drain import DrainReport, drain
+from updater.guarded import guarded
 from util.errors import FppError, SettingsError, SyncRunning
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -65,18 +67,18 @@ class EventIntake:
             self._stop.check()
             self._failed(error, Severity.HIGH)
             return False
-        except Exception as error:  # noqa: BLE001
+        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
             # The outermost handler: whatever went wrong, the next drain is tried.
             self._stop.check()
             self._failed(error, Severity.CRITICAL)
             return False
-        self._succeeded(report)
+        guarded(self._succeeded, report)
         return True
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._metrics.failures.inc()
         if self._reported != str(error):
-            capture_error(error, ErrorContext("events", "drain"), severity)
+            guarded(capture_error, error, ErrorContext("events", "drain"), severity)
         self._reported = str(error)
 
     def _succeeded(self, report: DrainReport) -> None:
