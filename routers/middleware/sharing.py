@@ -20,7 +20,7 @@ HEADERS: Final = frozenset(
 )
 """On which an answer depends, besides its address."""
 
-MOST_AT_ONCE: Final = 4
+MOST_AT_ONCE: Final = 1
 """Clients that get an answer before the server looks at other connections again."""
 
 SHARED_PATHS: Final = frozenset({"", "breakdown", "room", "rooms"})
