@@ -33,6 +33,9 @@ STALE_INTERVALS: Final = 3
 """Sync intervals after which a snapshot is stale."""
 
 
+type KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
 class EmailService(NamedTuple):
     """The service that receives the daily figures, and the key it expects."""
 
@@ -164,6 +167,34 @@ def _level(name: str) -> str:
     return name.upper()
 
 
+def _duration(text: Any) -> Any:
+    """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text.strip())
+    if match is None:
+        raise ValueError(
+            "use a number of minutes, hours or days, as in 10m, 24h or 30d"
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+_UNITS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+def _installation(name: str) -> str:
+    """Return *name* if it can be part of an HTTP header."""
+    if not re.fullmatch(r"[!-~]{1,100}", name):
+        raise ValueError(
+            "use at most 100 letters, digits and signs of ASCII, no blanks"
+        )
+    return name
+
+
 class Settings(BaseSettings):
     """All settings. The environment variable is the field's name in capitals.
 
@@ -176,6 +207,7 @@ class Settings(BaseSettings):
     )
 
     analytics_secret_token: SecretStr | None = None
+    analytics_viewer_tokens: SecretStr | None = None
     data_dir: Path = Path("data")
 
     db_host: str | None = None
@@ -188,6 +220,10 @@ class Settings(BaseSettings):
     tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
     sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
+
+    snapshot_retention: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(
+        minutes=10
+    )
 
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)
@@ -206,8 +242,11 @@ class Settings(BaseSettings):
     sentry_environment: str = "development"
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
+    report_sender: Literal["api", "updater"] = "api"
+    installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
 
     answer_memory_mb: int = Field(default=0, ge=0)
     max_connections: int = Field(default=4096, ge=16)
@@ -219,6 +258,18 @@ class Settings(BaseSettings):
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
+    kafka_bootstrap_servers: str | None = None
+    kafka_topic: str = Field(default="octane.events", min_length=1)
+    kafka_group_id: str = Field(default="analytics-worker", min_length=1)
+    kafka_security_protocol: KafkaProtocol | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_user: str | None = None
+    kafka_sasl_pass: SecretStr | None = None
+    kafka_ssl_ca: Path | None = None
+    kafka_ssl_cert: Path | None = None
+    kafka_ssl_key: Path | None = None
+    batch_size: int = Field(default=1000, ge=1)
+    flush_interval: float = Field(default=5, gt=0)
     jwt_secret_key: SecretStr | None = None
     jwt_jwks_file: Path | None = None
     jwt_audience: str | None = None
@@ -246,6 +297,11 @@ class Settings(BaseSettings):
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
         return tokens
+
+    @property
+    def viewer_tokens(self) -> tuple[str, ...]:
+        """The tokens whose callers only read."""
+        return listed(_revealed(self.analytics_viewer_tokens))
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -283,6 +339,7 @@ class Settings(BaseSettings):
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
             *listed(_revealed(self.ingest_tokens)),
         )
         whole = (
@@ -290,6 +347,7 @@ class Settings(BaseSettings):
             _revealed(self.bea_secret_key),
             _revealed(self.jwt_secret_key),
             _revealed(self.user_id_key),
+            _revealed(self.kafka_sasl_pass),
         )
         found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
         return tuple(secret for secret in found if secret)
@@ -306,6 +364,19 @@ class Settings(BaseSettings):
         if self.bea_base_url is None or self.bea_secret_key is None:
             return None
         return EmailService(self.bea_base_url, self.bea_secret_key.get_secret_value())
+
+    def require_email_service(self) -> EmailService:
+        """Return the e-mail service. Raises SettingsError without one."""
+        if self.email_service is None:
+            raise SettingsError(
+                "BEA_BASE_URL or BEA_SECRET_KEY is missing: with REPORT_SENDER=updater "
+                "the updater posts the daily report there"
+            )
+        return self.email_service
+
+    def idempotency_key(self, what: str) -> str:
+        """The key of a request to the e-mail service about *what*."""
+        return f"{self.installation}/{what}"
 
     @property
     def stale_after(self) -> timedelta:

@@ -21,6 +21,7 @@ from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
 from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
 from routers.computations import Computations
+from routers.dependencies import utc_now
 from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
@@ -30,13 +31,17 @@ from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
     breakdowns,
+    daily_reports,
     dashboard,
     downloads,
     events,
     health,
     metrics,
+    retention,
     room,
     rooms,
+    session,
+    snapshots,
     sync_runs,
     views,
 )
@@ -45,12 +50,18 @@ from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
-from util.errors import DeliveryError, Overloaded, ReadModelMissing, StorageError
+from util.errors import (
+    DeliveryError,
+    Overloaded,
+    ReadModelMissing,
+    SnapshotNotKept,
+    StorageError,
+)
 from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -101,6 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = ApiMetrics(_read_model_collector(app))
+    app.state.clock = utc_now
     app.state.plans = PlanCache()
     app.state.intact = IntactFiles()
     app.state.worker = Worker()
@@ -113,10 +125,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        retention,
+        daily_reports,
         health,
+        snapshots,
         sync_runs,
         metrics,
         dashboard,
+        session,
         events,
         views,
     ):
@@ -124,6 +140,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
     app.add_exception_handler(Overloaded, _respond_overloaded)
+    app.add_exception_handler(SnapshotNotKept, _respond_snapshot_not_kept)
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     app.add_exception_handler(ReportFailed, _respond_report_failed)
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
@@ -138,6 +155,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(SharedAnswers)
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
@@ -164,6 +182,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     app.state.worker.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 
@@ -198,6 +217,10 @@ def _respond_overloaded(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         {"detail": str(error)}, 503, {"Retry-After": str(RETRY_OVERLOAD_SECONDS)}
     )
+
+
+def _respond_snapshot_not_kept(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 404)
 
 
 def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:

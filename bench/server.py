@@ -3,16 +3,8 @@
 import util.allocator  # noqa: F401 - before anything that imports Polars
 
 # isort: split
-from datetime import datetime
-
 from bench.data import NOW
 from main import create_app
-from routers import dependencies
-
-
-async def _now() -> datetime:
-    return NOW
-
 
 app = create_app()
-app.dependency_overrides[dependencies.now] = _now
+app.state.clock = lambda: NOW

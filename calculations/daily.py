@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from functools import cache
 
 import polars as pl
 
 from calculations.period import Period
-from calculations.shapes import hstack, total
+from calculations.shapes import hstack, instant, total
 
 DAY = timedelta(hours=24)
 
@@ -30,21 +31,33 @@ def daily(
             return period.filter(rows, at)
         since = period.now - DAY
         if day_before:
-            return rows.filter(pl.col(at) > since - DAY, pl.col(at) <= since)
-        return rows.filter(pl.col(at) > since)
+            day_earlier = instant(since - DAY)
+            return rows.filter(pl.col(at) > day_earlier, pl.col(at) <= instant(since))
+        return rows.filter(pl.col(at) > instant(since))
 
     figures = hstack(
-        recent(votes, "voted_at").select(
-            votes=pl.len().cast(pl.Int64),
-            estimations=total("amount_of_estimations"),
-            rooms=distinct("room_id"),
-        ),
-        recent(page_views, "viewed_at").select(
-            unique_users=distinct("user_id"), page_views=pl.len().cast(pl.Int64)
-        ),
+        recent(votes, "voted_at").select(*_vote_figures()),
+        recent(page_views, "viewed_at").select(*_view_figures()),
     )
     return figures.with_columns(
         pl.lit(None, pl.Int64).alias(name) for name in sorted(without)
+    )
+
+
+@cache
+def _vote_figures() -> tuple[pl.Expr, ...]:
+    return (
+        pl.len().cast(pl.Int64).alias("votes"),
+        total("amount_of_estimations").alias("estimations"),
+        distinct("room_id").alias("rooms"),
+    )
+
+
+@cache
+def _view_figures() -> tuple[pl.Expr, ...]:
+    return (
+        distinct("user_id").alias("unique_users"),
+        pl.len().cast(pl.Int64).alias("page_views"),
     )
 
 

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from calculations.shapes import instant
+
 FRIDAY = 5
 """Polars counts weekdays from Monday = 1."""
 
@@ -165,7 +167,8 @@ class Period:
         """Rows whose timestamp column *at* lies in the range; all rows without one."""
         if self.range is None:
             return rows
-        return rows.filter(pl.col(at).is_between(*self.bounds, closed="left"))
+        first, end = map(instant, self.bounds)
+        return rows.filter(pl.col(at).is_between(first, end, closed="left"))
 
     def day_of(self, column: str) -> pl.Expr:
         """Calendar day (Date) in the zone of a Datetime[us, UTC] column.

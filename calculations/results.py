@@ -56,7 +56,7 @@ ValueCounts = Annotated[
 """Number -> count, in the order of the plan's list."""
 
 
-EXACT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+EXACT = ConfigDict(extra="forbid")
 
 
 class Result(BaseModel):
@@ -70,79 +70,125 @@ class QueryEcho(Result):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    from_: dt.date | None = Field(alias="from", examples=["2026-11-16"])
-    """First day, included; null without a range."""
-    to: dt.date | None = Field(examples=["2026-11-22"])
-    """Last day, included; null without a range."""
-    tz: str = Field(examples=["Europe/Berlin"])
-    """IANA time zone that days are cut in."""
-    interval: Interval
-    """Length of one row of a series."""
-    weekends: bool
-    """Whether series list Saturdays and Sundays."""
-    compare: Literal["previous", "year", "custom"] | None
-    """What the answer is compared with; else null."""
-    compare_from: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-16"])
-    """First day compared with; only with `match`, `compare=year` or `compare=custom`."""
-    compare_to: dt.date | SkipJsonSchema[None] = Field(None, examples=["2025-11-22"])
-    """Last day compared with; only with `match`, `compare=year` or `compare=custom`."""
-    match: Literal["weekday"] | None = None
-    """`weekday` if each day meets the same weekday; only with `compare_from`."""
-    average: int | SkipJsonSchema[None] = Field(None, examples=[7])
-    """Rows in a moving average; absent for 30 rows of the range alone."""
-    filter: str | SkipJsonSchema[None] = Field(None, examples=["country:DE"])
-    """The filter; absent without one."""
+    from_: dt.date | None = Field(
+        alias="from",
+        examples=["2026-11-16"],
+        description="First day, included; null without a range.",
+    )
+    to: dt.date | None = Field(
+        description="Last day, included; null without a range.", examples=["2026-11-22"]
+    )
+    tz: str = Field(
+        description="IANA time zone that days are cut in.", examples=["Europe/Berlin"]
+    )
+    interval: Interval = Field(description="Length of one row of a series.")
+    weekends: bool = Field(description="Whether series list Saturdays and Sundays.")
+    compare: Literal["previous", "year", "custom"] | None = Field(
+        description="What the answer is compared with; else null."
+    )
+    compare_from: dt.date | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2025-11-16"],
+        description="First day compared with; only with `match`, `compare=year` or `compare=custom`.",
+    )
+    compare_to: dt.date | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2025-11-22"],
+        description="Last day compared with; only with `match`, `compare=year` or `compare=custom`.",
+    )
+    match: Literal["weekday"] | None = Field(
+        None,
+        description="`weekday` if each day meets the same weekday; only with `compare_from`.",
+    )
+    average: int | SkipJsonSchema[None] = Field(
+        None,
+        examples=[7],
+        description="Rows in a moving average; absent for 30 rows of the range alone.",
+    )
+    filter: str | SkipJsonSchema[None] = Field(
+        None, examples=["country:DE"], description="The filter; absent without one."
+    )
+    as_of: dt.datetime | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2026-01-31T18:00:00Z"],
+        description="The instant as at which the question is answered; absent for now.",
+    )
 
 
 class Traffic(Result):
     """Visitors, page views, bounces and session length; with a range, within it."""
 
-    unique_users: int = Field(examples=[9012])
-    """Distinct users who viewed a page."""
-    page_views: int = Field(examples=[42100])
-    """Number of page views."""
-    bounce_rate: Rounded = Field(examples=[0.42], ge=0, le=1)
-    """1 minus (users who estimated ÷ unique users), a share from 0 to 1, never below 0. With a range, users who estimated in it; without one, users who estimated after the start of START_DATE."""
-    average_duration: Rounded = Field(examples=[7.31], ge=0)
-    """Mean length of a session in minutes. A session ends when more than 10 minutes pass without a page view or estimation; 10 seconds are added for the last one. With a range, a session that crosses its edge counts with the part inside; without one, only activity after the start of START_DATE counts."""
+    unique_users: int = Field(
+        description="Distinct users who viewed a page.", examples=[9012]
+    )
+    page_views: int = Field(description="Number of page views.", examples=[42100])
+    bounce_rate: Rounded = Field(
+        description="1 minus (users who estimated ÷ unique users), a share from 0 to 1, never below 0. With a range, users who estimated in it; without one, users who estimated after the start of START_DATE.",
+        examples=[0.42],
+        ge=0,
+        le=1,
+    )
+    average_duration: Rounded = Field(
+        description="Mean length of a session in minutes. A session ends when more than 10 minutes pass without a page view or estimation; 10 seconds are added for the last one. With a range, a session that crosses its edge counts with the part inside; without one, only activity after the start of START_DATE counts.",
+        examples=[7.31],
+        ge=0,
+    )
 
 
 class Votes(Result):
     """Number, duration and spread of votes; with a range, of votes and estimations in it."""
 
-    total_votes: int = Field(examples=[12010])
-    """Number of votes."""
-    total_estimations: int = Field(examples=[45020])
-    """Sum of the votes' numbers of estimations."""
-    avg_estimations_per_vote: Rounded = Field(examples=[3.75])
-    """Mean number of estimations per vote."""
-    avg_spectators_per_vote: Rounded = Field(examples=[0.31])
-    """Mean number of spectators per vote."""
-    avg_duration_per_vote: Rounded = Field(examples=[1.9])
-    """Mean duration of a vote in minutes."""
-    avg_estimation: Rounded = Field(examples=[6.02])
-    """Mean of the votes' average estimation."""
-    avg_min_estimation: Rounded = Field(examples=[4.1])
-    """Mean of the votes' lowest estimation."""
-    avg_max_estimation: Rounded = Field(examples=[8.7])
-    """Mean of the votes' highest estimation."""
-    weekday_counts: Counts = Field(examples=[{"Monday": 2103, "Tuesday": 2544}])
-    """Votes per weekday name, Monday first, Saturday and Sunday included; weekdays without votes are omitted."""
-    estimation_counts: ValueCounts = Field(examples=[{"1": 3120, "2": 5012, "3": 7100}])
-    """Estimations per value, ascending; spectators are not counted."""
+    total_votes: int = Field(description="Number of votes.", examples=[12010])
+    total_estimations: int = Field(
+        description="Sum of the votes' numbers of estimations.", examples=[45020]
+    )
+    avg_estimations_per_vote: Rounded = Field(
+        description="Mean number of estimations per vote.", examples=[3.75]
+    )
+    avg_spectators_per_vote: Rounded = Field(
+        description="Mean number of spectators per vote.", examples=[0.31]
+    )
+    avg_duration_per_vote: Rounded = Field(
+        description="Mean duration of a vote in minutes.", examples=[1.9]
+    )
+    avg_estimation: Rounded = Field(
+        description="Mean of the votes' average estimation.", examples=[6.02]
+    )
+    avg_min_estimation: Rounded = Field(
+        description="Mean of the votes' lowest estimation.", examples=[4.1]
+    )
+    avg_max_estimation: Rounded = Field(
+        description="Mean of the votes' highest estimation.", examples=[8.7]
+    )
+    weekday_counts: Counts = Field(
+        description="Votes per weekday name, Monday first, Saturday and Sunday included; weekdays without votes are omitted.",
+        examples=[{"Monday": 2103, "Tuesday": 2544}],
+    )
+    estimation_counts: ValueCounts = Field(
+        description="Estimations per value, ascending; spectators are not counted.",
+        examples=[{"1": 3120, "2": 5012, "3": 7100}],
+    )
 
 
 class Behaviour(Result):
     """Pages visited, events, traffic sources and busiest rooms; with a range, within it."""
 
-    routes: Counts = Field(examples=[{"HOME": 20100, "ROOM": 18010}])
-    """Page views per route, sorted by name."""
-    events: Counts = Field(examples=[{"ENTERED_NEW_ROOM": 2400}])
-    """Events per kind, largest first."""
-    sources: Counts = Field(examples=[{"Google Search": 8000, "Other": 1200}])
-    """Page views per source category, largest first. Other is always present. Page views without a source are not counted."""
-    rooms: Counts = Field(examples=[{"daily": 310, "Unknown": 12}])
-    """Votes per room name, the 40 largest; deleted rooms count as Unknown."""
+    routes: Counts = Field(
+        description="Page views per route, sorted by name.",
+        examples=[{"HOME": 20100, "ROOM": 18010}],
+    )
+    events: Counts = Field(
+        description="Events per kind, largest first.",
+        examples=[{"ENTERED_NEW_ROOM": 2400}],
+    )
+    sources: Counts = Field(
+        description="Page views per source category, largest first. Other is always present. Page views without a source are not counted.",
+        examples=[{"Google Search": 8000, "Other": 1200}],
+    )
+    rooms: Counts = Field(
+        description="Votes per room name, the 40 largest; deleted rooms count as Unknown.",
+        examples=[{"daily": 310, "Unknown": 12}],
+    )
 
 
 # Series rows are TypedDicts, not models: they are sent as the plan produces them.
@@ -154,16 +200,36 @@ class ReoccurringRow(TypedDict):
     shows the state at the end of the last listed day of its interval.
     """
 
-    date: dt.date
-    """First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
-    reoccurring_users: int
-    """Users who had estimated on at least two listed days. With a range, users who estimated in it so far; listed days from START_DATE until the range count as one of the two."""
-    reoccurring_rooms: int
-    """Rooms that had estimated on at least two listed days. With a range, rooms that estimated in it so far; listed days from START_DATE until the range count as one of the two."""
-    adjusted_reoccurring_users: int
-    """Those of reoccurring_users last seen at most 30 calendar days before the row's last listed day."""
-    adjusted_reoccurring_rooms: int
-    """Those of reoccurring_rooms last seen at most 30 calendar days before the row's last listed day."""
+    date: Annotated[
+        dt.date,
+        Field(
+            description="First day of the interval: the listed day itself, the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."
+        ),
+    ]
+    reoccurring_users: Annotated[
+        int,
+        Field(
+            description="Users who had estimated on at least two listed days. With a range, users who estimated in it so far; listed days from START_DATE until the range count as one of the two."
+        ),
+    ]
+    reoccurring_rooms: Annotated[
+        int,
+        Field(
+            description="Rooms that had estimated on at least two listed days. With a range, rooms that estimated in it so far; listed days from START_DATE until the range count as one of the two."
+        ),
+    ]
+    adjusted_reoccurring_users: Annotated[
+        int,
+        Field(
+            description="Those of reoccurring_users last seen at most 30 calendar days before the row's last listed day."
+        ),
+    ]
+    adjusted_reoccurring_rooms: Annotated[
+        int,
+        Field(
+            description="Those of reoccurring_rooms last seen at most 30 calendar days before the row's last listed day."
+        ),
+    ]
 
 
 @with_config(EXACT)
@@ -177,40 +243,97 @@ class HistoricalRow(TypedDict):
     does not apply is null in all rows.
     """
 
-    date: dt.date
-    """First day of the interval: the listed day itself (also of an hour), the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."""
-    hour: NotRequired[str]
-    """Only with rows of hours: the local hour with its offset, such as 2026-10-25T02:00:00+02:00."""
-    new_users: int | None
-    """Users created on the listed days of the interval."""
-    page_views: int | None
-    """Page views on the listed days of the interval."""
-    rooms: int | None
-    """Rooms first used on the listed days of the interval."""
-    estimations: int | None
-    """Estimations on the listed days of the interval."""
-    votes: int | None
-    """Votes on the listed days of the interval."""
-    acc_new_users: int | None
-    """Running sum of new_users: all rows up to this one, starting with the first row of the series."""
-    acc_page_views: int | None
-    """Running sum of page_views: all rows up to this one, starting with the first row of the series."""
-    acc_rooms: int | None
-    """Running sum of rooms: all rows up to this one, starting with the first row of the series."""
-    acc_estimations: int | None
-    """Running sum of estimations: all rows up to this one, starting with the first row of the series."""
-    acc_votes: int | None
-    """Running sum of votes: all rows up to this one, starting with the first row of the series."""
-    ma_new_users: float | None
-    """Moving average of new_users: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
-    ma_page_views: float | None
-    """Moving average of page_views: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
-    ma_rooms: float | None
-    """Moving average of rooms: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
-    ma_estimations: float | None
-    """Moving average of estimations: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
-    ma_votes: float | None
-    """Moving average of votes: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."""
+    date: Annotated[
+        dt.date,
+        Field(
+            description="First day of the interval: the listed day itself (also of an hour), the Monday of the week, or the 1st of the month. The first row's date can be before the range or START_DATE."
+        ),
+    ]
+    hour: NotRequired[
+        Annotated[
+            str,
+            Field(
+                description="Only with rows of hours: the local hour with its offset, such as 2026-10-25T02:00:00+02:00."
+            ),
+        ]
+    ]
+    new_users: Annotated[
+        int | None,
+        Field(description="Users created on the listed days of the interval."),
+    ]
+    page_views: Annotated[
+        int | None, Field(description="Page views on the listed days of the interval.")
+    ]
+    rooms: Annotated[
+        int | None,
+        Field(description="Rooms first used on the listed days of the interval."),
+    ]
+    estimations: Annotated[
+        int | None, Field(description="Estimations on the listed days of the interval.")
+    ]
+    votes: Annotated[
+        int | None, Field(description="Votes on the listed days of the interval.")
+    ]
+    acc_new_users: Annotated[
+        int | None,
+        Field(
+            description="Running sum of new_users: all rows up to this one, starting with the first row of the series."
+        ),
+    ]
+    acc_page_views: Annotated[
+        int | None,
+        Field(
+            description="Running sum of page_views: all rows up to this one, starting with the first row of the series."
+        ),
+    ]
+    acc_rooms: Annotated[
+        int | None,
+        Field(
+            description="Running sum of rooms: all rows up to this one, starting with the first row of the series."
+        ),
+    ]
+    acc_estimations: Annotated[
+        int | None,
+        Field(
+            description="Running sum of estimations: all rows up to this one, starting with the first row of the series."
+        ),
+    ]
+    acc_votes: Annotated[
+        int | None,
+        Field(
+            description="Running sum of votes: all rows up to this one, starting with the first row of the series."
+        ),
+    ]
+    ma_new_users: Annotated[
+        float | None,
+        Field(
+            description="Moving average of new_users: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."
+        ),
+    ]
+    ma_page_views: Annotated[
+        float | None,
+        Field(
+            description="Moving average of page_views: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."
+        ),
+    ]
+    ma_rooms: Annotated[
+        float | None,
+        Field(
+            description="Moving average of rooms: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."
+        ),
+    ]
+    ma_estimations: Annotated[
+        float | None,
+        Field(
+            description="Moving average of estimations: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."
+        ),
+    ]
+    ma_votes: Annotated[
+        float | None,
+        Field(
+            description="Moving average of votes: mean of the last 30 rows (days, weeks or months), to two decimals; null in the first 29 rows of the series."
+        ),
+    ]
 
 
 class Region(Result):
@@ -232,18 +355,26 @@ class City(Result):
 class LocationAndUserAgent(Result):
     """Users per place and user agent, largest first; with a range, users created in it."""
 
-    device: Counts = Field(examples=[{"desktop": 7000, "Unknown": 20}])
-    """Users per device."""
-    os: Counts = Field(examples=[{"Windows": 4000, "Mac OS": 2500}])
-    """Users per operating system."""
-    browser: Counts = Field(examples=[{"Chrome": 6000}])
-    """Users per browser."""
-    country: Counts = Field(examples=[{"DE": 3000, "US": 1200}])
-    """Users per country, the 40 largest."""
-    country_region: list[Region]
-    """Users per country and region, the 40 largest."""
-    country_city: list[City]
-    """Users per country and city, the 40 largest."""
+    device: Counts = Field(
+        description="Users per device.", examples=[{"desktop": 7000, "Unknown": 20}]
+    )
+    os: Counts = Field(
+        description="Users per operating system.",
+        examples=[{"Windows": 4000, "Mac OS": 2500}],
+    )
+    browser: Counts = Field(
+        description="Users per browser.", examples=[{"Chrome": 6000}]
+    )
+    country: Counts = Field(
+        description="Users per country, the 40 largest.",
+        examples=[{"DE": 3000, "US": 1200}],
+    )
+    country_region: list[Region] = Field(
+        description="Users per country and region, the 40 largest."
+    )
+    country_city: list[City] = Field(
+        description="Users per country and city, the 40 largest."
+    )
 
 
 class Analytics(Result):
@@ -260,24 +391,32 @@ class Analytics(Result):
 class RoomStats(Result):
     """Votes of one room; with a range, those in it. All zeros without votes."""
 
-    votes: int = Field(examples=[41])
-    """Number of votes."""
-    duration: Annotated[float, AfterValidator(_whole)] = Field(examples=[95.0])
-    """Mean duration of a vote in seconds, without decimals."""
-    estimations: int = Field(examples=[150])
-    """Sum of the votes' numbers of estimations."""
-    estimations_per_vote: Rounded = Field(examples=[3.66])
-    """Mean number of estimations per vote."""
-    avg_min_estimation: Rounded = Field(examples=[3.2])
-    """Mean of the votes' lowest estimation."""
-    avg_avg_estimation: Rounded = Field(examples=[5.12])
-    """Mean of the votes' average estimation."""
-    avg_max_estimation: Rounded = Field(examples=[8.05])
-    """Mean of the votes' highest estimation."""
-    spectators: int = Field(examples=[12])
-    """Sum of the votes' numbers of spectators."""
-    spectators_per_vote: Rounded = Field(examples=[0.29])
-    """Mean number of spectators per vote."""
+    votes: int = Field(description="Number of votes.", examples=[41])
+    duration: Annotated[float, AfterValidator(_whole)] = Field(
+        description="Mean duration of a vote in seconds, without decimals.",
+        examples=[95.0],
+    )
+    estimations: int = Field(
+        description="Sum of the votes' numbers of estimations.", examples=[150]
+    )
+    estimations_per_vote: Rounded = Field(
+        description="Mean number of estimations per vote.", examples=[3.66]
+    )
+    avg_min_estimation: Rounded = Field(
+        description="Mean of the votes' lowest estimation.", examples=[3.2]
+    )
+    avg_avg_estimation: Rounded = Field(
+        description="Mean of the votes' average estimation.", examples=[5.12]
+    )
+    avg_max_estimation: Rounded = Field(
+        description="Mean of the votes' highest estimation.", examples=[8.05]
+    )
+    spectators: int = Field(
+        description="Sum of the votes' numbers of spectators.", examples=[12]
+    )
+    spectators_per_vote: Rounded = Field(
+        description="Mean number of spectators per vote.", examples=[0.29]
+    )
 
 
 class Daily(Result):
@@ -286,13 +425,12 @@ class Daily(Result):
     A figure to which a filter does not apply is null.
     """
 
-    votes: int | None = Field(examples=[24])
-    """Number of votes."""
-    estimations: int | None = Field(examples=[91])
-    """Sum of the votes' numbers of estimations."""
-    rooms: int | None = Field(examples=[9])
-    """Distinct rooms that voted."""
-    unique_users: int | None = Field(examples=[55])
-    """Distinct users who viewed a page."""
-    page_views: int | None = Field(examples=[140])
-    """Number of page views."""
+    votes: int | None = Field(description="Number of votes.", examples=[24])
+    estimations: int | None = Field(
+        description="Sum of the votes' numbers of estimations.", examples=[91]
+    )
+    rooms: int | None = Field(description="Distinct rooms that voted.", examples=[9])
+    unique_users: int | None = Field(
+        description="Distinct users who viewed a page.", examples=[55]
+    )
+    page_views: int | None = Field(description="Number of page views.", examples=[140])

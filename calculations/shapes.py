@@ -1,6 +1,7 @@
 """Building blocks of every plan: one-row frames, counts per group, sums and means."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -67,6 +68,19 @@ def top(counts: pl.LazyFrame, *keys: str, limit: int | None = None) -> pl.LazyFr
         "count", *by, descending=[True, *(False for _ in by)], nulls_last=True
     )
     return ordered if limit is None else ordered.head(limit)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(moment: datetime) -> pl.Expr:
+    """The literal *moment* (Datetime us, UTC).
+
+    Polars folds it into the plan. Its own literal of a datetime runs a small query, which
+    takes 0.3 ms, a tenth of the last 24 hours.
+    """
+    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+    return pl.lit(microseconds, pl.Int64).cast(pl.Datetime("us", "UTC"))
 
 
 def total(column: str) -> pl.Expr:

@@ -9,16 +9,19 @@ from fastapi import Depends, HTTPException, Path, Request
 from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.store.history import snapshot_at
 from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
+from routers.as_of import AS_OF, parse_instant
 from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
 from routers.readings import Reading
+from routers.strict_query import invalid_parameter
 from routers.views.answers import Reports, until_disconnect
 from routers.views.source import ViewsSource
 
@@ -27,36 +30,64 @@ NO_STATISTICS: Final = (
     "does not mirror all tables that they need; missing"
 )
 
-# All of them are async functions: FastAPI runs others, and classes, on a thread, and
-# waiting for one takes longer than these functions.
+# FastAPI spends about as long on each dependency of a request as a 304 may take in all.
+# So a handler has one, which reads the application's state, and not one per member. It
+# is an async function: FastAPI runs others, and classes, on a thread.
+
+
+def utc_now() -> datetime:
+    """The only clock; in the application's state as `clock`, so tests replace it there."""
+    return datetime.now(UTC)
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings of the application."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def now_of(request: Request) -> datetime:
+    """The time of the application's clock, or that of `as_of`.
+
+    Raises RequestValidationError (422) if `as_of` is no instant of the past.
+    """
+    now: datetime = request.app.state.clock()
+    if AS_OF not in request.query_params:
+        return now
+    instant = parse_instant(request.query_params[AS_OF])
+    if instant > now:
+        sent = request.query_params[AS_OF]
+        raise invalid_parameter(AS_OF, sent, "use an instant that is not in the future")
+    return instant
+
+
+def snapshot_of(request: Request) -> Snapshot:
+    """The current snapshot, or that of `as_of`; the same one for all of a request.
+
+    Raises ReadModelMissing and SnapshotNotKept.
+    """
+    opened: Snapshot | None = getattr(request.state, "opened_snapshot", None)
+    if opened is None:
+        data_dir = settings_of(request).data_dir
+        if AS_OF in request.query_params:
+            earlier = snapshot_at(data_dir, now_of(request))
+            opened = snapshot.require_complete(earlier)
+        else:
+            opened = snapshot.current(data_dir)
+        request.state.opened_snapshot = opened
+        request.state.snapshot = opened.id  # for the request's log line
+    return opened
 
 
 async def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
+    return settings_of(request)
 
 
 CurrentSettings = Annotated[Settings, Depends(_settings)]
 
 
-async def now() -> datetime:
-    """The only clock; tests override it."""
-    return datetime.now(UTC)
-
-
-Now = Annotated[datetime, Depends(now)]
-
-
-async def _snapshot(request: Request, settings: CurrentSettings) -> Snapshot:
-    current = snapshot.current(settings.data_dir)
-    request.state.snapshot = current.id  # for the request's log line
-    return current
-
-
-CurrentSnapshot = Annotated[Snapshot, Depends(_snapshot)]
-
-
-async def _require_statistics(current: CurrentSnapshot) -> None:
+async def _require_statistics(request: Request) -> None:
+    current = snapshot_of(request)
     if not current.serves_statistics:
         missing = [name for name in TABLES if name not in current.configured]
         raise HTTPException(404, f"{NO_STATISTICS}: {', '.join(missing)}")
@@ -64,36 +95,6 @@ async def _require_statistics(current: CurrentSnapshot) -> None:
 
 RequireStatistics = Depends(_require_statistics)
 """Dependency of the routes that need all tables of the statistics; 404 without them."""
-
-
-async def _plan_cache(request: Request) -> PlanCache:
-    plans: PlanCache = request.app.state.plans
-    return plans
-
-
-Plans = Annotated[PlanCache, Depends(_plan_cache)]
-
-
-async def _computations(request: Request) -> Computations:
-    computations: Computations = request.app.state.computations
-    return computations
-
-
-CurrentComputations = Annotated[Computations, Depends(_computations)]
-"""Runs whatever reads rows.
-
-Answers that read most of the tables run one at a time: each takes all cores and the
-memory of its tables, so two at once gain nothing, and eight would keep the interpreter
-from requests for /health.
-"""
-
-
-async def _intact(request: Request) -> IntactFiles:
-    intact: IntactFiles = request.app.state.intact
-    return intact
-
-
-Intact = Annotated[IntactFiles, Depends(_intact)]
 
 
 async def _exports(request: Request) -> Exports:
@@ -105,7 +106,13 @@ CurrentExports = Annotated[Exports, Depends(_exports)]
 
 
 class RequestContext(NamedTuple):
-    """What a handler of tables needs besides its parameters."""
+    """What a handler needs besides its parameters.
+
+    `computations` runs whatever reads rows; answers that read most of the tables one at a
+    time. Each takes all cores and the memory of its tables, so two at once gain nothing,
+    and eight would keep the interpreter from requests for /health. They wait as
+    coroutines, without occupying a thread.
+    """
 
     request: Request
     settings: Settings
@@ -133,31 +140,23 @@ class RequestContext(NamedTuple):
         work = self.computations.run(reading, self.snapshot, function, *args, **kwargs)
         return await until_disconnect(self.request, work)
 
-    def etag_by_day(self, period: Period, table_format: TableFormat) -> str:
+    def etag_by_day(self, period: Period, table_format: TableFormat | str = "") -> str:
         """See `responses.etag_by_day`; each format has its own."""
         return responses.etag_by_day(
             self.request, self.snapshot, self.settings, period, table_format
         )
 
 
-async def _context(
-    request: Request,
-    settings: CurrentSettings,
-    current: CurrentSnapshot,
-    moment: Now,
-    plans: Plans,
-    computations: CurrentComputations,
-    exports: CurrentExports,
-) -> RequestContext:
+async def _context(request: Request) -> RequestContext:
     state = request.app.state
     return RequestContext(
         request,
-        settings,
-        current,
-        moment,
-        plans,
-        computations,
-        exports,
+        settings_of(request),
+        snapshot_of(request),
+        now_of(request),
+        state.plans,
+        state.computations,
+        state.exports,
         state.deliveries,
         state.intact,
         state.views,

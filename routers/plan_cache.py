@@ -16,7 +16,7 @@ from calculations.period import Period
 from calculations.tables import Tables
 from readmodel.store import visits
 from readmodel.store.snapshot import Snapshot
-from routers.tables import open_tables
+from routers.tables import open_tables, open_votes
 
 MAX_SNAPSHOTS: Final = 2
 """The current snapshot, and the one before for requests that still read it."""
@@ -52,6 +52,7 @@ class PlanCache:
     def __init__(self) -> None:
         self._lock = Lock()
         self._tables: OrderedDict[_TablesKey, Tables] = OrderedDict()
+        self._votes: OrderedDict[Snapshot, pl.LazyFrame] = OrderedDict()
         self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
 
     def tables(self, snapshot: Snapshot) -> Tables:
@@ -61,6 +62,17 @@ class PlanCache:
         key = _tables_key(snapshot)
         with self._lock:
             return self._cached_tables(key)
+
+    def votes(self, snapshot: Snapshot) -> pl.LazyFrame:
+        """The votes of *snapshot*, opened once."""
+        if snapshot.manifest is None:
+            return open_votes(snapshot)
+        with self._lock:
+            if snapshot not in self._votes:
+                self._votes[snapshot] = open_votes(snapshot)
+                if len(self._votes) > MAX_SNAPSHOTS:
+                    self._votes.popitem(last=False)
+            return self._votes[snapshot]
 
     def analytics(
         self,

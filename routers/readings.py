@@ -82,6 +82,7 @@ _FILTERED: Final[Mapping[str, int]] = {
 
 ROOM_STATS: Final = Reading({"fpp_votes": 8})
 ROOM_DETAILS: Final = Reading({"fpp_votes": 8, "fpp_estimations": 4, "fpp_rooms": 3})
+RETENTION: Final = Reading({"fpp_estimations": 3})
 ROOM_LIST: Final = Reading({"fpp_votes": 5, "fpp_estimations": 3, "fpp_rooms": 3})
 
 

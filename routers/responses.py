@@ -167,7 +167,7 @@ def _inputs(
 ) -> tuple[str, ...]:
     return (
         VERSION,
-        snapshot.id,
+        snapshot.mirror_id,
         settings.start_date.isoformat(),
         settings.timezone.key,
         request.url.path,

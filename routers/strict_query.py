@@ -1,9 +1,9 @@
 """Strict query parameters: unknown and repeated ones are refused, never ignored."""
 
 from collections import Counter
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
     BaseModel,
@@ -46,11 +46,26 @@ class QueryParameters(BaseModel, extra="forbid"):
     def _known_parameters(cls) -> str:
         fields = cls.model_fields.items()
         names = ", ".join(field.alias or name for name, field in fields)
-        return f"unknown parameter, use {names}" if names else "there are no parameters"
+        return f"unknown parameter, use {names}"
 
 
-async def _refuse_parameters(_: Annotated[QueryParameters, Query()]) -> None:
+async def _refuse_parameters(request: Request) -> None:
     """Answer 422, naming the parameter, if the request has any."""
+    names = dict.fromkeys(request.query_params)
+    if not names:
+        return
+    sent = {name: request.query_params.getlist(name) for name in names}
+    raise RequestValidationError(
+        [
+            {
+                "type": "extra_forbidden",
+                "loc": ("query", name),
+                "msg": "there are no parameters",
+                "input": values[0] if len(values) == 1 else values,
+            }
+            for name, values in sent.items()
+        ]
+    )
 
 
 NoParameters = Depends(_refuse_parameters)

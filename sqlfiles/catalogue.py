@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from readmodel.tables import TABLES
@@ -26,6 +27,9 @@ from sqlfiles.parse_tree import SqlFault, parse
 UTC = ZoneInfo("UTC")
 SUFFIX = ".sql"
 LARGEST_FILE_BYTES = 1_000_000
+AS_OF: Final = "as_of"
+RESERVED_REPORTS: Final = frozenset({"daily"})
+"""Names, in lower case, of reports at whose address the API answers something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +414,7 @@ class _Linker:
         self._refuse_duplicates("name", lambda d: d.name)
         self._refuse_duplicates("object", lambda d: d.object)
         self._refuse_duplicates("route", lambda d: d.route and _shape(d.route))
+        self._refuse_reserved()
         self._refuse_mirrored()
         self._link_inputs()
         order = self._order()
@@ -438,6 +443,18 @@ class _Linker:
             if other is not draft.definition:
                 where = f"{other.file}:{other.line}"
                 self._reject(draft, f"@{key} {value} is taken by {where}", key)
+
+    def _refuse_reserved(self) -> None:
+        """Reject names of reports and of parameters that the API uses itself."""
+        for draft in list(self.drafts):
+            definition = draft.definition
+            name = definition.name
+            if not definition.is_table and name.lower() in RESERVED_REPORTS:
+                reason = f"@name {name}: /reports/{name} is the daily report"
+                self._reject(draft, reason)
+            elif AS_OF in {parameter.name for parameter in definition.parameters}:
+                reason = f"@param {AS_OF}: every answer has a parameter of that name"
+                self._reject(draft, reason, "param")
 
     def _refuse_mirrored(self) -> None:
         mirrored = {name.lower() for name in self.mirrored}

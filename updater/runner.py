@@ -16,6 +16,7 @@ from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
 from updater.guarded import guarded
+from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
 from util.logs import get_logger
@@ -79,6 +80,7 @@ class Runner:
             on_progress=_ProgressLog(),
             on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
+            retention=settings.snapshot_retention,
             check_stop=self._stop.check,
         )
         self._settings = settings
@@ -97,7 +99,7 @@ class Runner:
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""
         began = self._now()
-        with separate_breadcrumbs():
+        with separate_breadcrumbs(), telemetry.span("sync"):
             opened = self._check_in("in_progress")
             try:
                 run = self._sync(began)

@@ -11,9 +11,12 @@ from pydantic_core import to_json
 from config import Settings
 from readmodel.store import metrics, run_log, snapshot, view_log
 from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
+from readmodel.store.history import kept_snapshots
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.verify import TableComparison
+from updater import kafka_status
 from util.errors import ReadModelDamaged, ReadModelMissing
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
@@ -31,6 +34,8 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
         yield _table_line(settings, name, table)
     yield from _failures(manifest)
     yield from view_lines(manifest)
+    yield from kafka_status.lines(settings)
+    yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
@@ -68,6 +73,18 @@ def _failures(manifest: Manifest | None) -> Iterator[str]:
             yield f"  {name} is not in the read model yet"
 
 
+def _snapshot_lines(settings: Settings) -> Iterator[str]:
+    """Say what the earlier snapshots cost, if they are kept for long."""
+    if settings.snapshot_retention <= KEEP_YOUNGER:
+        return
+    if found := kept_snapshots(settings.data_dir):
+        megabytes = sum(one.own_bytes for one in found) / 2**20
+        yield (
+            f"  {len(found)} snapshots since {_time(found[0].instant)}, "
+            f"{megabytes:.2f} MB that only one of them has"
+        )
+
+
 def view_lines(manifest: Manifest | None) -> Iterator[str]:
     """Name the derived tables whose last build failed, and why."""
     for name, state in sorted(manifest.derived.items()) if manifest else ():
@@ -103,6 +120,8 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         },
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
+        **kafka_status.as_json(settings),
+        "snapshots": kept_snapshots(settings.data_dir),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }

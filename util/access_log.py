@@ -137,7 +137,7 @@ class _RequestRecord:
         method, route = self._scope["method"], _route_template(self._scope)
         metrics: ApiMetrics = self._scope["app"].state.metrics
         metrics.observe(route, method, self._status, took)
-        if route in quiet and self._status == 200:
+        if route in quiet and self._status in (200, 202):
             return
         fields: dict[str, Any] = {
             "action": "request",

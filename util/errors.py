@@ -21,12 +21,20 @@ class Overloaded(FppError):
     """The program has too much to do; a later request may succeed."""
 
 
+class SnapshotNotKept(FppError):
+    """There is no snapshot of the instant that was asked for, or no longer."""
+
+
 class SyncError(FppError):
     """A sync failed; the last snapshot stays as it was."""
 
 
 class SourceError(SyncError):
     """The source database refused, vanished, or lacks what is needed."""
+
+
+class StreamError(FppError):
+    """A Kafka topic cannot be read; what was read before stays as it was."""
 
 
 class StorageError(SyncError):
@@ -46,4 +54,12 @@ class Stopped(BaseException):
 
 
 class DeliveryError(FppError):
-    """The e-mail service did not accept the daily figures."""
+    """The e-mail service did not accept the daily figures, or nobody knows if it did."""
+
+
+class DeliveryRefused(DeliveryError):
+    """The e-mail service answered with an error."""
+
+
+class NotDelivered(DeliveryError):
+    """The e-mail service certainly received nothing: there was no connection to it."""

@@ -135,6 +135,14 @@ class Snapshot:
         return files if all(map(os.path.isfile, files)) else []
 
     @property
+    def mirror_id(self) -> str:
+        """The id of the snapshot of the last sync: events change it as little as the rows.
+
+        A snapshot in which only events were added has the mirrored tables of that one.
+        """
+        return self.id if self.manifest is None else f"{self.taken_at:{ID_FORMAT}}"
+
+    @property
     def configured(self) -> tuple[str, ...]:
         """The names of the tables that the settings mirrored into this snapshot."""
         return tuple(TABLES) if self.manifest is None else self.manifest.mirrored
@@ -186,7 +194,14 @@ def current(data_dir: Path) -> Snapshot:
     Only tables of the statistics can make it incomplete, and only if all of them are
     configured. Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
-    snapshot = latest(data_dir)
+    return require_complete(latest(data_dir))
+
+
+def require_complete(snapshot: Snapshot) -> Snapshot:
+    """Return *snapshot* if no table of the statistics is missing, see `current`.
+
+    Raises ReadModelMissing.
+    """
     if not snapshot.serves_statistics:
         return snapshot
     files = snapshot.table_files()
@@ -205,40 +220,55 @@ def latest(data_dir: Path) -> Snapshot:
     Raises ReadModelMissing when a snapshot exists but cannot be read.
     """
     try:
-        path = Path(os.path.realpath(data_dir / CURRENT, strict=True))
+        path = os.path.realpath(f"{data_dir}/{CURRENT}", strict=True)
     except FileNotFoundError:
         return _plain_files(data_dir)
     except OSError as error:
         raise ReadModelDamaged(
             f"{CURRENT} in DATA_DIR cannot be read: run update_readmodel.py"
         ) from error
+    return open_snapshot(path)
+
+
+def open_snapshot(path: str) -> Snapshot:
+    """Open the snapshot in the folder *path*, a real path, complete or not.
+
+    Raises ReadModelDamaged if it cannot be read.
+    """
     try:
         status = _manifest_status(path)
-        manifest = _manifest(path, status.st_ino, status.st_mtime_ns, status.st_size)
+        return _snapshot(path, status.st_ino, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError) as error:
+        name = os.path.basename(path)  # noqa: PTH119 - a string, on each request
         raise ReadModelDamaged(
-            f"Snapshot {path.name} is damaged: run update_readmodel.py"
+            f"Snapshot {name} is damaged: run update_readmodel.py"
         ) from error
+
+
+def _manifest_status(path: str) -> os.stat_result:
+    """The status of the manifest in *path*, or of its copy. Raises OSError."""
+    try:
+        return os.stat(f"{path}/{MANIFEST}")  # noqa: PTH116 - on each request
+    except FileNotFoundError:
+        return os.stat(f"{path}/{MANIFEST_COPY}")  # noqa: PTH116
+
+
+@lru_cache(maxsize=8)  # The current snapshot, the one before, and earlier ones.
+def _snapshot(folder: str, *_status: int) -> Snapshot:
+    """Parse the manifest in *folder*, once per inode, modification time and size.
+
+    Every request asks for it. Raises OSError and ValueError.
+    """
+    path = Path(folder)
+    manifest = _manifest(path)
     name = path.name
     if name == CURRENT:  # Some programs that copy folders replace links by folders.
         name = manifest.taken_at.strftime(ID_FORMAT)
     return Snapshot(name, manifest.taken_at, path, manifest)
 
 
-def _manifest_status(path: Path) -> os.stat_result:
-    """The status of the manifest in *path*, or of its copy. Raises OSError."""
-    try:
-        return os.stat(path / MANIFEST)  # noqa: PTH116 - on each request
-    except FileNotFoundError:
-        return os.stat(path / MANIFEST_COPY)  # noqa: PTH116
-
-
-@lru_cache(maxsize=2)  # The current snapshot, and the one before.
-def _manifest(path: Path, *_status: int) -> Manifest:
-    """Parse the manifest in *path*, once per inode, modification time and size.
-
-    Every request asks for it. Raises OSError and ValueError.
-    """
+def _manifest(path: Path) -> Manifest:
+    """Parse the manifest in *path*, or else its copy. Raises OSError and ValueError."""
     try:
         return Manifest.from_json(read_file(path / MANIFEST, MOST_MANIFEST_BYTES))
     except (OSError, ValueError):

@@ -23,6 +23,7 @@ import polars as pl
 
 from readmodel.store import snapshot, visits
 from readmodel.store.damage import PARSE_ERRORS
+from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.manifest import (
     Consumed,
     DerivedState,
@@ -50,12 +51,10 @@ from readmodel.sync.disk import (
     sync_folder,
     write_synced,
 )
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER, kept_instants
 from util.errors import ReadModelMissing, SyncRunning
 
 LOCK: Final = "update.lock"
-# The longest request must find its snapshot until it ends.
-KEEP_NEWEST: Final = 3
-KEEP_YOUNGER: Final = timedelta(minutes=10)
 
 # How parts are written, for the statistics that read them.
 ROW_GROUP_ROWS: Final = 131_072
@@ -265,12 +264,14 @@ class SnapshotWriter:
         self._tables: dict[str, TableWriter] = {}
         self._failed: dict[str, TableFailure] = {}
         self.configured: tuple[str, ...] | None = None
+        self.retention: timedelta | None = None
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
-            _make_room(self.data_dir, self.created_at)
+            if self.retention is not None:
+                _make_room(self.data_dir, self.created_at, self.retention)
             self.path.mkdir(parents=True)
         return self
 
@@ -335,6 +336,7 @@ class SnapshotWriter:
         """Make this the current snapshot, for all tables at once.
 
         With *last* the manifest is that one, except for tables and what is consumed.
+        With `retention`, snapshots that are not kept are removed.
         """
         tables = {name: table.stored for name, table in self._tables.items()}
         tables |= self._derived
@@ -353,7 +355,8 @@ class SnapshotWriter:
             replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
             _link_tables(self.data_dir, tables)
             sync_folder(self.data_dir)
-            _remove_old_snapshots(self.data_dir, self.created_at)
+            if self.retention is not None:
+                _remove_old_snapshots(self.data_dir, self.created_at, self.retention)
 
     def _seal(self, manifest: Manifest) -> None:
         content = manifest.to_json()
@@ -408,7 +411,7 @@ def _remove_leftovers(data_dir: Path) -> None:
         if ID_PATTERN.fullmatch(staged.name.removeprefix(_STAGED)):
             shutil.rmtree(staged)
     current = _current_id(data_dir)
-    for name in _ids(data_dir):
+    for name in kept_ids(data_dir):
         if current is None or name > current:
             shutil.rmtree(snapshots / name)
 
@@ -438,41 +441,30 @@ def _current_id(data_dir: Path) -> str | None:
         return None
 
 
-def _ids(data_dir: Path) -> list[str]:
-    """The ids of all snapshots, the oldest first; other folders are not ours."""
-    folders = (data_dir / SNAPSHOTS).glob("[0-9]*")
-    return sorted(f.name for f in folders if ID_PATTERN.fullmatch(f.name))
-
-
-def _instant(id_: str) -> datetime:
-    try:
-        return datetime.strptime(id_, ID_FORMAT).replace(tzinfo=UTC)
-    except ValueError:  # no such day
-        return datetime.min.replace(tzinfo=UTC)
-
-
-def _remove_old_snapshots(data_dir: Path, now: datetime) -> None:
-    """Remove the snapshots that no request can still be reading."""
+def _remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) -> None:
+    """Remove the snapshots that are not kept, see `snapshot_retention`."""
+    instants = {instant_of(name): name for name in kept_ids(data_dir)}
+    kept = kept_instants(instants, now, retention)
     current = _current_id(data_dir)
-    for name in _ids(data_dir)[:-KEEP_NEWEST]:
-        if name != current and now - _instant(name) > KEEP_YOUNGER:
+    for instant, name in instants.items():
+        if instant not in kept and name != current:
             shutil.rmtree(data_dir / SNAPSHOTS / name)
 
 
-def _make_room(data_dir: Path, now: datetime) -> None:
+def _make_room(data_dir: Path, now: datetime, retention: timedelta) -> None:
     """Remove old snapshots before a new one is written.
 
-    If there is less room than for all tables once more, only the current one stays, as
-    soon as no request can still be reading those before it.
+    If there is less room than for all tables once more, and no history is to be kept,
+    only the current one stays, as soon as no request can still be reading the others.
     """
     if not (data_dir / SNAPSHOTS).is_dir():
         return
-    _remove_old_snapshots(data_dir, now)
+    _remove_old_snapshots(data_dir, now, retention)
     current = _current_id(data_dir)
     needed = sum(files.bytes for files in snapshot.table_files(data_dir).values())
     if current is None or shutil.disk_usage(data_dir).free > needed:
         return
-    if now - _instant(current) > KEEP_YOUNGER:
-        for name in _ids(data_dir):
+    if retention <= KEEP_YOUNGER < now - instant_of(current):
+        for name in kept_ids(data_dir):
             if name != current:
                 shutil.rmtree(data_dir / SNAPSHOTS / name)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import Settings
-from routers.auth import matching_token
+from routers.auth import identify
 from routers.middleware.guesses import GuessBrake
 from util.metrics import ApiMetrics
 from util.rates import MinuteCounts
@@ -85,7 +85,8 @@ class RequestLimits:
         if wait := self._brake.wait_seconds(address, sent):
             _metrics(scope).rate_limited.inc()
             return _too_many("Too many wrong tokens", wait)
-        if _token_index(scope) is None:
+        settings: Settings = scope["app"].state.settings
+        if identify(scope, settings) is None:
             self._brake.wrong(address)
         else:
             self._brake.right(address, sent)
@@ -146,7 +147,7 @@ def _allowance(scope: Scope, settings: Settings, *, is_public: bool) -> _Allowan
     if is_public:
         key = f"public {_address(scope)}"
         return _Allowance(key, max(LEAST_PUBLIC, most * PUBLIC_FACTOR))
-    return _Allowance(_caller(scope, settings.require_tokens()), most)
+    return _Allowance(_caller(scope, settings), most)
 
 
 def _refuse_oversized(scope: Scope) -> JSONResponse | None:
@@ -167,17 +168,15 @@ def _authorization(scope: Scope) -> bytes:
     return b" ".join(value for name, value in headers if name == b"authorization")
 
 
-def _token_index(scope: Scope) -> int | None:
-    settings: Settings = scope["app"].state.settings
-    return matching_token(scope["headers"], settings.require_tokens())
+def _caller(scope: Scope, settings: Settings) -> str:
+    """Key of the caller's counter: a token's hash, or else the address.
 
-
-def _caller(scope: Scope, tokens: tuple[str, ...]) -> str:
-    """Key of the caller's counter: a token's hash, or else the address."""
-    index = matching_token(scope["headers"], tokens)
-    if index is None:
+    Readers of a link count per address, so that none uses up its owner's requests.
+    """
+    caller = identify(scope, settings)
+    if caller is None or caller.view is not None:
         return f"address {_address(scope)}"
-    return f"token {hashlib.sha256(tokens[index].encode()).hexdigest()}"
+    return f"token {hashlib.sha256(caller.secret.encode()).hexdigest()}"
 
 
 def _address(scope: Scope) -> str:

@@ -16,7 +16,14 @@ from readmodel.store.snapshot import CURRENT
 from util.route_path import route_path
 
 HEADERS: Final = frozenset(
-    {b"accept", b"accept-encoding", b"authorization", b"if-none-match", b"origin"}
+    {
+        b"accept",
+        b"accept-encoding",
+        b"authorization",
+        b"cookie",
+        b"if-none-match",
+        b"origin",
+    }
 )
 """On which an answer depends, besides its address."""
 

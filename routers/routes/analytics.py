@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -31,20 +31,17 @@ from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
 from calculations.tables import Tables
+from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken
+from routers.auth import RequireToken, Right, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
-    CurrentComputations,
-    CurrentSettings,
-    CurrentSnapshot,
     FormatExtension,
-    Now,
-    Plans,
     RequestContext,
     RequireStatistics,
 )
+from routers.direct_route import DirectRoute
 from routers.envelope import FilteredAnswer, RangeAnswer, encode_figures
 from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
@@ -74,7 +71,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
-from util.http_client import send_daily
+from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -82,6 +79,7 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -105,27 +103,24 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
 
 
 @router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
-async def get_analytics(
-    query: AnalyticsQuery,
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
-    computations: CurrentComputations,
-) -> Response:
+async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
     """All statistics, section by section.
 
     Without a range they cover all rows of the database; series begin at START_DATE.
     """
-    period = query.resolve(settings, now)
+    period = query.resolve(context.settings, context.now)
     require_range(query, period)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
-    reading = reading_of_sections(query.requested_sections, period, query.filters)
-    body = await computations.run(
-        reading, snapshot, _analytics_json, query, period, snapshot, plans
+    body = await context.computations.run(
+        reading_of_sections(query.requested_sections, period, query.filters),
+        context.snapshot,
+        _analytics_json,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 
@@ -148,14 +143,17 @@ async def get_daily_analytics(
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached. A table
-    in another format than JSON is never posted.
+    posts the figures to the e-mail service, and its answer must not be cached. The
+    requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
+    table in another format than JSON is never posted, and with REPORT_SENDER=updater
+    nothing is: the updater sends the reports then. Neither is it with a token that only
+    reads.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = None if query.is_customised else settings.email_service
+    service = _recipient(query, context)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
@@ -163,7 +161,11 @@ async def get_daily_analytics(
         figures = await context.computations.run(
             reading_of_daily(period), snapshot, _last_day, period, snapshot, plans
         )
-        await context.deliveries.run(send_daily, service.base_url, service.key, figures)
+        key = settings.idempotency_key(f"last-24-hours/{period.today}")
+        sent = encode_daily(figures)
+        await context.deliveries.run(
+            send_daily, service.base_url, service.key, sent, key
+        )
         body = encode(DailyAnswer.model_construct(**figures))
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
@@ -212,6 +214,15 @@ async def _respond_daily_table(
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
     headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
     return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _recipient(query: DailyParameters, context: RequestContext) -> EmailService | None:
+    """The service that the figures are posted to; None if they are only answered."""
+    settings = context.settings
+    if query.is_customised or query.preview or settings.report_sender != "api":
+        return None
+    may_deliver = Right.DELIVER in principal_of(context.request).rights
+    return settings.email_service if may_deliver else None
 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -15,15 +15,10 @@ from calculations.period import Period
 from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
-from routers.dependencies import (
-    CurrentComputations,
-    CurrentSettings,
-    CurrentSnapshot,
-    Now,
-    Plans,
-    RequireStatistics,
-)
+from routers.dependencies import Context, RequireStatistics
+from routers.direct_route import DirectRoute
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
@@ -31,21 +26,21 @@ from routers.readings import reading_of_dimension
 from routers.responses import (
     STATISTICS_RESPONSES,
     encode,
-    etag_by_day,
     json_response,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
 
 MAX_ROWS: Final = 1_000
 
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
-class PageParameters(QueryParameters):
+class PageParameters(SnapshotParameters):
     """Parameters that select some of many rows."""
 
     limit: int = Field(40, ge=1, le=MAX_ROWS, description="Rows at most.")
@@ -116,24 +111,25 @@ class BreakdownAnswer(BaseModel):
 async def get_breakdown(
     dimension: Annotated[Dimension, Path(description="The attribute to count by.")],
     query: Annotated[BreakdownParameters, Query()],
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
-    computations: CurrentComputations,
+    context: Context,
 ) -> Response:
     """Rows of one dimension with their counts, all of them page by page.
 
     Rooms without a name and deleted rooms are two rows at the end.
     """
-    period = query.resolve(settings, now)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
-    reading = reading_of_dimension(dimension, period, query.filters)
-    body = await computations.run(
-        reading, snapshot, _breakdown_json, dimension, query, period, snapshot, plans
+    body = await context.computations.run(
+        reading_of_dimension(dimension, period, query.filters),
+        context.snapshot,
+        _breakdown_json,
+        dimension,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 

@@ -21,6 +21,7 @@ from routers.dependencies import (
     RequestContext,
     RequireStatistics,
 )
+from routers.direct_route import DirectRoute
 from routers.formats.answer import file_stem
 from routers.formats.documents import columns_of, table_responses
 from routers.formats.media import TableFormat
@@ -65,6 +66,7 @@ DimensionPath = Annotated[Dimension, Path(description="The attribute to count by
 router = APIRouter(
     tags=["downloads"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 

@@ -11,8 +11,10 @@ from config import VERSION
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
-from routers.dependencies import CurrentComputations, CurrentSettings
+from routers.computations import Computations
+from routers.dependencies import CurrentSettings
 from routers.readings import reading_of_table
 from routers.responses import (
     READ_MODEL_RESPONSES,
@@ -22,14 +24,14 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
 
 MAX_LIMIT: Final = 1_000
 
 router = APIRouter(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
-class DeadLettersParameters(QueryParameters):
+class DeadLettersParameters(SnapshotParameters):
     """Which dead letters to list."""
 
     code: str | None = Field(
@@ -74,7 +76,6 @@ async def get_rejected_events(
     query: Annotated[DeadLettersParameters, Query()],
     request: Request,
     settings: CurrentSettings,
-    computations: CurrentComputations,
 ) -> Response:
     """Events that the collector rejected, or that are in conflict with a stored one."""
     current = snapshot.latest(settings.data_dir)
@@ -86,6 +87,7 @@ async def get_rejected_events(
     if response := unchanged(request, etag):
         return response
     reading = reading_of_table(current, REJECTED)
+    computations: Computations = request.app.state.computations
     body = await computations.run(reading, current, _dead_letters, current, query)
     return json_response(body, etag)
 

@@ -5,15 +5,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import NO_FILES, Snapshot
 from readmodel.tables import TABLES, select_tables, serve_statistics
-from routers.dependencies import CurrentSettings, Intact, Now
-from routers.responses import PUBLIC_RESPONSES
+from routers.dependencies import now_of, settings_of
+from routers.direct_route import DirectRoute
+from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
 from util.errors import ReadModelMissing
 
@@ -22,7 +24,9 @@ MEGABYTE: Final = 1024 * 1024
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the clocks of updater and API may be apart."""
 
-router = APIRouter(tags=["health"], dependencies=[NoParameters])
+router = APIRouter(
+    tags=["health"], dependencies=[NoParameters], route_class=DirectRoute
+)
 
 
 class HealthStatus(StrEnum):
@@ -80,12 +84,11 @@ class Health(BaseModel):
 
 @router.get(
     "/health",
+    response_model=Health,
     responses=PUBLIC_RESPONSES
     | {503: {"model": Health, "description": "A table that is needed is missing."}},
 )
-async def get_health(
-    settings: CurrentSettings, now: Now, intact: Intact, response: Response
-) -> Health:
+async def get_health(request: Request) -> Response:
     """Completeness, size and age of the data, without a token.
 
     503 if a table that the statistics need is missing, or if there is none at all. Stale
@@ -93,6 +96,8 @@ async def get_health(
     "degraded".
     """
     # Not on a thread: looking at a few files takes less time than waiting for one.
+    settings, now = settings_of(request), now_of(request)
+    intact: IntactFiles = request.app.state.intact
     latest = _latest(settings)
     tables = latest.table_files() if latest else {}
     names = latest.configured if latest and latest.manifest else _names(settings)
@@ -105,17 +110,20 @@ async def get_health(
     presence = _presence(complete, latest)
     usable = presence is not HealthStatus.UNAVAILABLE
     freshness = _freshness(latest, settings, now) if latest and usable else _unknown()
-    if not usable:
-        response.status_code = 503
-    response.headers["Cache-Control"] = "no-store"
     size = sum(table.bytes for table in tables.values()) / MEGABYTE
-    return Health(
+    health = Health(
         status=max(presence, freshness.status, key=list(HealthStatus).index),
         components=HealthComponents(
             parquet_files=ParquetFilesHealth(status=presence, files=files),
             storage=StorageHealth(status=HealthStatus.OK, data_size_mb=round(size, 2)),
             freshness=freshness,
         ),
+    )
+    return Response(
+        health.model_dump_json(),
+        200 if usable else 503,
+        {"Cache-Control": "no-store"},
+        JSON,
     )
 
 

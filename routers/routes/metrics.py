@@ -4,12 +4,12 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from routers.auth import RequireToken
+from routers.auth import RequireMetrics
 from routers.responses import PROTECTED_RESPONSES, DocumentedResponses
 from routers.strict_query import NoParameters
 from util.metrics import ApiMetrics
 
-router = APIRouter(tags=["health"], dependencies=[RequireToken, NoParameters])
+router = APIRouter(tags=["health"], dependencies=[RequireMetrics, NoParameters])
 
 TEXT: Final[DocumentedResponses] = {
     200: {

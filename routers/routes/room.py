@@ -9,7 +9,6 @@ from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
 from calculations.results import RoomStats
 from calculations.room_stats import room_stats
-from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -18,6 +17,7 @@ from routers.dependencies import (
     RequestContext,
     RequireStatistics,
 )
+from routers.direct_route import DirectRoute
 from routers.envelope import RangeAnswer, encode_figures
 from routers.formats.answer import file_stem
 from routers.formats.documents import also_as_table, table_responses
@@ -34,7 +34,6 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
-from routers.tables import open_votes
 
 MAX_ROOM_ID: Final = 2**31 - 1
 """Largest id if the mirror's column is not wider."""
@@ -45,6 +44,7 @@ MAX_WIDE_ROOM_ID: Final = 2**32 - 1
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -83,11 +83,12 @@ async def get_room_stats(
     etag = context.etag_by_day(period, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
-    snapshot = context.snapshot
+    votes = context.plans.votes(context.snapshot)
     figures = await context.computations.run(
-        ROOM_STATS, snapshot, _figures, room_id, query, period, snapshot
+        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
     )
     if accepted is TableFormat.JSON:
+        snapshot = context.snapshot
         body = encode_figures(RoomAnswer, figures, query, period, snapshot)
         return json_response(body, etag, ACCEPT)
     return await _respond_table(room_id, figures, period, context, accepted, etag)
@@ -109,9 +110,9 @@ async def get_room_stats_file(
     etag = context.etag_by_day(period, extension)
     if response := unchanged(context.request, etag):
         return response
-    snapshot = context.snapshot
+    votes = context.plans.votes(context.snapshot)
     figures = await context.computations.run(
-        ROOM_STATS, snapshot, _figures, room_id, query, period, snapshot
+        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
     )
     return await _respond_table(
         room_id, figures, period, context, extension, etag, vary=None
@@ -122,23 +123,22 @@ def _resolve(
     room_id: int, query: ComparisonParameters, context: RequestContext
 ) -> Period:
     """The period. Raises HTTPException (400) and RequestValidationError (422)."""
-    if not 0 < room_id <= _largest_id(context.snapshot):
+    if not 0 < room_id <= _largest_id(context.plans.votes(context.snapshot)):
         raise HTTPException(400, "Invalid room_id")
     period = query.resolve(context.settings, context.now)
     require_range(query, period)
     return period
 
 
-def _largest_id(snapshot: Snapshot) -> int:
-    dtype = snapshot.scan("fpp_votes").collect_schema()["room_id"]
+def _largest_id(votes: pl.LazyFrame) -> int:
+    dtype = votes.collect_schema()["room_id"]
     wide = dtype in (pl.UInt32, pl.Int64, pl.UInt64)
     return MAX_WIDE_ROOM_ID if wide else MAX_ROOM_ID
 
 
 def _figures(
-    room_id: int, query: ComparisonParameters, period: Period, snapshot: Snapshot
+    room_id: int, query: ComparisonParameters, period: Period, votes: pl.LazyFrame
 ) -> dict[str, Any]:
-    votes = open_votes(snapshot)
     plan = room_stats(votes, room_id, period)
     earlier = query.compared(period)
     before = room_stats(votes, room_id, earlier) if earlier else None

@@ -4,7 +4,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from calculations.analytics import collect, collect_as, engine_for
@@ -15,14 +15,8 @@ from calculations.room_stats import room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
-from routers.dependencies import (
-    CurrentComputations,
-    CurrentSettings,
-    CurrentSnapshot,
-    Now,
-    Plans,
-    RequireStatistics,
-)
+from routers.dependencies import Context, RequireStatistics
+from routers.direct_route import DirectRoute
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
 from routers.readings import ROOM_DETAILS, ROOM_LIST
@@ -30,7 +24,6 @@ from routers.responses import (
     STATISTICS_RESPONSES,
     ErrorResponse,
     encode,
-    etag_by_day,
     json_response,
     unchanged,
 )
@@ -43,6 +36,7 @@ MAX_ID: Final = 2**32 - 1
 router = APIRouter(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
 )
 
 
@@ -197,23 +191,24 @@ class RoomDetails(_NamedRoom):
 @router.get("/rooms", response_model=RoomsAnswer, responses=STATISTICS_RESPONSES)
 async def get_rooms(
     query: Annotated[RoomsParameters, Query()],
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
-    computations: CurrentComputations,
+    context: Context,
 ) -> Response:
     """Rooms by name, number or id, those with the latest vote first.
 
     Rooms without votes in the range are listed with 0; deleted rooms if they voted.
     """
-    period = query.resolve(settings, now)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
-    body = await computations.run(
-        ROOM_LIST, snapshot, _rooms_json, query, period, snapshot, plans
+    body = await context.computations.run(
+        ROOM_LIST,
+        context.snapshot,
+        _rooms_json,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 
@@ -243,23 +238,25 @@ async def get_room(
         ),
     ],
     query: Annotated[RoomParameters, Query()],
-    request: Request,
-    snapshot: CurrentSnapshot,
-    settings: CurrentSettings,
-    now: Now,
-    plans: Plans,
-    computations: CurrentComputations,
+    context: Context,
 ) -> Response:
     """One room: its votes over time, agreement, pace and members.
 
     404 if it is in no table. `status` says whether it voted in the range.
     """
-    period = query.resolve(settings, now)
-    etag = etag_by_day(request, snapshot, settings, period)
-    if response := unchanged(request, etag):
+    period = query.resolve(context.settings, context.now)
+    etag = context.etag_by_day(period)
+    if response := unchanged(context.request, etag):
         return response
-    body = await computations.run(
-        ROOM_DETAILS, snapshot, _room_json, room_id, query, period, snapshot, plans
+    body = await context.computations.run(
+        ROOM_DETAILS,
+        context.snapshot,
+        _room_json,
+        room_id,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 

@@ -14,6 +14,7 @@ from starlette.routing import Match
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import AS_OF, AS_OF_MEANING
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -96,6 +97,7 @@ PAGE_PARAMETERS: Final = {
             ("order", {"type": "string"}, "Columns to sort by, such as `-votes,name`."),
             ("limit", {"type": "integer", "minimum": 1}, "Maximum number of rows."),
             ("after", {"type": "string"}, "Token of the next page, as in `next`."),
+            (AS_OF, {"type": "string", "format": "date-time"}, AS_OF_MEANING),
         )
     ]
 }

@@ -9,6 +9,7 @@ import polars as pl
 
 from readmodel.dtypes import dtype_name
 from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, current
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.tables import TABLES
 from tests.support.frames import frame
@@ -48,6 +49,7 @@ def _publish(
     data_dir: Path, at: datetime, frames: Mapping[str, Iterable[pl.DataFrame]]
 ) -> Snapshot:
     with exclusive_lock(data_dir), SnapshotWriter(data_dir, at) as writer:
+        writer.retention = KEEP_YOUNGER
         for name, parts in frames.items():
             first, *others = parts
             table = writer.table(name, column_names(first))

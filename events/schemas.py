@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from collector.rejection import EventRejected
 from config import Settings, listed
 from events.codes import RejectionCode
+from events.rejection import EventRejected
 from util.errors import SettingsError
 
 LONGEST_MESSAGE: Final = 300
@@ -44,6 +44,11 @@ class EventSchemas:
         return cls(
             frozenset(listed(settings.event_types)), _compile(folder) if folder else {}
         )
+
+    @property
+    def is_active(self) -> bool:
+        """True if some events may be refused."""
+        return bool(self._allowed or self._validators)
 
     def check(self, name: str, properties: Mapping[str, Any]) -> None:
         """Raise EventRejected unless *name* is allowed and its *properties* fit."""
