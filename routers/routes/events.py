@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import polars as pl
-from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
@@ -14,7 +13,9 @@ from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
 from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
+from routers.computations import Computations
 from routers.dependencies import CurrentSettings
+from routers.readings import reading_of_table
 from routers.responses import (
     READ_MODEL_RESPONSES,
     ErrorResponse,
@@ -85,7 +86,9 @@ async def get_rejected_events(
     etag = make_etag(VERSION, current.id, url.path, url.query)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(_dead_letters, current, query)
+    reading = reading_of_table(current, REJECTED)
+    computations: Computations = request.app.state.computations
+    body = await computations.run(reading, current, _dead_letters, current, query)
     return json_response(body, etag)
 
 

@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
@@ -18,6 +17,7 @@ from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
+from routers.readings import RETENTION
 from routers.responses import (
     STATISTICS_RESPONSES,
     encode,
@@ -80,8 +80,8 @@ async def get_retention(
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
-        _retention_json, query, period, context.snapshot, context.plans
+    body = await context.compute(
+        RETENTION, _retention_json, query, period, context.snapshot, context.plans
     )
     return json_response(body, etag)
 

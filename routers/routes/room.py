@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Final
 
 import polars as pl
-from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Response
 
 from calculations.comparison import PercentChanges, collect_figures
@@ -25,6 +24,7 @@ from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
 from routers.formats.media import TableFormat
 from routers.query import ComparisonParameters, ComparisonQuery, require_range
+from routers.readings import ROOM_STATS
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -84,7 +84,9 @@ async def get_room_stats(
     if response := unchanged(context.request, etag, ACCEPT):
         return response
     votes = context.plans.votes(context.snapshot)
-    figures = await to_thread.run_sync(_figures, room_id, query, period, votes)
+    figures = await context.computations.run(
+        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
+    )
     if accepted is TableFormat.JSON:
         snapshot = context.snapshot
         body = encode_figures(RoomAnswer, figures, query, period, snapshot)
@@ -109,7 +111,9 @@ async def get_room_stats_file(
     if response := unchanged(context.request, etag):
         return response
     votes = context.plans.votes(context.snapshot)
-    figures = await to_thread.run_sync(_figures, room_id, query, period, votes)
+    figures = await context.computations.run(
+        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
+    )
     return await _respond_table(
         room_id, figures, period, context, extension, etag, vary=None
     )

@@ -4,7 +4,6 @@ import datetime as dt
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
@@ -20,6 +19,7 @@ from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
+from routers.readings import ROOM_DETAILS, ROOM_LIST
 from routers.responses import (
     STATISTICS_RESPONSES,
     ErrorResponse,
@@ -201,8 +201,14 @@ async def get_rooms(
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
-        _rooms_json, query, period, context.snapshot, context.plans
+    body = await context.computations.run(
+        ROOM_LIST,
+        context.snapshot,
+        _rooms_json,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 
@@ -242,8 +248,15 @@ async def get_room(
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
-        _room_json, room_id, query, period, context.snapshot, context.plans
+    body = await context.computations.run(
+        ROOM_DETAILS,
+        context.snapshot,
+        _room_json,
+        room_id,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 

@@ -26,6 +26,7 @@ from routers.formats.documents import table_responses
 from routers.formats.media import TableFormat
 from routers.formats.table import iso_instant
 from routers.formats.text import one_object
+from routers.readings import reading_of_table
 from routers.responses import (
     ACCEPT,
     JSON,
@@ -348,7 +349,12 @@ async def _respond_table(
     headers = _headers(definition, context, manner, manifest)
     if response := _unchanged(context.request, headers, manner):
         return response
-    page = await to_thread.run_sync(select_page, snapshot.scan(name), asked)
+    page = await context.compute(
+        reading_of_table(snapshot, name),
+        select_page,
+        snapshot.scan(name),
+        asked,
+    )
     return await _send(definition, page, context, manner, headers)
 
 
@@ -378,6 +384,8 @@ async def _run_report(
     headers: dict[str, str],
 ) -> Response:
     _require_inputs(definition, _manifest(context.snapshot))
+    inputs = reading_of_table(context.snapshot, *definition.inputs)
+    await to_thread.run_sync(context.intact.require, context.snapshot, inputs.columns)
     async with context.reports.rows(
         context.request, definition, asked, context.snapshot, context.settings
     ) as rows:
