@@ -1,6 +1,7 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
-import util.allocator  # noqa: F401 - before anything that imports Polars
+import util.allocator
+import util.deferred_models  # noqa: F401 - before FastAPI
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -114,7 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         events,
         views,
     ):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     app.add_exception_handler(ReportFailed, _respond_report_failed)

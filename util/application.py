@@ -28,12 +28,12 @@ def create_application(
         redoc_url=None,
         static_url="/docs/assets",
         lifespan=lifespan,
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=operation_id,
         routes=list(routes),
     )
     return app
 
 
-def _operation_id(route: APIRoute) -> str:
+def operation_id(route: APIRoute) -> str:
     """The handler's name, of which generated clients make the name of a method."""
     return route.name

@@ -5,11 +5,9 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config import Settings
 from routers.auth import matching_token
 from util.metrics import ApiMetrics
+
+if TYPE_CHECKING:
+    from limits import RateLimitItemPerMinute
+    from limits.strategies import FixedWindowRateLimiter
 
 MAX_URL_BYTES: Final = 8_192
 """Path and query together."""
@@ -42,7 +44,14 @@ class RequestLimits:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    @cached_property
+    def _limiter(self) -> "FixedWindowRateLimiter":
+        """The counters. Imported with the first limit or failed login that is counted."""
+        from limits.storage import MemoryStorage
+        from limits.strategies import FixedWindowRateLimiter
+
+        return FixedWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one ASGI connection."""
@@ -61,7 +70,7 @@ class RequestLimits:
         """Wrap *send* to tell callers how many requests they have left, and until when."""
         if not _is_limited(scope, settings):
             return send
-        limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
+        limit = _per_minute(settings.rate_limit_per_minute)
         caller = _caller(scope, settings.require_tokens())
 
         async def with_headers(message: Message) -> None:
@@ -78,7 +87,7 @@ class RequestLimits:
     def _refuse_frequent(self, scope: Scope, settings: Settings) -> JSONResponse | None:
         if not _is_limited(scope, settings):
             return None
-        limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
+        limit = _per_minute(settings.rate_limit_per_minute)
         caller = _caller(scope, settings.require_tokens())
         if self._limiter.hit(limit, "requests", caller):
             return None
@@ -97,12 +106,18 @@ class RequestLimits:
         async def delayed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
                 _metrics(scope).failed_logins.inc()
-                undelayed = RateLimitItemPerMinute(UNDELAYED_FAILURES)
+                undelayed = _per_minute(UNDELAYED_FAILURES)
                 if not self._limiter.hit(undelayed, "failures", _address(scope)):
                     await asyncio.sleep(FAILURE_DELAY_SECONDS)
             await send(message)
 
         return delayed
+
+
+def _per_minute(amount: int) -> "RateLimitItemPerMinute":
+    from limits import RateLimitItemPerMinute
+
+    return RateLimitItemPerMinute(amount)
 
 
 def _is_limited(scope: Scope, settings: Settings) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -34,6 +34,7 @@ from calculations.shapes import rows_of
 from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -76,7 +77,7 @@ from util.http_client import send_daily
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

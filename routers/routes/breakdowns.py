@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -16,6 +16,7 @@ from calculations.period import Period
 from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
@@ -32,7 +33,7 @@ from routers.strict_query import NoRepeatedParameters, QueryParameters
 
 MAX_ROWS: Final = 1_000
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.staticfiles import StaticFiles
+
+from routers.api_routes import ApiRoutes
 
 STATIC: Final = Path(__file__).parents[2] / "static"
 
@@ -16,7 +18,7 @@ PAGE_POLICY: Final = (
 # File names have no version, so browsers revalidate each time; most answers are 304.
 CACHE_CONTROL: Final = "no-cache"
 
-router = APIRouter(include_in_schema=False)
+router = ApiRoutes(include_in_schema=False)
 _files = StaticFiles(directory=STATIC)
 
 

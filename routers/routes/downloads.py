@@ -3,7 +3,7 @@
 from typing import Annotated, Final, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from fastapi.responses import StreamingResponse
 
 from calculations.analytics import collect, engine_for
@@ -14,6 +14,7 @@ from calculations.period import Interval, Period
 from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -63,7 +64,7 @@ COUNTED: Final = {
 
 DimensionPath = Annotated[Dimension, Path(description="The attribute to count by.")]
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["downloads"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

@@ -5,13 +5,14 @@ from typing import Annotated, Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from config import VERSION
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings
 from routers.responses import (
@@ -26,7 +27,7 @@ from routers.strict_query import NoRepeatedParameters, QueryParameters
 
 MAX_LIMIT: Final = 1_000
 
-router = APIRouter(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class DeadLettersParameters(QueryParameters):

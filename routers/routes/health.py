@@ -5,13 +5,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import NO_FILES, Snapshot
 from readmodel.tables import TABLES, select_tables, serve_statistics
+from routers.api_routes import ApiRoutes
 from routers.dependencies import now_of, settings_of
 from routers.direct_route import DirectRoute
 from routers.responses import JSON, PUBLIC_RESPONSES
@@ -20,7 +21,7 @@ from util.errors import ReadModelMissing
 
 MEGABYTE: Final = 1024 * 1024
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["health"], dependencies=[NoParameters], route_class=DirectRoute
 )
 

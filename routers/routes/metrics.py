@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.responses import PROTECTED_RESPONSES, DocumentedResponses
 from routers.strict_query import NoParameters
 from util.metrics import ApiMetrics
 
-router = APIRouter(tags=["health"], dependencies=[RequireToken, NoParameters])
+router = ApiRoutes(tags=["health"], dependencies=[RequireToken, NoParameters])
 
 TEXT: Final[DocumentedResponses] = {
     200: {

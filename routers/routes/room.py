@@ -4,12 +4,13 @@ from typing import Annotated, Any, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Path, Response
+from fastapi import HTTPException, Path, Response
 
 from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
 from calculations.results import RoomStats
 from calculations.room_stats import room_stats
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -41,7 +42,7 @@ MAX_ROOM_ID: Final = 2**31 - 1
 MAX_WIDE_ROOM_ID: Final = 2**32 - 1
 """Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from calculations.analytics import collect, collect_as, engine_for
@@ -15,6 +15,7 @@ from calculations.results import QueryEcho, RoomStats, Rounded
 from calculations.room_stats import room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
@@ -33,7 +34,7 @@ from routers.strict_query import NoRepeatedParameters
 MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

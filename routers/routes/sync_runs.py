@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from config import VERSION, Settings
 from readmodel.store import run_log, view_log
 from readmodel.store.run_log import Run
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -37,7 +38,7 @@ from routers.strict_query import NoRepeatedParameters, QueryParameters
 MAX_LIMIT = 1_000
 FILENAME: Final = "fpp-sync-runs"
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class SyncRunsParameters(QueryParameters):

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.routing import Match
 
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
+from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -99,7 +100,7 @@ PAGE_PARAMETERS: Final = {
     ]
 }
 
-router = APIRouter(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
 
 OBJECT: Final = "The derived table's name."
 
