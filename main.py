@@ -1,7 +1,7 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
-import util.allocator
-import util.deferred_models  # noqa: F401 - before FastAPI
+import util.allocator  # noqa: F401 - before anything that imports Polars
+from util import quick_imports  # before FastAPI
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -208,5 +208,6 @@ def error_context(request: Request) -> ErrorContext:
 
 
 app = create_app()
+quick_imports.finish()
 if logs.configured_by_uvicorn():
     startup.configure_logs_early(SERVICE)

@@ -3,8 +3,9 @@
 import hmac
 from collections.abc import Iterable, Sequence
 
-from fastapi import HTTPException, Request, Security
+from fastapi import HTTPException, Security
 from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
 
 from routers.dependencies import settings_of
 
@@ -30,7 +31,7 @@ def matching_token(
 class _TokenScheme(HTTPBearer):
     """HTTP bearer authentication that also checks the token: 401 unless it is known."""
 
-    async def __call__(self, request: Request) -> None:
+    async def __call__(self, request: HTTPConnection) -> None:
         """Check the token of *request*. Raises HTTPException (401)."""
         tokens = settings_of(request).require_tokens()
         if matching_token(request.scope["headers"], tokens) is None:

@@ -5,6 +5,7 @@ from typing import Annotated, Final, NamedTuple
 
 from anyio import CapacityLimiter
 from fastapi import Depends, HTTPException, Path, Request
+from starlette.requests import HTTPConnection
 
 from calculations.period import Period
 from config import Settings
@@ -33,7 +34,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def settings_of(request: Request) -> Settings:
+def settings_of(request: HTTPConnection) -> Settings:
     """The settings of the application."""
     settings: Settings = request.app.state.settings
     return settings

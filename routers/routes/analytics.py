@@ -34,7 +34,6 @@ from calculations.shapes import rows_of
 from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -72,6 +71,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 from util.http_client import send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")

@@ -16,7 +16,6 @@ from calculations.period import Period
 from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
@@ -30,6 +29,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 
 MAX_ROWS: Final = 1_000
 
@@ -64,7 +64,7 @@ class BreakdownParameters(PageParameters, FilteredRangeParameters):
     )
 
 
-class BreakdownRow(BaseModel):
+class BreakdownRow(BaseModel, defer_build=True):
     """One value of a dimension and its count."""
 
     value: str | None = Field(
@@ -88,7 +88,7 @@ class BreakdownRow(BaseModel):
     )
 
 
-class BreakdownAnswer(BaseModel):
+class BreakdownAnswer(BaseModel, defer_build=True):
     """Rows of a breakdown."""
 
     dimension: Dimension

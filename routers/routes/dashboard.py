@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from routers.api_routes import ApiRoutes
+from util.api_routes import ApiRoutes
 
 STATIC: Final = Path(__file__).parents[2] / "static"
 

@@ -14,7 +14,6 @@ from calculations.period import Interval, Period
 from calculations.results import HistoricalRow, ReoccurringRow
 from calculations.shapes import rows_of
 from readmodel.store.snapshot import Snapshot
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -44,6 +43,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, invalid_parameter
+from util.api_routes import ApiRoutes
 
 type SeriesName = Literal["historical", "reoccurring"]
 

@@ -12,7 +12,6 @@ from config import VERSION
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings
 from routers.responses import (
@@ -24,6 +23,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT: Final = 1_000
 

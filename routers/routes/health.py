@@ -12,11 +12,11 @@ from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.snapshot import NO_FILES, Snapshot
 from readmodel.tables import TABLES, select_tables, serve_statistics
-from routers.api_routes import ApiRoutes
 from routers.dependencies import now_of, settings_of
 from routers.direct_route import DirectRoute
 from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 
 MEGABYTE: Final = 1024 * 1024
@@ -34,7 +34,7 @@ class HealthStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class ParquetFilesHealth(BaseModel):
+class ParquetFilesHealth(BaseModel, defer_build=True):
     """Completeness of the read model."""
 
     status: HealthStatus
@@ -44,14 +44,14 @@ class ParquetFilesHealth(BaseModel):
     )
 
 
-class StorageHealth(BaseModel):
+class StorageHealth(BaseModel, defer_build=True):
     """Size of the read model."""
 
     status: HealthStatus
     data_size_mb: float = Field(description="Megabytes (2^20 bytes).", examples=[2.1])
 
 
-class FreshnessHealth(BaseModel):
+class FreshnessHealth(BaseModel, defer_build=True):
     """Age of the read model."""
 
     status: HealthStatus
@@ -63,7 +63,7 @@ class FreshnessHealth(BaseModel):
     )
 
 
-class HealthComponents(BaseModel):
+class HealthComponents(BaseModel, defer_build=True):
     """Health of each component."""
 
     parquet_files: ParquetFilesHealth
@@ -71,7 +71,7 @@ class HealthComponents(BaseModel):
     freshness: FreshnessHealth
 
 
-class Health(BaseModel):
+class Health(BaseModel, defer_build=True):
     """Health of the service; its status is the worst of its components."""
 
     status: HealthStatus

@@ -4,10 +4,10 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.responses import PROTECTED_RESPONSES, DocumentedResponses
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 from util.metrics import ApiMetrics
 
 router = ApiRoutes(tags=["health"], dependencies=[RequireToken, NoParameters])

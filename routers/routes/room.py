@@ -10,7 +10,6 @@ from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
 from calculations.results import RoomStats
 from calculations.room_stats import room_stats
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -35,6 +34,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ROOM_ID: Final = 2**31 - 1
 """Largest id if the mirror's column is not wider."""

@@ -15,7 +15,6 @@ from calculations.results import QueryEcho, RoomStats, Rounded
 from calculations.room_stats import room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from readmodel.store.snapshot import Snapshot
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
@@ -30,6 +29,7 @@ from routers.responses import (
 )
 from routers.routes.breakdowns import PageParameters
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
@@ -67,7 +67,7 @@ class RoomParameters(RangeParameters):
         return Interval(self.interval), True
 
 
-class _NamedRoom(BaseModel):
+class _NamedRoom(BaseModel, defer_build=True):
     room_id: int = Field(examples=[59])
     name: str | None = Field(description="Null without a name.", examples=["Sprint"])
     number: int | None = Field(
@@ -96,7 +96,7 @@ class RoomRow(_NamedRoom):
     )
 
 
-class RoomsAnswer(BaseModel):
+class RoomsAnswer(BaseModel, defer_build=True):
     """Rooms that were found."""
 
     rows: list[RoomRow]
@@ -117,7 +117,7 @@ class RoomStatus(StrEnum):
     VOTED = "voted"
 
 
-class RoomAgreement(BaseModel):
+class RoomAgreement(BaseModel, defer_build=True):
     """How far the estimations of a vote are apart; null without votes in the range."""
 
     avg_spread: Rounded | None = Field(
@@ -133,7 +133,7 @@ class RoomAgreement(BaseModel):
     )
 
 
-class RoomPace(BaseModel):
+class RoomPace(BaseModel, defer_build=True):
     """How often a room meets. A meeting is a day with a vote."""
 
     meetings: int = Field(description="Days with a vote.", examples=[4])
@@ -146,7 +146,7 @@ class RoomPace(BaseModel):
     )
 
 
-class RoomSeriesRow(BaseModel):
+class RoomSeriesRow(BaseModel, defer_build=True):
     """Votes of one day, week or month with a vote."""
 
     date: dt.date = Field(description="First day of the interval.")

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 from config import VERSION, Settings
 from readmodel.store import run_log, view_log
 from readmodel.store.run_log import Run
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -34,6 +33,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT = 1_000
 FILENAME: Final = "fpp-sync-runs"
@@ -47,7 +47,7 @@ class SyncRunsParameters(QueryParameters):
     limit: int = Field(50, ge=1, le=MAX_LIMIT, description="How many at most.")
 
 
-class SyncTable(BaseModel):
+class SyncTable(BaseModel, defer_build=True):
     """What one run did to one table."""
 
     # The fields of TableRun, which fills them, in the API's own words.
@@ -59,7 +59,7 @@ class SyncTable(BaseModel):
     parts_rewritten: int = Field(description="Parquet files that were rewritten.")
 
 
-class SyncRun(BaseModel):
+class SyncRun(BaseModel, defer_build=True):
     """One run of the updater."""
 
     started_at: datetime = Field(description="UTC.")
@@ -70,7 +70,7 @@ class SyncRun(BaseModel):
     tables: list[SyncTable] = Field(description="Empty after a failure.")
 
 
-class SyncRuns(BaseModel):
+class SyncRuns(BaseModel, defer_build=True):
     """The newest runs, the newest first."""
 
     runs: list[SyncRun]
@@ -80,7 +80,7 @@ class SyncRuns(BaseModel):
     )
 
 
-class SyncViewRun(BaseModel):
+class SyncViewRun(BaseModel, defer_build=True):
     """One build of a derived table, or an error in a SQL file."""
 
     name: str = Field(description="Name of the definition; empty if it has none.")
@@ -100,7 +100,7 @@ class SyncViewRun(BaseModel):
     sql_sha256: str = Field(description="Hash of the statement's parse tree.")
 
 
-class SyncViewRuns(BaseModel):
+class SyncViewRuns(BaseModel, defer_build=True):
     """The newest builds of derived tables, the newest first."""
 
     runs: list[SyncViewRun]
@@ -127,8 +127,6 @@ def get_sync_view_runs(
 
 
 SyncRunsQuery = Annotated[SyncRunsParameters, Query()]
-
-COLUMNS: Final = columns_of(SyncRun)
 
 
 @router.get(
@@ -203,7 +201,7 @@ def _runs_table(query: SyncRunsParameters, settings: Settings) -> TableAnswer:
     return TableAnswer(
         title="sync-runs",
         rows=log.tail(query.limit).reverse(),
-        columns=COLUMNS,
+        columns=columns_of(SyncRun),
         description="A row per run of the updater, the newest first.",
         data_updated_at=newest,
         truncated=len(log) > query.limit,

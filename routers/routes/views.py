@@ -14,7 +14,6 @@ from starlette.routing import Match
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
-from routers.api_routes import ApiRoutes
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -54,6 +53,7 @@ from routers.views.parameters import (
 from sqlfiles.definition import Definition
 from sqlfiles.keys import placeholders
 from sqlfiles.routes import DeclaredRoute, declared_routes
+from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 from util.logs import get_logger
 
