@@ -9,7 +9,7 @@ ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
 # Packages first: they change less often than the code.
 COPY pyproject.toml uv.lock ./
-# For PostgreSQL as the source: docker build --build-arg "EXTRAS=--extra postgres"
+# PostgreSQL as the source, and traces: "EXTRAS=--extra postgres --extra telemetry" as a build argument
 ARG EXTRAS=""
 RUN uv sync --locked --no-dev $EXTRAS
 COPY main.py update_readmodel.py collect_events.py startup.py config.py LICENSE ./

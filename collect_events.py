@@ -15,15 +15,15 @@ from collector.app_state import Intake
 from collector.bodies import MalformedBody
 from collector.callers import Callers, NotAuthenticated
 from collector.metrics import EventMetrics
-from collector.privacy import Pseudonyms
 from collector.rates import RateLimited, RateLimiter
 from collector.receiving import ForeignUser
 from collector.routes import health, ingest
 from collector.spool import SpoolUnavailable, SpoolWriter
-from collector.verdicts import Judge
 from config import Settings
+from events.privacy import Pseudonyms
+from events.verdicts import Judge
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.cross_origin import CrossOrigin
@@ -103,6 +103,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await intake.spool.start()
     yield
     await intake.spool.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 

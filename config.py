@@ -33,6 +33,9 @@ STALE_INTERVALS: Final = 3
 """Sync intervals after which a snapshot is stale."""
 
 
+type KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
 class EmailService(NamedTuple):
     """The service that receives the daily figures, and the key it expects."""
 
@@ -164,6 +167,15 @@ def _level(name: str) -> str:
     return name.upper()
 
 
+def _installation(name: str) -> str:
+    """Return *name* if it can be part of an HTTP header."""
+    if not re.fullmatch(r"[!-~]{1,100}", name):
+        raise ValueError(
+            "use at most 100 letters, digits and signs of ASCII, no blanks"
+        )
+    return name
+
+
 class Settings(BaseSettings):
     """All settings. The environment variable is the field's name in capitals.
 
@@ -176,6 +188,7 @@ class Settings(BaseSettings):
     )
 
     analytics_secret_token: SecretStr | None = None
+    analytics_viewer_tokens: SecretStr | None = None
     data_dir: Path = Path("data")
 
     db_host: str | None = None
@@ -206,8 +219,11 @@ class Settings(BaseSettings):
     sentry_environment: str = "development"
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
+    report_sender: Literal["api", "updater"] = "api"
+    installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
@@ -216,6 +232,18 @@ class Settings(BaseSettings):
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
+    kafka_bootstrap_servers: str | None = None
+    kafka_topic: str = Field(default="octane.events", min_length=1)
+    kafka_group_id: str = Field(default="analytics-worker", min_length=1)
+    kafka_security_protocol: KafkaProtocol | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_user: str | None = None
+    kafka_sasl_pass: SecretStr | None = None
+    kafka_ssl_ca: Path | None = None
+    kafka_ssl_cert: Path | None = None
+    kafka_ssl_key: Path | None = None
+    batch_size: int = Field(default=1000, ge=1)
+    flush_interval: float = Field(default=5, gt=0)
     jwt_secret_key: SecretStr | None = None
     jwt_jwks_file: Path | None = None
     jwt_audience: str | None = None
@@ -245,6 +273,11 @@ class Settings(BaseSettings):
         return tokens
 
     @property
+    def viewer_tokens(self) -> tuple[str, ...]:
+        """The tokens whose callers only read."""
+        return listed(_revealed(self.analytics_viewer_tokens))
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins whose pages may call the API and the collector."""
         return listed(self.cors_origins)
@@ -272,6 +305,7 @@ class Settings(BaseSettings):
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
             *listed(_revealed(self.ingest_tokens)),
         )
         whole = (
@@ -279,6 +313,7 @@ class Settings(BaseSettings):
             _revealed(self.bea_secret_key),
             _revealed(self.jwt_secret_key),
             _revealed(self.user_id_key),
+            _revealed(self.kafka_sasl_pass),
         )
         found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
         return tuple(secret for secret in found if secret)
@@ -295,6 +330,19 @@ class Settings(BaseSettings):
         if self.bea_base_url is None or self.bea_secret_key is None:
             return None
         return EmailService(self.bea_base_url, self.bea_secret_key.get_secret_value())
+
+    def require_email_service(self) -> EmailService:
+        """Return the e-mail service. Raises SettingsError without one."""
+        if self.email_service is None:
+            raise SettingsError(
+                "BEA_BASE_URL or BEA_SECRET_KEY is missing: with REPORT_SENDER=updater "
+                "the updater posts the daily report there"
+            )
+        return self.email_service
+
+    def idempotency_key(self, what: str) -> str:
+        """The key of a request to the e-mail service about *what*."""
+        return f"{self.installation}/{what}"
 
     @property
     def stale_after(self) -> timedelta:

@@ -28,13 +28,16 @@ from routers.plan_cache import PlanCache
 from routers.routes import (
     analytics,
     breakdowns,
+    daily_reports,
     dashboard,
     downloads,
     events,
     health,
     metrics,
+    retention,
     room,
     rooms,
+    session,
     sync_runs,
     views,
 )
@@ -43,7 +46,7 @@ from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
 from util.cross_origin import CrossOrigin
@@ -108,10 +111,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        retention,
+        daily_reports,
         health,
         sync_runs,
         metrics,
         dashboard,
+        session,
         events,
         views,
     ):
@@ -130,6 +136,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         response_headers=RESPONSE_HEADERS,
     )
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
@@ -153,6 +160,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     app.state.worker.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 

@@ -23,6 +23,7 @@ from bench import (
     sync,
     targets,
     views,
+    views_serving,
 )
 from bench.errors import BenchError
 from util.errors import FppError
@@ -148,6 +149,7 @@ def _sync(scale: float, _: bool) -> Iterator[str]:
 def _views(scale: float, _: bool) -> Iterator[str]:
     for one in _scales(scale):
         yield from views.tables(one, views.measure(one))
+        yield from views_serving.tables(views_serving.measure(one))
 
 
 type BenchPart = Callable[[float, bool], Iterator[str]]

@@ -4,11 +4,12 @@ import http.client
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 import psutil
 
@@ -163,7 +164,9 @@ def etag(api: RunningApi) -> str:
 
 
 @contextmanager
-def running_api(data_dir: Path, app: str) -> Iterator[RunningApi]:
+def running_api(
+    data_dir: Path, app: str, more_settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RunningApi]:
     """Run *app* on *data_dir* under uvicorn until the block ends.
 
     Raises DemoError if it exits early, TimeoutError if it is not ready in time.
@@ -174,6 +177,7 @@ def running_api(data_dir: Path, app: str) -> Iterator[RunningApi]:
         "DATA_DIR": str(data_dir),
         "RATE_LIMIT_PER_MINUTE": "0",
         "POLARS_MAX_THREADS": str(THREADS),
+        **more_settings,
     }
     command = ["-m", "uvicorn", app, "--host", HOST, "--port", str(port)]
     with tempfile.TemporaryDirectory() as folder:

@@ -7,14 +7,14 @@ from typing import Final
 from fastapi import Request
 from pydantic_core import to_json
 
-from collector import fields
 from collector.app_state import Intake
 from collector.bodies import MalformedBody, SentBatch
 from collector.callers import Caller
-from collector.instants import microseconds
 from collector.models import Receipt, RejectedEvent
-from collector.verdicts import BatchContext, Verdict
+from events import fields
 from events.ids import new_id
+from events.instants import microseconds
+from events.verdicts import BatchContext, Verdict
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
@@ -101,6 +101,7 @@ def _context(
         user=caller.user,
         received_at=received_at,
         received=received,
+        arrived=received,
         sent_at=sent.sent_at,
         idempotency_key=key,
     )

@@ -16,6 +16,18 @@ def new_id(received_at: int) -> str:
     return str(uuid.UUID(int=number | 2 << 62 | random & (1 << 62) - 1))
 
 
+def message_id(place: str, milliseconds: int) -> str:
+    """The id of the message of Kafka at *place*, such as ``topic-id:0:17``.
+
+    A UUID of version 7 of the time *milliseconds* since 1970: the same whenever the
+    message is read again.
+    """
+    digest = hashlib.blake2b(place.encode(), digest_size=10).digest()
+    random = int.from_bytes(digest) >> 6
+    number = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | (random >> 62) << 64
+    return str(uuid.UUID(int=number | 2 << 62 | random & (1 << 62) - 1))
+
+
 def repeatable_id(sender: str, idempotency_key: str, index: int) -> str:
     """The id of the event *index* of a request: the same whenever it is repeated."""
     return str(uuid.uuid5(_NAMESPACE, f"{sender}\0{idempotency_key}\0{index}"))

@@ -56,7 +56,7 @@ def _solver(name: str, annotation: Any) -> Solve:
     """How the argument *name* is computed. Raises TypeError for any other parameter."""
     if annotation is Request:
         return _request
-    kind, *metadata = get_args(annotation)
+    kind, *metadata = get_args(annotation) or (annotation,)
     match metadata:
         case [params.Depends(dependency=function)]:
             return cast("Solve", function)

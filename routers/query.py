@@ -354,7 +354,18 @@ class FilteredSeriesParameters(FilterParameters, SeriesParameters):
 
 
 class DailyParameters(FilterParameters, ComparisonParameters):
-    """Parameters of `GET /daily-analytics`: days, comparison and filter."""
+    """Parameters of `GET /daily-analytics`: days, comparison, filter and preview."""
+
+    preview: bool = Field(
+        False,
+        description="Only answer: post nothing to the e-mail service, even if the call "
+        "has no other parameters.",
+    )
+
+    @property
+    def is_customised(self) -> bool:
+        """True if the request has a query parameter besides `preview`."""
+        return bool(self.model_fields_set - {"preview"})
 
 
 class AnalyticsParameters(FilterParameters, ComparisonParameters, SeriesParameters):

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from readmodel.tables import TABLES
@@ -26,6 +27,8 @@ from sqlfiles.parse_tree import SqlFault, parse
 UTC = ZoneInfo("UTC")
 SUFFIX = ".sql"
 LARGEST_FILE_BYTES = 1_000_000
+RESERVED_REPORTS: Final = frozenset({"daily"})
+"""Names, in lower case, of reports at whose address the API answers something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +413,7 @@ class _Linker:
         self._refuse_duplicates("name", lambda d: d.name)
         self._refuse_duplicates("object", lambda d: d.object)
         self._refuse_duplicates("route", lambda d: d.route and _shape(d.route))
+        self._refuse_reserved()
         self._refuse_mirrored()
         self._link_inputs()
         order = self._order()
@@ -438,6 +442,15 @@ class _Linker:
             if other is not draft.definition:
                 where = f"{other.file}:{other.line}"
                 self._reject(draft, f"@{key} {value} is taken by {where}", key)
+
+    def _refuse_reserved(self) -> None:
+        """Reject reports whose address is another route's."""
+        for draft in list(self.drafts):
+            name = draft.definition.name
+            if not draft.definition.is_table and name.lower() in RESERVED_REPORTS:
+                self._reject(
+                    draft, f"@name {name}: /reports/{name} is the daily report"
+                )
 
     def _refuse_mirrored(self) -> None:
         mirrored = {name.lower() for name in self.mirrored}

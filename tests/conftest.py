@@ -6,7 +6,11 @@ from unittest.mock import patch
 
 import pytest
 
-pytest_plugins = ["tests.support.fixtures", "tests.support.postgres"]
+pytest_plugins = [
+    "tests.support.fixtures",
+    "tests.support.kafka",
+    "tests.support.postgres",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,9 +1,10 @@
-"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`."""
+"""Command line of the updater; `sync` is the default command."""
 
 import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,8 +70,31 @@ class ViewsCommand:
     file: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class KafkaCommand:
+    """Show how far the topic was read, or have it read again from its beginning."""
+
+    restart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCommand:
+    """Options of `report`: show the last days, or send that of `day` again."""
+
+    day: date | None
+    send_again: bool
+    why: str | None
+    last: int
+
+
 type Command = (
-    SyncCommand | StatusCommand | VerifyCommand | DoctorCommand | ViewsCommand
+    SyncCommand
+    | StatusCommand
+    | VerifyCommand
+    | DoctorCommand
+    | ViewsCommand
+    | KafkaCommand
+    | ReportCommand
 )
 
 
@@ -99,12 +123,27 @@ def _table_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day, YYYY-MM-DD") from None
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why")
+    return " ".join(text.split())
+
+
 _SUMMARIES: Final = {
     "sync": "mirror the database into DATA_DIR, once or repeatedly",
     "status": "show the read model's tables and the last runs",
     "verify": "compare the read model with the database",
     "doctor": "check everything that a sync needs",
     "views": "list and check the SQL files, or say what a change would do",
+    "kafka": "show how far the topic was read, or have it read again",
+    "report": "show the daily reports that were sent, or send one again",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sync": {
@@ -162,8 +201,33 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "help": "a SQL file, instead of the one of its name in VIEWS_DIR",
         },
     },
+    "kafka": {
+        "--restart": {
+            "action": "store_true",
+            "help": "read the topic from its beginning, after a gap, or if it was "
+            "created again; stored events are recognised by their ids",
+        },
+    },
+    "report": {
+        "--day": {"type": _day, "metavar": "DAY", "help": "the day to send again"},
+        "--send-again": {
+            "action": "store_true",
+            "help": "post the report of DAY once more, whatever became of it",
+        },
+        "--why": {
+            "type": _reason,
+            "metavar": "TEXT",
+            "help": "the reason, which the ledger keeps",
+        },
+        "--last": {
+            "type": _run_count,
+            "default": 10,
+            "metavar": "N",
+            "help": "number of days to show (default: %(default)s)",
+        },
+    },
 }
-_OPTIONS_WITH_VALUE: Final = {"--tables", "--last"}
+_OPTIONS_WITH_VALUE: Final = {"--tables", "--last", "--day", "--why"}
 
 type _Parsers = Mapping[str, argparse.ArgumentParser]
 
@@ -182,8 +246,12 @@ def parse(arguments: Sequence[str]) -> Command:
             return StatusCommand(**values)
         case "verify":
             return VerifyCommand(**values)
+        case "kafka":
+            return KafkaCommand(**values)
         case "views":
             return _views(ViewsCommand(**values), commands["views"])
+        case "report":
+            return _report(ReportCommand(**values), commands["report"])
         case _:
             return DoctorCommand()
 
@@ -193,6 +261,14 @@ def _views(command: ViewsCommand, parser: argparse.ArgumentParser) -> ViewsComma
         parser.error("test needs a FILE")
     if command.action == "list" and command.file is not None:
         parser.error("list takes no FILE")
+    return command
+
+
+def _report(command: ReportCommand, parser: argparse.ArgumentParser) -> ReportCommand:
+    if command.send_again and None in (command.day, command.why):
+        parser.error("--send-again needs --day DAY and --why TEXT")
+    if not command.send_again and (command.day or command.why):
+        parser.error("--day and --why belong to --send-again")
     return command
 
 

@@ -14,6 +14,7 @@ from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
+from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
 from util.logs import get_logger
@@ -95,7 +96,7 @@ class Runner:
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""
         began = self._now()
-        with separate_breadcrumbs():
+        with separate_breadcrumbs(), telemetry.span("sync"):
             opened = self._check_in("in_progress")
             try:
                 run = self._sync(began)

@@ -12,6 +12,7 @@ from readmodel.store import metrics, run_log, snapshot, view_log
 from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import Run
 from readmodel.sync.verify import TableComparison
+from updater import kafka_status
 
 
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
@@ -29,6 +30,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
         )
     yield from _failures(manifest)
     yield from view_lines(manifest)
+    yield from kafka_status.lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
@@ -80,6 +82,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         },
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
+        **kafka_status.as_json(settings),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }

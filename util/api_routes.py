@@ -70,6 +70,12 @@ class ApiRoutes:
         """See APIRouter."""
         return self.api_route(path, methods=["POST"], **options)
 
+    def delete[F: Callable[..., Any]](
+        self, path: str, **options: Any
+    ) -> Callable[[F], F]:
+        """See APIRouter."""
+        return self.api_route(path, methods=["DELETE"], **options)
+
     def _create(
         self, path: str, endpoint: Callable[..., Any], options: Mapping[str, Any]
     ) -> BaseRoute:

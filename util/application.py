@@ -33,6 +33,14 @@ def create_application(
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
         routes=list(routes),
+        # Spans of requests, if there is an endpoint for them; the rest is ours already.
+        telemetry={
+            "tracing": True,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     # As FastAPI's documentation extends it.
     app.openapi = partial(_document, app, app.openapi)  # type: ignore[method-assign]

@@ -21,6 +21,10 @@ class SourceError(SyncError):
     """The source database refused, vanished, or lacks what is needed."""
 
 
+class StreamError(FppError):
+    """A Kafka topic cannot be read; what was read before stays as it was."""
+
+
 class StorageError(SyncError):
     """DATA_DIR cannot be written, or its content cannot be used."""
 
@@ -38,4 +42,12 @@ class Stopped(BaseException):
 
 
 class DeliveryError(FppError):
-    """The e-mail service did not accept the daily figures."""
+    """The e-mail service did not accept the daily figures, or nobody knows if it did."""
+
+
+class DeliveryRefused(DeliveryError):
+    """The e-mail service answered with an error."""
+
+
+class NotDelivered(DeliveryError):
+    """The e-mail service certainly received nothing: there was no connection to it."""

@@ -1,10 +1,11 @@
 """Client of the e-mail service, which receives the daily figures."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from util.errors import DeliveryError
+from util.errors import DeliveryError, DeliveryRefused, NotDelivered
 
 PORT: Final = 3010
 PATH: Final = "/fpp-daily-analytics"
@@ -17,17 +18,26 @@ def daily_url(base_url: str) -> str:
     return base_url if "://" in base_url else f"http://{base_url}:{PORT}{PATH}"
 
 
+def encode_daily(figures: Mapping[str, Any]) -> bytes:
+    """The body of the request that posts *figures*, as JSON."""
+    return json.dumps(dict(figures), separators=(",", ":")).encode()
+
+
 def send_daily(
     base_url: str,
     key: str,
-    figures: Mapping[str, Any],
+    body: bytes,
+    idempotency_key: str,
     *,
     timeout: timedelta = TIMEOUT,
 ) -> None:
-    """Post *figures* as JSON to the e-mail service, authorized by *key*.
+    """Post *body*, which is JSON, to the e-mail service, authorized by *key*.
 
-    Raises DeliveryError, a sentence without the key or the URL, if the service cannot
-    be reached, does not answer within *timeout*, or answers anything but 2xx.
+    A service that knows *idempotency_key* can tell a repeated request from a new one.
+
+    Raises NotDelivered if the service cannot be reached, DeliveryRefused if it answers
+    anything but 2xx, and another DeliveryError if it does not answer within *timeout*.
+    Each is a sentence without the key or the URL.
     """
     # Most deployments never send, and httpx takes a tenth of the API's start.
     import httpx
@@ -36,26 +46,34 @@ def send_daily(
     try:
         answer = httpx.post(
             daily_url(base_url),
-            json=dict(figures),
+            content=body,
             # As bytes, since httpx refuses text that is not ASCII.
-            headers={b"Authorization": b"Bearer " + key.strip().encode()},
+            headers={
+                b"Authorization": b"Bearer " + key.strip().encode(),
+                b"Content-Type": b"application/json",
+                b"Idempotency-Key": idempotency_key.encode(),
+            },
             timeout=seconds,
         )
     except httpx.ConnectError:
-        raise DeliveryError("The e-mail service cannot be reached") from None
+        raise NotDelivered("The e-mail service cannot be reached") from None
+    except httpx.ConnectTimeout:
+        raise NotDelivered(
+            f"There was no connection to the e-mail service within {seconds:g} s"
+        ) from None
     except httpx.TimeoutException:
         raise DeliveryError(
             f"The e-mail service did not answer within {seconds:g} s"
         ) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        raise DeliveryError(
+        raise NotDelivered(
             "BEA_BASE_URL is neither a host name nor an http(s) address"
         ) from None
     except httpx.LocalProtocolError:
-        raise DeliveryError(
+        raise NotDelivered(
             "The request to the e-mail service cannot be sent: check BEA_SECRET_KEY"
         ) from None
     except httpx.HTTPError:
         raise DeliveryError("The e-mail service broke off the connection") from None
     if not answer.is_success:
-        raise DeliveryError(f"The e-mail service answered {answer.status_code}")
+        raise DeliveryRefused(f"The e-mail service answered {answer.status_code}")

@@ -11,32 +11,29 @@ import socket
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TextIO, cast
+from typing import Any, Final, Literal, TextIO
 
 from util.errors import FppError
+from util.imports import not_importable
 from util.redaction import redact, redact_value
+from util.telemetry import trace_ids
 
 # structlog imports these for its console output, which is not used here, and each takes
-# as long as structlog itself. They are hidden while it is imported.
-_UNUSED: Final = {"rich", "better_exceptions"} - sys.modules.keys()
-_hidden = cast("dict[str, Any]", sys.modules)
-_hidden.update(dict.fromkeys(_UNUSED))
-import structlog  # noqa: E402
-from structlog.contextvars import bound_contextvars, merge_contextvars  # noqa: E402
-from structlog.processors import EventRenamer, JSONRenderer  # noqa: E402
-from structlog.stdlib import (  # noqa: E402
-    BoundLogger,
-    ExtraAdder,
-    LoggerFactory,
-    PositionalArgumentsFormatter,
-    ProcessorFormatter,
-    filter_by_level,
-    render_to_log_kwargs,
-)
-from structlog.typing import EventDict, Processor  # noqa: E402
-
-for _name in _UNUSED:
-    del _hidden[_name]
+# as long as structlog itself.
+with not_importable("rich", "better_exceptions"):
+    import structlog
+    from structlog.contextvars import bound_contextvars, merge_contextvars
+    from structlog.processors import EventRenamer, JSONRenderer
+    from structlog.stdlib import (
+        BoundLogger,
+        ExtraAdder,
+        LoggerFactory,
+        PositionalArgumentsFormatter,
+        ProcessorFormatter,
+        filter_by_level,
+        render_to_log_kwargs,
+    )
+    from structlog.typing import EventDict, Processor
 
 __all__ = [
     "BoundLogger",
@@ -160,8 +157,13 @@ def _is_first_report(record: logging.LogRecord) -> bool:
 
 def _formatter(*rendering: Processor) -> ProcessorFormatter:
     # Bound fields first, so that a field of the call overrides a bound one.
-    fields = (EventRenamer("msg"), merge_contextvars, ExtraAdder())
+    fields = (EventRenamer("msg"), merge_contextvars, _add_trace_ids, ExtraAdder())
     return ProcessorFormatter(processors=(*fields, *rendering))
+
+
+def _add_trace_ids(_logger: object, _method: str, event: EventDict) -> EventDict:
+    event.update(trace_ids())
+    return event
 
 
 class _PinoLine:

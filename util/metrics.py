@@ -83,7 +83,7 @@ class ApiMetrics(Metrics):
 
 
 class UpdaterMetrics(Metrics):
-    """Registry of the updater: adds the finished runs by result."""
+    """Registry of the updater: adds the finished runs, and the daily reports."""
 
     def __init__(self, *collectors: Collector) -> None:
         super().__init__(*collectors)
@@ -95,6 +95,14 @@ class UpdaterMetrics(Metrics):
         )
         for result in ("success", "failure"):
             self.runs.labels(result)
+        self.daily_reports = Counter(
+            "fpp_daily_reports_total",
+            "Daily reports since the updater started, by what is known of them.",
+            ("state",),
+            registry=self.registry,
+        )
+        for state in ("sent", "refused", "unknown", "not_delivered"):
+            self.daily_reports.labels(state)
 
     @contextmanager
     def serving(self, host: str, port: int | None) -> Iterator[None]:

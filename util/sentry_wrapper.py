@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from util.errors import FppError, SettingsError
 from util.logs import get_logger, mark_logged
 from util.redaction import redact_value, register_secrets
+from util.telemetry import trace_ids
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -135,6 +136,8 @@ def capture_error(
         scope.set_tag("component", context.component)
         scope.set_tag("action", context.action)
         scope.set_tag("severity", severity.value)
+        for name, value in trace_ids().items():
+            scope.set_tag(name, value)
         scope.set_tag("expected", "yes" if isinstance(error, FppError) else "no")
         scope.set_context("details", redact_value(context.extra))
         scope.capture_exception(error)

@@ -150,13 +150,38 @@ class DerivedState:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionPosition:
+    """The next offset to read of a Kafka partition.
+
+    `epoch` is the leader epoch of the message before it, by which the broker recognises
+    that it has lost that message since; None if it is not known.
+    """
+
+    offset: int
+    epoch: Annotated[int | None, Field(exclude_if=lambda it: it is None)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPosition:
+    """How far a Kafka topic was read. A topic that is created again has another id."""
+
+    topic_id: str
+    partitions: Mapping[int, PartitionPosition]
+
+
+@dataclass(frozen=True, slots=True)
 class Consumed:
     """How far the tables of events have read what they are made of.
 
-    `spool` maps each collector's instance to the last of its files that was taken.
+    `spool` maps each collector's instance to the last of its files that was taken, and
+    `kafka` the cluster's id and the name of a topic, as in ``Zk3…/octane.events``, to
+    the position in it.
     """
 
     spool: Mapping[str, str] = field(default_factory=dict)
+    kafka: Annotated[
+        Mapping[str, TopicPosition], Field(exclude_if=lambda topics: not topics)
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

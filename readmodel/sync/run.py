@@ -46,6 +46,7 @@ from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
 from readmodel.tables import TABLES, Table
 from util.errors import ReadModelMissing
+from util.telemetry import span
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
 
@@ -173,7 +174,8 @@ class _Run:
                 reading.close()  # Derived tables need no open transaction.
                 carry_events(writer)
                 derived = self._derive(writer)
-                writer.publish()
+                with span("publish"):
+                    writer.publish()
         return Report(
             writer.id,
             writer.taken_at,
@@ -187,7 +189,8 @@ class _Run:
     def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
         if self.options.derived is None:
             return []
-        return build_derived(writer, self.options.derived, self.options.full)
+        with span("views"):
+            return build_derived(writer, self.options.derived, self.options.full)
 
     def _mirror(
         self,
@@ -203,8 +206,10 @@ class _Run:
         for spec in list(self._specs(view, tables)):
             with self.faults.reading(spec.table):
                 stored = _reusable(spec, writer, self.options.full, stored_bytes)
-                decision = decide(view, spec, stored, writer.taken_at, budget)
-                report = apply(decision, view, writer, self.options.on_progress)
+                with span("digest", {"table": spec.name}):
+                    decision = decide(view, spec, stored, writer.taken_at, budget)
+                with span("fetch", {"table": spec.name}):
+                    report = apply(decision, view, writer, self.options.on_progress)
                 self.on_table(report)
                 reports.append(report)
         return reports

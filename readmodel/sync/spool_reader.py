@@ -1,7 +1,7 @@
 """Read spool files into frames of events and of dead letters."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from events.codes import RejectionCode
 from events.ids import id_hash
-from events.lines import RAW_CHARACTERS
+from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
 from events.spool_files import SpoolFile
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
@@ -35,6 +35,13 @@ class SpooledEvents(NamedTuple):
     accepted: pl.DataFrame
     rejected: pl.DataFrame
 
+    @classmethod
+    def empty(cls) -> "SpooledEvents":
+        """No events."""
+        return cls(
+            pl.DataFrame(schema=EVENT_SCHEMA), pl.DataFrame(schema=REJECTED_SCHEMA)
+        )
+
 
 def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
     """Read all lines of *files*; a damaged line becomes a dead letter.
@@ -43,8 +50,15 @@ def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
     """
     contents = {file.name: (folder / file.name).read_bytes() for file in files}
     lines = _parse(b"".join(contents.values()))
-    if lines is None:
-        lines = _parse_one_by_one(contents)
+    return _split(_parse_one_by_one(contents) if lines is None else lines)
+
+
+def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
+    """The rows of lines that are not read from a file."""
+    return _split(pl.DataFrame(lines, schema=LINE_SCHEMA))
+
+
+def _split(lines: pl.DataFrame) -> SpooledEvents:
     is_rejected = pl.col("code").is_not_null()
     accepted = lines.filter(~is_rejected)
     hashes = [id_hash(event_id) for event_id in accepted["event_id"]]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import math
+import re
 import time
 from collections.abc import Iterable
 from functools import cached_property
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import Settings
-from routers.auth import matching_token
+from routers.auth import identify
 from util.metrics import ApiMetrics
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ UNDELAYED_FAILURES: Final = 60
 FAILURE_DELAY_SECONDS: Final = 1.0
 """Delay of each further 401."""
 
-UNLIMITED_PATHS: Final = frozenset({"/health"})
+UNLIMITED_PATHS: Final = re.compile(r"/health|/dashboard(/assets/.*)?")
+"""The page and its files hold no data, and a browser loads two dozen of them at once."""
 
 
 class RequestLimits:
@@ -71,7 +73,7 @@ class RequestLimits:
         if not _is_limited(scope, settings):
             return send
         limit = _per_minute(settings.rate_limit_per_minute)
-        caller = _caller(scope, settings.require_tokens())
+        caller = _caller(scope, settings)
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -88,7 +90,7 @@ class RequestLimits:
         if not _is_limited(scope, settings):
             return None
         limit = _per_minute(settings.rate_limit_per_minute)
-        caller = _caller(scope, settings.require_tokens())
+        caller = _caller(scope, settings)
         if self._limiter.hit(limit, "requests", caller):
             return None
         reset = self._limiter.get_window_stats(limit, "requests", caller).reset_time
@@ -121,7 +123,9 @@ def _per_minute(amount: int) -> "RateLimitItemPerMinute":
 
 
 def _is_limited(scope: Scope, settings: Settings) -> bool:
-    return bool(settings.rate_limit_per_minute) and scope["path"] not in UNLIMITED_PATHS
+    if UNLIMITED_PATHS.fullmatch(scope["path"]):
+        return False
+    return bool(settings.rate_limit_per_minute)
 
 
 def _seconds_until(moment: float) -> int:
@@ -137,12 +141,15 @@ def _refuse_oversized(scope: Scope) -> JSONResponse | None:
     return None
 
 
-def _caller(scope: Scope, tokens: tuple[str, ...]) -> str:
-    """Key of the caller's counter: a token's hash, or else the address."""
-    index = matching_token(scope["headers"], tokens)
-    if index is None:
+def _caller(scope: Scope, settings: Settings) -> str:
+    """Key of the caller's counter: a token's hash, or else the address.
+
+    Readers of a link count per address, so that none uses up its owner's requests.
+    """
+    caller = identify(scope, settings)
+    if caller is None or caller.view is not None:
         return f"address {_address(scope)}"
-    return f"token {hashlib.sha256(tokens[index].encode()).hexdigest()}"
+    return f"token {hashlib.sha256(caller.secret.encode()).hexdigest()}"
 
 
 def _address(scope: Scope) -> str:

@@ -34,7 +34,7 @@ from calculations.shapes import rows_of
 from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken
+from routers.auth import RequireToken, Right, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -72,7 +72,7 @@ from routers.responses import (
 )
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
-from util.http_client import send_daily
+from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -143,19 +143,23 @@ async def get_daily_analytics(
     """Figures of the last 24 hours, or of the range.
 
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
-    posts the figures to the e-mail service, and its answer must not be cached. A table
-    in another format than JSON is never posted.
+    posts the figures to the e-mail service, and its answer must not be cached. The
+    requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
+    table in another format than JSON is never posted, and with REPORT_SENDER=updater
+    nothing is: the updater sends the reports then. Neither is it with a token that only
+    reads.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = None if query.is_customised else settings.email_service
+    service = _recipient(query, context)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
-        body = await to_thread.run_sync(_deliver, service, period, snapshot, plans)
+        key = settings.idempotency_key(f"last-24-hours/{period.today}")
+        body = await to_thread.run_sync(_deliver, service, key, period, snapshot, plans)
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
@@ -198,6 +202,15 @@ async def _respond_daily_table(
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
     headers, filename = cache_headers(etag, vary), f"fpp-daily-{days}"
     return await context.exports.respond(table, table_format, headers, filename)
+
+
+def _recipient(query: DailyParameters, context: RequestContext) -> EmailService | None:
+    """The service that the figures are posted to; None if they are only answered."""
+    settings = context.settings
+    if query.is_customised or query.preview or settings.report_sender != "api":
+        return None
+    may_deliver = Right.DELIVER in principal_of(context.request).rights
+    return settings.email_service if may_deliver else None
 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
@@ -300,11 +313,16 @@ def _daily_figures(
 
 
 def _deliver(
-    service: EmailService, period: Period, snapshot: Snapshot, plans: PlanCache
+    service: EmailService,
+    idempotency_key: str,
+    period: Period,
+    snapshot: Snapshot,
+    plans: PlanCache,
 ) -> bytes:
     """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
     figures: dict[str, Any] = collect_figures(Daily, plan, None)
-    send_daily(service.base_url, service.key, figures)
+    body = encode_daily(figures)
+    send_daily(service.base_url, service.key, body, idempotency_key)
     return encode(DailyAnswer.model_construct(**figures))

@@ -134,8 +134,10 @@ class Visitor:
 
 
 def settled(page: Page) -> Page:
-    """Wait until *page* shows all answers."""
-    page.wait_for_selector("#daily .value:not([data-loading])")
+    """Wait until *page* shows all answers, or all of its room."""
+    page.wait_for_selector(
+        "#daily .value:not([data-loading]), #room-page:not([hidden])", state="attached"
+    )
     page.wait_for_selector("#view:not([aria-busy])")
     return page
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.privacy import Pseudonyms
+from events.privacy import Pseudonyms
 from tests.collector.conftest import StartCollector
 from tests.collector.test_callers import post, token
 from tests.support.events import spooled

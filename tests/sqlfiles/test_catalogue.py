@@ -271,6 +271,15 @@ def test_names_objects_and_routes_are_unique(tmp_path: Path) -> None:
     ]
 
 
+def test_a_report_cannot_have_the_address_of_the_daily_report(tmp_path: Path) -> None:
+    """`GET /reports/daily` answers what the updater posted; a table may have the name."""
+    report = "-- @name Daily\n-- @type report\nSELECT 1 AS x;\n"
+    found = errors(tmp_path, a=report, b=table_sql("daily", "SELECT 1 AS x"))
+    assert [error for error in found if "daily report" in error] == [
+        "a.sql:1: Daily: @name Daily: /reports/Daily is the daily report"
+    ]
+
+
 def test_tables_are_ordered_by_their_inputs(tmp_path: Path) -> None:
     """Whatever the order of files."""
     catalogue = read(

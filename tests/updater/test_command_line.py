@@ -18,6 +18,7 @@ OPTIONS = {
     "status": {"--json": [], "--check": [], "--last": ["3"]},
     "verify": {"--json": [], "--tables": ["a,b"]},
     "doctor": {},
+    "report": {"--last": ["3"]},
 }
 ACCEPTED = [(name, option) for name, options in OPTIONS.items() for option in options]
 EVERY_OPTION = {
@@ -103,6 +104,29 @@ def test_an_option_of_another_command_is_refused(
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--send-again"], "--send-again needs --day DAY and --why TEXT"),
+        (["--send-again", "--why", "x"], "--send-again needs --day DAY and --why TEXT"),
+        (["--day", "2026-11-25"], "--day and --why belong to --send-again"),
+        (
+            ["--day", "25.11.2026"],
+            "argument --day: '25.11.2026' is not a day, YYYY-MM-DD",
+        ),
+        (
+            ["--day", "2026-11-25", "--send-again", "--why", " "],
+            "argument --why: say why",
+        ),
+    ],
+)
+def test_a_report_is_sent_again_only_for_a_day_and_a_reason(
+    words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error says what is missing."""
+    assert refusal(["report", *words], capsys) == problem
+
+
 @pytest.mark.parametrize("option", ["--json", "--check", "--last"])
 def test_without_a_command_only_options_of_sync_are_accepted(
     option: str, capsys: pytest.CaptureFixture[str]
@@ -132,7 +156,8 @@ def test_a_table_may_have_the_name_of_a_command() -> None:
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """The error lists the commands."""
     assert refusal(["stats"], capsys) == (
-        "'stats' is unknown: the commands are sync, status, verify, doctor and views"
+        "'stats' is unknown: the commands are sync, status, verify, doctor, views, "
+        "kafka and report"
     )
 
 

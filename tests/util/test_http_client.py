@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 
 from tests.support.servers import StubServer, closed_port
-from util.errors import DeliveryError
-from util.http_client import daily_url, send_daily
+from util.errors import DeliveryError, DeliveryRefused, NotDelivered
+from util.http_client import daily_url, encode_daily, send_daily
 
 FIGURES = {"votes": 3, "estimations": 12, "rooms": 2}
+BODY = encode_daily(FIGURES)
+ID = "fpp-analytics/day/2026-11-25"
 KEY = "k3y-of-the-mailer"
 
 
@@ -30,10 +32,12 @@ def test_a_bare_host_gets_port_and_path_and_a_url_stays(
 
 def test_the_figures_arrive_once_as_json_with_the_key(server: StubServer) -> None:
     """One POST with the Bearer key and the figures, and no error."""
-    send_daily(f"{server.url}/daily", f" {KEY}\n", FIGURES)
+    send_daily(f"{server.url}/daily", f" {KEY}\n", BODY, ID)
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/daily")
     assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["idempotency-key"] == ID
+    assert request.headers["content-type"] == "application/json"
     assert request.json == FIGURES
 
 
@@ -43,8 +47,8 @@ def test_any_answer_but_2xx_is_an_error_without_secrets(
 ) -> None:
     """The message names the status; neither key nor address shows."""
     server.status = status
-    with pytest.raises(DeliveryError, match=f"answered {status}") as caught:
-        send_daily(server.url, KEY, FIGURES)
+    with pytest.raises(DeliveryRefused, match=f"answered {status}") as caught:
+        send_daily(server.url, KEY, BODY, ID)
     assert KEY not in str(caught.value)
     assert len(server.requests) == 1
 
@@ -53,7 +57,7 @@ def test_a_silent_service_is_an_error_after_the_timeout(server: StubServer) -> N
     """A service that accepts the request and never answers does not block the caller."""
     server.delay = 20
     with pytest.raises(DeliveryError, match=r"did not answer within 0\.2 s"):
-        send_daily(server.url, KEY, FIGURES, timeout=timedelta(seconds=0.2))
+        send_daily(server.url, KEY, BODY, ID, timeout=timedelta(seconds=0.2))
 
 
 @pytest.mark.parametrize(
@@ -71,23 +75,23 @@ def test_a_silent_service_is_an_error_after_the_timeout(server: StubServer) -> N
 def test_a_wrong_address_is_an_error_that_says_so(
     base_url: str, key: str, message: str
 ) -> None:
-    """Refused, unknown and malformed addresses all become a DeliveryError."""
-    with pytest.raises(DeliveryError, match=message):
-        send_daily(base_url, key, FIGURES)
+    """Nothing arrives at refused, unknown and malformed addresses."""
+    with pytest.raises(NotDelivered, match=message):
+        send_daily(base_url, key, BODY, ID)
 
 
 def test_a_key_that_no_header_can_carry_is_an_error_without_the_key(
     server: StubServer,
 ) -> None:
     """A line break inside the key is neither sent nor shown."""
-    with pytest.raises(DeliveryError, match="BEA_SECRET_KEY") as caught:
-        send_daily(server.url, "broken\nkey", FIGURES)
+    with pytest.raises(NotDelivered, match="BEA_SECRET_KEY") as caught:
+        send_daily(server.url, "broken\nkey", BODY, ID)
     assert "broken" not in str(caught.value)
     assert server.requests == []
 
 
 def test_a_key_with_accents_is_sent_as_utf8(server: StubServer) -> None:
     """No UnicodeEncodeError leaves the client."""
-    send_daily(server.url, "clé", FIGURES)
+    send_daily(server.url, "clé", BODY, ID)
     sent = server.requests[0].headers["authorization"]
     assert sent.encode("latin-1") == "Bearer clé".encode()

@@ -1,12 +1,17 @@
 """`GET /daily-analytics` posts its figures to the e-mail service, if one is set."""
 
+import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from config import Settings
+from readmodel.store.report_ledger import DailyReport, ReportState, claim_file
+from readmodel.sync import report_claims
 from tests.routers.conftest import client_of, make_settings
+from tests.support.frames import NOW
 from tests.support.servers import StubServer, serving
 
 
@@ -17,12 +22,13 @@ def server() -> Iterator[StubServer]:
         yield running
 
 
-def delivering(data_dir: Path, server: StubServer) -> Settings:
+def delivering(data_dir: Path, server: StubServer, **changes: str) -> Settings:
     """Settings with *server* as e-mail service."""
     return make_settings(
         data_dir=data_dir,
         bea_base_url=f"{server.url}/fpp-daily-analytics",
         bea_secret_key="s3cret",
+        **changes,
     )
 
 
@@ -69,3 +75,70 @@ def test_a_call_with_parameters_posts_nothing(
         assert client.get(f"/daily-analytics?{query}").status_code == 200
         assert client.get("/daily-analytics?perid=7d").status_code == 422
     assert not server.requests
+
+
+def test_the_calls_of_one_day_have_one_idempotency_key(
+    read_model: Path, server: StubServer
+) -> None:
+    """It is made of the installation and the day in TIMEZONE, so a retry is known."""
+    settings = delivering(read_model, server, installation="berlin")
+    with client_of(settings) as client:
+        client.get("/daily-analytics")
+        client.get("/daily-analytics")
+    keys = {request.headers["idempotency-key"] for request in server.requests}
+    assert keys == {f"berlin/last-24-hours/{NOW:%Y-%m-%d}"}
+
+
+@pytest.mark.parametrize("sender", ["api", "updater"])
+def test_a_preview_posts_nothing(
+    read_model: Path, server: StubServer, sender: str
+) -> None:
+    """It has the figures and an ETag; preview=false is a call without parameters."""
+    settings = delivering(read_model, server, report_sender=sender)
+    with client_of(settings) as client:
+        preview = client.get("/daily-analytics?preview=true")
+        assert server.requests == []
+        real = client.get("/daily-analytics?preview=false")
+    assert preview.json() == real.json()
+    assert "etag" in preview.headers
+    assert len(server.requests) == (1 if sender == "api" else 0)
+
+
+def test_the_updaters_reports_are_answered_as_they_were_posted(
+    read_model: Path, server: StubServer, tmp_path: Path
+) -> None:
+    """The newest without a day; 404 for a day without a report, 503 for damage."""
+    data_dir = tmp_path / "copy"
+    shutil.copytree(read_model, data_dir, symlinks=True)
+    bodies = {day: b'{"votes": %d}' % day for day in (24, 25)}
+    for day, body in bodies.items():
+        report = posted(day, body)
+        assert report_claims.claim(data_dir, report)
+    report_claims.settle(data_dir, posted(24, b""), ReportState.SENT, NOW, "")
+    with client_of(make_settings(data_dir=data_dir)) as client:
+        newest = client.get("/reports/daily")
+        first = client.get("/reports/daily?day=2026-11-24")
+        absent = client.get("/reports/daily?day=2026-11-23")
+        claim_file(data_dir, date(2026, 11, 25), 1).write_bytes(b"{}")
+        damaged = client.get("/reports/daily?day=2026-11-25")
+        assert client.get("/reports/daily?day=yesterday").status_code == 422
+    assert (newest.content, newest.headers["x-report-state"]) == (bodies[25], "unknown")
+    assert (first.content, first.headers["x-report-state"]) == (bodies[24], "sent")
+    assert first.headers["idempotency-key"] == "fpp/day/24"
+    assert absent.status_code == 404
+    assert absent.json() == {"detail": "No daily report of 2026-11-23 was posted"}
+    assert damaged.status_code == 503
+    assert "2026-11-25.1.claim.json is damaged" in damaged.json()["detail"]
+
+
+def test_without_any_report_the_answer_is_404(read_model: Path) -> None:
+    """That is so as long as the API sends them."""
+    with client_of(make_settings(data_dir=read_model)) as client:
+        answer = client.get("/reports/daily")
+    assert answer.status_code == 404
+    assert answer.json() == {"detail": "No daily report was posted yet"}
+
+
+def posted(day: int, body: bytes) -> DailyReport:
+    """The report of a day of November 2026."""
+    return DailyReport(date(2026, 11, day), 1, NOW, f"fpp/day/{day}", body, "")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from collector.instants import microseconds, parse_instant
+from events.instants import microseconds, parse_instant
 
 TEN = microseconds(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
 

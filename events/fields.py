@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from collector.rejection import EventRejected
 from events.codes import RejectionCode
+from events.rejection import EventRejected
 
 type SentEvent = Mapping[str, Any]
 

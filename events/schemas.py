@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from collector.rejection import EventRejected
 from config import Settings, listed
 from events.codes import RejectionCode
+from events.rejection import EventRejected
 from util.errors import SettingsError
 
 LONGEST_MESSAGE: Final = 300

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from collector.instants import MICROSECOND, parse_instant
-from collector.rejection import EventRejected
 from config import Settings
 from events.codes import RejectionCode
+from events.instants import MICROSECOND, parse_instant
+from events.rejection import EventRejected
 
 
 class ClockBounds(NamedTuple):
@@ -47,9 +47,9 @@ def parse(value: object, field: str) -> int:
         ) from None
 
 
-def corrected(at: int, sent_at: int | None, received_at: int) -> int:
+def corrected(at: int, sent_at: int | None, arrived: int) -> int:
     """Correct *at* by the error of the client's clock, which *sent_at* shows.
 
-    An event of 10:00 that is sent at 10:05 and received at 09:05 happened at 09:00.
+    An event of 10:00 that is sent at 10:05 and arrives at 09:05 happened at 09:00.
     """
-    return at if sent_at is None else at + received_at - sent_at
+    return at if sent_at is None else at + arrived - sent_at

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from collector import clock, fields
-from collector.clock import ClockBounds
-from collector.privacy import Pseudonyms
-from collector.rejection import EventRejected
-from collector.schemas import EventSchemas
 from config import Settings
+from events import clock, fields
+from events.clock import ClockBounds
 from events.codes import RejectionCode
 from events.ids import new_id, repeatable_id
 from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
+from events.privacy import Pseudonyms
+from events.rejection import EventRejected
+from events.schemas import EventSchemas
 
 MAX_EVENT_BYTES: Final = 32 * 1024
 """Bytes of an event's properties, as JSON."""
@@ -27,8 +27,10 @@ class BatchContext:
     """What the events of one request have in common.
 
     `sender` is who sent them, as it is stored; `user` is the only user that they may be
-    of, or None for any. `received` is the instant `received_at`, in microseconds.
-    `sent_at` is what the request states, if anything.
+    of, or None for any. `received` is the instant `received_at`, in microseconds, and
+    `arrived` the one by which clocks are corrected: earlier if a message waited in Kafka.
+    `sent_at` is what the request states, if anything. `message_id` is the id of an event
+    that has none, for a message of Kafka.
     """
 
     id: str
@@ -36,8 +38,10 @@ class BatchContext:
     user: str | None
     received_at: datetime
     received: int
-    sent_at: object
-    idempotency_key: str | None
+    arrived: int
+    sent_at: object = None
+    idempotency_key: str | None = None
+    message_id: str | None = None
 
 
 type Verdict = AcceptedLine | RejectedLine
@@ -62,6 +66,11 @@ class Judge:
             ClockBounds.of(settings),
             Pseudonyms.of(settings),
         )
+
+    @property
+    def hides_users(self) -> bool:
+        """True if user ids are stored as pseudonyms only."""
+        return self._pseudonyms.is_active
 
     def judge(self, event: object, index: int, batch: BatchContext) -> Verdict:
         """Accept or reject the event *index* of *batch*."""
@@ -109,9 +118,9 @@ class Judge:
 
     def _at(self, claimed: int | None, sent_at: int | None, batch: BatchContext) -> int:
         """When the event happened; when it arrived, if it does not say."""
-        if claimed is None:
-            return batch.received
-        at = clock.corrected(claimed, sent_at, batch.received)
+        at = batch.arrived
+        if claimed is not None:
+            at = clock.corrected(claimed, sent_at, batch.arrived)
         self._bounds.check(at, batch.received)
         return at
 
@@ -189,7 +198,7 @@ def _known_id(event: object, index: int, batch: BatchContext) -> str | None:
 
 def _id_of_request(index: int, batch: BatchContext) -> str | None:
     if batch.idempotency_key is None:
-        return None
+        return batch.message_id
     return repeatable_id(batch.sender, batch.idempotency_key, index)
 
 
