@@ -1,6 +1,7 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
 import util.allocator  # noqa: F401 - before anything that imports Polars
+from util import quick_imports  # before FastAPI
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -136,7 +137,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         events,
         views,
     ):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
     app.add_exception_handler(Overloaded, _respond_overloaded)
@@ -250,5 +251,6 @@ def error_context(request: Request) -> ErrorContext:
 
 
 app = create_app()
+quick_imports.finish()
 if logs.configured_by_uvicorn():
     startup.configure_logs_early(SERVICE)
