@@ -48,7 +48,8 @@ class Pseudonyms:
         if self._key is None:
             return user_id
         key = self._key_of(self._key, received_at.strftime(self._format))
-        return hmac.digest(key, user_id.encode(), "sha256").hex()[:HEX_DIGITS]
+        content = user_id.encode(errors="surrogatepass")  # such an event is rejected
+        return hmac.digest(key, content, "sha256").hex()[:HEX_DIGITS]
 
     def _key_of(self, key: bytes, epoch: str) -> bytes:
         """The key of *epoch*, kept for the next event."""

@@ -14,10 +14,17 @@ from pydantic_core import to_json
 
 from config import Settings
 from readmodel.store import metrics, run_log, snapshot, view_log
+from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
+from readmodel.store.history import kept_snapshots
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.verify import TableComparison
 from updater import kafka_status
+from util.errors import ReadModelDamaged, ReadModelMissing
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far the clocks of database and updater may be apart."""
 
 
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
@@ -26,12 +33,13 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     Raises StorageError if the run log cannot be read.
     """
     manifest = metrics.current_manifest(settings.data_dir)
-    yield from _age(manifest, now, settings.stale_after)
+    yield from _age(manifest, now, settings)
     if manifest:
         yield from _table_lines(manifest, settings, now)
     for text in (*_failures(manifest), *view_lines(manifest)):
         yield from _wrapped(f"{LATE} ", text)
     yield from kafka_status.lines(settings)
+    yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     for run in runs:
@@ -56,21 +64,21 @@ def _table_lines(
     if manifest.tables:
         yield _HEADER
     for name, table in sorted(manifest.tables.items()):
-        newest = newest_row(settings, name)
-        yield _table_line(name, table, newest, now, failed=name in manifest.failed)
+        try:
+            newest = _ago(newest_row(settings, name), now)
+        except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+            newest = "damaged"  # the next sync replaces the file
+        late = name in manifest.failed or newest == "damaged"
+        yield _table_line(name, table, newest, now, late=late)
 
 
 def _table_line(
-    name: str,
-    table: StoredTable,
-    newest: datetime | None,
-    now: datetime,
-    failed: bool,
+    name: str, table: StoredTable, newest: str, now: datetime, *, late: bool
 ) -> str:
-    ages = (newest, table.changed_at, table.checked_at)
-    columns = " ".join(f"{_ago(moment, now):>11}" for moment in ages)
+    ages = (newest, _ago(table.changed_at, now), _ago(table.checked_at, now))
+    columns = " ".join(f"{age:>11}" for age in ages)
     short = name if len(name) <= 18 else f"{name[:17]}\N{HORIZONTAL ELLIPSIS}"
-    mark = LATE if failed else GOOD
+    mark = LATE if late else GOOD
     return f"{mark} {short:<18} {table.rows:>13,} {_size(table.bytes):>8} {columns}"
 
 
@@ -100,6 +108,15 @@ def _wrapped(beginning: str, text: str) -> Iterator[str]:
     )
 
 
+def _without_read_model(settings: Settings) -> str:
+    """Say why there is nothing to show: no sync yet, or which file is damaged."""
+    try:
+        snapshot.current(settings.data_dir)
+    except ReadModelMissing as error:
+        return f"{error}."
+    return "There is no read model yet."
+
+
 def _failures(manifest: Manifest | None) -> Iterator[str]:
     """Each table that could not be read, and each that is not there."""
     if manifest is None:
@@ -109,6 +126,18 @@ def _failures(manifest: Manifest | None) -> Iterator[str]:
     for name in manifest.configured or ():
         if name not in manifest.tables and name not in manifest.failed:
             yield f"{name} is not in the read model yet"
+
+
+def _snapshot_lines(settings: Settings) -> Iterator[str]:
+    """Say what the earlier snapshots cost, if they are kept for long."""
+    if settings.snapshot_retention <= KEEP_YOUNGER:
+        return
+    if found := kept_snapshots(settings.data_dir):
+        megabytes = sum(one.own_bytes for one in found) / 2**20
+        yield (
+            f"  {len(found)} snapshots since {_time(found[0].instant)}, "
+            f"{megabytes:.2f} MB that only one of them has"
+        )
 
 
 def view_lines(manifest: Manifest | None) -> Iterator[str]:
@@ -138,7 +167,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
                 "rows": table.rows,
                 "parts": len(table.parts),
                 "bytes": table.bytes,
-                "newest_row": newest_row(settings, name),
+                "newest_row": _newest_or_none(settings, name),
                 "changed_at": table.changed_at,
                 "verified_at": table.checked_at,
             }
@@ -147,6 +176,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
         **kafka_status.as_json(settings),
+        "snapshots": kept_snapshots(settings.data_dir),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
@@ -155,13 +185,24 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
 
 def newest_row(settings: Settings, table: str) -> datetime | None:
     """Return the latest timestamp in *table*'s first timestamp column, None without."""
-    rows = snapshot.latest(settings.data_dir).scan(table)
+    current = snapshot.latest(settings.data_dir)
+    if not current.table_files()[table].complete:
+        raise ReadModelDamaged(f"a file of {table} is damaged")
+    rows = current.scan(table)
     schema = rows.collect_schema()
     columns = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
     if not columns:
         return None
     newest = rows.select(pl.col(columns[0]).max()).collect().item()
     return newest if isinstance(newest, datetime) else None
+
+
+def _newest_or_none(settings: Settings, table: str) -> datetime | None:
+    """The same, and None if a file is damaged."""
+    try:
+        return newest_row(settings, table)
+    except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+        return None
 
 
 def verdict_lines(verdict: TableComparison) -> Iterator[str]:
@@ -180,18 +221,23 @@ def verdict_json(verdict: TableComparison) -> Iterator[str]:
 def is_fresh(settings: Settings, now: datetime) -> bool:
     """Return True if there is a complete snapshot that is not stale."""
     manifest = metrics.current_manifest(settings.data_dir)
-    return manifest is not None and now - manifest.taken_at <= settings.stale_after
-
-
-def _age(
-    manifest: Manifest | None, now: datetime, stale_after: timedelta
-) -> Iterator[str]:
     if manifest is None:
-        yield f"{FAILED} There is no read model yet."
+        return False
+    return -CLOCK_TOLERANCE <= now - manifest.taken_at <= settings.stale_after
+
+
+def _age(manifest: Manifest | None, now: datetime, settings: Settings) -> Iterator[str]:
+    if manifest is None:
+        yield from _wrapped(f"{FAILED} ", _without_read_model(settings))
         return
-    mark = LATE if now - manifest.taken_at > stale_after else GOOD
     taken = manifest.taken_at
-    yield f"{mark} The read model is of {_time(taken)}, {_ago(taken, now)}."
+    if taken > now:
+        ahead = timedelta(seconds=round((taken - now).total_seconds()))
+        text = f"{ahead} in the future: check the clocks."
+    else:
+        text = f"{_ago(taken, now)}."
+    mark = LATE if taken > now or now - taken > settings.stale_after else GOOD
+    yield from _wrapped(f"{mark} ", f"The read model is of {_time(taken)}, {text}")
 
 
 def _time(moment: datetime | None) -> str:

@@ -40,6 +40,7 @@ from readmodel.sync.reuse import (
     stored_table,
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
@@ -92,8 +93,9 @@ class Options:
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
     within `patience`. Derived tables are built as `derived` says, none by default.
-    Callbacks: `on_retry(fault)` before each retry, `on_step(name)` as a table or another
-    step begins, and `on_progress` as rows arrive;
+    Earlier snapshots are kept for `retention`, thinned out. Callbacks: `on_retry(fault)`
+    before each retry, `on_step(name)` as a table or another step begins, and
+    `on_progress` as rows arrive;
     `check_stop` raises if no further attempt may begin.
     """
 
@@ -106,6 +108,7 @@ class Options:
     on_step: Callable[[str], None] = field(default=lambda _: None)
     on_progress: OnProgress = field(default=lambda *_: None)
     derived: DerivedOptions | None = None
+    retention: timedelta = KEEP_YOUNGER
 
 
 def sync(
@@ -171,6 +174,7 @@ class _Run:
             with SnapshotWriter(self.data_dir, taken_at) as writer:
                 last = _last_manifest(self.data_dir)
                 writer.configured = _configured(self.tables)
+                writer.retention = self.options.retention
                 _carry_over(others, writer, last)
                 reports = self._mirror(view, writer, read, last)
                 failed = self.faults.record(selected, writer, last)

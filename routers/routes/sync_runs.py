@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from config import VERSION, Settings
@@ -35,11 +35,12 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT = 1_000
 FILENAME: Final = "fpp-sync-runs"
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class SyncRunsParameters(QueryParameters):
@@ -64,7 +65,7 @@ class SyncRunsQueryParameters(SyncRunsParameters):
     )
 
 
-class SyncTable(BaseModel):
+class SyncTable(BaseModel, defer_build=True):
     """What one run did to one table."""
 
     # The fields of TableRun, which fills them, in the API's own words.
@@ -76,7 +77,7 @@ class SyncTable(BaseModel):
     parts_rewritten: int = Field(description="Parquet files that were rewritten.")
 
 
-class SyncRun(BaseModel):
+class SyncRun(BaseModel, defer_build=True):
     """One run of the updater."""
 
     started_at: datetime = Field(description="UTC.")
@@ -87,7 +88,7 @@ class SyncRun(BaseModel):
     tables: list[SyncTable] = Field(description="Empty after a failure.")
 
 
-class SyncRuns(BaseModel):
+class SyncRuns(BaseModel, defer_build=True):
     """The newest runs, the newest first."""
 
     runs: list[SyncRun]
@@ -97,7 +98,7 @@ class SyncRuns(BaseModel):
     )
 
 
-class SyncViewRun(BaseModel):
+class SyncViewRun(BaseModel, defer_build=True):
     """One build of a derived table, or an error in a SQL file."""
 
     name: str = Field(description="Name of the definition; empty if it has none.")
@@ -117,7 +118,7 @@ class SyncViewRun(BaseModel):
     sql_sha256: str = Field(description="Hash of the statement's parse tree.")
 
 
-class SyncViewRuns(BaseModel):
+class SyncViewRuns(BaseModel, defer_build=True):
     """The newest builds of derived tables, the newest first."""
 
     runs: list[SyncViewRun]
@@ -144,8 +145,6 @@ def get_sync_view_runs(
 
 
 SyncRunsQuery = Annotated[SyncRunsQueryParameters, Query()]
-
-COLUMNS: Final = columns_of(SyncRun)
 
 
 @router.get(
@@ -244,7 +243,7 @@ def _runs_table(query: SyncRunsQueryParameters, settings: Settings) -> TableAnsw
     return TableAnswer(
         title="sync-runs",
         rows=log.tail(query.limit).reverse(),
-        columns=COLUMNS,
+        columns=columns_of(SyncRun),
         description="A row per run of the updater, the newest first.",
         data_updated_at=newest,
         truncated=len(log) > query.limit,
