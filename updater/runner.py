@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -93,6 +94,10 @@ class Runner:
                 runs=lambda: self._runs,
             )
         )
+
+    def use_pauses(self, pause: Callable[[float], None]) -> None:
+        """Call *pause* with the seconds to wait before a sync is tried again."""
+        self._options = replace(self._options, pause=pause)
 
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""

@@ -104,6 +104,7 @@ class Options:
     on_retry: Callable[[str], None] = field(default=lambda _: None)
     check_stop: Callable[[], None] = field(default=lambda: None)
     on_progress: OnProgress = field(default=lambda *_: None)
+    pause: Callable[[float], None] = time.sleep
     derived: DerivedOptions | None = None
     retention: timedelta = KEEP_YOUNGER
 
@@ -123,9 +124,8 @@ def sync(
     snapshot then stays as it was.
     """
     started = time.monotonic()
-    with exclusive_lock(data_dir):
-        run = _Run(source, data_dir, tables, now, on_table, options)
-        report = run.until_published()
+    run = _Run(source, data_dir, tables, now, on_table, options)
+    report = run.until_published()
     return replace(report, seconds=time.monotonic() - started)
 
 
@@ -159,8 +159,15 @@ class _Run:
                     raise
 
     def _attempt(self) -> Report:
-        """Publish all tables at the instant of one view, or nothing."""
+        """Publish all tables at the instant of one view, or nothing.
+
+        In the pauses between attempts the lock is free, so that events can be taken.
+        """
         self.options.check_stop()
+        with exclusive_lock(self.data_dir):
+            return self._attempt_locked()
+
+    def _attempt_locked(self) -> Report:
         self.faults.begin_attempt()
         taken_at = self.now()
         selected, others = _select(self.tables, self.options.only)
@@ -240,6 +247,7 @@ def _retrying(options: Options, patience: timedelta) -> Retrying:
         ),
         stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(patience),
         before_sleep=before_sleep,
+        sleep=options.pause,
         reraise=True,
     )
 
