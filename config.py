@@ -248,6 +248,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     otel_exporter_otlp_endpoint: str | None = None
 
+    answer_memory_mb: int = Field(default=0, ge=0)
+    max_connections: int = Field(default=4096, ge=16)
+
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
@@ -320,11 +323,19 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Secret values to redact from logs: of URLs only the credentials in them."""
+        urls = (
+            _revealed(self.source_url),
+            self.dsn or "",
+            _revealed(self.uptimekuma_push_url),
+            self.bea_base_url or "",
+        )
         in_urls = (
-            _split(_revealed(self.source_url)).password,
+            *(_split(url).password for url in urls),
             _split(self.dsn or "").username,
             # UptimeKuma's token is the last segment of the path.
-            _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
+            _split(_revealed(self.uptimekuma_push_url))
+            .path.rstrip("/")
+            .rpartition("/")[2],
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),

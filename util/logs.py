@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TextIO
 
 from util.errors import FppError
 from util.imports import not_importable
+from util.rates import MinuteCounts
 from util.redaction import redact, redact_value
 from util.telemetry import trace_ids
 
@@ -67,6 +68,11 @@ QUIET: Final = (
 ADOPTED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
 """Loggers whose own handlers are removed."""
 
+MOST_PER_MINUTE: Final = 20
+"""Warnings of one kind; the same one a thousand times a second would fill the disk."""
+
+MOST_KINDS: Final = 256
+
 _PREFIX: Final = "fpp."
 _LOGGED: Final = "_fpp_logged"
 _NO_FIELDS: Final = {
@@ -118,6 +124,7 @@ def configure(
     rendering = (_readable_line,) if readable else (_PinoLine(service), JSONRenderer())
     handler.setFormatter(_formatter(*rendering))
     handler.addFilter(_is_first_report)
+    handler.addFilter(_Folding())
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _Handler)]:
         root.removeHandler(old)
@@ -153,6 +160,32 @@ def _is_first_report(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     ours = record.name.startswith(_PREFIX)
     return ours or not getattr(error, _LOGGED, False)
+
+
+class _Folding(logging.Filter):
+    """Passes the first warnings of a kind each minute, and counts the others.
+
+    A kind is a logger and a message before its arguments are put in. The first line of
+    the next minute says how many were left out. Lines below WARNING all pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts = MinuteCounts(most_keys=MOST_KINDS)
+        self._left_out: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        kind = f"{record.name} {record.levelno} {record.msg}"
+        count = self._counts.add(kind)
+        if count > MOST_PER_MINUTE:
+            if kind in self._left_out or len(self._left_out) < MOST_KINDS:
+                self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return False
+        if left_out := self._left_out.pop(kind, 0):
+            record.left_out = left_out
+        return True
 
 
 def _formatter(*rendering: Processor) -> ProcessorFormatter:

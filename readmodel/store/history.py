@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from readmodel.store.snapshot import ID_FORMAT, SNAPSHOTS, Snapshot, open_snapshot
+from readmodel.store.snapshot import (
+    ID_FORMAT,
+    ID_PATTERN,
+    SNAPSHOTS,
+    Snapshot,
+    open_snapshot,
+)
 from util.errors import ReadModelMissing, SnapshotNotKept
 
 
@@ -37,7 +43,7 @@ def _is_id(name: str) -> bool:
         instant_of(name)
     except ValueError:
         return False
-    return True
+    return ID_PATTERN.fullmatch(name) is not None
 
 
 def snapshot_at(data_dir: Path, instant: datetime) -> Snapshot:

@@ -10,7 +10,7 @@ import polars as pl
 
 from events.codes import RejectionCode
 from events.ids import id_hashes
-from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
+from events.lines import RAW_CHARACTERS, TRACEPARENT, AcceptedLine, RejectedLine
 from events.spool_files import SpoolFile
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
@@ -21,6 +21,7 @@ LINE_SCHEMA: Final = pl.Schema(
         for name, dtype in _COLUMNS.items()
         if name != "id_hash"
     }
+    | {TRACEPARENT: pl.String()}
 )
 """All keys of both kinds of lines; instants are microseconds."""
 
@@ -31,10 +32,14 @@ NEEDED_REJECTED: Final = ("rejection_id", "received_at")
 
 
 class SpooledEvents(NamedTuple):
-    """Rows of EVENT_SCHEMA, and rows of REJECTED_SCHEMA, in the order of the files."""
+    """Rows of EVENT_SCHEMA, and rows of REJECTED_SCHEMA, in the order of the files.
+
+    `traceparents` name the spans in which they were sent.
+    """
 
     accepted: pl.DataFrame
     rejected: pl.DataFrame
+    traceparents: tuple[str, ...] = ()
 
     @classmethod
     def empty(cls) -> "SpooledEvents":
@@ -63,8 +68,9 @@ def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
 
 def concat_events(events: Iterable[SpooledEvents]) -> SpooledEvents:
     """All of *events*, in their order."""
-    accepted, rejected = zip(SpooledEvents.empty(), *events, strict=True)
-    return SpooledEvents(pl.concat(accepted), pl.concat(rejected))
+    accepted, rejected, traces = zip(SpooledEvents.empty(), *events, strict=True)
+    parents = tuple(chain.from_iterable(traces))
+    return SpooledEvents(pl.concat(accepted), pl.concat(rejected), parents)
 
 
 def _frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -83,6 +89,7 @@ def _split(lines: pl.DataFrame) -> SpooledEvents:
     return SpooledEvents(
         _typed(accepted, EVENT_SCHEMA),
         _typed(lines.filter(is_rejected), REJECTED_SCHEMA),
+        tuple(lines[TRACEPARENT].drop_nulls().to_list()),
     )
 
 

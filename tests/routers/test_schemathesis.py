@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from requests import Request
 
 from main import app as documented
-from routers.middleware import limits
+from routers.middleware import guesses
 from tests.routers.conftest import create_fixed_app, make_settings, served
 from tests.support.effort import examples
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
@@ -38,12 +38,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def _failures_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request is also sent with wrong tokens; the delays would take minutes."""
-    monkeypatch.setattr(limits, "FAILURE_DELAY_SECONDS", 0)
+def _wrong_tokens_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is also sent with wrong tokens, which would soon be too many."""
+    monkeypatch.setattr(guesses, "MOST_PER_ADDRESS", 10**9)
+    monkeypatch.setattr(guesses, "MOST_IN_ALL", 10**9)
 
 
-@pytest.mark.usefixtures("_failures_are_not_delayed")
+@pytest.mark.usefixtures("_wrong_tokens_are_not_limited")
 def test_every_response_conforms_to_the_document(
     address: str, subtests: pytest.Subtests
 ) -> None:
