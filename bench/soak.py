@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -31,14 +32,14 @@ import psutil
 from bench.data import PROJECT
 from demo import source
 from demo.processes import free_port
-from readmodel.store.history import kept_ids
+from readmodel.store.history import instant_of, kept_ids
+from readmodel.sync.snapshot_retention import KEEP_NEWEST, KEEP_YOUNGER
 
 SECONDS: Final = float(os.environ.get("SOAK_SECONDS", "3600"))
 SCALE: Final = 0.05
 SYNC_SECONDS: Final = 2
 SETTLE_SECONDS: Final = 15
 MOST_GROWTH: Final = 1.5
-MOST_SNAPSHOTS: Final = 12
 
 CLOCKS: Final = (0, 0, 0, 0, 86_400, -86_400, 3_600, -7)
 """Seconds by which the updater's clock is ahead, drawn at each of its starts."""
@@ -187,8 +188,10 @@ class Soak:
 
 
 _WRITES: Final = (
-    "INSERT INTO fpp_page_views SELECT MAX(id) + 1, MAX(user_id), NULL, 'HOME', NULL,"
-    " datetime('now') FROM fpp_page_views",
+    (
+        "INSERT INTO fpp_page_views SELECT MAX(id) + 1, MAX(user_id), NULL, 'HOME', NULL,"
+        " datetime('now') FROM fpp_page_views"
+    ),
     "UPDATE fpp_votes SET duration = duration + 1 WHERE id % 97 = abs(random()) % 97",
     "DELETE FROM fpp_events WHERE id = (SELECT MAX(id) FROM fpp_events)",
     "UPDATE fpp_rooms SET name = 'soak' WHERE id = (SELECT MIN(id) FROM fpp_rooms)",
@@ -254,7 +257,8 @@ def main() -> int:
 def _problems(
     soak: Soak, servers: "Mapping[str, subprocess.Popen[bytes]]"
 ) -> Iterator[str]:
-    time.sleep(SETTLE_SECONDS)
+    for port in (soak.api_port, soak.events_port):
+        _wait_for(port)
     work: tuple[Callable[[], None], ...] = (
         *(soak.keep_writing, soak.keep_syncing, soak.keep_damaging),
         *(soak.keep_sending, soak.keep_annoying, *[soak.keep_asking] * 4),
@@ -279,6 +283,16 @@ def _problems(
     yield from soak.unexpected[:5]
 
 
+def _wait_for(port: int) -> None:
+    """Wait until a server listens on *port*."""
+    for _ in range(600):
+        with closing(socket.socket()) as probe:
+            if not probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
 def _differences(soak: Soak) -> Iterator[str]:
     if soak.run():
         yield "the last sync failed"
@@ -297,8 +311,10 @@ def _residue(data_dir: Path) -> Iterator[str]:
     hidden = [p.name for p in data_dir.rglob(".*") if p.name != ".damaged"]
     if hidden:
         yield f"left behind: {', '.join(hidden[:5])}"
-    if len(kept_ids(data_dir)) > MOST_SNAPSHOTS:
-        yield f"{len(kept_ids(data_dir))} snapshots are kept"
+    old = datetime.now(UTC) - KEEP_YOUNGER - timedelta(minutes=1)
+    kept = [name for name in kept_ids(data_dir) if instant_of(name) < old]
+    if len(kept) > KEEP_NEWEST:
+        yield f"{len(kept)} old snapshots are kept"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from updater.runner import Runner
 def main(arguments: list[str]) -> int:
     """Run the updater's command with a clock that is so many seconds ahead."""
     ahead = timedelta(seconds=float(arguments[0]))
-    update_readmodel.Runner = partial(  # type: ignore[attr-defined, misc]
+    update_readmodel.Runner = partial(  # type: ignore[assignment, attr-defined]
         Runner, now=lambda: datetime.now(UTC) + ahead
     )
     return update_readmodel.main(arguments[1:])

@@ -20,7 +20,8 @@ from readmodel.store.history import kept_ids
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import MANIFEST, Snapshot, current, latest
 from readmodel.sync import staging
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
+from readmodel.sync.staging import SnapshotWriter, exclusive_lock, make_room
 from readmodel.tables import TABLES
 from tests.support.programs import ROOT
 from tests.support.snapshots import (
@@ -183,6 +184,7 @@ HOLDER = """
 import signal, sys
 from pathlib import Path
 from readmodel.sync import staging
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import exclusive_lock
 with exclusive_lock(Path(sys.argv[1])):
     print("locked", flush=True)
@@ -320,8 +322,8 @@ def test_old_snapshots_go_before_a_new_one_is_written(
     monkeypatch.setattr("shutil.disk_usage", lambda _: full)
     soon, later = TEN + timedelta(minutes=12), TEN + timedelta(minutes=13)
     for moment, left in ((soon, 3), (later, 1)):
-        with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, moment):
-            assert len(kept_ids(tmp_path)) == left
+        make_room(tmp_path, moment, KEEP_YOUNGER)
+        assert len(kept_ids(tmp_path)) == left
 
 
 def test_a_full_disk_says_how_much_is_missing(
