@@ -41,7 +41,7 @@ from readmodel.sync.reuse import (
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.staging import SnapshotWriter, exclusive_lock, make_room
 from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
@@ -178,6 +178,7 @@ class _Run:
         with ExitStack() as reading:
             self.options.on_step(f"Opening {self.source.name}")
             view = reading.enter_context(self.source.view(read))
+            make_room(self.data_dir, taken_at, self.options.retention)
             with SnapshotWriter(self.data_dir, taken_at) as writer:
                 last = _last_manifest(self.data_dir)
                 writer.configured = _configured(self.tables)
