@@ -1,23 +1,24 @@
 # Every command sets up what it needs first; none needs anything but make and a network.
 PYTHON := .venv/bin/python
 SETUP := @scripts/bootstrap
-# Many tests wait for programs, so there are more processes than processors.
-TEST_PROCESSES ?= 4
-PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
+# Many tests wait for programs, so there are more processes than processors. Each process
+# collects all tests, which takes as long as many of them.
+TEST_PROCESSES ?= 3
+PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 CHECKS := check-format check-types check-imports check-static
 # Images for containers forbid bytecode files; without them each of the many programs that
 # tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench setup clean
+.PHONY: help demo test test-fast check bench soak setup clean
 
 help: ## List these commands
 	@echo 'Usage: make COMMAND'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Show the statistics of a sample database, served by the real API (Ctrl-C stops it)
-	$(SETUP)
+	$(SETUP) --no-dev
 	@exec $(PYTHON) -m demo
 
 test: ## Run every check and test; installs MariaDB for them where that is possible
@@ -54,6 +55,10 @@ check-static:
 bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample
 	$(SETUP) --group bench-sync
 	@exec $(PYTHON) -m bench
+
+soak: ## Everything at once for an hour: writers, kills, damage, floods; SOAK_SECONDS=300 for less
+	$(SETUP) --group bench-sync
+	@exec $(PYTHON) -m bench.soak
 
 setup: ## Only set up: uv, Python and the packages
 	$(SETUP)

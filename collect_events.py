@@ -26,6 +26,7 @@ from startup import LoadSettings
 from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
+from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         AccessLog,
         on_error=_respond_unexpected,
         component="collector",
-        quiet=health.QUIET,
+        quiet=(*health.QUIET, *ingest.QUIET),
     )
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
@@ -79,6 +80,7 @@ def _prepare(app: FastAPI) -> None:
             "SPOOL_DIR is missing: set it to the folder that the updater reads, too"
         )
     startup.start(SERVICE, settings)
+    limit_connections(settings.max_connections)
     app.state.settings = settings
     app.state.intake = Intake(
         callers=Callers.of(settings),

@@ -167,6 +167,25 @@ def _level(name: str) -> str:
     return name.upper()
 
 
+def _duration(text: Any) -> Any:
+    """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text.strip())
+    if match is None:
+        raise ValueError(
+            "use a number of minutes, hours or days, as in 10m, 24h or 30d"
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+_UNITS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
 def _installation(name: str) -> str:
     """Return *name* if it can be part of an HTTP header."""
     if not re.fullmatch(r"[!-~]{1,100}", name):
@@ -202,6 +221,10 @@ class Settings(BaseSettings):
     sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
 
+    snapshot_retention: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(
+        minutes=10
+    )
+
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)
     views_disk_mb: int = Field(default=4096, ge=0)
@@ -224,6 +247,9 @@ class Settings(BaseSettings):
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
     otel_exporter_otlp_endpoint: str | None = None
+
+    answer_memory_mb: int = Field(default=0, ge=0)
+    max_connections: int = Field(default=4096, ge=16)
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
@@ -298,11 +324,19 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Secret values to redact from logs: of URLs only the credentials in them."""
+        urls = (
+            _revealed(self.source_url),
+            self.dsn or "",
+            _revealed(self.uptimekuma_push_url),
+            self.bea_base_url or "",
+        )
         in_urls = (
-            _split(_revealed(self.source_url)).password,
+            *(_split(url).password for url in urls),
             _split(self.dsn or "").username,
             # UptimeKuma's token is the last segment of the path.
-            _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
+            _split(_revealed(self.uptimekuma_push_url))
+            .path.rstrip("/")
+            .rpartition("/")[2],
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),

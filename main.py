@@ -1,6 +1,7 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
 import util.allocator  # noqa: F401 - before anything that imports Polars
+from util import quick_imports  # before FastAPI
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -8,22 +9,29 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette_compress import CompressMiddleware
 
 import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
+from readmodel.store.intact import IntactFiles
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
+from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
+from routers.computations import Computations
 from routers.dependencies import utc_now
 from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
+from routers.middleware.sharing import SharedAnswers
+from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
+from routers.problems import error_response, respond_http_error, respond_invalid
 from routers.routes import (
     analytics,
     breakdowns,
@@ -37,6 +45,7 @@ from routers.routes import (
     room,
     rooms,
     session,
+    snapshots,
     sync_runs,
     views,
 )
@@ -48,11 +57,20 @@ from startup import LoadSettings
 from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
+from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
-from util.errors import DeliveryError, ReadModelMissing
+from util.errors import (
+    DeliveryError,
+    Overloaded,
+    ReadModelMissing,
+    SnapshotNotKept,
+    StorageError,
+)
+from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
+from util.workers import require_one_worker
 
 SERVICE: Final = "fpp-analytics-api"
 
@@ -100,6 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = ApiMetrics(_read_model_collector(app))
     app.state.clock = utc_now
     app.state.plans = PlanCache()
+    app.state.intact = IntactFiles()
     app.state.worker = Worker()
     app.state.exports = Exports(app.state.worker)
     app.state.views = ViewsSource(app.state.worker)
@@ -113,6 +132,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         retention,
         daily_reports,
         health,
+        snapshots,
         sync_runs,
         metrics,
         dashboard,
@@ -120,8 +140,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         events,
         views,
     ):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)
+    app.add_exception_handler(HTTPException, respond_http_error)
+    app.add_exception_handler(RequestValidationError, respond_invalid)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
+    app.add_exception_handler(StorageError, _respond_read_model_missing)
+    app.add_exception_handler(Overloaded, _respond_overloaded)
+    app.add_exception_handler(SnapshotNotKept, _respond_snapshot_not_kept)
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     app.add_exception_handler(ReportFailed, _respond_report_failed)
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
@@ -134,6 +159,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         request_headers=REQUEST_HEADERS,
         response_headers=RESPONSE_HEADERS,
     )
+    app.add_middleware(SharedAnswers)
     app.add_middleware(RequestLimits)
     app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
@@ -148,12 +174,16 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
             app.state.settings.data_dir
         ),
         runs=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
+        interval=lambda: app.state.settings.sync_interval_seconds,
     )
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.whole_answers = CapacityLimiter(1)
+    settings: Settings = app.state.settings
+    budget = settings.answer_memory_mb * 2**20 or available_bytes() // 2
+    app.state.computations = Computations(budget, app.state.intact)
+    app.state.deliveries = OutsideCalls()
     _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
@@ -177,35 +207,45 @@ def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    require_one_worker()
+    limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
     startup.start(SERVICE, settings)
 
 
-def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(
-        {"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    )
+def _respond_read_model_missing(request: Request, error: Exception) -> JSONResponse:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return error_response(request.scope, 503, str(error), headers)
+
+
+def _respond_overloaded(request: Request, error: Exception) -> JSONResponse:
+    headers = {"Retry-After": str(RETRY_OVERLOAD_SECONDS)}
+    return error_response(request.scope, 503, str(error), headers)
+
+
+def _respond_snapshot_not_kept(request: Request, error: Exception) -> JSONResponse:
+    return error_response(request.scope, 404, str(error))
 
 
 def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:
     capture_error(error, error_context(request), Severity.MEDIUM)
-    return JSONResponse({"detail": str(error)}, 502)
+    return error_response(request.scope, 502, str(error))
 
 
 def _respond_report_failed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ReportFailed)
     capture_error(error, error_context(request), Severity.MEDIUM)
-    return JSONResponse({"detail": error.detail}, 500)
+    return error_response(request.scope, 500, error.detail)
 
 
-def _respond_to_nobody(_: Request, _error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": "The client has disconnected"}, 499)
+def _respond_to_nobody(request: Request, _error: Exception) -> JSONResponse:
+    return error_response(request.scope, 499, "The client has disconnected")
 
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
     capture_error(error, error_context(request), Severity.HIGH)
-    return JSONResponse({"detail": "Internal server error"}, 500)
+    return error_response(request.scope, 500, "Internal server error")
 
 
 def error_context(request: Request) -> ErrorContext:
@@ -215,5 +255,6 @@ def error_context(request: Request) -> ErrorContext:
 
 
 app = create_app()
+quick_imports.finish()
 if logs.configured_by_uvicorn():
     startup.configure_logs_early(SERVICE)

@@ -17,7 +17,9 @@ LONGEST_TEXT: Final = 40
 
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970 of an aware *moment*."""
-    return (moment - EPOCH) // MICROSECOND
+    # A fifth of the work of dividing by a timedelta; every event needs it.
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
 def parse_instant(value: Any) -> int:

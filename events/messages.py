@@ -1,15 +1,16 @@
 """The verdict on a message of Kafka: one event each, in the same forms as by HTTP."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
+from events import fields
 from events.codes import RejectionCode
 from events.ids import message_id
 from events.instants import microseconds
 from events.json_text import parse_json
-from events.lines import RAW_CHARACTERS, RejectedLine
-from events.verdicts import BatchContext, Judge, Verdict
+from events.lines import RAW_CHARACTERS, TRACEPARENT
+from events.verdicts import BatchContext, EventPlace, Judge, Verdict
 
 MILLISECOND: Final = 1_000
 """In microseconds."""
@@ -30,6 +31,9 @@ class StreamMessage(Protocol):
     def timestamp(self) -> tuple[int, int]:
         """Its kind, 0 if there is none, and milliseconds since 1970."""
 
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
+        """The headers; None if there are none."""
+
     def leader_epoch(self) -> int | None:
         """How often the partition had another leader before; None if unknown."""
 
@@ -49,37 +53,52 @@ def judge_messages(
 ) -> list[Verdict]:
     """A line of the spool for each of *messages*, which were read at *received_at*."""
     received = microseconds(received_at)
-    return [
-        _judge_message(judge, message, topic, received_at, received)
+    batch = BatchContext(f"kafka:{topic.name}", None, received_at, received)
+    events: list[object] = []
+    places: list[EventPlace] = []
+    lines: list[Verdict] = []
+    for message in messages:
+        content = message.value()
+        event = _parse(content)
+        place = _place(message, topic, received, has_id=_has_id(event))
+        if event is None:
+            raw = b"" if judge.hides_users or content is None else content
+            lines.append(_undecodable(raw, place, batch))
+        else:
+            events.append(event)
+            places.append(place)
+    return lines + judge.judge_all(events, places, batch)
+
+
+def traceparents(messages: Iterable[StreamMessage]) -> tuple[str, ...]:
+    """The `traceparent` headers of *messages*."""
+    return tuple(
+        content.decode("latin-1")
         for message in messages
-    ]
+        for name, content in message.headers() or ()
+        if name == TRACEPARENT and content
+    )
 
 
-def _judge_message(
-    judge: Judge,
-    message: StreamMessage,
-    topic: TopicName,
-    received_at: datetime,
-    received: int,
-) -> Verdict:
+def _has_id(event: object) -> bool:
+    """True if the event surely needs no other id, whatever the verdict is."""
+    if type(event) is not dict:
+        return False
+    found = fields.first(event, fields.ID)
+    return type(found) is str and 0 < len(found) <= fields.LONGEST_TEXT
+
+
+def _place(
+    message: StreamMessage, topic: TopicName, received: int, *, has_id: bool
+) -> EventPlace:
     partition, offset = message.partition(), message.offset()
     kind, milliseconds = message.timestamp()
     arrived = milliseconds * MILLISECOND if kind else received
-    batch = BatchContext(
-        id=f"{topic.name}[{partition}]@{offset}",
-        sender=f"kafka:{topic.name}",
-        user=None,
-        received_at=received_at,
-        received=received,
-        arrived=arrived,
-        message_id=message_id(f"{topic.id}:{partition}:{offset}", arrived // 1_000),
-    )
-    content = message.value()
-    event = _parse(content)
-    if event is None:
-        raw = "" if judge.hides_users else (content or b"").decode(errors="replace")
-        return _undecodable(raw, batch)
-    return judge.judge(event, 0, batch)
+    name = f"{topic.name}[{partition}]@{offset}"
+    if has_id:
+        return EventPlace(name, arrived)
+    own_id = message_id(f"{topic.id}:{partition}:{offset}", arrived // MILLISECOND)
+    return EventPlace(name, arrived, own_id)
 
 
 def _parse(content: bytes | None) -> Any:
@@ -90,15 +109,15 @@ def _parse(content: bytes | None) -> Any:
         return None
 
 
-def _undecodable(raw: str, batch: BatchContext) -> RejectedLine:
-    """The dead letter of a message that is not JSON. `batch` says where it is."""
+def _undecodable(raw: bytes, place: EventPlace, batch: BatchContext) -> Verdict:
+    """The dead letter of a message that is not JSON."""
     return {
-        "rejection_id": f"{batch.message_id}:{RejectionCode.UNREADABLE}",
+        "rejection_id": f"{place.fallback_id}:{RejectionCode.UNREADABLE}",
         "event_id": None,
         "code": RejectionCode.UNREADABLE,
-        "message": f"the message {batch.id} is not JSON",
-        "raw": raw[:RAW_CHARACTERS],
+        "message": f"the message {place.batch} is not JSON",
+        "raw": raw.decode(errors="replace")[:RAW_CHARACTERS],
         "sender": batch.sender,
         "received_at": batch.received,
-        "batch": batch.id,
+        "batch": place.batch,
     }

@@ -68,7 +68,8 @@ class Pseudonyms:
     def _pseudonym(self, user_id: str, epoch: str) -> str:
         assert self._key is not None
         key = self._key_of(self._key, epoch)
-        return hmac.digest(key, user_id.encode(), "sha256").hex()[:HEX_DIGITS]
+        content = user_id.encode(errors="surrogatepass")  # such an event is rejected
+        return hmac.digest(key, content, "sha256").hex()[:HEX_DIGITS]
 
     def _key_of(self, key: bytes, epoch: str) -> bytes:
         """The key of *epoch*, kept for the next event."""

@@ -45,6 +45,11 @@ class EventSchemas:
             frozenset(listed(settings.event_types)), _compile(folder) if folder else {}
         )
 
+    @property
+    def is_active(self) -> bool:
+        """True if some events may be refused."""
+        return bool(self._allowed or self._validators)
+
     def check(self, name: str, properties: Mapping[str, Any]) -> None:
         """Raise EventRejected unless *name* is allowed and its *properties* fit."""
         if self._allowed and name not in self._allowed:

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.fixtures",
     "tests.support.kafka",
     "tests.support.postgres",
+    "tests.support.scheduling",
 ]
 
 

@@ -7,7 +7,7 @@ from events import fields
 from events.instants import microseconds
 from events.lines import AcceptedLine, RejectedLine
 from events.privacy import StoredPseudonyms
-from events.verdicts import BatchContext, Judge
+from events.verdicts import BatchContext, EventPlace, Judge
 from readmodel.sync.replay import StoredLetter
 
 UNKNOWN: Final = ""
@@ -26,17 +26,13 @@ class DeadLetterCheck:
         event = letter.event
         if isinstance(event, dict) and fields.first(event, fields.ID) is None:
             event = {**event, "event_id": letter.id}
-        return self._judge.judge(event, 0, _batch(letter))
-
-
-def _batch(letter: StoredLetter) -> BatchContext:
-    """The context of its request; what else that stated is in the event itself."""
-    received = microseconds(letter.received_at)
-    return BatchContext(
-        id=letter.batch or UNKNOWN,
-        sender=letter.sender or UNKNOWN,
-        user=None,
-        received_at=letter.received_at,
-        received=received,
-        arrived=received,
-    )
+        received = microseconds(letter.received_at)
+        place = EventPlace(letter.batch or UNKNOWN, received)
+        # What else its request stated is in the event itself.
+        batch = BatchContext(
+            sender=letter.sender or UNKNOWN,
+            user=None,
+            received_at=letter.received_at,
+            received=received,
+        )
+        return self._judge.judge(event, place, batch)

@@ -14,9 +14,9 @@ from typing import Final
 from config import Settings
 from events.spool_files import list_files
 from readmodel.source.connect import source_from_settings, tables_from_settings
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql.source import MysqlSource, MysqlView
 from readmodel.source.postgres.source import PostgresView
-from readmodel.source.protocol import View
+from readmodel.source.protocol import Source, View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
@@ -94,9 +94,20 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
         source, tables = source_from_settings(settings), tables_from_settings(settings)
         with source.view(tables) as view:
             yield _passed("database", f"{source.name} answers")
+            yield from _encryption(source)
             yield from _view(view, tables, settings.data_dir)
     except FppError as error:
         yield _failed("database", str(error))
+
+
+def _encryption(source: Source) -> Iterator[CheckResult]:
+    """Warn if nothing proves that a database on another host is the right one."""
+    if isinstance(source, MysqlSource) and not (source.ssl_ca or source.is_local):
+        yield _warning(
+            "encryption",
+            f"nothing proves that {source.address} is the database, so whoever answers "
+            "in its place may get the password: set DB_SSL_CA",
+        )
 
 
 def _view(view: View, tables: Sequence[Table], data_dir: Path) -> Iterator[CheckResult]:

@@ -13,7 +13,7 @@ from readmodel.sync.drain import drain
 from readmodel.sync.forget import ForgetReport, UserForms, first_arrival, forget
 from readmodel.sync.replay import ReplayReport, replay
 from readmodel.sync.retention import apply_retention
-from readmodel.sync.staging import KEEP_NEWEST, KEEP_YOUNGER
+from readmodel.sync.snapshot_retention import KEEP_NEWEST, KEEP_YOUNGER
 from updater.command_line import ForgetCommand, ReplayCommand, RetentionCommand
 from updater.dead_letters import DeadLetterCheck
 from updater.event_runs import (
@@ -113,7 +113,7 @@ def run_forget(
     if report.snapshot:
         counts = removed_rows(report.events, report.rejected)
         record_run(settings.data_dir, began, now(), forget_line(report), counts)
-        yield from _bounds(now())
+        yield from _bounds(settings, now())
     yield from _spool_bound(settings)
 
 
@@ -131,13 +131,13 @@ def _forms(settings: Settings, user_id: str, now: datetime) -> UserForms:
     return UserForms(texts, fields.USER_ID)
 
 
-def _bounds(now: datetime) -> Iterator[str]:
+def _bounds(settings: Settings, now: datetime) -> Iterator[str]:
     """Until when the rows are still somewhere in DATA_DIR."""
-    until = now + KEEP_YOUNGER
+    until = now + max(KEEP_YOUNGER, settings.snapshot_retention)
     yield (
-        "Earlier snapshots still have these rows, for readers that use them. They go "
-        f"when the updater has published {KEEP_NEWEST - 1} more snapshots, and not "
-        f"before {until:%Y-%m-%d %H:%M} UTC."
+        "Earlier snapshots still have these rows, for readers and for `as_of`. They go "
+        f"with the first sync after {until:%Y-%m-%d %H:%M} UTC, if there are "
+        f"{KEEP_NEWEST - 1} newer snapshots than that of now."
     )
     yield "Derived tables that were computed from them are built again by the next sync."
 

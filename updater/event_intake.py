@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
+from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.sync.drain import DrainReport, drain
+from updater.guarded import guarded
 from updater.intake_metrics import IntakeMetrics
 from util.errors import FppError, SettingsError, SyncRunning
 from util.logs import get_logger
@@ -67,18 +69,18 @@ class EventIntake:
             self._stop.check()
             self._failed(error, Severity.HIGH)
             return False
-        except Exception as error:  # noqa: BLE001
+        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
             # The outermost handler: whatever went wrong, the next drain is tried.
             self._stop.check()
             self._failed(error, Severity.CRITICAL)
             return False
-        self._succeeded(report)
+        guarded(self._succeeded, report)
         return True
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._metrics.failures.inc()
         if self._reported != str(error):
-            capture_error(error, ErrorContext("events", "drain"), severity)
+            guarded(capture_error, error, ErrorContext("events", "drain"), severity)
         self._reported = str(error)
 
     def _succeeded(self, report: DrainReport) -> None:

@@ -5,19 +5,26 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from itertools import batched
 from typing import Final
 
 from prometheus_client import Counter, Gauge
 
 from config import Settings
-from events.messages import StreamMessage, TopicName, judge_messages
+from events.messages import (
+    StreamMessage,
+    TopicName,
+    judge_messages,
+    traceparents,
+)
 from events.verdicts import Judge
 from readmodel.store.manifest import TopicPosition
 from readmodel.stream.topic_reader import TopicReader
 from readmodel.sync.event_publish import DrainReport
-from readmodel.sync.spool_reader import rows_of
+from readmodel.sync.spool_reader import concat_events, rows_of
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from updater.intake_metrics import IntakeMetrics
+from util import telemetry
 from util.errors import FppError, SyncRunning
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -28,6 +35,9 @@ MAX_MESSAGES: Final = 100_000
 
 MAX_BYTES: Final = 64 * 2**20
 """The same, of their contents."""
+
+JUDGED_MESSAGES: Final = 2_000
+"""At once: of more objects, Python's garbage collector makes more work than they are."""
 
 LEAST_SECONDS: Final = 1.0
 """Between two snapshots, while messages trickle in."""
@@ -69,7 +79,7 @@ class KafkaIntake:
         self._judge = Judge.of(settings)
         self._reader = TopicReader(settings)
         self._metrics = metrics
-        self._kafka_metrics = _KafkaMetrics(metrics)
+        self._kafka_metrics = KafkaMetrics(metrics)
         self._opening: _ThreadedCall | None = None
         self._is_open = False
         self._buffer: list[StreamMessage] = []
@@ -219,7 +229,12 @@ class KafkaIntake:
     def _add(self, messages: list[StreamMessage]) -> DrainReport:
         now, end = self._now(), self._reader.position
         topic = TopicName(self._reader.topic, end.topic_id)
-        rows = rows_of(judge_messages(self._judge, messages, topic, now))
+        rows = concat_events(
+            rows_of(judge_messages(self._judge, some, topic, now))
+            for some in batched(messages, JUDGED_MESSAGES)
+        )
+        if telemetry.is_enabled():
+            rows = rows._replace(traceparents=traceparents(messages))
         report = store_messages(
             self._settings.data_dir, self._reader.key, self._recorded, end, rows, now
         )
@@ -279,7 +294,7 @@ class _ThreadedCall:
             raise self._error
 
 
-class _KafkaMetrics:
+class KafkaMetrics:
     """Whether the topic is read, and how far it is behind."""
 
     def __init__(self, metrics: IntakeMetrics) -> None:

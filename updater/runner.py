@@ -1,7 +1,7 @@
 """A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -9,15 +9,18 @@ from config import Settings
 from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
+from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
+from updater.guarded import guarded
+from updater.progress import Progress
 from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
-from util.logs import get_logger
+from util.logs import get_logger, live_line
 from util.metrics import UpdaterMetrics
 from util.sentry_wrapper import (
     ErrorContext,
@@ -37,9 +40,6 @@ MAX_RUNTIME: Final = timedelta(hours=1)
 
 RETRY_WINDOW_SHARE: Final = 0.8
 """Share of the sync interval in which a run retries, so that runs never overlap."""
-
-PROGRESS_SECONDS: Final = 5
-"""Least time between two progress lines of a fetch."""
 
 _log = get_logger("updater")
 
@@ -69,15 +69,18 @@ class Runner:
         """
         self._tables = tables_from_settings(settings)
         self._stop = stop or StopRequest()
+        self._progress = Progress(live_line())
         self._options = Options(
             full=full,
             only=only,
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds)
             * RETRY_WINDOW_SHARE,
-            on_progress=_ProgressLog(),
-            on_retry=lambda fault: _log.warning(fault, action="sync"),
+            on_step=self._progress.begin,
+            on_progress=self._progress.rows,
+            on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
+            retention=settings.snapshot_retention,
             check_stop=self._stop.check,
         )
         self._settings = settings
@@ -90,8 +93,13 @@ class Runner:
             ReadModelCollector(
                 manifest=lambda: metrics.current_manifest(settings.data_dir),
                 runs=lambda: self._runs,
+                interval=lambda: settings.sync_interval_seconds,
             )
         )
+
+    def use_pauses(self, pause: Callable[[float], None]) -> None:
+        """Call *pause* with the seconds to wait before a sync is tried again."""
+        self._options = replace(self._options, pause=pause)
 
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""
@@ -111,43 +119,73 @@ class Runner:
 
     def _sync(self, began: datetime) -> Run | None:
         """Sync; return the run, or None if another updater is running, which reports."""
+        _log.info(self._announcement(), action="sync")
         try:
-            report = sync(
-                self._source,
-                self._settings.data_dir,
-                self._tables,
-                now=self._now,
-                on_table=_log_table,
-                options=self._options,
-            )
+            with self._progress.told():
+                report = sync(
+                    self._source,
+                    self._settings.data_dir,
+                    self._tables,
+                    now=self._now,
+                    on_table=lambda table: guarded(_log_table, table),
+                    options=self._options,
+                )
         except SyncRunning as error:
             _log.error(str(error), action="sync")
             return None
         except FppError as error:
             self._stop.check()
             return self._failed(began, error, str(error), Severity.HIGH)
-        except Exception as error:  # noqa: BLE001
+        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
             # The outermost handler: whatever went wrong, the next run is tried.
             self._stop.check()
             reason = f"Unexpected error ({type(error).__name__}); see the log"
             return self._failed(began, error, reason, Severity.CRITICAL)
         return self._succeeded(began, report)
 
+    def _announcement(self) -> str:
+        """What the sync reads; the first line, before the database answers."""
+        only = self._options.only
+        count = len(self._tables) if only is None else len(only)
+        line = f"Reading {count} {'table' if count == 1 else 'tables'} of "
+        line += self._source.name
+        manifest = metrics.current_manifest(self._settings.data_dir)
+        if manifest is None:
+            return f"{line} for the first time"
+        rows = sum(table.rows for table in manifest.tables.values())
+        return f"{line}; the last copy has {rows:,} rows"
+
     def _failed(
-        self, began: datetime, error: Exception, reason: str, severity: Severity
+        self, began: datetime, error: BaseException, reason: str, severity: Severity
     ) -> Run:
         facts = {"source": self._source.name, "seconds": self._seconds_since(began)}
-        capture_error(error, ErrorContext("updater", "sync", facts), severity)
+        context = ErrorContext("updater", "sync", facts)
+        guarded(capture_error, error, context, severity)
         return Run(began, self._now(), False, reason)
 
     def _succeeded(self, began: datetime, report: Report) -> Run:
-        message = (
+        guarded(self._log_success, report)
+        guarded(self._record_derived, report.derived)
+        message = self._message(report)
+        tables = {table.name: table.counts for table in report.tables} | {
+            name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
+        }
+        failures = [failed.describe(name) for name, failed in report.failed.items()]
+        if report.removed:
+            message += f"; no longer mirrored: {', '.join(report.removed)}"
+        message = "; ".join([message, *failures])
+        return Run(began, self._now(), True, message, tables)
+
+    def _message(self, report: Report) -> str:
+        return (
             f"Mirrored {report.rows:,} rows of {self._source.name}, "
             f"{report.rows_fetched:,} fetched, in {report.seconds:.2f} s"
         )
-        failures = [failed.describe(name) for name, failed in report.failed.items()]
-        for failure in failures:
-            _log.warning(failure, action="sync")
+
+    def _log_success(self, report: Report) -> None:
+        message = self._message(report)
+        for name, failed in report.failed.items():
+            _log.warning(failed.describe(name), action="sync")
         unread = f"; not read: {', '.join(report.failed)}" if report.failed else ""
         _log.info(
             f"{message}{unread}: snapshot {report.snapshot}",
@@ -160,14 +198,6 @@ class Runner:
         for name, rows in report.removed.items():
             left = f"{name} is no longer mirrored: its copy of {rows:,} rows is removed"
             _log.warning(left, action="sync")
-        self._record_derived(report.derived)
-        tables = {table.name: table.counts for table in report.tables} | {
-            name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
-        }
-        if report.removed:
-            message += f"; no longer mirrored: {', '.join(report.removed)}"
-        message = "; ".join([message, *failures])
-        return Run(began, self._now(), True, message, tables)
 
     def _record_derived(self, reports: Sequence[DerivedReport]) -> None:
         """Log what happened to the derived tables, and add builds to the view log."""
@@ -180,16 +210,23 @@ class Runner:
             _log.warning(str(error), action="record")
 
     def _report(self, run: Run) -> None:
+        """Tell everybody, each whether or not the others could be told."""
         self._runs = run_log.updated_summary(self._runs, run)
+        guarded(self._count, run)
+        guarded(self._record, run)
+        push = self._heartbeat.up if run.success else self._heartbeat.down
+        guarded(push, run.message, run.took)
+
+    def _count(self, run: Run) -> None:
         self.metrics.runs.labels("success" if run.success else "failure").inc()
+
+    def _record(self, run: Run) -> None:
         try:
             append_run(self._settings.data_dir, run)
         except StorageError as error:
             # Not a failure of the run. After a failed run the disk is the known cause.
             if run.success:
                 _log.warning(str(error), action="record")
-        push = self._heartbeat.up if run.success else self._heartbeat.down
-        push(run.message, run.took)
 
     def _check_in(
         self,
@@ -198,7 +235,8 @@ class Runner:
         took: timedelta | None = None,
     ) -> str | None:
         interval = timedelta(seconds=self._settings.sync_interval_seconds)
-        return check_in(
+        return guarded(
+            check_in,
             MONITOR,
             status,
             every=interval,
@@ -210,26 +248,6 @@ class Runner:
 
     def _seconds_since(self, began: datetime) -> float:
         return (self._now() - began).total_seconds()
-
-
-class _ProgressLog:
-    """Logs the progress of long fetches, at most every PROGRESS_SECONDS."""
-
-    def __init__(self) -> None:
-        self._logged_at = time.monotonic()
-
-    def __call__(self, table: str, fetched: int, total: int) -> None:
-        now = time.monotonic()
-        if fetched == total or now - self._logged_at < PROGRESS_SECONDS:
-            return
-        self._logged_at = now
-        _log.info(
-            f"{table}: {fetched / total:.0%} of {total:,} rows fetched",
-            action="sync",
-            table=table,
-            rows_fetched=fetched,
-            rows_to_fetch=total,
-        )
 
 
 def derived_options(settings: Settings) -> DerivedOptions:

@@ -1,20 +1,31 @@
-"""Output of `status` and `verify`, as text for people or JSON for programs."""
+"""Output of `status` and `verify`, as text for people or JSON for programs.
 
+Text fits 80 columns: ages instead of times, and a mark for what is late or failed.
+"""
+
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from pydantic_core import to_json
 
 from config import Settings
 from readmodel.store import metrics, run_log, snapshot, view_log
+from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
 from readmodel.store.event_tables import REJECTED
-from readmodel.store.manifest import Manifest
+from readmodel.store.history import kept_snapshots
+from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.verify import TableComparison
 from updater import kafka_status
+from util.errors import ReadModelDamaged, ReadModelMissing
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far the clocks of database and updater may be apart."""
 
 
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
@@ -23,33 +34,114 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     Raises StorageError if the run log cannot be read.
     """
     manifest = metrics.current_manifest(settings.data_dir)
-    yield _age(manifest, now) if manifest else "There is no read model yet."
-    for name, table in sorted(manifest.tables.items()) if manifest else ():
-        yield (
-            f"  {name:<16} {table.rows:>12,} rows {len(table.parts):>4} parts "
-            f"{table.bytes / 2**20:9.2f} MB  newest {_time(newest_row(settings, name))}"
-            f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
-        )
-    yield from _failures(manifest)
-    yield from view_lines(manifest)
+    yield from _age(manifest, now, settings)
+    if manifest:
+        yield from _table_lines(manifest, settings, now)
+    for text in (*_failures(manifest), *view_lines(manifest)):
+        yield from _wrapped(f"{LATE} ", text)
     if counts := dead_letters(settings):
         listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
-        yield f"  dead letters: {listed}"
+        yield from _wrapped("  ", f"dead letters: {listed}")
     yield from kafka_status.lines(settings)
+    yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
-    yield from map(_run_line, runs)
+    for run in runs:
+        yield from _run_lines(run, now)
+
+
+COLUMNS: Final = 80
+
+GOOD: Final = "\N{CHECK MARK}"
+LATE: Final = "!"
+FAILED: Final = "\N{BALLOT X}"
+
+_HEADER: Final = (
+    f"  {'':<18} {'rows':>13} {'size':>8} {'newest':>11} {'changed':>11} "
+    f"{'verified':>11}"
+)
+
+
+def _table_lines(
+    manifest: Manifest, settings: Settings, now: datetime
+) -> Iterator[str]:
+    if manifest.tables:
+        yield _HEADER
+    for name, table in sorted(manifest.tables.items()):
+        try:
+            newest = _ago(newest_row(settings, name), now)
+        except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+            newest = "damaged"  # the next sync replaces the file
+        late = name in manifest.failed or newest == "damaged"
+        yield _table_line(name, table, newest, now, late=late)
+
+
+def _table_line(
+    name: str, table: StoredTable, newest: str, now: datetime, *, late: bool
+) -> str:
+    ages = (newest, _ago(table.changed_at, now), _ago(table.checked_at, now))
+    columns = " ".join(f"{age:>11}" for age in ages)
+    short = name if len(name) <= 18 else f"{name[:17]}\N{HORIZONTAL ELLIPSIS}"
+    mark = LATE if late else GOOD
+    return f"{mark} {short:<18} {table.rows:>13,} {_size(table.bytes):>8} {columns}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MB" if size < 1000 * 2**20 else f"{size / 2**30:.1f} GB"
+
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    """``3 min ago``; "never" for None, "now" for the last second and the future."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "now"
+
+
+def _wrapped(beginning: str, text: str) -> Iterator[str]:
+    """Lines of *text* after *beginning*, under which further lines are indented."""
+    indent = " " * len(beginning)
+    yield from textwrap.wrap(
+        text, COLUMNS, initial_indent=beginning, subsequent_indent=indent
+    )
+
+
+def _without_read_model(settings: Settings) -> str:
+    """Say why there is nothing to show: no sync yet, or which file is damaged."""
+    try:
+        snapshot.current(settings.data_dir)
+    except ReadModelMissing as error:
+        return f"{error}."
+    return "There is no read model yet."
 
 
 def _failures(manifest: Manifest | None) -> Iterator[str]:
-    """A line for each table that could not be read, and for each that is not there."""
+    """Each table that could not be read, and each that is not there."""
     if manifest is None:
         return
     for name, failure in sorted(manifest.failed.items()):
-        yield f"  {failure.describe(name)}"
+        yield failure.describe(name)
     for name in manifest.configured or ():
         if name not in manifest.tables and name not in manifest.failed:
-            yield f"  {name} is not in the read model yet"
+            yield f"{name} is not in the read model yet"
+
+
+def _snapshot_lines(settings: Settings) -> Iterator[str]:
+    """Say what the earlier snapshots cost, if they are kept for long."""
+    if settings.snapshot_retention <= KEEP_YOUNGER:
+        return
+    if found := kept_snapshots(settings.data_dir):
+        megabytes = sum(one.own_bytes for one in found) / 2**20
+        yield (
+            f"  {len(found)} snapshots since {_time(found[0].instant)}, "
+            f"{megabytes:.2f} MB that only one of them has"
+        )
 
 
 def view_lines(manifest: Manifest | None) -> Iterator[str]:
@@ -59,7 +151,7 @@ def view_lines(manifest: Manifest | None) -> Iterator[str]:
             kept = f"that of {_time(state.built_at)} is served"
             what = kept if state.built_at else "it was never built"
             yield (
-                f"  {name} ({state.file}) is stale since {_time(state.stale_since)}, "
+                f"{name} ({state.file}) is stale since {_time(state.stale_since)}, "
                 f"{what}: {state.failed_because}"
             )
 
@@ -79,7 +171,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
                 "rows": table.rows,
                 "parts": len(table.parts),
                 "bytes": table.bytes,
-                "newest_row": newest_row(settings, name),
+                "newest_row": _newest_or_none(settings, name),
                 "changed_at": table.changed_at,
                 "verified_at": table.checked_at,
             }
@@ -88,6 +180,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
         **kafka_status.as_json(settings),
+        "snapshots": kept_snapshots(settings.data_dir),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
@@ -107,13 +200,24 @@ def dead_letters(settings: Settings) -> dict[str, int]:
 
 def newest_row(settings: Settings, table: str) -> datetime | None:
     """Return the latest timestamp in *table*'s first timestamp column, None without."""
-    rows = snapshot.latest(settings.data_dir).scan(table)
+    current = snapshot.latest(settings.data_dir)
+    if not current.table_files()[table].complete:
+        raise ReadModelDamaged(f"a file of {table} is damaged")
+    rows = current.scan(table)
     schema = rows.collect_schema()
     columns = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
     if not columns:
         return None
     newest = rows.select(pl.col(columns[0]).max()).collect().item()
     return newest if isinstance(newest, datetime) else None
+
+
+def _newest_or_none(settings: Settings, table: str) -> datetime | None:
+    """The same, and None if a file is damaged."""
+    try:
+        return newest_row(settings, table)
+    except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+        return None
 
 
 def verdict_lines(verdict: TableComparison) -> Iterator[str]:
@@ -132,19 +236,31 @@ def verdict_json(verdict: TableComparison) -> Iterator[str]:
 def is_fresh(settings: Settings, now: datetime) -> bool:
     """Return True if there is a complete snapshot that is not stale."""
     manifest = metrics.current_manifest(settings.data_dir)
-    return manifest is not None and now - manifest.taken_at <= settings.stale_after
+    if manifest is None:
+        return False
+    return -CLOCK_TOLERANCE <= now - manifest.taken_at <= settings.stale_after
 
 
-def _age(manifest: Manifest, now: datetime) -> str:
-    age = timedelta(seconds=round((now - manifest.taken_at).total_seconds()))
-    return f"The read model is of {_time(manifest.taken_at)}, {age} old."
+def _age(manifest: Manifest | None, now: datetime, settings: Settings) -> Iterator[str]:
+    if manifest is None:
+        yield from _wrapped(f"{FAILED} ", _without_read_model(settings))
+        return
+    taken = manifest.taken_at
+    if taken > now:
+        ahead = timedelta(seconds=round((taken - now).total_seconds()))
+        text = f"{ahead} in the future: check the clocks."
+    else:
+        text = f"{_ago(taken, now)}."
+    mark = LATE if taken > now or now - taken > settings.stale_after else GOOD
+    yield from _wrapped(f"{mark} ", f"The read model is of {_time(taken)}, {text}")
 
 
 def _time(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
 
 
-def _run_line(run: Run) -> str:
-    result = "ok    " if run.success else "FAILED"
+def _run_lines(run: Run, now: datetime) -> Iterator[str]:
+    mark = GOOD if run.success else FAILED
     seconds = run.took.total_seconds()
-    return f"  {_time(run.started_at)}  {result} {seconds:7.2f} s  {run.message}"
+    beginning = f"{mark} {_ago(run.started_at, now):>11} {seconds:8.2f} s  "
+    yield from _wrapped(beginning, run.message)

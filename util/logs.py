@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, TextIO
 
 from util.errors import FppError
 from util.imports import not_importable
+from util.live_line import LiveLine
+from util.rates import MinuteCounts
 from util.redaction import redact, redact_value
 from util.telemetry import trace_ids
 
@@ -41,6 +43,7 @@ __all__ = [
     "configure",
     "configured_by_uvicorn",
     "get_logger",
+    "live_line",
     "mark_logged",
 ]
 
@@ -66,6 +69,11 @@ QUIET: Final = (
 
 ADOPTED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
 """Loggers whose own handlers are removed."""
+
+MOST_PER_MINUTE: Final = 20
+"""Warnings of one kind; the same one a thousand times a second would fill the disk."""
+
+MOST_KINDS: Final = 256
 
 _PREFIX: Final = "fpp."
 _LOGGED: Final = "_fpp_logged"
@@ -118,6 +126,7 @@ def configure(
     rendering = (_readable_line,) if readable else (_PinoLine(service), JSONRenderer())
     handler.setFormatter(_formatter(*rendering))
     handler.addFilter(_is_first_report)
+    handler.addFilter(_Folding())
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _Handler)]:
         root.removeHandler(old)
@@ -145,7 +154,24 @@ def mark_logged(error: BaseException) -> bool:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A class of its own, so that `configure` replaces only the handler it added."""
+    """Writes each record above the live line of its terminal, if it has one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.live = LiveLine(stream)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See StreamHandler."""
+        with self.live.hidden():
+            super().emit(record)
+
+
+def live_line() -> LiveLine | None:
+    """The live line below the logs; None if they do not go to a terminal."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler) and handler.stream.isatty():
+            return handler.live
+    return None
 
 
 def _is_first_report(record: logging.LogRecord) -> bool:
@@ -153,6 +179,32 @@ def _is_first_report(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     ours = record.name.startswith(_PREFIX)
     return ours or not getattr(error, _LOGGED, False)
+
+
+class _Folding(logging.Filter):
+    """Passes the first warnings of a kind each minute, and counts the others.
+
+    A kind is a logger and a message before its arguments are put in. The first line of
+    the next minute says how many were left out. Lines below WARNING all pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts = MinuteCounts(most_keys=MOST_KINDS)
+        self._left_out: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        kind = f"{record.name} {record.levelno} {record.msg}"
+        count = self._counts.add(kind)
+        if count > MOST_PER_MINUTE:
+            if kind in self._left_out or len(self._left_out) < MOST_KINDS:
+                self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return False
+        if left_out := self._left_out.pop(kind, 0):
+            record.left_out = left_out
+        return True
 
 
 def _formatter(*rendering: Processor) -> ProcessorFormatter:
@@ -191,8 +243,9 @@ class _PinoLine:
             line["err"] = {
                 "type": type(error).__name__,
                 "message": redact(str(error)),
-                "stack": _stack(error),
             }
+            if _shows_stack(error):
+                line["err"]["stack"] = _stack(error)
         return line
 
 
@@ -203,8 +256,7 @@ def _readable_line(_logger: object, _method: str, event: EventDict) -> str:
     component = _fields(event).get("component", _component(record))
     line = f"{at} {record.levelname:<8} {component}: {redact(event['msg'])}"
     error = _error(event)
-    # The message of a named error says what to do; a stack would only hide it.
-    if error and not isinstance(error, FppError):
+    if error and _shows_stack(error):
         line += "\n" + _stack(error)
     return line
 
@@ -222,6 +274,11 @@ def _fields(event: EventDict) -> dict[str, Any]:
 def _error(event: EventDict) -> BaseException | None:
     error: BaseException | None = (event.get("exc_info") or (None, None))[1]
     return error
+
+
+def _shows_stack(error: BaseException) -> bool:
+    """False for a named error above DEBUG: a stack would hide what its message says."""
+    return not isinstance(error, FppError) or logging.getLogger().level <= logging.DEBUG
 
 
 def _pino_level(level: int) -> int:

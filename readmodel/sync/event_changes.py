@@ -15,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from readmodel.store.audit import AuditEntry
+from readmodel.store.damage import checksum
 from readmodel.store.event_tables import AUDIT, EVENT_TABLES, EVENTS
 from readmodel.store.manifest import Part
 from readmodel.sync.audit_rows import audit_rows
@@ -24,7 +25,6 @@ from readmodel.sync.carry_over import (
     last_snapshot,
     taken_at,
 )
-from readmodel.sync.disk import checksum
 from readmodel.sync.event_publish import append_rows
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from util.errors import StorageError, SyncRunning

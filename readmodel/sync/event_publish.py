@@ -13,12 +13,12 @@ from typing import Final
 import polars as pl
 
 from readmodel.dtypes import dtype_name
+from readmodel.store.damage import PARSE_ERRORS, checksum
 from readmodel.store.event_tables import AUDIT, EVENT_TABLES, EVENTS, REJECTED
 from readmodel.store.manifest import Consumed, Part
 from readmodel.store.snapshot import table_folder
 from readmodel.sync.audit_rows import drained_rows
 from readmodel.sync.carry_over import LastSnapshot, carry_others, taken_at
-from readmodel.sync.disk import checksum
 from readmodel.sync.event_rows import (
     conflict_rejections,
     new_events,
@@ -28,6 +28,7 @@ from readmodel.sync.spool_reader import SpooledEvents
 from readmodel.sync.staging import SnapshotWriter
 from readmodel.tables import TABLES
 from util.errors import StorageError
+from util.telemetry import span
 
 PART_ROWS: Final = 262_144
 """Rows from which on a part is not merged with the next one."""
@@ -67,12 +68,16 @@ def publish_events(
 
     Call it inside `exclusive_lock`, with the *last* snapshot. Raises StorageError.
     """
-    with SnapshotWriter(data_dir, taken_at(last, now), now) as writer:
+    with (
+        span("drain") as link,
+        SnapshotWriter(data_dir, taken_at(last, now), now) as writer,
+    ):
+        link(events.traceparents)
         if last:
             carry_others(last, writer)
         try:
             report = _store(writer, last, events)
-        except (OSError, pl.exceptions.PolarsError) as error:
+        except (OSError, *PARSE_ERRORS) as error:
             raise StorageError(f"The stored events cannot be read: {error}") from error
         writer.consumed = consumed
         writer.publish(last.manifest if last else None)

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from readmodel.store.audit import balance, chain_faults
+from readmodel.store.damage import checksum
 from readmodel.store.event_tables import AUDIT, AUDIT_SCHEMA, EVENTS, REJECTED
 from readmodel.sync.carry_over import LastSnapshot, last_snapshot
-from readmodel.sync.disk import checksum
 from readmodel.sync.verify import Difference, TableComparison
 
 

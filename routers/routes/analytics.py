@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
-from anyio import to_thread
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -57,6 +56,7 @@ from routers.query import (
     describe,
     require_range,
 )
+from routers.readings import reading_of_daily, reading_of_sections
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -71,12 +71,13 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -113,13 +114,14 @@ async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
+    body = await context.computations.run(
+        reading_of_sections(query.requested_sections, period, query.filters),
+        context.snapshot,
         _analytics_json,
         query,
         period,
         context.snapshot,
         context.plans,
-        limiter=context.whole_answers,
     )
     return json_response(body, etag)
 
@@ -157,13 +159,23 @@ async def get_daily_analytics(
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
+        figures = await context.computations.run(
+            reading_of_daily(period), snapshot, _last_day, period, snapshot, plans
+        )
         key = settings.idempotency_key(f"last-24-hours/{period.today}")
-        body = await to_thread.run_sync(_deliver, service, key, period, snapshot, plans)
+        sent = encode_daily(figures)
+        await context.deliveries.run(
+            send_daily, service.base_url, service.key, sent, key
+        )
+        body = encode(DailyAnswer.model_construct(**figures))
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
-    figures = await to_thread.run_sync(_daily_figures, query, period, snapshot, plans)
+    reading = reading_of_daily(period, query.filters)
+    figures = await context.computations.run(
+        reading, snapshot, _daily_figures, query, period, snapshot, plans
+    )
     reasons = not_applicable_daily(query.filters, plans.tables(snapshot))
     body = encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
     return json_response(body, etag, ACCEPT)
@@ -194,8 +206,10 @@ async def _respond_daily_table(
     etag = _daily_etag(period, context, table_format)
     if response := unchanged(context.request, etag, vary):
         return response
-    figures = await to_thread.run_sync(
-        _daily_figures, query, period, context.snapshot, context.plans
+    snapshot = context.snapshot
+    reading = reading_of_daily(period, query.filters)
+    figures = await context.computations.run(
+        reading, snapshot, _daily_figures, query, period, snapshot, context.plans
     )
     table = figures_table("daily", Daily, figures, period, context.snapshot)
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
@@ -311,17 +325,8 @@ def _daily_figures(
     return collect_figures(Daily, figures_of(period, day_before=False), before)
 
 
-def _deliver(
-    service: EmailService,
-    idempotency_key: str,
-    period: Period,
-    snapshot: Snapshot,
-    plans: PlanCache,
-) -> bytes:
-    """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
+def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> dict[str, Any]:
+    """The figures of the last 24 hours."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
-    figures: dict[str, Any] = collect_figures(Daily, plan, None)
-    body = encode_daily(figures)
-    send_daily(service.base_url, service.key, body, idempotency_key)
-    return encode(DailyAnswer.model_construct(**figures))
+    return collect_figures(Daily, plan, None)

@@ -1,12 +1,11 @@
 """GET /events/rejected: the dead letters of the collector."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import polars as pl
-from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.datastructures import URL
@@ -15,7 +14,9 @@ from config import VERSION, Settings
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED, REJECTED_SCHEMA
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
+from routers.computations import Computations
 from routers.dependencies import (
     AcceptedFormat,
     CurrentExports,
@@ -25,6 +26,7 @@ from routers.dependencies import (
 from routers.formats.documents import also_as_table, columns_of, table_responses
 from routers.formats.media import TableFormat
 from routers.formats.table import TableAnswer
+from routers.readings import reading_of_table
 from routers.responses import (
     ACCEPT,
     READ_MODEL_RESPONSES,
@@ -36,17 +38,18 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
 from routers.views.page import Page, PageRequest, parse_token, select_page
 from sqlfiles.definition import OrderTerm
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT: Final = 1_000
 FILENAME: Final = "fpp-events-rejected"
 
-router = APIRouter(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
-class DeadLettersParameters(QueryParameters):
+class DeadLettersParameters(SnapshotParameters):
     """Which dead letters to list."""
 
     code: str | None = Field(
@@ -163,9 +166,9 @@ async def get_rejected_events(
     if response := unchanged(request, etag, ACCEPT):
         return response
     if accepted is TableFormat.JSON:
-        body = await to_thread.run_sync(_dead_letters, current, page, url)
+        body = await _computed(request, current, _dead_letters, page)
         return json_response(body, etag, ACCEPT)
-    table = await to_thread.run_sync(_table, current, page, url)
+    table = await _computed(request, current, _table, page)
     headers = cache_headers(etag, ACCEPT)
     return await exports.respond(table, accepted, headers, FILENAME)
 
@@ -189,8 +192,20 @@ async def get_rejected_events_file(
     etag = make_etag(VERSION, current.id, url.path, url.query, extension)
     if response := unchanged(request, etag):
         return response
-    table = await to_thread.run_sync(_table, current, page, url)
+    table = await _computed(request, current, _table, page)
     return await exports.respond(table, extension, cache_headers(etag), FILENAME)
+
+
+async def _computed[T](
+    request: Request,
+    current: Snapshot,
+    compute: Callable[[Snapshot, PageRequest, URL], T],
+    page: PageRequest,
+) -> T:
+    """What *compute* makes of the dead letters. Raises Overloaded, ReadModelDamaged."""
+    computations: Computations = request.app.state.computations
+    reading = reading_of_table(current, REJECTED)
+    return await computations.run(reading, current, compute, current, page, request.url)
 
 
 def _with_events(request: Request, settings: Settings) -> Snapshot:

@@ -4,8 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from calculations.analytics import collect, engine_for
@@ -18,6 +17,7 @@ from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters, describe
+from routers.readings import RETENTION
 from routers.responses import (
     STATISTICS_RESPONSES,
     encode,
@@ -25,10 +25,11 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 ONE_WEEK = 7 * ONE_DAY
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -41,7 +42,7 @@ class RetentionParameters(RangeParameters):
     of: CohortOf = Field(CohortOf.USERS, description="What returns.")
 
 
-class Cohort(BaseModel):
+class Cohort(BaseModel, defer_build=True):
     """Those who estimated for the first time in one week."""
 
     week: dt.date = Field(description="Monday of the week.")
@@ -55,7 +56,7 @@ class Cohort(BaseModel):
     )
 
 
-class RetentionAnswer(BaseModel):
+class RetentionAnswer(BaseModel, defer_build=True):
     """Cohorts of the range, ascending; weeks without first estimations have size 0."""
 
     rows: list[Cohort]
@@ -80,8 +81,8 @@ async def get_retention(
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
-        _retention_json, query, period, context.snapshot, context.plans
+    body = await context.compute(
+        RETENTION, _retention_json, query, period, context.snapshot, context.plans
     )
     return json_response(body, etag)
 

@@ -137,8 +137,8 @@ class ReportFailed(Exception):
         self.detail = f"The report {definition.name} failed"
 
 
-async def until_disconnect(request: Request, work: Coroutine[Any, Any, None]) -> None:
-    """Await *work*, and cancel it when the client disconnects.
+async def until_disconnect[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of *work*, which is cancelled when the client disconnects.
 
     Raises ClientDisconnected.
     """
@@ -148,7 +148,7 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, None]) ->
         await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not job.done():
             raise ClientDisconnected
-        job.result()
+        return job.result()
     finally:
         job.cancel()
         gone.cancel()

@@ -82,3 +82,8 @@ def test_pseudonyms_of_dead_letters_are_not_replaced_again() -> None:
     assert stored.of_user(pseudonym, moment) == pseudonym
     assert stored.of_user("u", moment) == pseudonym
     assert StoredPseudonyms(None).of_user("u", moment) == "u"
+
+
+def test_half_of_a_surrogate_pair_has_a_pseudonym_too() -> None:
+    """The event is rejected, and its dead letter must not hold the id."""
+    assert len(Pseudonyms(b"k").of_user("\ud800", NOVEMBER)) == 32

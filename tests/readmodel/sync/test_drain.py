@@ -24,7 +24,7 @@ from readmodel.sync.staging import exclusive_lock
 from tests.support.events import line, rejected_line, write_spool
 from tests.support.snapshots import (
     TEN,
-    cut_short,
+    damage_manifest,
     flip_a_bit,
     plain_files,
     publish_frames,
@@ -272,7 +272,7 @@ def test_a_damaged_snapshot_with_events_is_not_replaced(
     """Its rows are nowhere else, so somebody must decide."""
     write_spool(spool, [line("e1")])
     drain(data, spool, clock())
-    cut_short(data / "current" / "snapshot.json")
+    damage_manifest(data / "current")
     write_spool(spool, [line("e2")], 2)
     with pytest.raises(StorageError, match="holds events, which are nowhere else"):
         drain(data, spool, clock())
