@@ -14,7 +14,7 @@ from config import VERSION, Settings
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED, REJECTED_SCHEMA
 from readmodel.store.snapshot import Snapshot
-from routers.as_of import SnapshotParameters
+from routers.as_of import AS_OF, SnapshotParameters
 from routers.auth import RequireToken
 from routers.computations import Computations
 from routers.dependencies import (
@@ -22,6 +22,7 @@ from routers.dependencies import (
     CurrentExports,
     CurrentSettings,
     FormatExtension,
+    snapshot_of,
 )
 from routers.formats.documents import also_as_table, columns_of, table_responses
 from routers.formats.media import TableFormat
@@ -210,8 +211,12 @@ async def _computed[T](
 
 def _with_events(request: Request, settings: Settings) -> Snapshot:
     """The snapshot. Raises HTTPException (404) if it has no events."""
-    current = snapshot.latest(settings.data_dir)
-    request.state.snapshot = current.id  # for the request's log line
+    if AS_OF in request.query_params:
+        current = snapshot_of(request)
+    else:
+        # Complete or not: events may be there before the first sync.
+        current = snapshot.latest(settings.data_dir)
+        request.state.snapshot = current.id  # for the request's log line
     if current.manifest is None or current.manifest.consumed is None:
         raise HTTPException(404, "There are no events: set SPOOL_DIR for the updater")
     return current

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from readmodel.store import snapshot
 from readmodel.sync.drain import drain
 from tests.support.events import line, rejected_line, write_spool
+from tests.support.sample import TAKEN_AT
 
 URL = "/events/rejected"
 SECOND = 1_000_000
@@ -102,6 +103,16 @@ def test_they_are_a_table_in_every_format(letters: Path, client: TestClient) -> 
     assert table["title"] == "events-rejected"
     for extension in ("xlsx", "parquet"):
         assert client.get(f"{URL}.{extension}").status_code == 200
+
+
+def test_they_can_be_listed_as_of_an_earlier_instant(
+    letters: Path, client: TestClient
+) -> None:
+    """From the snapshot of that time; 404 if none is kept of then."""
+    newest = snapshot.latest(letters)
+    before = TAKEN_AT.isoformat().replace("+00:00", "Z")
+    answer = client.get(URL, params={"as_of": before})
+    assert answer.status_code == 404, newest.id
 
 
 def test_an_unchanged_list_is_304(letters: Path, client: TestClient) -> None:
