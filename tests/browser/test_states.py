@@ -271,6 +271,7 @@ def test_paper_has_title_range_and_date_and_no_controls(
     page.emulate_media(media="print", color_scheme=scheme)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.locator(".brand")).to_contain_text("FPP Analytics")
+    expect(page.locator(".skip")).to_be_hidden()
     expect(page.locator("#range-text")).to_contain_text(re.compile(r"\d{4}, UTC"))
     expect(page.locator("#printed-at")).to_contain_text(
         re.compile(r"Printed on \d+ \w+ \d{4}")
