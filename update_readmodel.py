@@ -111,6 +111,8 @@ def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
         stop=stop,
     )
     events = _event_intakes(settings, runner, stop)
+    if events:
+        runner.use_pauses(events.run_for)
     try:
         return _run_syncs(settings, options, runner, stop, events)
     finally:

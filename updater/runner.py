@@ -1,6 +1,7 @@
 """A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -95,6 +96,10 @@ class Runner:
                 interval=lambda: settings.sync_interval_seconds,
             )
         )
+
+    def use_pauses(self, pause: Callable[[float], None]) -> None:
+        """Call *pause* with the seconds to wait before a sync is tried again."""
+        self._options = replace(self._options, pause=pause)
 
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""

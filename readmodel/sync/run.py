@@ -41,7 +41,7 @@ from readmodel.sync.reuse import (
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.staging import SnapshotWriter, exclusive_lock, make_room
 from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
@@ -107,6 +107,7 @@ class Options:
     check_stop: Callable[[], None] = field(default=lambda: None)
     on_step: Callable[[str], None] = field(default=lambda _: None)
     on_progress: OnProgress = field(default=lambda *_: None)
+    pause: Callable[[float], None] = time.sleep
     derived: DerivedOptions | None = None
     retention: timedelta = KEEP_YOUNGER
 
@@ -126,9 +127,8 @@ def sync(
     snapshot then stays as it was.
     """
     started = time.monotonic()
-    with exclusive_lock(data_dir):
-        run = _Run(source, data_dir, tables, now, on_table, options)
-        report = run.until_published()
+    run = _Run(source, data_dir, tables, now, on_table, options)
+    report = run.until_published()
     return replace(report, seconds=time.monotonic() - started)
 
 
@@ -162,8 +162,15 @@ class _Run:
                     raise
 
     def _attempt(self) -> Report:
-        """Publish all tables at the instant of one view, or nothing."""
+        """Publish all tables at the instant of one view, or nothing.
+
+        In the pauses between attempts the lock is free, so that events can be taken.
+        """
         self.options.check_stop()
+        with exclusive_lock(self.data_dir):
+            return self._attempt_locked()
+
+    def _attempt_locked(self) -> Report:
         self.faults.begin_attempt()
         taken_at = self.now()
         selected, others = _select(self.tables, self.options.only)
@@ -171,6 +178,7 @@ class _Run:
         with ExitStack() as reading:
             self.options.on_step(f"Opening {self.source.name}")
             view = reading.enter_context(self.source.view(read))
+            make_room(self.data_dir, taken_at, self.options.retention)
             with SnapshotWriter(self.data_dir, taken_at) as writer:
                 last = _last_manifest(self.data_dir)
                 writer.configured = _configured(self.tables)
@@ -247,6 +255,7 @@ def _retrying(options: Options, patience: timedelta) -> Retrying:
         ),
         stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(patience),
         before_sleep=before_sleep,
+        sleep=options.pause,
         reraise=True,
     )
 
