@@ -199,11 +199,13 @@ def test_a_busy_data_dir_loses_nothing(
     """What was read is stored after the sync that runs meanwhile."""
     topic = kafka.create()
     kafka.send(topic, events("a"))
-    intake = intake_of(kafka.settings(topic, data_dir))
+    intake = intake_of(kafka.settings(topic, data_dir, BATCH_SIZE="1"))
     with exclusive_lock(data_dir):
-        for _ in range(20):
-            intake.wait(0.05)
-            intake.run()
+        run_until_buffered(intake)
+        assert intake.run()
+        began = time.monotonic()
+        intake.wait(0.4)
+        assert time.monotonic() - began >= 0.4  # it does not try all the time
     run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
     assert stored(data_dir) == ["a"]
 
