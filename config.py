@@ -204,6 +204,9 @@ class Settings(BaseSettings):
     views_seconds: float = Field(default=60, gt=0)
     report_memory_mb: int = Field(default=512, ge=64)
     report_seconds: float = Field(default=10, gt=0)
+    sql_tokens: SecretStr | None = None
+    sql_memory_mb: int = Field(default=512, ge=64)
+    sql_seconds: float = Field(default=5, gt=0, le=60)
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
@@ -256,6 +259,11 @@ class Settings(BaseSettings):
         return tokens
 
     @property
+    def query_tokens(self) -> tuple[str, ...]:
+        """The tokens of callers who may send SQL; without any, nobody may."""
+        return listed(_revealed(self.sql_tokens))
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins whose pages may call the API and the collector."""
         return listed(self.cors_origins)
@@ -284,6 +292,7 @@ class Settings(BaseSettings):
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),
             *listed(_revealed(self.ingest_tokens)),
+            *listed(_revealed(self.sql_tokens)),
         )
         whole = (
             _revealed(self.db_password),

@@ -24,6 +24,7 @@ from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
 from routers.plan_cache import PlanCache
+from routers.queries.running import Queries
 from routers.routes import (
     analytics,
     breakdowns,
@@ -33,6 +34,7 @@ from routers.routes import (
     events,
     health,
     metrics,
+    queries,
     room,
     rooms,
     sync_runs,
@@ -102,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.exports = Exports(app.state.worker)
     app.state.views = ViewsSource(app.state.worker)
     app.state.reports = Reports(app.state.worker)
+    app.state.queries = Queries(app.state.worker)
     for module in (
         analytics,
         room,
@@ -115,6 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dashboard,
         events,
         views,
+        queries,
     ):
         app.include_router(module.router)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)

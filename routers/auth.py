@@ -47,3 +47,27 @@ RequireToken = Security(
         description="ANALYTICS_SECRET_TOKEN, as `Bearer <token>` or the bare token.",
     )
 )
+
+
+class _QueryScheme(HTTPBearer):
+    """The same for queries, whose tokens are a class of their own."""
+
+    async def __call__(self, request: Request) -> None:
+        """Check the token of *request*. Raises HTTPException (401, 404)."""
+        tokens = settings_of(request).query_tokens
+        if not tokens:
+            raise HTTPException(404, "Queries are switched off: SQL_TOKENS is not set")
+        if matching_token(request.scope["headers"], tokens) is None:
+            raise HTTPException(
+                401,
+                "Missing or wrong token",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+RequireQueryToken = Security(
+    _QueryScheme(
+        scheme_name="QueryBearer",
+        description="One of SQL_TOKENS, as `Bearer <token>` or the bare token.",
+    )
+)
