@@ -1,15 +1,15 @@
 # syntax=docker/dockerfile:1
 # Three targets: `docker build --target api .`, likewise `updater` and `collector`.
 
-FROM ghcr.io/astral-sh/uv:0.13 AS uv
+FROM ghcr.io/astral-sh/uv:0.13.0@sha256:cdc6093146eb3ff6a40107b38f008b789e050e77ad87865e381d9917da55a168 AS uv
 
-FROM python:3.12-slim-bookworm AS build
+FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254 AS build
 COPY --from=uv /uv /usr/local/bin/uv
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
 # Packages first: they change less often than the code.
 COPY pyproject.toml uv.lock ./
-# For PostgreSQL as the source: docker build --build-arg "EXTRAS=--extra postgres"
+# PostgreSQL as the source, and traces: "EXTRAS=--extra postgres --extra telemetry" as a build argument
 ARG EXTRAS=""
 RUN uv sync --locked --no-dev $EXTRAS
 COPY main.py update_readmodel.py collect_events.py startup.py config.py LICENSE ./
@@ -26,7 +26,7 @@ COPY views views
 RUN .venv/bin/python -m compileall -q main.py update_readmodel.py collect_events.py startup.py config.py calculations collector events readmodel routers sqlfiles updater util
 
 # Runtime image: Python, the packages and the code; without uv or a compiler.
-FROM python:3.12-slim-bookworm AS base
+FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254 AS base
 RUN groupadd --system --gid 10001 fpp \
     && useradd --system --uid 10001 --gid fpp --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin fpp \
     && install --directory --owner=fpp --group=fpp --mode=0750 /data /spool

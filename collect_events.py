@@ -15,17 +15,18 @@ from collector.app_state import Intake
 from collector.bodies import MalformedBody
 from collector.callers import Callers, NotAuthenticated
 from collector.metrics import EventMetrics
-from collector.privacy import Pseudonyms
 from collector.rates import RateLimited, RateLimiter
 from collector.receiving import ForeignUser
 from collector.routes import health, ingest
 from collector.spool import SpoolUnavailable, SpoolWriter
-from collector.verdicts import Judge
 from config import Settings
+from events.privacy import Pseudonyms
+from events.verdicts import Judge
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
+from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         AccessLog,
         on_error=_respond_unexpected,
         component="collector",
-        quiet=health.QUIET,
+        quiet=(*health.QUIET, *ingest.QUIET),
     )
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
@@ -79,6 +80,7 @@ def _prepare(app: FastAPI) -> None:
             "SPOOL_DIR is missing: set it to the folder that the updater reads, too"
         )
     startup.start(SERVICE, settings)
+    limit_connections(settings.max_connections)
     app.state.settings = settings
     app.state.intake = Intake(
         callers=Callers.of(settings),
@@ -103,6 +105,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await intake.spool.start()
     yield
     await intake.spool.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 

@@ -1,6 +1,7 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ VERSION: Final = "0.1.0"
 
 STALE_INTERVALS: Final = 3
 """Sync intervals after which a snapshot is stale."""
+
+
+type KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
 class EmailService(NamedTuple):
@@ -125,6 +129,29 @@ def listed(text: str | None) -> tuple[str, ...]:
     return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
+class NamedToken(NamedTuple):
+    """A token of the settings, and the name of whoever sends it.
+
+    `entry` is how the settings have it, with or without a name.
+    """
+
+    name: str
+    secret: str
+    entry: str
+
+
+_TOKEN_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
+
+
+def parse_token(entry: str) -> NamedToken:
+    """Parse ``NAME:token``, or a token without a name, which is named by its hash."""
+    name, colon, secret = entry.partition(":")
+    if colon and secret and _TOKEN_NAME.fullmatch(name):
+        return NamedToken(name, secret, entry)
+    digest = hashlib.sha256(entry.encode()).hexdigest()
+    return NamedToken(f"token-{digest[:8]}", entry, entry)
+
+
 def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
@@ -164,6 +191,25 @@ def _level(name: str) -> str:
     return name.upper()
 
 
+def _duration(text: Any) -> Any:
+    """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text.strip())
+    if match is None:
+        raise ValueError(
+            "use a number of minutes, hours or days, as in 10m, 24h or 30d"
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+_UNITS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
 def _installation(name: str) -> str:
     """Return *name* if it can be part of an HTTP header."""
     if not re.fullmatch(r"[!-~]{1,100}", name):
@@ -185,6 +231,7 @@ class Settings(BaseSettings):
     )
 
     analytics_secret_token: SecretStr | None = None
+    analytics_viewer_tokens: SecretStr | None = None
     data_dir: Path = Path("data")
 
     db_host: str | None = None
@@ -197,6 +244,10 @@ class Settings(BaseSettings):
     tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
     sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
+
+    snapshot_retention: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(
+        minutes=10
+    )
 
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)
@@ -222,6 +273,10 @@ class Settings(BaseSettings):
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
+    otel_exporter_otlp_endpoint: str | None = None
+
+    answer_memory_mb: int = Field(default=0, ge=0)
+    max_connections: int = Field(default=4096, ge=16)
 
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
@@ -230,6 +285,18 @@ class Settings(BaseSettings):
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
+    kafka_bootstrap_servers: str | None = None
+    kafka_topic: str = Field(default="octane.events", min_length=1)
+    kafka_group_id: str = Field(default="analytics-worker", min_length=1)
+    kafka_security_protocol: KafkaProtocol | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_user: str | None = None
+    kafka_sasl_pass: SecretStr | None = None
+    kafka_ssl_ca: Path | None = None
+    kafka_ssl_cert: Path | None = None
+    kafka_ssl_key: Path | None = None
+    batch_size: int = Field(default=1000, ge=1)
+    flush_interval: float = Field(default=5, gt=0)
     jwt_secret_key: SecretStr | None = None
     jwt_jwks_file: Path | None = None
     jwt_audience: str | None = None
@@ -264,6 +331,11 @@ class Settings(BaseSettings):
         return listed(_revealed(self.sql_tokens))
 
     @property
+    def viewer_tokens(self) -> tuple[str, ...]:
+        """The tokens whose callers only read."""
+        return listed(_revealed(self.analytics_viewer_tokens))
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins whose pages may call the API and the collector."""
         return listed(self.cors_origins)
@@ -283,14 +355,23 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Secret values to redact from logs: of URLs only the credentials in them."""
+        urls = (
+            _revealed(self.source_url),
+            self.dsn or "",
+            _revealed(self.uptimekuma_push_url),
+            self.bea_base_url or "",
+        )
         in_urls = (
-            _split(_revealed(self.source_url)).password,
+            *(_split(url).password for url in urls),
             _split(self.dsn or "").username,
             # UptimeKuma's token is the last segment of the path.
-            _split(_revealed(self.uptimekuma_push_url)).path.rpartition("/")[2],
+            _split(_revealed(self.uptimekuma_push_url))
+            .path.rstrip("/")
+            .rpartition("/")[2],
         )
         in_lists = (
             *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
             *listed(_revealed(self.ingest_tokens)),
             *listed(_revealed(self.sql_tokens)),
         )
@@ -299,8 +380,11 @@ class Settings(BaseSettings):
             _revealed(self.bea_secret_key),
             _revealed(self.jwt_secret_key),
             _revealed(self.user_id_key),
+            _revealed(self.kafka_sasl_pass),
         )
-        found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
+        named = (parse_token(entry).secret for entry in in_lists)
+        every = (*in_lists, *named, *whole, *in_urls)
+        found = (secret.strip() for secret in every if secret)
         return tuple(secret for secret in found if secret)
 
     @property

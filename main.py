@@ -1,6 +1,7 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
 import util.allocator  # noqa: F401 - before anything that imports Polars
+from util import quick_imports  # before FastAPI
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -8,7 +9,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette_compress import CompressMiddleware
@@ -17,12 +17,17 @@ import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
+from readmodel.store.intact import IntactFiles
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
+from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
+from routers.computations import Computations
 from routers.dependencies import utc_now
 from routers.formats.answer import Exports
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
+from routers.middleware.sharing import SharedAnswers
+from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
 from routers.queries.running import Queries
 from routers.routes import (
@@ -35,8 +40,11 @@ from routers.routes import (
     health,
     metrics,
     queries,
+    retention,
     room,
     rooms,
+    session,
+    snapshots,
     sync_runs,
     views,
 )
@@ -45,14 +53,23 @@ from routers.views.answers import ClientDisconnected, ReportFailed, Reports
 from routers.views.source import ViewsSource
 from routers.worker.client import Worker
 from startup import LoadSettings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
 from util.application import create_application
+from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
-from util.errors import DeliveryError, ReadModelMissing
+from util.errors import (
+    DeliveryError,
+    Overloaded,
+    ReadModelMissing,
+    SnapshotNotKept,
+    StorageError,
+)
+from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
+from util.workers import require_one_worker
 
 SERVICE: Final = "fpp-analytics-api"
 
@@ -62,7 +79,12 @@ ZSTD_LEVEL: Final = 3
 SHUTDOWN_GRACE: Final = timedelta(seconds=7)
 """Time from SIGTERM to the forced exit, for requests in progress; then Sentry's flush."""
 
-REQUEST_HEADERS: Final = ("Authorization", "If-None-Match", "X-Request-ID")
+REQUEST_HEADERS: Final = (
+    "Authorization",
+    "If-None-Match",
+    "X-API-Key",
+    "X-Request-ID",
+)
 """Headers that pages of other origins may send."""
 
 RESPONSE_HEADERS: Final = (
@@ -100,6 +122,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = ApiMetrics(_read_model_collector(app))
     app.state.clock = utc_now
     app.state.plans = PlanCache()
+    app.state.intact = IntactFiles()
     app.state.worker = Worker()
     app.state.exports = Exports(app.state.worker)
     app.state.views = ViewsSource(app.state.worker)
@@ -111,17 +134,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         rooms,
         downloads,
         breakdowns,
+        retention,
         daily_reports,
         health,
+        snapshots,
         sync_runs,
         metrics,
         dashboard,
+        session,
         events,
         views,
         queries,
     ):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
+    app.add_exception_handler(StorageError, _respond_read_model_missing)
+    app.add_exception_handler(Overloaded, _respond_overloaded)
+    app.add_exception_handler(SnapshotNotKept, _respond_snapshot_not_kept)
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     app.add_exception_handler(ReportFailed, _respond_report_failed)
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
@@ -134,7 +163,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         request_headers=REQUEST_HEADERS,
         response_headers=RESPONSE_HEADERS,
     )
+    app.add_middleware(SharedAnswers)
     app.add_middleware(RequestLimits)
+    app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
@@ -152,12 +183,16 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.whole_answers = CapacityLimiter(1)
+    settings: Settings = app.state.settings
+    budget = settings.answer_memory_mb * 2**20 or available_bytes() // 2
+    app.state.computations = Computations(budget, app.state.intact)
+    app.state.deliveries = OutsideCalls()
     _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
     yield
     app.state.worker.close()
+    telemetry.shutdown()
     sentry_wrapper.flush()
 
 
@@ -175,6 +210,8 @@ def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    require_one_worker()
+    limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
     startup.start(SERVICE, settings)
@@ -184,6 +221,16 @@ def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         {"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
     )
+
+
+def _respond_overloaded(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(
+        {"detail": str(error)}, 503, {"Retry-After": str(RETRY_OVERLOAD_SECONDS)}
+    )
+
+
+def _respond_snapshot_not_kept(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 404)
 
 
 def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:
@@ -213,5 +260,6 @@ def error_context(request: Request) -> ErrorContext:
 
 
 app = create_app()
+quick_imports.finish()
 if logs.configured_by_uvicorn():
     startup.configure_logs_early(SERVICE)

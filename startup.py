@@ -5,7 +5,7 @@ from typing import Any
 
 import config
 from config import Settings
-from util import logs, sentry_wrapper
+from util import logs, sentry_wrapper, telemetry
 from util.errors import SettingsError
 from util.redaction import register_secrets
 
@@ -23,7 +23,8 @@ def load_settings() -> Settings:
 def start(service: str, settings: Settings) -> None:
     """Register the secrets and set up logs and Sentry for *service*.
 
-    Raises SettingsError if SENTRY_DSN is malformed.
+    Traces, too, if there is an endpoint for them. Raises SettingsError if SENTRY_DSN or
+    that endpoint is malformed, or its packages are not installed.
     """
     register_secrets(settings.secrets)
     logs.configure(service, settings.log_level, settings.log_format)
@@ -33,6 +34,7 @@ def start(service: str, settings: Settings) -> None:
         service=service,
         release=config.VERSION,
     )
+    telemetry.configure(settings.otel_exporter_otlp_endpoint, service, config.VERSION)
 
 
 def configure_logs_early(service: str) -> None:

@@ -6,6 +6,7 @@ python update_readmodel.py status     show the read model's tables and the last 
 python update_readmodel.py verify     compare the read model with the database
 python update_readmodel.py doctor     check everything that a sync needs
 python update_readmodel.py views      list and check the SQL files; plan or test changes
+python update_readmodel.py kafka      show how far the topic was read, or read it again
 python update_readmodel.py report     show the daily reports that were sent; send one again
 """
 
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import startup
 from config import Settings
@@ -24,6 +26,7 @@ from updater import command_line, doctor, status, views
 from updater.command_line import (
     Command,
     DoctorCommand,
+    KafkaCommand,
     ReportCommand,
     StatusCommand,
     SyncCommand,
@@ -31,11 +34,14 @@ from updater.command_line import (
     ViewsCommand,
 )
 from updater.runner import Runner
-from util import sentry_wrapper
+from util import sentry_wrapper, telemetry
 from util.errors import FppError, SettingsError, Stopped
 from util.metrics import UpdaterMetrics
 from util.redaction import redact
 from util.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from updater.event_intakes import EventIntakes
 
 SERVICE = "fpp-analytics-updater"
 
@@ -45,6 +51,7 @@ FAILURES = {
     VerifyCommand: "The read model cannot be verified",
     DoctorCommand: "The checks cannot be run",
     ViewsCommand: "The SQL files cannot be examined",
+    KafkaCommand: "The position in Kafka cannot be shown or changed",
     ReportCommand: "The report was not sent",
 }
 """Beginning of the error message of each command."""
@@ -65,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(message, file=sys.stderr, flush=True)
         return 1
     finally:
+        telemetry.shutdown()
         sentry_wrapper.flush()
 
 
@@ -80,6 +88,8 @@ def _run(command: Command, settings: Settings, stop: StopRequest) -> int:
             return _doctor(settings)
         case ViewsCommand():
             return _views(settings, command)
+        case KafkaCommand():
+            return _kafka(settings, command)
         case ReportCommand():
             return _report(settings, command, stop)
 
@@ -94,14 +104,28 @@ def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
         only=only if options.tables else None,
         stop=stop,
     )
+    events = _event_intakes(settings, runner, stop)
+    try:
+        return _run_syncs(settings, options, runner, stop, events)
+    finally:
+        if events:
+            events.close()
+
+
+def _run_syncs(
+    settings: Settings,
+    options: SyncCommand,
+    runner: Runner,
+    stop: StopRequest,
+    events: "EventIntakes | None",
+) -> int:
     run = _with_report(settings, runner, stop)
-    drain = _event_drain(settings, runner, stop)
     if options.every is None:
-        succeeded = (drain(), run()) if drain else (run(),)
+        succeeded = (events.run_to_end(), run()) if events else (run(),)
         return 0 if all(succeeded) else 1
     seconds = options.every or settings.sync_interval_seconds
     with runner.metrics.serving(settings.metrics_host, settings.metrics_port):
-        _repeat(run, seconds, stop, drain, settings.events_interval_seconds)
+        _repeat(run, seconds, stop, events)
     return 0
 
 
@@ -120,52 +144,34 @@ def _with_report(
     return lambda: runner.run() and reporter.run()
 
 
-def _event_drain(
+def _event_intakes(
     settings: Settings, runner: Runner, stop: StopRequest
-) -> Callable[[], bool] | None:
-    """The function that takes events from the spool; None without one."""
-    if settings.spool_dir is None:
+) -> "EventIntakes | None":
+    """What takes events from the spool and from Kafka; None without either."""
+    if settings.spool_dir is None and settings.kafka_bootstrap_servers is None:
         return None
-    from updater.event_intake import EventIntake  # Nobody else needs it.
+    from updater.event_intakes import EventIntakes  # Nobody else needs it.
 
-    mirrored = [table.name for table in tables_from_settings(settings)]
-    return EventIntake(
-        settings.data_dir, settings.spool_dir, mirrored, runner.metrics.registry, stop
-    ).run
+    return EventIntakes(settings, runner.metrics.registry, stop)
 
 
 def _repeat(
     run: Callable[[], object],
     seconds: float,
     stop: StopRequest,
-    drain: Callable[[], object] | None = None,
-    drain_seconds: float = 5,
+    events: "EventIntakes | None" = None,
 ) -> None:
     """Run at once and then every *seconds*, until a signal raises Stopped.
 
-    In the pauses, and before each run, *drain* is called every *drain_seconds*.
+    In the pauses, and before each run, *events* are taken.
     """
     for pause in _pauses(seconds, time.monotonic):
         stop.check()
-        if drain is None:
+        if events is None:
             time.sleep(pause)
         else:
-            _sleep_draining(pause, drain, drain_seconds)
+            events.run_for(pause)
         run()
-
-
-def _sleep_draining(
-    pause: float, drain: Callable[[], object], drain_seconds: float
-) -> None:
-    """Sleep for *pause* seconds; call *drain* at the beginning and the end, and between.
-
-    Derived tables of the run that follows then have the newest events.
-    """
-    until = time.monotonic() + pause
-    drain()
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, drain_seconds))
-        drain()
 
 
 def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:
@@ -253,6 +259,15 @@ def _views(settings: Settings, options: ViewsCommand) -> int:
         failed = failed or finding.failed
         _print(str(finding))
     return 1 if failed else 0
+
+
+def _kafka(settings: Settings, options: KafkaCommand) -> int:
+    from updater import kafka_status
+
+    show = kafka_status.restart if options.restart else kafka_status.lines
+    for line in show(settings):
+        _print(line)
+    return 0
 
 
 def _print(line: str) -> None:

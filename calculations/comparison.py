@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from calculations.analytics import collect, collect_as, validate_row
+from calculations.analytics import NO_COLUMNS, collect, collect_as, validate_row
 from calculations.shapes import as_struct, hstack
 
 # A plain assignment, not a `type` statement, which would become a published schema.
@@ -22,6 +22,8 @@ def collect_both(
     current: pl.LazyFrame, previous: pl.LazyFrame, engine: pl.Engine | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Run two one-row plans as one, by default in memory; return their rows."""
+    if current is NO_COLUMNS:  # then no section of either applies
+        return collect(current), collect(previous)
     both = collect(compare(current, previous), engine)
     return both["current"].struct.unnest(), both["previous"].struct.unnest()
 

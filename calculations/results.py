@@ -62,7 +62,8 @@ EXACT = ConfigDict(extra="forbid")
 class Result(BaseModel):
     """A validated result: exactly the fields of its plan's row."""
 
-    model_config = ConfigDict(frozen=True, **EXACT)
+    # Built when first used, since a process may never serve some of them.
+    model_config = ConfigDict(frozen=True, defer_build=True, **EXACT)
 
 
 class QueryEcho(Result):
@@ -107,6 +108,11 @@ class QueryEcho(Result):
     )
     filter: str | SkipJsonSchema[None] = Field(
         None, examples=["country:DE"], description="The filter; absent without one."
+    )
+    as_of: dt.datetime | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2026-01-31T18:00:00Z"],
+        description="The instant as at which the question is answered; absent for now.",
     )
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from collector.callers import Callers
 from collector.metrics import EventMetrics
-from collector.privacy import Pseudonyms
 from collector.rates import RateLimiter
 from collector.spool import SpoolWriter
-from collector.verdicts import Judge
+from events.privacy import Pseudonyms
+from events.verdicts import Judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """Bodies of requests: JSON, in the forms that clients send."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json
+from events.json_text import parse_json
 
 
 class MalformedBody(Exception):
@@ -54,21 +53,6 @@ def segment(body: bytes) -> SentBatch:
 
 def _parse(body: bytes) -> Any:
     try:
-        return from_json(body, allow_inf_nan=False)
+        return parse_json(body)
     except ValueError:
-        if rb"\u" not in body:
-            raise MalformedBody(400, "The body is not JSON") from None
-        # Perhaps half of a surrogate pair, which only lenient parsers take: then that
-        # event is rejected, and not its whole batch.
-        return _parse_leniently(body)
-
-
-def _parse_leniently(body: bytes) -> Any:
-    try:
-        return json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
         raise MalformedBody(400, "The body is not JSON") from None
-
-
-def _refuse(constant: str) -> Mapping[str, Any]:
-    raise ValueError(constant)

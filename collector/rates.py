@@ -1,11 +1,8 @@
 """Limits on the rate of requests, per caller."""
 
 import math
-import time
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from util.rates import MinuteCounts
 
 
 class RateLimited(Exception):
@@ -21,13 +18,11 @@ class RateLimiter:
 
     def __init__(self, per_minute: int) -> None:
         """With 0 there is no limit."""
-        self._limit = RateLimitItemPerMinute(per_minute) if per_minute else None
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._most = per_minute
+        self._counts = MinuteCounts()
 
     def count(self, caller: str) -> None:
         """Count one request of *caller*. Raises RateLimited if it was one too many."""
-        if self._limit is None or self._limiter.hit(self._limit, caller):
-            return
-        reset = self._limiter.get_window_stats(self._limit, caller).reset_time
-        wait = max(1, math.ceil(reset - time.time()))
-        raise RateLimited(self._limit.amount, wait)
+        if self._most and self._counts.add(caller) > self._most:
+            wait = max(1, math.ceil(self._counts.seconds_left(caller)))
+            raise RateLimited(self._most, wait)

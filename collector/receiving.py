@@ -1,20 +1,22 @@
 """One request with events: check everything, then store it, then answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import orjson
 from fastapi import Request
-from pydantic_core import to_json
 
-from collector import fields
 from collector.app_state import Intake
 from collector.bodies import MalformedBody, SentBatch
 from collector.callers import Caller
-from collector.instants import microseconds
 from collector.models import Receipt, RejectedEvent
-from collector.verdicts import BatchContext, Verdict
-from events.ids import new_id
+from events import fields
+from events.ids import new_id, repeatable_id
+from events.instants import microseconds
+from events.lines import TRACEPARENT
+from events.verdicts import BatchContext, EventPlace, Verdict
+from util.telemetry import traceparent
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
@@ -42,15 +44,29 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
             413, f"batch too large: at most {intake.max_batch_size} events"
         )
     _require_own_events(caller, sent.events)
-    batch = _context(request, intake, caller, sent)
-    verdicts = [
-        intake.judge.judge(event, index, batch)
-        for index, event in enumerate(sent.events)
-    ]
+    batch = _context(intake, caller, sent)
+    batch_id = new_id(batch.received)
+    places = _places(request, batch_id, batch, len(sent.events))
+    verdicts = intake.judge.judge_all(sent.events, places, batch)
     if verdicts:
-        await intake.spool.append(b"".join(to_json(v) + b"\n" for v in verdicts))
+        await intake.spool.append(b"".join(_lines(verdicts)))
     _count(intake, verdicts)
-    return _receipt(batch, sent, verdicts)
+    return _receipt(batch_id, sent, verdicts)
+
+
+def _lines(verdicts: Sequence[Verdict]) -> Iterator[bytes]:
+    """The lines of a request; the first one names its trace, if there is one."""
+    parent = traceparent()
+    if parent is None:
+        yield from map(_line, verdicts)
+        return
+    first, *others = verdicts
+    yield _line({**first, TRACEPARENT: parent})
+    yield from map(_line, others)
+
+
+def _line(verdict: Verdict | dict[str, object]) -> bytes:
+    return orjson.dumps(verdict, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _require_plain(request: Request) -> None:
@@ -82,28 +98,33 @@ def _require_own_events(caller: Caller, events: Sequence[object]) -> None:
                 raise ForeignUser("The token allows events of its own user only")
 
 
-def _context(
-    request: Request, intake: Intake, caller: Caller, sent: SentBatch
-) -> BatchContext:
+def _context(intake: Intake, caller: Caller, sent: SentBatch) -> BatchContext:
     received_at = datetime.now(UTC)
-    key = request.headers.get(IDEMPOTENCY_KEY)
-    if key is not None and not 0 < len(key) <= LONGEST_KEY:
-        raise MalformedBody(
-            400, f"{IDEMPOTENCY_KEY} must have 1 to {LONGEST_KEY} characters"
-        )
     sender = caller.name
     if caller.user is not None:
         sender = intake.pseudonyms.of_user(caller.user, received_at)
-    received = microseconds(received_at)
     return BatchContext(
-        id=new_id(received),
         sender=sender,
         user=caller.user,
         received_at=received_at,
-        received=received,
+        received=microseconds(received_at),
         sent_at=sent.sent_at,
-        idempotency_key=key,
     )
+
+
+def _places(
+    request: Request, batch_id: str, batch: BatchContext, count: int
+) -> list[EventPlace]:
+    """The place of each event: the same for all, unless they have a key."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        return [EventPlace(batch_id, batch.received)] * count
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise MalformedBody(
+            400, f"{IDEMPOTENCY_KEY} must have 1 to {LONGEST_KEY} characters"
+        )
+    ids = (repeatable_id(batch.sender, key, index) for index in range(count))
+    return [EventPlace(batch_id, batch.received, each) for each in ids]
 
 
 def _count(intake: Intake, verdicts: Sequence[Verdict]) -> None:
@@ -116,9 +137,7 @@ def _count(intake: Intake, verdicts: Sequence[Verdict]) -> None:
     intake.metrics.accepted.inc(accepted)
 
 
-def _receipt(
-    batch: BatchContext, sent: SentBatch, verdicts: Sequence[Verdict]
-) -> Receipt:
+def _receipt(batch_id: str, sent: SentBatch, verdicts: Sequence[Verdict]) -> Receipt:
     rejected = [
         RejectedEvent(
             index=index,
@@ -130,7 +149,7 @@ def _receipt(
         if "code" in verdict
     ]
     receipt = Receipt(
-        accepted=len(verdicts) - len(rejected), rejected=rejected, batch=batch.id
+        accepted=len(verdicts) - len(rejected), rejected=rejected, batch=batch_id
     )
     if sent.is_single:
         receipt.status = "rejected" if rejected else "accepted"

@@ -1,1 +1,1 @@
-"""The spool: files of events that the collector writes and the updater reads."""
+"""What collector and updater share: the verdict on an event, and the spool's format."""

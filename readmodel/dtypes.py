@@ -10,6 +10,8 @@ from polars.datatypes import DataTypeClass
 INSTANT = pl.Datetime("us", "UTC")
 """The dtype of every mirrored timestamp."""
 
+MOST_DIGITS = 38
+
 _NAMED: Mapping[str, pl.DataType] = {
     "Binary": pl.Binary(),
     "Boolean": pl.Boolean(),
@@ -54,7 +56,7 @@ def dtype_name(dtype: pl.DataType) -> str:
 def parse_dtype(name: str) -> pl.DataType:
     """Parse a name made by `dtype_name`. Raises ValueError for an unknown one."""
     if found := _DECIMAL.fullmatch(name):
-        return pl.Decimal(int(found[1]), int(found[2]))
+        return _decimal(int(found[1]), int(found[2]))
     if found := _LIST.fullmatch(name):
         return pl.List(parse_dtype(found[1]))
     if found := _STRUCT.fullmatch(name):
@@ -63,6 +65,14 @@ def parse_dtype(name: str) -> pl.DataType:
     if name not in _NAMED:
         raise ValueError(f"unknown dtype {name!r}")
     return _NAMED[name]
+
+
+def _decimal(precision: int, scale: int) -> pl.Decimal:
+    if not 1 <= precision <= MOST_DIGITS or scale > precision:
+        raise ValueError(
+            f"no decimal has {precision} digits, {scale} of them fractional"
+        )
+    return pl.Decimal(precision, scale)
 
 
 def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:

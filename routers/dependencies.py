@@ -1,21 +1,29 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final, NamedTuple
 
-from anyio import CapacityLimiter
 from fastapi import Depends, HTTPException, Path, Request
+from starlette.requests import HTTPConnection
 
 from calculations.period import Period
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.store.history import snapshot_at
+from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
+from routers.as_of import AS_OF, parse_instant
+from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
+from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
-from routers.views.answers import Reports
+from routers.readings import Reading
+from routers.strict_query import invalid_parameter
+from routers.views.answers import Reports, until_disconnect
 from routers.views.source import ViewsSource
 
 NO_STATISTICS: Final = (
@@ -33,26 +41,40 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def settings_of(request: Request) -> Settings:
+def settings_of(request: HTTPConnection) -> Settings:
     """The settings of the application."""
     settings: Settings = request.app.state.settings
     return settings
 
 
 def now_of(request: Request) -> datetime:
-    """The time of the application's clock."""
+    """The time of the application's clock, or that of `as_of`.
+
+    Raises RequestValidationError (422) if `as_of` is no instant of the past.
+    """
     now: datetime = request.app.state.clock()
-    return now
+    if AS_OF not in request.query_params:
+        return now
+    instant = parse_instant(request.query_params[AS_OF])
+    if instant > now:
+        sent = request.query_params[AS_OF]
+        raise invalid_parameter(AS_OF, sent, "use an instant that is not in the future")
+    return instant
 
 
 def snapshot_of(request: Request) -> Snapshot:
-    """The current snapshot, the same one for all of a request.
+    """The current snapshot, or that of `as_of`; the same one for all of a request.
 
-    Raises ReadModelMissing.
+    Raises ReadModelMissing and SnapshotNotKept.
     """
     opened: Snapshot | None = getattr(request.state, "opened_snapshot", None)
     if opened is None:
-        opened = snapshot.current(settings_of(request).data_dir)
+        data_dir = settings_of(request).data_dir
+        if AS_OF in request.query_params:
+            earlier = snapshot_at(data_dir, now_of(request))
+            opened = snapshot.require_complete(earlier)
+        else:
+            opened = snapshot.current(data_dir)
         request.state.opened_snapshot = opened
         request.state.snapshot = opened.id  # for the request's log line
     return opened
@@ -87,7 +109,7 @@ CurrentExports = Annotated[Exports, Depends(_exports)]
 class RequestContext(NamedTuple):
     """What a handler needs besides its parameters.
 
-    `whole_answers` is the capacity for answers that read most of the tables: one at a
+    `computations` runs whatever reads rows; answers that read most of the tables one at a
     time. Each takes all cores and the memory of its tables, so two at once gain nothing,
     and eight would keep the interpreter from requests for /health. They wait as
     coroutines, without occupying a thread.
@@ -98,10 +120,26 @@ class RequestContext(NamedTuple):
     snapshot: Snapshot
     now: datetime
     plans: PlanCache
-    whole_answers: CapacityLimiter
+    computations: Computations
     exports: Exports
+    deliveries: OutsideCalls
+    intact: IntactFiles
     views: ViewsSource
     reports: Reports
+
+    async def compute[**P, T](
+        self,
+        reading: Reading,
+        function: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """See `Computations.run`; a client that hangs up leaves the queue.
+
+        Raises ClientDisconnected.
+        """
+        work = self.computations.run(reading, self.snapshot, function, *args, **kwargs)
+        return await until_disconnect(self.request, work)
 
     def etag_by_day(self, period: Period, table_format: TableFormat | str = "") -> str:
         """See `responses.etag_by_day`; each format has its own."""
@@ -118,8 +156,10 @@ async def _context(request: Request) -> RequestContext:
         snapshot_of(request),
         now_of(request),
         state.plans,
-        state.whole_answers,
+        state.computations,
         state.exports,
+        state.deliveries,
+        state.intact,
         state.views,
         state.reports,
     )

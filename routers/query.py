@@ -20,8 +20,9 @@ from calculations.filters import FilterDimension, Filters
 from calculations.period import ONE_DAY, DateRange, Interval, Period
 from calculations.results import QueryEcho
 from config import Settings, parse_zone
+from routers.as_of import SnapshotParameters
 from routers.filter_syntax import format_filters, parse_filters
-from routers.strict_query import QueryParameters, invalid_parameter
+from routers.strict_query import invalid_parameter
 
 MAX_RANGE_YEARS: Final = 10
 
@@ -91,7 +92,7 @@ FilterText = Annotated[
 ]
 
 
-class FilterParameters(QueryParameters, arbitrary_types_allowed=True):
+class FilterParameters(SnapshotParameters, arbitrary_types_allowed=True):
     """The parameter that selects rows of some users or rooms."""
 
     parsed_filter: FilterText = Field(
@@ -115,7 +116,7 @@ class FilterParameters(QueryParameters, arbitrary_types_allowed=True):
         return filters
 
 
-class RangeParameters(QueryParameters, arbitrary_types_allowed=True):
+class RangeParameters(SnapshotParameters, arbitrary_types_allowed=True):
     """Parameters that select days, and the time zone in which days begin."""
 
     from_: IsoDate | None = Field(
@@ -406,6 +407,8 @@ def describe(query: RangeParameters, period: Period) -> QueryEcho:
         members["average"] = period.average_rows
     if isinstance(query, FilterParameters) and query.filters:
         members["filter"] = format_filters(query.filters)
+    if query.as_of is not None:
+        members["as_of"] = query.as_of
     return QueryEcho(**members)
 
 

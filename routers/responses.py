@@ -19,13 +19,13 @@ ACCEPT: Final = "Accept"
 """For Vary, if Accept decides on the format."""
 
 
-class ErrorResponse(BaseModel):
+class ErrorResponse(BaseModel, defer_build=True):
     """An error, as a sentence."""
 
     detail: str
 
 
-class ParameterProblem(BaseModel):
+class ParameterProblem(BaseModel, defer_build=True):
     """One invalid parameter of a request."""
 
     type: str
@@ -37,7 +37,7 @@ class ParameterProblem(BaseModel):
     input: Any = Field(None, description="The value as it was sent.")
 
 
-class ValidationErrorResponse(BaseModel):
+class ValidationErrorResponse(BaseModel, defer_build=True):
     """Every invalid parameter of a request."""
 
     detail: list[ParameterProblem]
@@ -167,7 +167,7 @@ def _inputs(
 ) -> tuple[str, ...]:
     return (
         VERSION,
-        snapshot.id,
+        snapshot.mirror_id,
         settings.start_date.isoformat(),
         settings.timezone.key,
         request.url.path,

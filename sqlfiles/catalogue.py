@@ -28,6 +28,7 @@ from sqlfiles.tree import SqlFault
 UTC = ZoneInfo("UTC")
 SUFFIX = ".sql"
 LARGEST_FILE_BYTES = 1_000_000
+AS_OF: Final = "as_of"
 RESERVED_REPORTS: Final = frozenset({"daily"})
 """Names, in lower case, of reports at whose address the API answers something else."""
 
@@ -445,13 +446,16 @@ class _Linker:
                 self._reject(draft, f"@{key} {value} is taken by {where}", key)
 
     def _refuse_reserved(self) -> None:
-        """Reject reports whose address is another route's."""
+        """Reject names of reports and of parameters that the API uses itself."""
         for draft in list(self.drafts):
-            name = draft.definition.name
-            if not draft.definition.is_table and name.lower() in RESERVED_REPORTS:
-                self._reject(
-                    draft, f"@name {name}: /reports/{name} is the daily report"
-                )
+            definition = draft.definition
+            name = definition.name
+            if not definition.is_table and name.lower() in RESERVED_REPORTS:
+                reason = f"@name {name}: /reports/{name} is the daily report"
+                self._reject(draft, reason)
+            elif AS_OF in {parameter.name for parameter in definition.parameters}:
+                reason = f"@param {AS_OF}: every answer has a parameter of that name"
+                self._reject(draft, reason, "param")
 
     def _refuse_mirrored(self) -> None:
         mirrored = {name.lower() for name in self.mirrored}

@@ -5,13 +5,13 @@ const BASE = new URL(".", document.baseURI);
 
 const TIMEOUT_MS = 60_000;
 
-/**
- * A failed request. `kind` is unauthorized, unavailable, invalid, missing, unreachable or failed.
- */
+/** A failed request. `kind` is unauthorized, unavailable, invalid, missing, unreachable or failed. */
 export class ApiError extends Error {
-  constructor(message, { kind, retryAfter = null, cause }) {
+  constructor(message, { kind, retryAfter = null, parameter = null, cause }) {
     super(message, { cause });
     this.kind = kind;
+    /** Name of the invalid parameter, if the API says so. */
+    this.parameter = parameter;
     /** Seconds to wait before the next attempt, if the API sent Retry-After. */
     this.retryAfter = retryAfter;
   }
@@ -32,14 +32,21 @@ export async function get(path, { query = {}, token, etag, signal } = {}) {
   return { data: await orUnreachable(response.json()), etag: response.headers.get("ETag") };
 }
 
-/** GET `path` as a Blob. */
+/** GET `path` as a Blob, and its name as the API suggests it. */
 export async function download(path, { query = {}, token } = {}) {
   const response = await request(path, { query, token });
-  return orUnreachable(response.blob());
+  const [, name = null] = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "") ?? [];
+  return { blob: await orUnreachable(response.blob()), name };
 }
 
-/** GET `path` as a Response. Raises ApiError, for an error of the API only without `anyStatus`. */
-export async function request(path, { query = {}, token, etag, signal, anyStatus = false }) {
+/** Send a request without a body that has an effect. */
+export async function send(method, path, { token } = {}) {
+  await request(path, { method, token, setsCookie: true });
+}
+
+/** Request `path`; a Response. Without `token` the session's cookie is sent. Raises ApiError, for an error of the API only without `anyStatus`. */
+export async function request(path, options = {}) {
+  const { query = {}, token, etag, signal, method = "GET", anyStatus = false, setsCookie = false } = options;
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined) url.searchParams.set(name, value);
@@ -50,9 +57,10 @@ export async function request(path, { query = {}, token, etag, signal, anyStatus
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const response = await orUnreachable(
     fetch(url, {
+      method,
       headers,
       cache: "no-store",
-      credentials: "omit",
+      credentials: token && !setsCookie ? "omit" : "same-origin",
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     }),
   );
@@ -79,7 +87,7 @@ function updateClockOffset(response) {
 
 async function toError(response) {
   const retryAfter = Number.parseInt(response.headers.get("Retry-After") ?? "", 10) || null;
-  const message = await errorMessage(response);
+  const { message, parameter } = await errorMessage(response);
   switch (response.status) {
     case 401:
       return new ApiError(message, { kind: "unauthorized" });
@@ -87,7 +95,7 @@ async function toError(response) {
       return new ApiError(message, { kind: "unavailable", retryAfter });
     case 400:
     case 422:
-      return new ApiError(message, { kind: "invalid" });
+      return new ApiError(message, { kind: "invalid", parameter });
     case 404:
       return new ApiError(message, { kind: "missing" });
     case 429:
@@ -101,7 +109,7 @@ async function toError(response) {
   }
 }
 
-/** The API's error message as one line. */
+/** The API's error message as one line, and the first invalid parameter. */
 async function errorMessage(response) {
   let detail = null;
   try {
@@ -110,7 +118,7 @@ async function errorMessage(response) {
     // The response does not come from the API, so it has no detail.
   }
   if (Array.isArray(detail)) {
-    return detail.map((part) => `${part.loc?.at(-1)}: ${part.msg}`).join("; ");
+    return { message: detail.map(({ msg }) => msg).join("; "), parameter: detail[0]?.loc?.at(-1) ?? null };
   }
-  return typeof detail === "string" ? detail : `The API returned status ${response.status}.`;
+  return { message: typeof detail === "string" ? detail : `The API returned status ${response.status}.` };
 }

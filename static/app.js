@@ -1,14 +1,18 @@
 /** Entry point: signs in, loads the statistics, shows them and keeps them up to date. */
 
-import { ApiError, get } from "./api.js";
+import { ApiError, get, send, serverNow } from "./api.js";
 import { Controls } from "./controls.js";
-import { byId, setText } from "./dom.js";
+import { byId, el, setText } from "./dom.js";
 import "./explore.js";
+import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
-import { RoomCard } from "./room.js";
+import * as keys from "./keys.js";
+import { cohortQuery, Retention } from "./retention.js";
+import { isMissing, RoomList, RoomPage } from "./rooms.js";
 import { Sections } from "./sections.js";
 import * as session from "./session.js";
+import { Share } from "./share.js";
 import * as theme from "./theme.js";
 import * as views from "./view.js";
 
@@ -16,145 +20,370 @@ const REFRESH_MS = 30_000;
 const FIRST_RETRY_MS = 5_000;
 /** Refresh interval of data that has no ETag or changes without a sync. */
 const SECONDARY_REFRESH_MS = 300_000;
+/** After this time without an answer the page shows that it is loading. */
+const SIGN_OF_LOADING_MS = 150;
+/** Changes in quick succession share one request and one entry of the history. */
+const RAPID_MS = 600;
+const RAPID_DELAY_MS = 250;
+const NOT_ACCEPTED = "This token is not accepted. Check it and try again.";
 
+const { view: initialView, notes: initialNotes } = views.read(location.search);
 const state = {
-  view: views.read(location.search),
-  /** First and last day of all data, once known. */
-  history: null,
-  /** The statistics on screen and their ETag. */
+  view: initialView,
+  notes: initialNotes,
+  /** The statistics on screen and their ETag; null while another range is loading. */
   answer: null,
   etag: null,
   secondaryLoadedAt: 0,
+  secondaryOutdated: false,
   failures: 0,
   timer: null,
   /** AbortController of the load in progress. */
   running: null,
+  changedAt: Number.NEGATIVE_INFINITY,
 };
 
-const controls = new Controls((changes) => changeView(changes));
+const fetchJson = async (path, query) => (await get(path, { query, token: session.getToken() })).data;
+
+const controls = new Controls({
+  onChange: (changes) => changeView(changes),
+  onStep: (direction) => stepRange(direction),
+});
 const sections = new Sections({
   queries: {
-    range: () => views.rangeQuery(state.view, state.history),
-    series: () => ({ ...views.rangeQuery(state.view, state.history), ...views.seriesQuery(state.view) }),
+    filter: () => views.filterQuery(state.view),
+    series: () => views.seriesQuery(state.view),
   },
-  onRangeSelected: (from, to) => changeView({ preset: null, from, to }),
+  fetchJson,
+  onRangeSelected: (from, to) => changeView({ period: null, from, to }),
+  onMetric: (metric) => changeView({ metric }),
+  onFilter: session.link ? null : (filter) => changeView({ filter: toggle(state.view.filter, filter) }),
 });
 const freshness = new Freshness();
-const room = new RoomCard(byId("room-cards"), fetchRoom, (id) => changeView({ room: id }));
+const retention = new Retention();
+const roomList = new RoomList(byId("room-cards"), {
+  fetchRooms: (query) => fetchJson("rooms", { ...views.rangeQuery(state.view), ...query }),
+  onRoom: (room) => changeView({ room }),
+  csv: { request: () => ({ path: "breakdown/room.csv", query: views.rangeQuery(state.view) }) },
+});
+const roomPage = new RoomPage({ onClose: () => changeView({ room: null }) });
+new Share({
+  fetchLink: (days) => fetchJson("link", { ...views.linkQuery(state.view), days }),
+  address: () => `${location.pathname}${views.write(state.view)}`,
+});
 
 function start() {
+  byId("not-loaded").remove();
   theme.start();
   byId("sign-in-form").addEventListener("submit", signIn);
   byId("sign-out").addEventListener("click", () => signOut(""));
   byId("retry").addEventListener("click", () => load());
-  addEventListener("popstate", () => applyView(views.read(location.search)));
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && session.getToken()) load();
+  byId("kiosk").addEventListener("click", () => changeView({ kiosk: !state.view.kiosk }));
+  byId("accumulated").addEventListener("change", ({ target }) =>
+    changeView({ series: target.checked ? "accumulated" : "daily" }),
+  );
+  addEventListener("popstate", () => {
+    const { view, notes } = views.read(location.search);
+    state.notes = notes;
+    applyView(view);
   });
-  if (session.getToken()) open();
-  else signOut("");
+  addEventListener("beforeprint", () => setText(byId("printed-at"), `Printed on ${format.dateTime(Date.now())}`));
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && session.isSignedIn()) load();
+  });
+  listenToKeys();
+  takeTokenFromFragment();
+  if (session.link) openLink();
+  else if (session.isSignedIn()) open();
+  else showSignIn("");
+}
+
+function listenToKeys() {
+  const period = (name) => () => changeView({ period: name, from: null, to: null }) ?? true;
+  const whenOpen = (action) => () => (session.isSignedIn() ? (action() ?? true) : undefined);
+  const actions = {
+    t: period("today"),
+    e: period("yesterday"),
+    w: period("7d"),
+    n: period("90d"),
+    m: period("month"),
+    p: period("last_month"),
+    y: period("year"),
+    l: period("12m"),
+    a: period("all"),
+    x: () => changeView({ compare: state.view.compare === "none" ? "previous" : "none" }),
+    k: () => changeView({ kiosk: !state.view.kiosk }),
+    arrowleft: () => stepRange(-1),
+    arrowright: () => stepRange(1),
+    c: () => controls.chooseRange(),
+    "/": () => focusSearch(),
+    escape: () => (state.view.room ? changeView({ room: null }) : undefined),
+  };
+  keys.listen(Object.fromEntries(Object.entries(actions).map(([key, action]) => [key, whenOpen(action)])));
+}
+
+function focusSearch() {
+  if (state.view.room) changeView({ room: null });
+  byId("room-search").scrollIntoView({ block: "center" });
+  byId("room-search").focus({ preventScroll: true });
 }
 
 /* Signing in and out. */
 
-function signIn(event) {
+/** An address with #token=… signs in; the token leaves the address at once. */
+function takeTokenFromFragment() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  if (isToken(token)) session.setToken(token);
+}
+
+const isToken = (token) => /^[\x21-\x7e]+$/.test(token);
+
+async function signIn(event) {
   event.preventDefault();
-  const token = byId("token").value.trim();
-  if (!/^[\x21-\x7e]+$/.test(token)) {
+  const token = byId("token")
+    .value.trim()
+    .replace(/^bearer\s+/i, "");
+  if (!isToken(token)) {
     setText(byId("sign-in-problem"), token ? "A token contains no spaces or special characters." : "Enter the token.");
     byId("token").focus();
     return;
   }
-  session.setToken(token);
+  if (byId("keep").checked) {
+    const problem = await keepSignedIn(token);
+    if (problem) {
+      setText(byId("sign-in-problem"), problem);
+      byId("token").focus();
+      return;
+    }
+  } else {
+    session.setToken(token);
+  }
   byId("token").value = "";
   open();
+  byId("main").focus({ preventScroll: true });
+}
+
+/** Exchange the token for a cookie. Returns the problem, if there is one. */
+async function keepSignedIn(token) {
+  try {
+    await send("POST", "session", { token });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return error.kind === "unauthorized" ? NOT_ACCEPTED : error.message;
+  }
+  session.keep();
+  return "";
+}
+
+/** Go to the content without replacing the fragment, which holds the token of the link. */
+function keepFragment(event) {
+  event.preventDefault();
   byId("main").focus();
+}
+
+/** Show the view of a link, and nothing else. */
+async function openLink() {
+  document.documentElement.classList.add("shared");
+  for (const anchor of document.querySelectorAll('a[href="#main"]')) anchor.addEventListener("click", keepFragment);
+  try {
+    const { view, expires_at: end } = await fetchJson("session");
+    Object.assign(state, views.readShared(view, location.search));
+    setText(byId("shared-until"), format.dateTime(Date.parse(end)));
+    byId("shared").hidden = false;
+    open();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const ended = "This link has ended, or is incomplete. Ask for another one.";
+    showSignIn(error.kind === "unauthorized" ? ended : error.message);
+  }
 }
 
 function open() {
   setText(byId("sign-in-problem"), "");
   showSignedIn(true);
   freshness.clear();
-  controls.show(state.view, null);
+  showView();
   announce("Loading");
   load();
 }
 
-/** Forget the token and all data; show `reason` on the sign-in form. */
+/** Sign out of the session, too; show `reason` on the sign-in form. */
 function signOut(reason) {
-  session.clearToken();
+  if (session.isKept()) endSession();
+  session.clear();
+  showSignIn(reason);
+}
+
+/** Remove the cookie. */
+async function endSession() {
+  try {
+    await send("DELETE", "session");
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    setText(byId("sign-in-problem"), "This browser may still be signed in: the API is not responding.");
+  }
+}
+
+/** Forget all data and ask for a token. */
+function showSignIn(reason) {
   stop();
-  Object.assign(state, { answer: null, etag: null, history: null, secondaryLoadedAt: 0, failures: 0 });
+  Object.assign(state, { answer: null, etag: null, secondaryLoadedAt: 0, failures: 0 });
   sections.clear();
   freshness.clear();
-  room.clear();
+  retention.clear();
+  roomList.clear();
+  roomPage.clear();
   hideBanner();
   showSignedIn(false);
+  byId("shared").hidden = true;
   setText(byId("sign-in-problem"), reason);
   byId("token").focus();
 }
 
 function showSignedIn(signedIn) {
   byId("sign-in").hidden = signedIn;
+  byId("main").hidden = false;
   // Hidden until the content above it is there, so that it does not jump.
   byId("bottom").hidden = false;
-  for (const id of ["view", "freshness", "sign-out", "sections"]) byId(id).hidden = !signedIn;
+  for (const id of ["view", "freshness", "sign-out", "share", "sections", "controls", "kiosk", "show-keys"])
+    byId(id).hidden = !signedIn;
 }
 
-/* The view: range, options and room. */
+/* The view: range, options, filters and room. */
 
 function changeView(changes) {
+  if (session.link && !Object.keys(changes).every((key) => DRAWN_ONLY.includes(key))) return;
   const view = { ...state.view, ...changes };
-  history.pushState(null, "", `${location.pathname}${views.write(view)}`);
-  applyView(view);
+  const address = addressOf(view);
+  const rapid = performance.now() - state.changedAt < RAPID_MS;
+  state.changedAt = performance.now();
+  if (rapid) history.replaceState(null, "", address);
+  else history.pushState(null, "", address);
+  state.notes = [];
+  applyView(view, { rapid });
 }
 
-function applyView(view) {
+/** The address of a view; the token of a link stays in it. */
+const addressOf = (view) => `${location.pathname}${views.write(view)}${session.link ? location.hash : ""}`;
+
+/** Properties that change what is drawn, but not what is asked for. */
+const DRAWN_ONLY = ["metric", "series", "kiosk"];
+
+function applyView(view, { rapid = false } = {}) {
   const before = state.view;
   state.view = view;
-  controls.setProblem("");
-  controls.show(view, state.answer?.query ?? null);
-  if (!session.getToken()) return;
-  if (onlyChanged(before, view, "series")) sections.redraw(view);
-  else if (onlyChanged(before, view, "room")) reportErrors(() => room.show(view.room));
-  else {
-    state.etag = null;
-    sections.resetZoom();
-    announce("Loading");
-    load();
+  if (!session.isSignedIn()) return;
+  const changed = Object.keys(view).filter((key) => before[key] !== view[key]);
+  const redraws = changed.every((key) => DRAWN_ONLY.includes(key)) && state.answer;
+  if (!redraws) outdate(before, changed);
+  showView();
+  if (redraws) {
+    sections.redraw(view);
+    return;
+  }
+  announce("Loading");
+  load(rapid ? RAPID_DELAY_MS : 0);
+}
+
+/** What is on screen belongs to another question: dim it at once, remove it if the answer takes long. */
+function outdate(before, changed) {
+  state.etag = null;
+  state.secondaryOutdated = true;
+  byId("view").classList.add("outdated");
+  clearTimeout(state.outdateTimer);
+  state.outdateTimer = setTimeout(() => clearNumbers(), SIGN_OF_LOADING_MS);
+  if (changed.includes("room")) {
+    roomPage.clear();
+    if (before.room === null) scrollTo({ top: 0, behavior: "instant" });
   }
 }
 
-/** True if no property other than `name` differs. */
-const onlyChanged = (before, after, name) =>
-  Object.keys(after).every((key) => before[key] === after[key] || key === name);
+function clearNumbers() {
+  state.answer = null;
+  sections.clearFigures();
+  clearSecondary();
+  setText(byId("range-text"), "\u00a0");
+  if (state.view.room) roomPage.clear();
+}
+
+/** Remove rooms and cohorts of another range; they arrive after the statistics. */
+function clearSecondary() {
+  if (state.secondaryOutdated) {
+    roomList.clearRows();
+    retention.clear();
+  }
+  state.secondaryOutdated = false;
+}
+
+/** Everything is up to date, or will stay as it is. */
+function settle() {
+  clearTimeout(state.outdateTimer);
+  byId("view").classList.remove("outdated");
+}
+
+function showView() {
+  const { view } = state;
+  controls.show(view, state.etag ? (state.answer?.query ?? null) : null);
+  // A room is one, whoever its users are.
+  showChips(view.room ? "" : view.filter, (filter) => changeView({ filter }));
+  byId("sections").hidden = view.room !== null || !session.isSignedIn();
+  byId("accumulated").checked = view.series === "accumulated";
+  byId("everything").hidden = view.room !== null;
+  byId("room-page").hidden = view.room === null;
+  document.documentElement.classList.toggle("kiosk", view.kiosk);
+  byId("kiosk").setAttribute("aria-pressed", String(view.kiosk));
+  byId("notes").replaceChildren(...state.notes.map((note) => el("li", {}, note)));
+  byId("notes").hidden = state.notes.length === 0;
+}
+
+function stepRange(direction) {
+  const query = state.answer?.query ?? state.query;
+  if (!query) return;
+  const today = format.localMoment(serverNow(), query.tz).slice(0, 10);
+  const base = state.view.period === null && state.view.from && state.view.to ? state.view : query;
+  const moved = views.step(base, direction, today);
+  if (moved) changeView(moved);
+}
 
 /* Loading. */
 
 function stop() {
   clearTimeout(state.timer);
+  clearTimeout(state.signTimer);
   state.running?.abort();
   state.running = null;
 }
 
-/** Load the current view now, and schedule the next refresh. */
-async function load() {
+/** Load the present view after `wait` ms, and schedule the next refresh. */
+async function load(wait = 0) {
   stop();
   const running = new AbortController();
   state.running = running;
   byId("view").setAttribute("aria-busy", "true");
-  const fetchJson = (path, query, etag) =>
+  state.signTimer = setTimeout(() => showLoading(true), SIGN_OF_LOADING_MS);
+  const fetchPart = (path, query, etag) =>
     get(path, { query, etag, token: session.getToken(), signal: running.signal });
+  if (wait) await new Promise((resolve) => setTimeout(resolve, wait));
+  if (state.running !== running) return;
   const delay = await reportErrors(async () => {
-    state.history ??= await fetchHistory(fetchJson);
-    controls.setHistory(state.history);
-    const changed = await loadStatistics(fetchJson);
-    if (changed || Date.now() - state.secondaryLoadedAt >= SECONDARY_REFRESH_MS) await loadSecondary(fetchJson);
+    const changed = state.view.room ? await loadRoom(fetchPart) : await loadStatistics(fetchPart);
+    settle();
+    showLoading(false);
+    if (changed || Date.now() - state.secondaryLoadedAt >= SECONDARY_REFRESH_MS) await loadSecondary(fetchPart);
   });
   if (state.running !== running) return;
+  clearTimeout(state.signTimer);
+  showLoading(false);
   byId("view").removeAttribute("aria-busy");
   state.running = null;
-  if (session.getToken() && delay !== null) state.timer = setTimeout(refresh, delay);
+  if (session.isSignedIn() && delay !== null) state.timer = setTimeout(refresh, delay);
+}
+
+function showLoading(loading) {
+  byId("loading").hidden = !loading;
+  if (!loading) clearTimeout(state.signTimer);
 }
 
 /** A hidden page does not refresh; becoming visible starts it again. */
@@ -162,57 +391,79 @@ function refresh() {
   if (!document.hidden) load();
 }
 
-async function fetchHistory(fetchJson) {
-  const { data } = await fetchJson("", { period: "all", sections: "traffic" });
-  return { from: data.query.from, to: data.query.to };
-}
-
 /** Returns true if the statistics have changed. */
-async function loadStatistics(fetchJson) {
+async function loadStatistics(fetchPart) {
   const { view } = state;
-  const query = {
-    ...views.rangeQuery(view, state.history),
-    ...views.seriesQuery(view),
-    compare: views.comparesPrevious(view) ? "previous" : null,
-  };
-  const response = await fetchJson("", query, state.etag);
+  const query = { ...views.seriesQuery(view), ...views.comparisonQuery(view) };
+  const response = await fetchPart("", query, state.etag);
   if (response === null) return false;
   const receivedAt = performance.now();
   const { data, etag } = response;
   const isNewData = state.answer?.data_updated_at !== data.data_updated_at;
-  Object.assign(state, { answer: data, etag });
+  Object.assign(state, { answer: data, etag, query: data.query });
+  settle();
+  clearSecondary();
   sections.update(data, view);
   controls.setProblem("");
-  controls.show(view, data.query);
+  showView();
   freshness.setUpdatedAt(data.data_updated_at);
   performance.measure("show", { start: receivedAt, end: performance.now() });
   announce(isNewData ? `Data from ${format.time(Date.parse(data.data_updated_at))}` : "Range updated");
   return true;
 }
 
-/** Load the last 24 hours, the recent sync runs, the size of the copy, and the room. */
-async function loadSecondary(fetchJson) {
+/** Returns true if the room has changed. */
+async function loadRoom(fetchPart) {
   const { view } = state;
-  const [daily, runs, health] = await Promise.all([
-    fetchJson("daily-analytics", { compare: "previous", tz: view.tz }),
-    fetchJson("sync/runs", { limit: RUNS_SHOWN }),
-    fetchJson("health", {}),
-  ]);
-  sections.updateDaily(daily.data);
-  freshness.setRuns(runs.data);
-  freshness.setHealth(health.data);
-  await room.show(view.room);
-  state.secondaryLoadedAt = Date.now();
+  const interval = views.intervalOf(view);
+  const query = { ...views.rangeQuery(view), interval: interval === "hour" ? "day" : interval };
+  try {
+    const response = await fetchPart(`rooms/${view.room}`, query, state.etag);
+    if (response === null) return false;
+    Object.assign(state, { answer: response.data, etag: response.etag, query: response.data.query });
+    roomPage.update(response.data);
+    freshness.setUpdatedAt(response.data.data_updated_at);
+    announce("Room updated");
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    roomPage.showMissing(view.room);
+  }
+  showView();
+  return true;
 }
 
-async function fetchRoom(id) {
+/** Load the last 24 hours, the recent sync runs, the size of the copy, rooms and return by week. */
+async function loadSecondary(fetchPart) {
   const { view } = state;
-  const query = {
-    ...views.rangeQuery(view, state.history),
-    compare: views.comparesPrevious(view) ? "previous" : null,
-  };
-  const { data } = await get(`room/${id}/stats`, { query, token: session.getToken() });
-  return data;
+  state.secondaryLoadedAt = Date.now();
+  if (session.link) return;
+  const today = format.localMoment(serverNow(), state.query?.tz ?? "UTC").slice(0, 10);
+  const parts = [
+    fetchPart("sync/runs", { limit: RUNS_SHOWN }).then(({ data }) => freshness.setRuns(data)),
+    fetchPart("health", {}).then(({ data }) => freshness.setHealth(data)),
+  ];
+  if (!view.room) {
+    const daily = { compare: "previous", tz: view.tz, filter: view.filter || null };
+    parts.push(fetchPart("daily-analytics", daily).then(({ data }) => sections.updateDaily(data)));
+    parts.push(loadRetention(fetchPart, today), roomList.load());
+  }
+  await Promise.all(parts.map((part) => part.catch(unlessMissing)));
+}
+
+/** Another API than that of Free Planning Poker lacks some parts; the others still show. */
+function unlessMissing(error) {
+  if (!isMissing(error)) throw error;
+}
+
+async function loadRetention(fetchPart, today) {
+  const { data } = await fetchPart("retention", { ...cohortQuery(state.query.to, today), tz: state.view.tz });
+  retention.update(data.rows, today);
+}
+
+/** The first day of all data, which the API names when a range begins before it; otherwise null. */
+function firstAllowedDay({ kind, parameter, message }) {
+  if (kind !== "invalid" || parameter !== "from") return null;
+  return /\d{4}-\d{2}-\d{2}/.exec(message)?.[0] ?? null;
 }
 
 /* Errors. */
@@ -233,25 +484,17 @@ async function reportErrors(task) {
 function clearError() {
   state.failures = 0;
   byId("view").classList.remove("no-data");
+  byId("first-run").hidden = true;
   freshness.setReachable(true);
   hideBanner();
 }
 
 function showError(error) {
   if (error.kind === "unauthorized") {
-    signOut(
-      state.answer
-        ? "The token is no longer accepted. Sign in with a valid one."
-        : "This token is not accepted. Check it and try again.",
-    );
+    signOut(refusalText());
     return REFRESH_MS;
   }
-  if (error.kind === "invalid") {
-    clearError();
-    markMissingData();
-    controls.setProblem(error.message);
-    return null; // The same request would fail again.
-  }
+  if (error.kind === "invalid") return repair(error);
   if (error.kind === "missing") {
     // The statistics' tables are not mirrored: the reason is shown, and nothing has failed.
     markMissingData();
@@ -266,11 +509,58 @@ function showError(error) {
   const delay = error.retryAfter ? error.retryAfter * 1000 : backoff;
   markMissingData();
   freshness.setReachable(error.kind === "unavailable");
-  showBanner(
-    `${errorText(error)} Retrying in ${format.duration(delay)}.`,
-    error.kind === "unavailable" ? "info" : "error",
-  );
+  if (error.kind === "unavailable" && !state.answer) showFirstRun(error, delay);
+  else showBanner(`${errorText(error)} Retrying in ${format.duration(delay)}.`, "error");
   return delay;
+}
+
+/**
+ * A refused parameter gets its default, or the nearest value that is allowed, and a note says so.
+ * Returns the delay until the repaired view is loaded, or null if it cannot be repaired.
+ */
+function repair(error) {
+  clearError();
+  settle();
+  clearNumbers();
+  markMissingData();
+  const { changes, note } = repairOf(error, state.view);
+  if (changes === null) {
+    showBanner(note, "info");
+    byId("retry").hidden = true;
+    showView();
+    return null;
+  }
+  state.view = { ...state.view, ...changes };
+  state.notes = [...state.notes, note];
+  history.replaceState(null, "", addressOf(state.view));
+  showView();
+  return 0;
+}
+
+function repairOf(error, view) {
+  const { parameter, message } = error;
+  const firstDay = firstAllowedDay(error);
+  if (firstDay && view.from < firstDay) {
+    const note = `There is data from ${format.date(firstDay)} on`;
+    if (view.to && view.to < firstDay) return { changes: null, note: `${note}, and this range ends before that day.` };
+    return { changes: { from: firstDay }, note: `${note}, so the range begins there.` };
+  }
+  if (parameter === "tz" && view.tz) {
+    return {
+      changes: { tz: null },
+      note: `The server does not know the time zone “${view.tz}”; days begin in its own.`,
+    };
+  }
+  if (parameter === "filter" && view.filter) {
+    return { changes: { filter: "" }, note: `The filter “${view.filter}” was removed: ${message}.` };
+  }
+  if (["compare", "compare_from", "compare_to", "match"].includes(parameter) && view.compare !== "none") {
+    return { changes: { compare: "none" }, note: `There is no comparison: ${message}.` };
+  }
+  if (parameter === "interval" && view.interval) {
+    return { changes: { interval: null }, note: `The interval suits the range: ${message}.` };
+  }
+  return { changes: null, note: `${message.charAt(0).toUpperCase()}${message.slice(1)}.` };
 }
 
 /** Without data, stop the animation of the skeletons: nothing is loading. */
@@ -278,14 +568,35 @@ function markMissingData() {
   byId("view").classList.toggle("no-data", state.answer === null);
 }
 
+/** Before the first sync: what is missing, and the command that helps. */
+async function showFirstRun(error, delay) {
+  hideBanner();
+  byId("first-run").hidden = false;
+  setText(byId("first-run-text"), error.message.endsWith(".") ? error.message : `${error.message}.`);
+  setText(byId("first-run-retry"), `Next look in ${format.duration(delay)}.`);
+  try {
+    const { runs } = await fetchJson("sync/runs", { limit: 1 });
+    setText(byId("first-run-last"), runs.length ? `The last run says: ${runs[0].message}` : "No run has ended yet.");
+  } catch (problem) {
+    if (!(problem instanceof ApiError)) throw problem;
+    setText(byId("first-run-last"), "");
+  }
+}
+
+function refusalText() {
+  if (session.link) return "This link has ended. Ask for another one.";
+  if (session.isKept()) return "The session has ended. Sign in again.";
+  return state.answer ? "The token is no longer accepted. Sign in with a valid one." : NOT_ACCEPTED;
+}
+
 function errorText(error) {
   const shown = state.answer ? ` Showing data from ${format.dateTime(Date.parse(state.answer.data_updated_at))}.` : "";
-  if (error.kind === "unavailable") return `There is no data yet: the first sync has not finished.${shown}`;
   return `${error.message}${shown}`;
 }
 
 function showBanner(text, kind) {
   byId("banner").hidden = false;
+  byId("retry").hidden = false;
   byId("banner").dataset.kind = kind;
   byId("view").classList.toggle("stale", state.answer !== null);
   setText(byId("banner-text"), text);

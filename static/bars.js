@@ -1,7 +1,8 @@
-/** Breakdowns: a table of names and counts, each row with a bar for its share. */
+/** Breakdowns: a table of names and counts with a bar for each share; a click on a row filters by it. */
 
-import { el, svg } from "./dom.js";
-import { csvButton } from "./files.js";
+import { el, setAttribute, svg } from "./dom.js";
+import { csvButton, toast } from "./files.js";
+import { terms } from "./filters.js";
 import * as format from "./format.js";
 
 const narrow = matchMedia("(max-width: 560px)");
@@ -10,18 +11,29 @@ const narrow = matchMedia("(max-width: 560px)");
 const collapsedRows = () => (narrow.matches ? 5 : 10);
 /** Show all rows if collapsing would hide no more than this many. */
 const MAX_EXTRA_ROWS = 2;
+const SEARCH_DELAY_MS = 250;
+/** The API's answers hold at most this many rows of a breakdown: there may be more. */
+const LARGEST = 40;
 
 /**
  * A card with a sortable table. With `natural`, rows keep the given order (weekdays,
  * card values), which is also the order of their names; otherwise the largest come first.
- * `reserve` is the number of rows to reserve space for until the data arrives.
+ * `reserve` is the number of rows to reserve space for until the data arrives. `search(text)` returns
+ * a promise of all rows whose name contains `text`, as `{rows, total, totalCount}`. `onFilter` is called
+ * with the filter of a row that was clicked.
  */
 export class Bars {
-  constructor(root, { title, hint, names, counts, natural = false, reserve = 10, csv }) {
+  constructor(root, options) {
+    const { title, hint, names, counts, natural = false, reserve = 10, csv, search, onFilter } = options;
     this.title = title;
     this.natural = natural;
+    this.search = search;
+    this.onFilter = onFilter;
     this.sort = natural ? { by: "name", ascending: true } : { by: "count", ascending: false };
     this.rows = [];
+    /** Every row, once it was asked for, and those that the search finds; null before. */
+    this.all = null;
+    this.found = null;
     this.expanded = false;
     this.headers = {
       name: el("th", { scope: "col" }, this.#sortButton("name", names)),
@@ -29,11 +41,10 @@ export class Bars {
     };
     this.body = el("tbody");
     this.more = el("button", { class: "button quiet more", type: "button", "aria-expanded": "false", hidden: true });
-    this.more.addEventListener("click", () => {
-      this.expanded = !this.expanded;
-      this.#draw();
-    });
+    this.more.addEventListener("click", () => this.#toggleAll());
+    this.field = this.#searchField();
     this.empty = el("p", { class: "empty", hidden: true }, "Nothing in this range.");
+    this.table = this.#table(reserve);
     root.append(
       el(
         "article",
@@ -45,28 +56,8 @@ export class Bars {
           el("div", { class: "tools" }, csv ? csvButton(title, csv.name, csv) : ""),
         ),
         hint ? el("p", { class: "hint" }, hint) : null,
-        el(
-          "div",
-          { class: `bars reserve-${reserve}` },
-          el(
-            "table",
-            {},
-            el("caption", { class: "visually-hidden" }, title),
-            el(
-              "thead",
-              {},
-              el(
-                "tr",
-                {},
-                this.headers.name,
-                this.headers.count,
-                el("th", { scope: "col", class: "number share" }, "Share"),
-              ),
-            ),
-            this.body,
-          ),
-          this.empty,
-        ),
+        search ? this.field : null,
+        this.table,
         this.more,
       ),
     );
@@ -74,19 +65,107 @@ export class Bars {
     narrow.addEventListener("change", () => this.#draw());
   }
 
+  #table(reserve) {
+    return el(
+      "div",
+      { class: `bars reserve-${reserve}` },
+      el(
+        "table",
+        {},
+        el("caption", { class: "visually-hidden" }, this.title),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            this.headers.name,
+            this.headers.count,
+            el("th", { scope: "col", class: "number share" }, "Share"),
+          ),
+        ),
+        this.body,
+      ),
+      this.empty,
+    );
+  }
+
+  #searchField() {
+    const input = el("input", {
+      type: "search",
+      class: "search",
+      placeholder: "Search",
+      autocomplete: "off",
+      "aria-label": `Search ${this.title.toLowerCase()}`,
+      hidden: true,
+    });
+    input.addEventListener("input", () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.#find(), SEARCH_DELAY_MS);
+    });
+    return input;
+  }
+
   clear() {
     this.rows = [];
+    this.#collapse();
     this.body.replaceChildren();
     this.empty.hidden = true;
     this.more.hidden = true;
   }
 
-  /** Show `rows`, each `{name, count, note}`; shares are relative to `total`. */
-  update(rows, total) {
-    this.rows = rows.map((row, index) => ({ ...row, index }));
+  #collapse() {
+    this.found = null;
+    this.all = null;
+    this.expanded = false;
+    this.field.value = "";
+    this.field.hidden = true;
+  }
+
+  /**
+   * Show `rows`, each `{name, count, note, filter}`; shares are relative to `total`. `filter` is the
+   * present filter; `reason` says why there are no rows.
+   */
+  update(rows, total, { filter = "", reason = null } = {}) {
+    this.active = terms(filter);
+    this.rows = rows;
+    this.all = null;
     this.total = total;
-    this.largest = Math.max(...rows.map(({ count }) => count), 1);
-    this.#draw();
+    this.empty.textContent = reason ?? "Nothing in this range.";
+    if (this.expanded) this.#find();
+    else this.#draw();
+  }
+
+  async #toggleAll() {
+    if (this.expanded) {
+      this.#collapse();
+      this.#draw();
+      return;
+    }
+    this.expanded = true;
+    this.field.hidden = !this.search;
+    await this.#find();
+    if (this.search) this.field.focus({ preventScroll: true });
+  }
+
+  /** Show every row that contains the text of the search field. */
+  async #find() {
+    if (!this.search) return this.#draw();
+    const text = this.field.value.trim().toLowerCase();
+    const found = await this.#searchAll(text).catch((error) => {
+      toast(`${this.title} could not be loaded. ${error.message}`);
+      return null;
+    });
+    if (this.expanded && text === this.field.value.trim().toLowerCase()) this.found = found;
+    return this.#draw();
+  }
+
+  /** Once all rows are here they are searched as they are shown; a longer list is searched by the API. */
+  async #searchAll(text) {
+    this.all ??= await this.search("");
+    if (this.all.rows.length < this.all.total) return this.search(text);
+    const matches = ({ name, note }) => `${name} ${note ?? ""}`.toLowerCase().includes(text);
+    return { rows: this.all.rows.filter(matches), total: this.all.total };
   }
 
   #sortButton(by, label) {
@@ -113,28 +192,32 @@ export class Bars {
   }
 
   #sortedRows() {
+    const rows = (this.found?.rows ?? this.rows).map((row, index) => ({ ...row, index }));
     const byName = this.natural ? (a, b) => a.index - b.index : (a, b) => a.name.localeCompare(b.name);
     const order = this.sort.by === "name" ? byName : (a, b) => a.count - b.count || byName(b, a);
-    const sorted = [...this.rows].sort(order);
+    const sorted = rows.sort(order);
     return this.sort.ascending ? sorted : sorted.reverse();
   }
 
   #draw() {
     const sorted = this.#sortedRows();
-    const showsAll = this.natural || sorted.length <= collapsedRows() + MAX_EXTRA_ROWS;
+    const known = this.found?.total ?? sorted.length;
+    const showsAll = !this.expanded && (this.natural || sorted.length <= collapsedRows() + MAX_EXTRA_ROWS);
     const shown = showsAll || this.expanded ? sorted : sorted.slice(0, collapsedRows());
-    this.body.replaceChildren(...shown.map((row) => this.#row(row)));
+    const largest = Math.max(...sorted.map(({ count }) => count), 1);
+    this.body.replaceChildren(...shown.map((row) => this.#row(row, largest)));
     this.empty.hidden = sorted.length > 0;
     this.more.hidden = showsAll;
     this.more.textContent = this.expanded
-      ? `Show the first ${collapsedRows()}`
-      : `Show all ${format.count(sorted.length)}`;
+      ? `Show the first ${collapsedRows()} of ${format.count(known)}`
+      : `Show all${sorted.length < LARGEST ? ` ${format.count(sorted.length)}` : ""}`;
     this.more.setAttribute("aria-expanded", String(this.expanded));
   }
 
-  #row({ name, count, note }) {
+  #row(row, largest) {
+    const { name, count, note } = row;
     const share = format.share(this.total ? count / this.total : 0);
-    return el(
+    const line = el(
       "tr",
       { title: `${name}${note ? `, ${note}` : ""}: ${format.count(count)} (${share})` },
       el(
@@ -143,12 +226,22 @@ export class Bars {
         svg(
           "svg",
           { class: "bar", "aria-hidden": "true", width: "100%", height: "100%" },
-          svg("rect", { width: `${Math.max(0.4, (count / this.largest) * 100)}%`, height: "100%", rx: 3 }),
+          svg("rect", { width: `${Math.max(0.4, (count / largest) * 100)}%`, height: "100%", rx: 3 }),
         ),
-        el("span", { class: "name" }, name, note ? el("span", { class: "note" }, note) : null),
+        this.#name(row),
       ),
       el("td", { class: "number" }, format.count(count)),
       el("td", { class: "number share" }, share),
     );
+    if (row.filter && this.onFilter) line.classList.add("clickable");
+    return line;
+  }
+
+  #name({ name, note, filter }) {
+    const parts = [name, note ? el("span", { class: "note" }, note) : null];
+    if (!filter || !this.onFilter) return el("span", { class: "name" }, ...parts);
+    const button = el("button", { type: "button", class: "name", onclick: () => this.onFilter(filter) }, ...parts);
+    setAttribute(button, "aria-pressed", String(terms(filter).every((term) => this.active.includes(term))));
+    return button;
   }
 }

@@ -1,107 +1,189 @@
-/** The form controls for the range and its options. */
+/** The line with the question: range, comparison, interval, days and time zone. */
 
-import { byId, el, setText } from "./dom.js";
-import { PRESETS } from "./view.js";
+import { byId, el, setAttribute, setText } from "./dom.js";
+import * as format from "./format.js";
+import { allowsHours, COMPARISONS, compares, INTERVALS, intervalOf, isZone, PERIODS } from "./view.js";
 
-const INTERVALS = { day: "Day", week: "Week", month: "Month" };
-const SERIES = { daily: "Counts", accumulated: "Accumulated" };
-
-/** Calls `onChange` with the changed properties of the view. */
+/** Calls `onChange` with the changed properties of the view, `onStep` with -1 or 1. */
 export class Controls {
-  constructor(onChange) {
+  constructor({ onChange, onStep }) {
     this.onChange = onChange;
-    this.presets = segments(byId("presets"), "preset", PRESETS, (preset) => onChange({ preset, from: null, to: null }));
-    this.intervals = segments(byId("intervals"), "interval", INTERVALS, (interval) => onChange({ interval }));
-    this.series = segments(byId("series"), "series", SERIES, (series) => onChange({ series }));
-    this.zone = byId("tz");
-    this.zone.append(...zones());
-    this.zone.addEventListener("change", () => onChange({ tz: this.zone.value || null }));
-    for (const name of ["compare", "weekends"]) {
-      byId(name).addEventListener("change", ({ target }) => onChange({ [name]: target.checked }));
+    this.presets = Object.entries(PERIODS).map(([period, label]) => this.#preset(period, label));
+    byId("presets").append(...this.presets);
+    byId("earlier").addEventListener("click", () => onStep(-1));
+    byId("later").addEventListener("click", () => onStep(1));
+    this.interval = options("interval", { auto: "", ...INTERVALS }, (value) =>
+      onChange({ interval: value === "auto" ? null : value }),
+    );
+    this.compare = options("compare", COMPARISONS, (value) => this.#chooseComparison(value));
+    this.days = options("weekends", { true: "All days", false: "Monday to Friday" }, (value) =>
+      onChange({ weekends: value === "true" }),
+    );
+    this.#listenToZone();
+    this.#listenToPanels();
+    for (const [form, apply] of [
+      ["range-form", () => this.#applyRange()],
+      ["compare-panel", () => this.#applyComparison()],
+    ]) {
+      byId(form).addEventListener("submit", (event) => {
+        event.preventDefault();
+        apply();
+      });
     }
-    byId("controls").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
+    byId("controls").addEventListener("submit", (event) => event.preventDefault());
   }
 
-  /** Show `view`. `range` holds the dates to which the API resolved it, or is null. */
-  show(view, range) {
-    check(this.presets, view.preset);
-    check(this.intervals, view.interval);
-    check(this.series, view.series);
-    this.#selectZone(view.tz ?? "");
-    byId("compare").checked = view.compare;
-    byId("compare").disabled = view.preset === "all";
-    byId("weekends").checked = view.weekends;
-    const [from, to] = view.preset === null ? [view.from, view.to] : [range?.from, range?.to];
-    if (from && to) this.#setDates(from, to);
+  #preset(period, label) {
+    const onclick = () => {
+      this.closePanels();
+      byId("range").focus({ preventScroll: true });
+      this.onChange({ period, from: null, to: null });
+    };
+    return el("button", { type: "button", class: "preset", "data-period": period, onclick }, label);
   }
 
-  /** Limit the date inputs to the first and last day of all data. */
-  setHistory({ from, to }) {
-    for (const input of [byId("from"), byId("to")]) {
-      input.min = from;
-      input.max = to;
-    }
+  /** Show `view`. `query` holds what the API made of it, or is null while it is not known. */
+  show(view, query) {
+    this.view = view;
+    const [from, to] =
+      view.period === null ? [view.from ?? query?.from, view.to ?? query?.to] : [query?.from, query?.to];
+    for (const button of this.presets)
+      setAttribute(button, "aria-pressed", String(button.dataset.period === view.period));
+    setText(byId("range-name"), view.period === null ? "Dates" : PERIODS[view.period]);
+    setText(byId("range-dates"), from && to ? format.range(from, to) : "\u00a0");
+    this.#showOptions(view, query);
+    if (from && to) setDates(from, to);
+  }
+
+  #showOptions(view, query) {
+    this.interval.value = view.interval && intervalOf(view) === view.interval ? view.interval : "auto";
+    setText(this.interval.options[0], `Auto: ${INTERVALS[intervalOf({ ...view, interval: null })].toLowerCase()}`);
+    this.interval.querySelector('[value="hour"]').disabled = !allowsHours(view);
+    this.compare.value = compares(view) ? view.compare : "none";
+    this.compare.disabled = view.period === "all";
+    setAttribute(
+      this.compare,
+      "title",
+      view.period === "all" ? "All data has no earlier period to compare with" : null,
+    );
+    this.days.value = String(view.weekends);
+    if (document.activeElement !== this.zone) this.zone.value = view.tz ?? "";
+    if (query && !view.tz) setAttribute(this.zone, "placeholder", `${query.tz} (server)`);
+    const summary = [compares(view) ? "compared" : null, view.tz ?? query?.tz].filter(Boolean);
+    setText(byId("options-toggle"), summary.length ? summary.join(" · ") : "Options");
   }
 
   setProblem(text) {
     setText(byId("range-problem"), text);
+    if (text) this.openPanel("range");
   }
 
-  #setDates(from, to) {
-    // Do not overwrite a date while it is being typed.
-    if (byId("from").form.matches(":focus-within") && document.activeElement.type === "date") return;
-    byId("from").value = from;
-    byId("to").value = to;
+  /* Panels: one is open at most. */
+
+  #listenToPanels() {
+    for (const name of ["range", "options-toggle"]) {
+      byId(name).addEventListener("click", () => {
+        const isOpen = byId(name).getAttribute("aria-expanded") === "true";
+        if (isOpen) this.closePanels();
+        else this.openPanel(name);
+      });
+    }
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      const open = document.querySelector('#controls [aria-expanded="true"]');
+      if (!open && byId("compare-panel").hidden) return;
+      this.closePanels();
+      (open ?? this.compare).focus({ preventScroll: true });
+      event.stopImmediatePropagation();
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (!byId("controls").contains(target) && !byId("compare-panel").contains(target)) this.closePanels();
+    });
   }
 
-  #submit() {
+  /** Open the ranges, with the focus on the present one. */
+  chooseRange() {
+    this.openPanel("range");
+    const present = this.presets.find((button) => button.getAttribute("aria-pressed") === "true");
+    (present ?? this.presets[0]).focus({ preventScroll: true });
+  }
+
+  openPanel(name) {
+    this.closePanels();
+    byId(name).setAttribute("aria-expanded", "true");
+    const panel = byId(byId(name).getAttribute("aria-controls"));
+    panel.dataset.open = "";
+  }
+
+  closePanels() {
+    for (const button of document.querySelectorAll("#controls [aria-expanded]"))
+      button.setAttribute("aria-expanded", "false");
+    for (const panel of document.querySelectorAll("#controls [data-open]")) delete panel.dataset.open;
+    byId("compare-panel").hidden = true;
+  }
+
+  /* Dates. */
+
+  #applyRange() {
     const [from, to] = [byId("from").value, byId("to").value];
-    if (!from || !to) return this.setProblem("Enter both dates.");
-    if (from > to) return this.setProblem("The first date is later than the last one.");
-    return this.onChange({ preset: null, from, to });
+    const problem = problemOf(from, to);
+    if (problem) return this.setProblem(problem);
+    this.setProblem("");
+    this.closePanels();
+    byId("range").focus({ preventScroll: true });
+    return this.onChange({ period: null, from, to });
   }
 
-  #selectZone(zone) {
-    if (![...this.zone.options].some(({ value }) => value === zone))
-      this.zone.append(el("option", { value: zone }, zone));
-    this.zone.value = zone;
+  #chooseComparison(compare) {
+    if (compare !== "custom") {
+      byId("compare-panel").hidden = true;
+      return this.onChange({ compare });
+    }
+    this.compare.value = compares(this.view) ? this.view.compare : "none";
+    byId("compare-panel").hidden = false;
+    return byId("compare-from").focus({ preventScroll: true });
+  }
+
+  #applyComparison() {
+    const [compareFrom, compareTo] = [byId("compare-from").value, byId("compare-to").value];
+    const problem = problemOf(compareFrom, compareTo);
+    setText(byId("compare-problem"), problem);
+    if (problem) return;
+    this.closePanels();
+    this.onChange({ compare: "custom", compareFrom, compareTo });
+  }
+
+  /* Time zone. */
+
+  #listenToZone() {
+    this.zone = byId("tz");
+    byId("zones").append(...Intl.supportedValuesOf("timeZone").map((zone) => el("option", { value: zone })));
+    this.zone.addEventListener("change", () => {
+      const zone = this.zone.value.trim().replaceAll(" ", "_");
+      const isKnown = zone === "" || isZone(zone);
+      setAttribute(this.zone, "aria-invalid", isKnown ? null : "true");
+      setText(byId("zone-problem"), isKnown ? "" : `“${zone}” is not a time zone.`);
+      if (isKnown) this.onChange({ tz: zone || null });
+    });
   }
 }
 
-/** Fill the fieldset `root` with a radio button for each of `choices`. */
-function segments(root, name, choices, onChoose) {
-  const inputs = Object.entries(choices).map(([value, label]) => {
-    const input = el("input", { type: "radio", name, value, id: `${name}-${value}` });
-    input.addEventListener("change", () => onChoose(value));
-    root.append(input, el("label", { for: input.id }, label));
-    return input;
-  });
-  return inputs;
+function problemOf(from, to) {
+  if (!from || !to) return "Enter both dates.";
+  return from > to ? "The first date is later than the last one." : "";
 }
 
-function check(inputs, value) {
-  for (const input of inputs) input.checked = input.value === value;
+function setDates(from, to) {
+  // Do not overwrite a date while it is being typed.
+  if (document.activeElement.type === "date") return;
+  byId("from").value = from;
+  byId("to").value = to;
 }
 
-/** Time zone options: the server's, UTC, the browser's, then all others that the browser knows. */
-function zones() {
-  const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const common = [
-    ["", "Server default"],
-    ["UTC", "UTC"],
-  ];
-  if (local && local !== "UTC") common.push([local, `${local} (local)`]);
-  const listed = new Set(common.map(([value]) => value));
-  const others = Intl.supportedValuesOf("timeZone").filter((zone) => !listed.has(zone));
-  return [
-    ...common.map(([value, label]) => el("option", { value }, label)),
-    el(
-      "optgroup",
-      { label: "All time zones" },
-      ...others.map((zone) => el("option", { value: zone }, zone.replaceAll("_", " "))),
-    ),
-  ];
+/** Fill the select element `id` with `choices`. */
+function options(id, choices, onChoose) {
+  const select = byId(id);
+  select.append(...Object.entries(choices).map(([value, label]) => el("option", { value }, label)));
+  select.addEventListener("change", () => onChoose(select.value));
+  return select;
 }

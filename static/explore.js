@@ -2,7 +2,7 @@
 
 import { byId, el } from "./dom.js";
 import { readAddress } from "./explore/address.js";
-import { getToken, onSessionChange } from "./session.js";
+import { isSignedIn, link, onSessionChange } from "./session.js";
 
 /** Distance to the screen at which the section is loaded. */
 const MARGIN = "400px";
@@ -14,14 +14,14 @@ let section = null;
 
 onSessionChange(onSession);
 addEventListener("popstate", () => {
-  if (getToken() && (section || readAddress().name)) open();
+  if (isSignedIn() && (section || readAddress().name)) open();
 });
 onSession();
 
 function onSession() {
   observer.disconnect();
   section?.clear();
-  if (!getToken()) return;
+  if (link || !isSignedIn()) return;
   if (readAddress().name) open({ scroll: true });
   else observer.observe(root);
 }
@@ -41,7 +41,7 @@ async function open({ scroll = false } = {}) {
     );
     return;
   }
-  if (!getToken()) return;
+  if (!isSignedIn()) return;
   await section.show(readAddress());
   if (scroll && scrollY === 0) root.parentElement.scrollIntoView({ behavior: "instant" });
 }

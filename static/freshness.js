@@ -131,7 +131,7 @@ export class Freshness {
     this.figures.update([
       `${format.duration(age)} ago`,
       this.#nextSync(),
-      size === undefined ? null : `${format.number(size)} MB`,
+      size === undefined ? null : `${format.number(size)} MiB`,
       run ? outcome(run) : null,
     ]);
     const notes = [
@@ -159,7 +159,7 @@ function runRow(run) {
   return el(
     "tr",
     {},
-    el("th", { scope: "row" }, format.dateTime(Date.parse(run.started_at))),
+    el("th", { scope: "row" }, format.dateTimeSeconds(Date.parse(run.started_at))),
     el("td", {}, el("span", { class: "badge", "data-meaning": run.success ? "good" : "bad" }, outcome(run))),
     el(
       "td",

@@ -1,26 +1,50 @@
 /** The sections of the page: which figures of the API are shown where. */
 
+import { serverNow } from "./api.js";
 import { Bars } from "./bars.js";
-import { ChartGroup, MAX_BARS } from "./charts.js";
+import { Chart } from "./charts.js";
 import { byId, el, setText } from "./dom.js";
 import { Figures } from "./figures.js";
 import { csvButton } from "./files.js";
+import * as filters from "./filters.js";
 import * as format from "./format.js";
+import { regionName } from "./regions.js";
+import { daysOfRow, incompleteness, keyOf, pair, percentChange } from "./series.js";
 import { DataTable } from "./tables.js";
 
-const MOVING_AVERAGE_ROWS = 30;
-const UNITS = { day: ["day", "days"], week: ["week", "weeks"], month: ["month", "months"] };
+const SEARCH_LIMIT = 1000;
 
-const HEADLINES = [
-  { section: "traffic", name: "unique_users", label: "Visitors", format: format.count, good: 1 },
-  { section: "traffic", name: "page_views", label: "Page views", format: format.count, good: 1 },
+/** Series of the API. The tile of each shows the sum of its rows, so tile, chart and table agree. */
+const SERIES = [
+  { name: "page_views", label: "Page views", hint: "Pages that were opened", good: 1 },
+  { name: "new_users", label: "New users", hint: "Users whose first visit is in the range", good: 1 },
+  { name: "votes", label: "Votes", hint: "Votes that were finished", good: 1 },
+  {
+    name: "estimations",
+    label: "Estimations and spectators",
+    hint: "Everyone who took part in a vote: those who estimated, and the spectators",
+    good: 1,
+  },
+  { name: "rooms", label: "New rooms", hint: "Rooms that were used for the first time", good: 1 },
+].map((series) => ({ ...series, format: format.count }));
+const METRICS = SERIES.map(({ name }) => name);
+
+const FIGURES = [
+  {
+    section: "traffic",
+    name: "unique_users",
+    label: "Visitors",
+    format: format.count,
+    good: 1,
+    hint: "Different users with a page view",
+  },
   {
     section: "traffic",
     name: "bounce_rate",
     label: "Bounce rate",
     format: format.share,
     good: -1,
-    hint: "Visitors who never estimated",
+    hint: "Visitors who did not estimate",
   },
   {
     section: "traffic",
@@ -30,17 +54,32 @@ const HEADLINES = [
     good: 1,
     hint: "The mean; a pause of more than 10 minutes ends a session",
   },
-  { section: "votes", name: "total_votes", label: "Votes", format: format.count, good: 1 },
-  { section: "votes", name: "total_estimations", label: "Estimations", format: format.count, good: 1 },
+  {
+    section: "votes",
+    name: "spread",
+    label: "Spread of estimates",
+    format: format.number,
+    good: -1,
+    hint: "Agreement: the mean distance from the lowest to the highest estimate of a vote; 0 is full agreement",
+    value: (votes) => votes.avg_max_estimation - votes.avg_min_estimation,
+  },
+  { section: "votes", name: "avg_duration_per_vote", label: "Time per vote", format: format.minutes },
+  { section: "votes", name: "avg_estimations_per_vote", label: "Estimations per vote", format: format.number },
 ];
 
 const VOTE_FIGURES = [
-  { section: "votes", name: "avg_estimations_per_vote", label: "Estimations per vote", format: format.number },
+  {
+    section: "votes",
+    name: "total_estimations",
+    label: "Estimations",
+    format: format.count,
+    good: 1,
+    hint: "Estimates in finished votes, without spectators",
+  },
   { section: "votes", name: "avg_spectators_per_vote", label: "Spectators per vote", format: format.number },
-  { section: "votes", name: "avg_duration_per_vote", label: "Time per vote", format: format.minutes },
-  { section: "votes", name: "avg_min_estimation", label: "Lowest estimation", format: format.number },
-  { section: "votes", name: "avg_estimation", label: "Mean estimation", format: format.number },
-  { section: "votes", name: "avg_max_estimation", label: "Highest estimation", format: format.number },
+  { section: "votes", name: "avg_min_estimation", label: "Lowest estimate, mean", format: format.number },
+  { section: "votes", name: "avg_estimation", label: "Mean estimate", format: format.number },
+  { section: "votes", name: "avg_max_estimation", label: "Highest estimate, mean", format: format.number },
 ];
 
 const DAILY = [
@@ -51,123 +90,121 @@ const DAILY = [
   { name: "estimations", label: "Estimations", format: format.count, good: 1 },
 ];
 
-const SERIES = [
-  { name: "page_views", title: "Page views" },
-  { name: "new_users", title: "New users" },
-  { name: "estimations", title: "Estimations" },
-  { name: "votes", title: "Votes" },
-  { name: "rooms", title: "New rooms" },
-];
-
-const RETURNING = [
-  { name: "users", title: "Returning users" },
-  { name: "rooms", title: "Returning rooms" },
-];
-
 /**
- * `dimension` is the name of the API's CSV file. `rows` takes the data of `GET /` and returns
- * the rows and the total for their shares. `options` are those of Bars.
+ * `dimension` is the API's name. `rows` takes a section of `GET /` and returns the rows and the total
+ * for their shares. `options` are those of Bars.
  */
 const BREAKDOWNS = [
   {
     root: "vote-bars",
     title: "Weekdays",
     dimension: "weekday",
-    rows: ({ votes }) => withTotal(weekdays(votes.weekday_counts)),
+    section: "votes",
+    rows: (votes) => withTotal(weekdays(votes.weekday_counts)),
     options: { names: "Weekday", counts: "Votes", natural: true, reserve: 7 },
   },
   {
     root: "vote-bars",
     title: "Estimation values",
     dimension: "estimation",
-    rows: ({ votes }) => withTotal(estimations(votes.estimation_counts)),
+    section: "votes",
+    rows: (votes) => withTotal(estimations(votes.estimation_counts)),
     options: { names: "Value", counts: "Times", natural: true, reserve: 9 },
   },
   {
     root: "visit-bars",
     title: "Pages",
     dimension: "route",
-    rows: ({ behaviour }) => withTotal(namedCounts(behaviour.routes, format.words)),
+    section: "behaviour",
+    place: "behaviour.routes",
+    rows: ({ routes }) => withTotal(namedCounts("route", routes)),
     options: { names: "Page", counts: "Views", reserve: 6 },
   },
   {
     root: "visit-bars",
     title: "Sources",
     dimension: "source",
-    rows: ({ behaviour }) => withTotal(namedCounts(behaviour.sources)),
+    section: "behaviour",
+    place: "behaviour.sources",
+    rows: ({ sources }) => withTotal(namedCounts("source", sources)),
     options: { names: "Source", counts: "Views", reserve: 9 },
   },
   {
     root: "visit-bars",
     title: "Events",
     dimension: "event",
-    rows: ({ behaviour }) => withTotal(namedCounts(behaviour.events, format.words)),
+    section: "behaviour",
+    place: "behaviour.events",
+    rows: ({ events }) => withTotal(namedCounts("event", events)),
     options: { names: "Event", counts: "Events", reserve: 8 },
   },
   {
     root: "audience-bars",
     title: "Countries",
     dimension: "country",
-    rows: ({ location_and_user_agent: users }) => [namedCounts(users.country, format.country), totalUsers(users)],
+    section: "location_and_user_agent",
+    rows: (users) => [namedCounts("country", users.country), totalUsers(users)],
     options: { names: "Country", counts: "Users" },
   },
   {
     root: "audience-bars",
     title: "Regions",
     dimension: "region",
-    rows: ({ location_and_user_agent: users }) => [places(users.country_region, "region"), totalUsers(users)],
+    section: "location_and_user_agent",
+    rows: (users) => [places(users.country_region, "region"), totalUsers(users)],
     options: { names: "Region", counts: "Users" },
   },
   {
     root: "audience-bars",
     title: "Cities",
     dimension: "city",
-    rows: ({ location_and_user_agent: users }) => [places(users.country_city, "city"), totalUsers(users)],
+    section: "location_and_user_agent",
+    rows: (users) => [places(users.country_city, "city"), totalUsers(users)],
     options: { names: "City", counts: "Users" },
   },
   {
     root: "audience-bars",
     title: "Devices",
     dimension: "device",
-    rows: ({ location_and_user_agent: users }) => withTotal(namedCounts(users.device)),
+    section: "location_and_user_agent",
+    rows: (users) => withTotal(namedCounts("device", users.device)),
     options: { names: "Device", counts: "Users", reserve: 4 },
   },
   {
     root: "audience-bars",
     title: "Systems",
     dimension: "os",
-    rows: ({ location_and_user_agent: users }) => withTotal(namedCounts(users.os)),
+    section: "location_and_user_agent",
+    rows: (users) => withTotal(namedCounts("os", users.os)),
     options: { names: "System", counts: "Users", reserve: 7 },
   },
   {
     root: "audience-bars",
     title: "Browsers",
     dimension: "browser",
-    rows: ({ location_and_user_agent: users }) => withTotal(namedCounts(users.browser)),
+    section: "location_and_user_agent",
+    rows: (users) => withTotal(namedCounts("browser", users.browser)),
     options: { names: "Browser", counts: "Users", reserve: 10 },
-  },
-  {
-    root: "room-cards",
-    title: "Top rooms",
-    dimension: "room",
-    rows: ({ behaviour, votes }) => [namedCounts(behaviour.rooms), votes.total_votes],
-    options: { names: "Room", counts: "Votes" },
   },
 ];
 
-/** Everything below the controls. `queries` returns the API parameters of the current view. */
+/**
+ * Everything below the controls except rooms and retention. `queries` returns the API parameters of the
+ * present view, `fetchJson(path, query)` an answer of the API.
+ */
 export class Sections {
-  constructor({ queries, onRangeSelected }) {
+  constructor({ queries, fetchJson, onRangeSelected, onMetric, onFilter }) {
+    this.queries = queries;
+    this.fetchJson = fetchJson;
     this.onRangeSelected = onRangeSelected;
-    this.tiles = new Figures(byId("tiles"), HEADLINES);
+    this.tiles = new Figures(byId("tiles"), SERIES, { onChoose: onMetric });
+    this.figures = new Figures(byId("figures"), FIGURES);
     this.daily = new Figures(byId("daily"), DAILY);
     this.votes = new Figures(byId("vote-figures"), VOTE_FIGURES);
-    this.#createCharts(queries);
-    this.#createTables();
-    this.#createBreakdowns(queries);
-    byId("overview-tools").append(
-      csvButton("Overview", "overview", { rows: () => figureRows(this.answer, HEADLINES) }),
-    );
+    this.#createChart();
+    this.#createTable();
+    this.#createBreakdowns(onFilter);
+    byId("overview-tools").append(csvButton("Overview", "overview", { rows: () => this.#overviewRows() }));
     byId("votes-tools").append(
       csvButton("Vote figures", "votes", { rows: () => figureRows(this.answer, VOTE_FIGURES) }),
     );
@@ -179,143 +216,223 @@ export class Sections {
   clear() {
     this.answer = null;
     this.dailyAnswer = null;
-    for (const figures of [this.tiles, this.daily, this.votes]) figures.clear();
-    for (const { chart } of [...this.activity, ...this.returning]) chart.clear();
-    for (const table of [this.activityTable, this.returningTable]) table.update([]);
-    for (const { bars } of this.breakdowns) bars.clear();
+    this.clearFigures();
+    this.daily.clear();
     setText(byId("range-text"), "\u00a0");
+  }
+
+  /** Show skeletons in place of all that depends on the range. */
+  clearFigures() {
+    for (const figures of [this.tiles, this.figures, this.votes]) figures.clear();
+    this.chart.clear();
+    this.zoomTools.update(null);
+    this.table.update([]);
+    for (const { bars } of this.breakdowns) bars.clear();
   }
 
   /** Show a response of `GET /`. */
   update(answer, view) {
     this.answer = answer;
-    setText(byId("range-text"), rangeText(answer.query, answer.change));
-    updateFigures(this.tiles, HEADLINES, answer);
-    updateFigures(this.votes, VOTE_FIGURES, answer);
-    this.#drawActivity(answer, view);
-    this.#drawReturning(answer);
-    for (const { bars, rows } of this.breakdowns) bars.update(...rows(answer.data));
+    const { query, not_applicable: reasons = {} } = answer;
+    const now = format.localMoment(serverNow(), query.tz);
+    this.state = { answer, view, reasons, now, future: query.from > now.slice(0, 10) };
+    setText(byId("range-text"), rangeText(answer, this.state));
+    this.#updateFigures(this.figures, FIGURES);
+    this.#updateFigures(this.votes, VOTE_FIGURES);
+    this.#updateSeries();
+    const nothing = this.state.future ? NOT_BEGUN : null;
+    for (const { bars, section, place, rows } of this.breakdowns) {
+      const reason = nothing ?? reasons[section] ?? reasons[place] ?? null;
+      const [shown, total] = answer.data[section] && !reason ? rows(answer.data[section]) : [[], 0];
+      bars.update(shown, total, { filter: view.filter, reason });
+    }
   }
 
   /** Show a response of `GET /daily-analytics`. */
   updateDaily(answer) {
     this.dailyAnswer = answer;
     const valuesOf = (figures) => DAILY.map(({ name }) => figures[name]);
-    this.daily.update(valuesOf(answer), valuesOf(answer.change), valuesOf(answer.previous));
+    const reasons = DAILY.map(({ name }) => answer.not_applicable?.[name]);
+    this.daily.update(valuesOf(answer), {
+      changes: valuesOf(answer.change),
+      earlier: valuesOf(answer.previous),
+      reasons,
+    });
   }
 
-  /** Draw the current response again, as counts or accumulated. */
+  /** Draw the present response again, with another metric or accumulated. */
   redraw(view) {
-    if (this.answer) this.#drawActivity(this.answer, view);
+    if (!this.answer) return;
+    this.state.view = view;
+    this.#drawChart();
   }
 
-  resetZoom() {
-    if (this.group.zoom) this.group.zoomTo(null);
-  }
-
-  #createCharts(queries) {
-    this.group = new ChartGroup("days", (zoom) => this.zoomTools.update(zoom));
+  #createChart() {
+    this.chart = new Chart(byId("main-chart"), { onZoom: (zoom) => this.zoomTools.update(zoom) });
     this.zoomTools = createZoomTools({
-      onReset: () => this.group.zoomTo(null),
+      onReset: () => this.chart.zoomTo(null),
       onUse: () => this.#useZoomAsRange(),
     });
     byId("activity-tools").append(
       this.zoomTools.root,
-      csvButton("Activity", "activity", { request: () => ({ path: "historical.csv", query: queries.series() }) }),
+      csvButton("Activity", "activity", { request: () => ({ path: "historical.csv", query: this.queries.series() }) }),
     );
-    byId("returning-tools").append(
-      csvButton("Returning users and rooms", "returning", {
-        request: () => ({ path: "reoccurring.csv", query: queries.series() }),
-      }),
-    );
-    const withChart = (series, root) => ({ ...series, chart: this.group.add(byId(root), series.title) });
-    this.activity = SERIES.map((series) => withChart(series, "activity-charts"));
-    this.returning = RETURNING.map((series) => withChart(series, "returning-charts"));
   }
 
-  #createTables() {
-    const day = { label: "From", text: ({ date }) => format.day(format.dayToSeconds(date)) };
-    const count = (label, name) => ({ label, number: true, text: (row) => format.count(row[name]) });
-    const mean = (label, name) => ({
-      label,
-      number: true,
-      text: (row) => (row[name] === null ? "–" : format.number(row[name])),
-    });
-    this.activityTable = new DataTable(byId("activity-table"), {
+  #createTable() {
+    const count = (row, name) => (row[name] === null ? "–" : format.count(row[name]));
+    this.table = new DataTable(byId("activity-table"), {
       title: "Activity",
       columns: [
-        day,
-        ...SERIES.flatMap(({ name, title }) => [
-          count(title, name),
-          count(`${title}, accumulated`, `acc_${name}`),
-          mean(`${title}, moving average`, `ma_${name}`),
-        ]),
-      ],
-    });
-    this.returningTable = new DataTable(byId("returning-table"), {
-      title: "Returning users and rooms",
-      columns: [
-        day,
-        ...RETURNING.flatMap(({ name, title }) => [
-          count(title, `reoccurring_${name}`),
-          count(`${title}, active`, `adjusted_reoccurring_${name}`),
+        { label: "From", text: (row) => (row.hour ? keyOf(row).replace("T", " ") : format.day(row.date)) },
+        ...SERIES.flatMap(({ name, label }) => [
+          { label, number: true, text: (row) => count(row, name) },
+          { label: `${label}, accumulated`, number: true, text: (row) => count(row, `acc_${name}`) },
         ]),
       ],
     });
   }
 
-  #createBreakdowns(queries) {
-    this.breakdowns = BREAKDOWNS.map(({ root, title, dimension, rows, options }) => {
-      const request = () => ({ path: `breakdown/${dimension}.csv`, query: queries.range() });
-      return { rows, bars: new Bars(byId(root), { title, csv: { name: dimension, request }, ...options }) };
+  #createBreakdowns(onFilter) {
+    this.breakdowns = BREAKDOWNS.map(({ root, title, dimension, options, ...breakdown }) => {
+      const request = () => ({ path: `breakdown/${dimension}.csv`, query: this.queries.filter() });
+      const search = options.natural ? null : (text) => this.#search(dimension, text);
+      const csv = { name: dimension, request };
+      return { ...breakdown, bars: new Bars(byId(root), { title, csv, search, onFilter, ...options }) };
     });
   }
 
-  #drawActivity({ data, previous, query }, view) {
-    const rows = data.historical;
-    const days = rows.map(({ date }) => format.dayToSeconds(date));
-    const previousRows = previous?.historical;
-    for (const { name, title, chart } of this.activity) {
-      const lines =
-        view.series === "accumulated"
-          ? accumulatedLines(rows, previousRows, name)
-          : countLines(rows, previousRows, { name, title, average: averageLabel(rows, query.interval) });
-      const total = rows.length
-        ? `${format.count(rows.at(-1)[`acc_${name}`])} ${query.weekends ? "in total" : "from Monday to Friday"}`
-        : "";
-      chart.update({ days, lines, interval: query.interval, total });
-    }
-    this.activityTable.update(rows);
+  /** All rows of a breakdown whose name contains `text`. */
+  async #search(dimension, text) {
+    const query = { ...this.queries.filter(), limit: SEARCH_LIMIT, q: text || null };
+    const answer = await this.fetchJson(`breakdown/${dimension}`, query);
+    const rows = answer.rows.map((row) => ({
+      name: displayName(dimension, row),
+      note: row.country === undefined ? null : format.country(row.country),
+      count: row.count,
+      filter: row.filter,
+    }));
+    return { rows, total: answer.total };
   }
 
-  #drawReturning({ data, previous, query }) {
-    const rows = data.reoccurring;
-    const days = rows.map(({ date }) => format.dayToSeconds(date));
-    for (const { name, chart } of this.returning) {
-      const lines = [
-        { label: "All so far", style: "sum", values: column(rows, `reoccurring_${name}`) },
-        { label: "Active", style: "average", values: column(rows, `adjusted_reoccurring_${name}`) },
-      ];
-      if (previous) {
-        const values = alignedColumn(rows, previous.reoccurring, `reoccurring_${name}`);
-        lines.push({ label: "All, previous", style: "previous", values });
-      }
-      const total = rows.length ? `${format.count(rows.at(-1)[`reoccurring_${name}`])} so far` : "";
-      chart.update({ days, lines, interval: query.interval, total });
-    }
-    this.returningTable.update(rows);
+  #updateFigures(figures, definitions) {
+    const { data, previous } = this.state.answer;
+    const { reasons, future } = this.state;
+    const valuesOf = (sections) =>
+      definitions.map((definition) => {
+        const section = sections?.[definition.section];
+        return section && !future ? figureOf(section, definition) : null;
+      });
+    const [values, earlier] = [valuesOf(data), valuesOf(previous)];
+    figures.update(values, {
+      changes: previous ? values.map((value, index) => percentChange(value, earlier[index])) : null,
+      earlier,
+      reasons: definitions.map(({ section }) => (future ? null : reasons[section])),
+    });
+  }
+
+  /** Tiles, chart and table of the series. */
+  #updateSeries() {
+    const { answer, reasons, future } = this.state;
+    const rows = answer.data.historical ?? [];
+    const before = answer.previous?.historical ?? null;
+    const sumOf = (all, name) =>
+      reasons[`historical.${name}`] || reasons.historical || future ? null : sum(all, name);
+    const values = METRICS.map((name) => sumOf(rows, name));
+    const earlier = before ? METRICS.map((name) => sumOf(before, name)) : null;
+    this.tiles.update(values, {
+      changes: earlier ? values.map((value, index) => percentChange(value, earlier[index])) : null,
+      earlier,
+      reasons: METRICS.map((name) => (future ? null : (reasons[`historical.${name}`] ?? reasons.historical))),
+    });
+    this.tiles.updateSparks(METRICS.map((name) => (reasons[`historical.${name}`] ? [] : rows.map((row) => row[name]))));
+    this.#drawChart();
+    this.table.update(rows);
+  }
+
+  #drawChart() {
+    const { answer, view, reasons, future, now } = this.state;
+    const series = SERIES.find(({ name }) => name === view.metric) ?? SERIES[0];
+    const { query } = answer;
+    const reason = reasons.historical ?? reasons[`historical.${series.name}`] ?? null;
+    const rows = reason || future ? [] : (answer.data.historical ?? []);
+    const points = pointsOf(rows, answer, { ...series, accumulated: view.series === "accumulated", now });
+    this.tiles.choose(series.name);
+    setText(byId("metric-hint"), `${series.hint}.${query.weekends ? "" : " Monday to Friday only."}`);
+    this.chart.update({
+      points,
+      empty: future ? NOT_BEGUN : reason,
+      title: series.label,
+      unit: view.series === "accumulated" ? "so far" : `per ${query.interval}`,
+      total: rows.length ? totalText(sum(rows, series.name), query) : "",
+      interval: query.interval,
+      whole: true,
+      formatValue: format.count,
+      accumulated: view.series === "accumulated",
+      averageLabel: query.weekends ? "7-day average" : "Average of 5 working days",
+      beforeLabel: beforeLabel(answer),
+    });
   }
 
   #useZoomAsRange() {
-    const [min, max] = this.group.zoom;
-    const zoomed = this.activity[0].chart.days.filter((day) => day >= min && day <= max);
-    if (zoomed.length) this.onRangeSelected(format.secondsToDay(zoomed[0]), format.secondsToDay(zoomed.at(-1)));
+    const [first, last] = this.chart.zoom.map((index) => this.chart.points[index].date.slice(0, 10));
+    this.onRangeSelected(first, daysOfRow(last, this.answer.query.interval)[1]);
   }
+
+  #overviewRows() {
+    const [header, ...rows] = figureRows(this.answer, FIGURES);
+    const { data, previous } = this.answer;
+    const series = METRICS.map((name) => {
+      const [value, before] = [
+        sum(data.historical ?? [], name),
+        previous ? sum(previous.historical ?? [], name) : null,
+      ];
+      return [name, value, ...(previous ? [before, percentChange(value, before)] : [])];
+    });
+    return [header, ...series, ...rows];
+  }
+}
+
+const NOT_BEGUN = "This range has not begun.";
+
+const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] ?? 0), 0);
+
+const figureOf = (section, { name, value }) => (value ? value(section) : section[name]);
+
+const totalText = (total, { weekends }) => `${format.count(total)}${weekends ? "" : ", Monday to Friday"}`;
+
+function beforeLabel({ previous, query }) {
+  if (!previous) return null;
+  return query.compare_from ? format.range(query.compare_from, query.compare_to) : "Previous period";
+}
+
+/** Points of a chart for `name`: of the rows, of the rows compared with, and of their averages. */
+function pointsOf(rows, { previous, query }, { name, accumulated, now }) {
+  const { interval, from } = query;
+  const column = accumulated ? `acc_${name}` : name;
+  const earlier = previous?.historical ?? [];
+  const options = { interval, from, previousFrom: query.compare_from ?? earlier[0]?.date ?? from };
+  const pairs = pair(rows, earlier, options);
+  return rows.map((row, index) => ({
+    date: keyOf(row),
+    name: rowName(row, interval),
+    value: row[column],
+    average: accumulated || interval !== "day" ? null : row[`ma_${name}`],
+    before: pairs[index] && { name: rowName(pairs[index], interval), value: pairs[index][column] },
+    note: incompleteness(row, interval, { range: query, now }),
+  }));
+}
+
+/** A row in words: "Tue, 10 Nov 2026", "9 – 15 Nov 2026", "November 2026". */
+export function rowName(row, interval) {
+  if (interval === "hour") return `${format.day(row.date)}, ${keyOf(row).slice(11)}`;
+  if (interval === "week") return format.range(...daysOfRow(row.date, "week"));
+  return interval === "month" ? format.month(row.date) : format.day(row.date);
 }
 
 /** A hint without zoom, buttons with zoom. The space is reserved, so that nothing moves. */
 function createZoomTools({ onReset, onUse }) {
-  const hint = el("span", { class: "hint zoom-hint" }, "Drag across a chart to zoom");
+  const hint = el("span", { class: "hint zoom-hint" }, "Drag across the chart to zoom");
   const use = el("button", { class: "button", type: "button", onclick: onUse }, "Use as range");
   const reset = el("button", { class: "button", type: "button", onclick: onReset }, "Reset zoom");
   const buttons = el("span", { class: "zoom-buttons", hidden: true }, use, reset);
@@ -329,56 +446,25 @@ function createZoomTools({ onReset, onUse }) {
   };
 }
 
-const column = (rows, name) => rows.map((row) => row[name]);
-
-/** A column of the previous period, matched to `rows` by index; the two may differ by a row or two. */
-const alignedColumn = (rows, previousRows, name) => rows.map((_, index) => previousRows[index]?.[name] ?? null);
-
-function accumulatedLines(rows, previousRows, name) {
-  const lines = [{ label: "Accumulated", style: "sum", values: column(rows, `acc_${name}`) }];
-  if (previousRows) {
-    lines.push({ label: "Previous", style: "previous", values: alignedColumn(rows, previousRows, `acc_${name}`) });
+/** "28 Aug – 25 Nov 2026 in UTC, Monday to Friday in series; compared with 29 May – 26 Aug 2026" */
+function rangeText({ query, previous }, { future }) {
+  const parts = [`${format.range(query.from, query.to)}, ${query.tz.replaceAll("_", " ")}`];
+  if (!query.weekends) parts.push("tiles with a chart: Monday to Friday");
+  if (previous && query.compare_from && !future) {
+    parts.push(`compared with ${format.range(query.compare_from, query.compare_to)}`);
   }
-  return lines;
+  return future ? `${parts[0]}: ${NOT_BEGUN.toLowerCase()}` : parts.join(", ");
 }
 
-/** With many rows the counts of two periods are unreadable on top of each other: compare the averages. */
-function countLines(rows, previousRows, { name, title, average }) {
-  const lines = [{ label: title, style: "counts", values: column(rows, name) }];
-  if (previousRows) {
-    const [label, compared] = rows.length <= MAX_BARS ? ["Previous", name] : ["Previous average", `ma_${name}`];
-    lines.push({ label, style: "previous", values: alignedColumn(rows, previousRows, compared) });
-  }
-  return [...lines, { label: average, style: "average", values: column(rows, `ma_${name}`) }];
-}
-
-function averageLabel(rows, interval) {
-  const [one, many] = UNITS[interval];
-  const enough = rows.length >= MOVING_AVERAGE_ROWS;
-  return enough ? `${MOVING_AVERAGE_ROWS}-${one} average` : `Average (needs ${MOVING_AVERAGE_ROWS} ${many})`;
-}
-
-function updateFigures(figures, definitions, { data, previous, change }) {
-  const valuesOf = (answer) => definitions.map(({ section, name }) => answer[section][name]);
-  if (change) figures.update(valuesOf(data), valuesOf(change), valuesOf(previous));
-  else figures.update(valuesOf(data));
-}
-
-function rangeText({ from, to, tz }, change) {
-  const days = from && to ? `${format.date(from)} – ${format.date(to)}` : "All days";
-  return `${days}, ${tz}${change ? ", compared with the previous period" : ""}`;
-}
-
-function figureRows({ data, previous, change }, definitions) {
-  const header = ["figure", "value", ...(change ? ["before", "change_per_cent"] : [])];
-  return [
-    header,
-    ...definitions.map(({ section, name }) => [
-      name,
-      data[section][name],
-      ...(change ? [previous[section][name], change[section][name]] : []),
-    ]),
-  ];
+function figureRows({ data, previous }, definitions) {
+  const header = ["figure", "value", ...(previous ? ["before", "change_per_cent"] : [])];
+  const rows = definitions.map((definition) => {
+    const valueIn = (sections) =>
+      sections?.[definition.section] ? figureOf(sections[definition.section], definition) : null;
+    const [value, before] = [valueIn(data), valueIn(previous)];
+    return [definition.name, value, ...(previous ? [before, percentChange(value, before)] : [])];
+  });
+  return [header, ...rows];
 }
 
 function dailyRows(answer) {
@@ -391,11 +477,22 @@ function dailyRows(answer) {
 /** The rows and the sum of their counts, as Bars.update takes them. */
 const withTotal = (rows) => [rows, rows.reduce((total, { count }) => total + count, 0)];
 
-const namedCounts = (counts, displayName = (name) => name) =>
-  Object.entries(counts).map(([name, count]) => ({ name: displayName(name) || "(empty)", count }));
+/** What the API calls Unknown is a missing value or the text Unknown. */
+const UNKNOWN = "Unknown";
+
+const namedCounts = (dimension, counts) =>
+  Object.entries(counts).map(([value, count]) => ({
+    name: value === UNKNOWN ? UNKNOWN : capitalised(filters.valueWords(dimension, value)),
+    count,
+    filter: value === UNKNOWN && dimension !== "source" ? bothUnknown(dimension) : filters.write({ dimension, value }),
+  }));
+
+const bothUnknown = (dimension) => [null, UNKNOWN].map((value) => filters.write({ dimension, value })).join(",");
+
+const capitalised = (name) => (/^[a-z]+$/.test(name) ? format.capital(name) : name);
 
 const weekdays = (counts) =>
-  format.WEEKDAYS.filter((name) => name in counts).map((name) => ({ name: format.weekday(name), count: counts[name] }));
+  format.WEEKDAYS.filter((name) => name in counts).map((name) => ({ name, count: counts[name] }));
 
 const estimations = (counts) =>
   Object.entries(counts)
@@ -404,7 +501,25 @@ const estimations = (counts) =>
     .map(({ value, count }) => ({ name: format.number(value), count }));
 
 const places = (rows, kind) =>
-  rows.map((row) => ({ name: row[kind] ?? "Unknown", note: format.country(row.country), count: row.count }));
+  rows.map((row) => ({
+    name: placeName(kind, row.country, row[kind]),
+    note: row.country === null && row[kind] === null ? null : format.country(row.country),
+    count: row.count,
+    filter: [
+      filters.write({ dimension: "country", value: row.country }),
+      filters.write({ dimension: kind, value: row[kind] }),
+    ].join(","),
+  }));
+
+function placeName(kind, country, value) {
+  if (value === null) return UNKNOWN;
+  return kind === "region" ? regionName(country, value) : value || "(empty)";
+}
+
+function displayName(dimension, row) {
+  if (dimension === "region" || dimension === "city") return placeName(dimension, row.country, row.value);
+  return row.value === null ? UNKNOWN : capitalised(filters.valueWords(dimension, row.value));
+}
 
 /** The number of users in the range: each has exactly one device, possibly unknown. */
 const totalUsers = ({ device }) => Object.values(device).reduce((total, count) => total + count, 0);

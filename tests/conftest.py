@@ -6,7 +6,12 @@ from unittest.mock import patch
 
 import pytest
 
-pytest_plugins = ["tests.support.fixtures", "tests.support.postgres"]
+pytest_plugins = [
+    "tests.support.fixtures",
+    "tests.support.kafka",
+    "tests.support.postgres",
+    "tests.support.scheduling",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

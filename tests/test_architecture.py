@@ -64,10 +64,17 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "readmodel.dtypes",
         "util",
     },
+    "readmodel.stream": {
+        "readmodel.stream",
+        "readmodel.store",
+        "events",
+        "config",
+        "util",
+    },
     "readmodel.sync": {"readmodel", "events", "sqlfiles", "config", "util"},
-    "collect_events": {"collector", "startup", "config", "util"},
+    "collect_events": {"collector", "events", "startup", "config", "util"},
     "collector": {"collector", "events", "config", "util"},
-    "events": {"events"},
+    "events": {"events", "config", "util"},
     "startup": {"config", "util"},
     "config": {"util"},
     "util": {"util"},
@@ -222,9 +229,14 @@ def test_the_api_never_reaches_databases_or_the_sync() -> None:
     loaded = reachable("main")
     assert "readmodel.store.snapshot" in loaded
     for module in loaded:
-        for folder in ("readmodel.source", "readmodel.sync", "updater"):
+        for folder in (
+            "readmodel.source",
+            "readmodel.stream",
+            "readmodel.sync",
+            "updater",
+        ):
             assert not inside(module, folder), module
-        for driver in ("mysql", "sqlite3", "psycopg"):
+        for driver in ("mysql", "sqlite3", "psycopg", "confluent_kafka"):
             drivers = [name for name in imports(module) if inside(name, driver)]
             assert not drivers, f"{module} imports {drivers}"
 

@@ -17,7 +17,7 @@ from util.logs import get_logger
 @pytest.fixture(autouse=True)
 def _reset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Reset log handlers, registered secrets and Sentry after each test."""
-    monkeypatch.setattr(redaction, "_registered", set())
+    monkeypatch.setattr(redaction, "_registered", {})
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

@@ -1,4 +1,4 @@
-"""Command line: `sync` (the default), `status`, `verify`, `doctor`, `views`, `report`."""
+"""Command line of the updater; `sync` is the default command."""
 
 import argparse
 import csv
@@ -71,6 +71,13 @@ class ViewsCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class KafkaCommand:
+    """Show how far the topic was read, or have it read again from its beginning."""
+
+    restart: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReportCommand:
     """Options of `report`: show the last days, or send that of `day` again."""
 
@@ -86,6 +93,7 @@ type Command = (
     | VerifyCommand
     | DoctorCommand
     | ViewsCommand
+    | KafkaCommand
     | ReportCommand
 )
 
@@ -134,6 +142,7 @@ _SUMMARIES: Final = {
     "verify": "compare the read model with the database",
     "doctor": "check everything that a sync needs",
     "views": "list and check the SQL files, or say what a change would do",
+    "kafka": "show how far the topic was read, or have it read again",
     "report": "show the daily reports that were sent, or send one again",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -192,6 +201,13 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "help": "a SQL file, instead of the one of its name in VIEWS_DIR",
         },
     },
+    "kafka": {
+        "--restart": {
+            "action": "store_true",
+            "help": "read the topic from its beginning, after a gap, or if it was "
+            "created again; stored events are recognised by their ids",
+        },
+    },
     "report": {
         "--day": {"type": _day, "metavar": "DAY", "help": "the day to send again"},
         "--send-again": {
@@ -230,6 +246,8 @@ def parse(arguments: Sequence[str]) -> Command:
             return StatusCommand(**values)
         case "verify":
             return VerifyCommand(**values)
+        case "kafka":
+            return KafkaCommand(**values)
         case "views":
             return _views(ViewsCommand(**values), commands["views"])
         case "report":

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from config import Settings
+from events.spool_files import list_files
 from readmodel.source.connect import source_from_settings, tables_from_settings
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql.source import MysqlSource, MysqlView
 from readmodel.source.postgres.source import PostgresView
-from readmodel.source.protocol import View
+from readmodel.source.protocol import Source, View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
-from updater import views
+from updater import kafka_status, views
 from updater.status import view_lines
 from util.errors import FppError, SettingsError, SourceError, StorageError
 from util.heartbeat import Heartbeat
@@ -26,6 +28,9 @@ from util.probe import connection_problem
 from util.sentry_wrapper import PRODUCTION
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+LATE_SPOOL: Final = timedelta(minutes=5)
+"""Age of a file of the spool at which nobody seems to take it."""
+
 LEAST_FREE_BYTES: Final = 50 * 2**20
 COMFORTABLE_BYTES: Final = 2**30
 READ_RIGHTS: Final = {"USAGE", "SELECT", "SHOW VIEW"}
@@ -75,6 +80,10 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     yield from _database(settings)
     yield from _storage(settings.data_dir)
     yield from _views(settings)
+    if settings.spool_dir:
+        yield _spool(settings.spool_dir)
+    if settings.kafka_bootstrap_servers:
+        yield _kafka(settings)
     yield _monitor(settings)
     yield _sentry(settings)
 
@@ -84,9 +93,20 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
         source, tables = source_from_settings(settings), tables_from_settings(settings)
         with source.view(tables) as view:
             yield _passed("database", f"{source.name} answers")
+            yield from _encryption(source)
             yield from _view(view, tables, settings.data_dir)
     except FppError as error:
         yield _failed("database", str(error))
+
+
+def _encryption(source: Source) -> Iterator[CheckResult]:
+    """Warn if nothing proves that a database on another host is the right one."""
+    if isinstance(source, MysqlSource) and not (source.ssl_ca or source.is_local):
+        yield _warning(
+            "encryption",
+            f"nothing proves that {source.address} is the database, so whoever answers "
+            "in its place may get the password: set DB_SSL_CA",
+        )
 
 
 def _view(view: View, tables: Sequence[Table], data_dir: Path) -> Iterator[CheckResult]:
@@ -292,6 +312,43 @@ def _views(settings: Settings) -> Iterator[CheckResult]:
     manifest = metrics.current_manifest(settings.data_dir)
     for line in view_lines(manifest):
         yield _warning("views", line.strip())
+
+
+def _spool(folder: Path) -> CheckResult:
+    """Whether the updater can take files from the spool, and how many wait."""
+    if not folder.exists():
+        return _warning(
+            "SPOOL_DIR",
+            f"{folder} does not exist yet: start the collector, or correct it",
+        )
+    if problem := _folder_problem(folder):
+        return _failed(
+            "SPOOL_DIR",
+            f"{folder} {problem}: it must be a folder on a local disk in which this "
+            "user can read and remove files",
+        )
+    files = list_files(folder)
+    text = f"{folder} is writable, {len(files):,} files wait"
+    oldest = min((file.modified_at for file in files), default=time.time())
+    if time.time() - oldest > LATE_SPOOL.total_seconds():
+        minutes = (time.time() - oldest) / 60
+        return _warning(
+            "SPOOL_DIR",
+            f"{text}, the oldest for {minutes:,.0f} minutes: is it drained?",
+        )
+    return _passed("SPOOL_DIR", text)
+
+
+def _kafka(settings: Settings) -> CheckResult:
+    """Whether the topic can be read on from where it was read to."""
+    try:
+        lags = kafka_status.lag(settings)
+    except FppError as error:
+        return _failed("Kafka", str(error))
+    return _passed(
+        "Kafka",
+        f"{settings.kafka_topic} can be read, {sum(lags.values()):,} messages to go",
+    )
 
 
 def _monitor(settings: Settings) -> CheckResult:

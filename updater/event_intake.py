@@ -3,13 +3,12 @@
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
-from events.codes import RejectionCode
+from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.sync.drain import DrainReport, drain
+from updater.guarded import guarded
+from updater.intake_metrics import IntakeMetrics
 from util.errors import FppError, SettingsError, SyncRunning
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -20,6 +19,15 @@ _log = get_logger("events")
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def require_free_names(mirrored: Collection[str], setting: str) -> None:
+    """Raise SettingsError if one of the *mirrored* tables is called like ours."""
+    if taken := sorted(EVENT_TABLES.keys() & set(mirrored)):
+        raise SettingsError(
+            f"SYNC_TABLES mirrors {taken[0]}, but with {setting} the read model has "
+            "its own table of that name: unset one of them"
+        )
 
 
 class EventIntake:
@@ -34,22 +42,18 @@ class EventIntake:
         data_dir: Path,
         spool_dir: Path,
         mirrored: Collection[str],
-        registry: CollectorRegistry,
+        metrics: IntakeMetrics,
         stop: StopRequest,
         now: Callable[[], datetime] = _now,
     ) -> None:
         """Raises SettingsError if one of the *mirrored* tables is called like ours."""
-        if taken := sorted(EVENT_TABLES.keys() & set(mirrored)):
-            raise SettingsError(
-                f"SYNC_TABLES mirrors {taken[0]}, but with SPOOL_DIR the read model has "
-                "its own table of that name: unset one of them"
-            )
+        require_free_names(mirrored, "SPOOL_DIR")
         self._data_dir = data_dir
         self._spool_dir = spool_dir
         self._stop = stop
         self._now = now
         self._reported: str | None = None
-        self._metrics = _IntakeMetrics(registry)
+        self._metrics = metrics
 
     def run(self) -> bool:
         """Drain the spool once; return True if that succeeded.
@@ -65,18 +69,18 @@ class EventIntake:
             self._stop.check()
             self._failed(error, Severity.HIGH)
             return False
-        except Exception as error:  # noqa: BLE001
+        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
             # The outermost handler: whatever went wrong, the next drain is tried.
             self._stop.check()
             self._failed(error, Severity.CRITICAL)
             return False
-        self._succeeded(report)
+        guarded(self._succeeded, report)
         return True
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._metrics.failures.inc()
         if self._reported != str(error):
-            capture_error(error, ErrorContext("events", "drain"), severity)
+            guarded(capture_error, error, ErrorContext("events", "drain"), severity)
         self._reported = str(error)
 
     def _succeeded(self, report: DrainReport) -> None:
@@ -97,45 +101,3 @@ class EventIntake:
                 files=report.files,
                 snapshot=report.snapshot,
             )
-
-
-class _IntakeMetrics:
-    """Counters of the drains since the updater started."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._stored = Counter(
-            "fpp_events_stored_total",
-            "Events that were added to the read model.",
-            registry=registry,
-        )
-        self._repeated = Counter(
-            "fpp_events_repeated_total",
-            "Events that were stored already and sent again.",
-            registry=registry,
-        )
-        self._rejected = Counter(
-            "fpp_events_dead_letters_total",
-            "Dead letters that were added to the read model, by code.",
-            ("code",),
-            registry=registry,
-        )
-        for code in RejectionCode:
-            self._rejected.labels(code)
-        self.failures: Final = Counter(
-            "fpp_event_drains_failed_total",
-            "Drains of the spool that failed.",
-            registry=registry,
-        )
-        self._drained_at = Gauge(
-            "fpp_events_last_drain_timestamp_seconds",
-            "When the spool was last read to its end.",
-            registry=registry,
-        )
-
-    def count(self, report: DrainReport, now: datetime) -> None:
-        """Add what *report* says."""
-        self._stored.inc(report.accepted)
-        self._repeated.inc(report.repeated)
-        for code, number in report.rejected.items():
-            self._rejected.labels(code).inc(number)
-        self._drained_at.set(now.timestamp())

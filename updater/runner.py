@@ -9,11 +9,14 @@ from config import Settings
 from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
+from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
+from updater.guarded import guarded
+from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
 from util.logs import get_logger
@@ -75,8 +78,9 @@ class Runner:
             patience=timedelta(seconds=settings.sync_interval_seconds)
             * RETRY_WINDOW_SHARE,
             on_progress=_ProgressLog(),
-            on_retry=lambda fault: _log.warning(fault, action="sync"),
+            on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
+            retention=settings.snapshot_retention,
             check_stop=self._stop.check,
         )
         self._settings = settings
@@ -95,7 +99,7 @@ class Runner:
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""
         began = self._now()
-        with separate_breadcrumbs():
+        with separate_breadcrumbs(), telemetry.span("sync"):
             opened = self._check_in("in_progress")
             try:
                 run = self._sync(began)
@@ -116,7 +120,7 @@ class Runner:
                 self._settings.data_dir,
                 self._tables,
                 now=self._now,
-                on_table=_log_table,
+                on_table=lambda table: guarded(_log_table, table),
                 options=self._options,
             )
         except SyncRunning as error:
@@ -125,7 +129,7 @@ class Runner:
         except FppError as error:
             self._stop.check()
             return self._failed(began, error, str(error), Severity.HIGH)
-        except Exception as error:  # noqa: BLE001
+        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
             # The outermost handler: whatever went wrong, the next run is tried.
             self._stop.check()
             reason = f"Unexpected error ({type(error).__name__}); see the log"
@@ -133,20 +137,36 @@ class Runner:
         return self._succeeded(began, report)
 
     def _failed(
-        self, began: datetime, error: Exception, reason: str, severity: Severity
+        self, began: datetime, error: BaseException, reason: str, severity: Severity
     ) -> Run:
         facts = {"source": self._source.name, "seconds": self._seconds_since(began)}
-        capture_error(error, ErrorContext("updater", "sync", facts), severity)
+        context = ErrorContext("updater", "sync", facts)
+        guarded(capture_error, error, context, severity)
         return Run(began, self._now(), False, reason)
 
     def _succeeded(self, began: datetime, report: Report) -> Run:
-        message = (
+        guarded(self._log_success, report)
+        guarded(self._record_derived, report.derived)
+        message = self._message(report)
+        tables = {table.name: table.counts for table in report.tables} | {
+            name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
+        }
+        failures = [failed.describe(name) for name, failed in report.failed.items()]
+        if report.removed:
+            message += f"; no longer mirrored: {', '.join(report.removed)}"
+        message = "; ".join([message, *failures])
+        return Run(began, self._now(), True, message, tables)
+
+    def _message(self, report: Report) -> str:
+        return (
             f"Mirrored {report.rows:,} rows of {self._source.name}, "
             f"{report.rows_fetched:,} fetched, in {report.seconds:.2f} s"
         )
-        failures = [failed.describe(name) for name, failed in report.failed.items()]
-        for failure in failures:
-            _log.warning(failure, action="sync")
+
+    def _log_success(self, report: Report) -> None:
+        message = self._message(report)
+        for name, failed in report.failed.items():
+            _log.warning(failed.describe(name), action="sync")
         unread = f"; not read: {', '.join(report.failed)}" if report.failed else ""
         _log.info(
             f"{message}{unread}: snapshot {report.snapshot}",
@@ -159,14 +179,6 @@ class Runner:
         for name, rows in report.removed.items():
             left = f"{name} is no longer mirrored: its copy of {rows:,} rows is removed"
             _log.warning(left, action="sync")
-        self._record_derived(report.derived)
-        tables = {table.name: table.counts for table in report.tables} | {
-            name: TableRun(rows_removed=rows) for name, rows in report.removed.items()
-        }
-        if report.removed:
-            message += f"; no longer mirrored: {', '.join(report.removed)}"
-        message = "; ".join([message, *failures])
-        return Run(began, self._now(), True, message, tables)
 
     def _record_derived(self, reports: Sequence[DerivedReport]) -> None:
         """Log what happened to the derived tables, and add builds to the view log."""
@@ -179,16 +191,23 @@ class Runner:
             _log.warning(str(error), action="record")
 
     def _report(self, run: Run) -> None:
+        """Tell everybody, each whether or not the others could be told."""
         self._runs = run_log.updated_summary(self._runs, run)
+        guarded(self._count, run)
+        guarded(self._record, run)
+        push = self._heartbeat.up if run.success else self._heartbeat.down
+        guarded(push, run.message, run.took)
+
+    def _count(self, run: Run) -> None:
         self.metrics.runs.labels("success" if run.success else "failure").inc()
+
+    def _record(self, run: Run) -> None:
         try:
             append_run(self._settings.data_dir, run)
         except StorageError as error:
             # Not a failure of the run. After a failed run the disk is the known cause.
             if run.success:
                 _log.warning(str(error), action="record")
-        push = self._heartbeat.up if run.success else self._heartbeat.down
-        push(run.message, run.took)
 
     def _check_in(
         self,
@@ -197,7 +216,8 @@ class Runner:
         took: timedelta | None = None,
     ) -> str | None:
         interval = timedelta(seconds=self._settings.sync_interval_seconds)
-        return check_in(
+        return guarded(
+            check_in,
             MONITOR,
             status,
             every=interval,

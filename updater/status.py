@@ -3,15 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Final
 
 import polars as pl
 from pydantic_core import to_json
 
 from config import Settings
 from readmodel.store import metrics, run_log, snapshot, view_log
-from readmodel.store.manifest import Manifest
+from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
+from readmodel.store.history import kept_snapshots
+from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.verify import TableComparison
+from updater import kafka_status
+from util.errors import ReadModelDamaged, ReadModelMissing
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far the clocks of database and updater may be apart."""
 
 
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
@@ -20,18 +29,37 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     Raises StorageError if the run log cannot be read.
     """
     manifest = metrics.current_manifest(settings.data_dir)
-    yield _age(manifest, now) if manifest else "There is no read model yet."
+    yield _age(manifest, now) if manifest else _without_read_model(settings)
     for name, table in sorted(manifest.tables.items()) if manifest else ():
-        yield (
-            f"  {name:<16} {table.rows:>12,} rows {len(table.parts):>4} parts "
-            f"{table.bytes / 2**20:9.2f} MB  newest {_time(newest_row(settings, name))}"
-            f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
-        )
+        yield _table_line(settings, name, table)
     yield from _failures(manifest)
     yield from view_lines(manifest)
+    yield from kafka_status.lines(settings)
+    yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
     yield from map(_run_line, runs)
+
+
+def _without_read_model(settings: Settings) -> str:
+    """Say why there is nothing to show: no sync yet, or which file is damaged."""
+    try:
+        snapshot.current(settings.data_dir)
+    except ReadModelMissing as error:
+        return f"{error}."
+    return "There is no read model yet."
+
+
+def _table_line(settings: Settings, name: str, table: StoredTable) -> str:
+    try:
+        newest = _time(newest_row(settings, name))
+    except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+        newest = "unknown: a file is damaged, which the next sync replaces"
+    return (
+        f"  {name:<16} {table.rows:>12,} rows {len(table.parts):>4} parts "
+        f"{table.bytes / 2**20:9.2f} MB  newest {newest}"
+        f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
+    )
 
 
 def _failures(manifest: Manifest | None) -> Iterator[str]:
@@ -43,6 +71,18 @@ def _failures(manifest: Manifest | None) -> Iterator[str]:
     for name in manifest.configured or ():
         if name not in manifest.tables and name not in manifest.failed:
             yield f"  {name} is not in the read model yet"
+
+
+def _snapshot_lines(settings: Settings) -> Iterator[str]:
+    """Say what the earlier snapshots cost, if they are kept for long."""
+    if settings.snapshot_retention <= KEEP_YOUNGER:
+        return
+    if found := kept_snapshots(settings.data_dir):
+        megabytes = sum(one.own_bytes for one in found) / 2**20
+        yield (
+            f"  {len(found)} snapshots since {_time(found[0].instant)}, "
+            f"{megabytes:.2f} MB that only one of them has"
+        )
 
 
 def view_lines(manifest: Manifest | None) -> Iterator[str]:
@@ -72,7 +112,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
                 "rows": table.rows,
                 "parts": len(table.parts),
                 "bytes": table.bytes,
-                "newest_row": newest_row(settings, name),
+                "newest_row": _newest_or_none(settings, name),
                 "changed_at": table.changed_at,
                 "verified_at": table.checked_at,
             }
@@ -80,6 +120,8 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         },
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
+        **kafka_status.as_json(settings),
+        "snapshots": kept_snapshots(settings.data_dir),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
@@ -88,13 +130,24 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
 
 def newest_row(settings: Settings, table: str) -> datetime | None:
     """Return the latest timestamp in *table*'s first timestamp column, None without."""
-    rows = snapshot.latest(settings.data_dir).scan(table)
+    current = snapshot.latest(settings.data_dir)
+    if not current.table_files()[table].complete:
+        raise ReadModelDamaged(f"a file of {table} is damaged")
+    rows = current.scan(table)
     schema = rows.collect_schema()
     columns = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
     if not columns:
         return None
     newest = rows.select(pl.col(columns[0]).max()).collect().item()
     return newest if isinstance(newest, datetime) else None
+
+
+def _newest_or_none(settings: Settings, table: str) -> datetime | None:
+    """The same, and None if a file is damaged."""
+    try:
+        return newest_row(settings, table)
+    except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+        return None
 
 
 def verdict_lines(verdict: TableComparison) -> Iterator[str]:
@@ -113,11 +166,18 @@ def verdict_json(verdict: TableComparison) -> Iterator[str]:
 def is_fresh(settings: Settings, now: datetime) -> bool:
     """Return True if there is a complete snapshot that is not stale."""
     manifest = metrics.current_manifest(settings.data_dir)
-    return manifest is not None and now - manifest.taken_at <= settings.stale_after
+    if manifest is None:
+        return False
+    return -CLOCK_TOLERANCE <= now - manifest.taken_at <= settings.stale_after
 
 
 def _age(manifest: Manifest, now: datetime) -> str:
     age = timedelta(seconds=round((now - manifest.taken_at).total_seconds()))
+    if age < timedelta():
+        return (
+            f"The read model is of {_time(manifest.taken_at)}, {-age} in the future: "
+            "check the clocks."
+        )
     return f"The read model is of {_time(manifest.taken_at)}, {age} old."
 
 

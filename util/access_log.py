@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import Request, Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from util.logs import BoundLogger, bound_contextvars, get_logger
@@ -83,7 +85,12 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, note_start)
+        except ClientDisconnect:
+            return  # while it sent its request; nobody waits for an answer
         except Exception as error:
+            if type(error).__module__.startswith("h11."):
+                # The client broke the protocol, and the server has answered with 400.
+                return
             # The boundary of the program: every error is reported and answered.
             response = self._on_error(Request(scope), error)
             if started:
@@ -114,6 +121,10 @@ class _RequestRecord:
 
     def _add_headers(self, headers: MutableHeaders) -> None:
         headers[REQUEST_ID] = self.id
+        if location := headers.get("location"):
+            # The caller names the host, and must not decide where others are sent.
+            parts = urlsplit(location)
+            headers["location"] = urlunsplit(("", "", *parts[2:]))
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
         is_html = headers.get("content-type", "").startswith("text/html")
@@ -124,9 +135,12 @@ class _RequestRecord:
         """Measure the request and log it, unless it succeeded and its route is *quiet*."""
         took = timedelta(seconds=time.perf_counter() - self._began)
         method, route = self._scope["method"], _route_template(self._scope)
+        state = self._scope.get("state", {})
         metrics: ApiMetrics = self._scope["app"].state.metrics
         metrics.observe(route, method, self._status, took)
-        if route in quiet and self._status == 200:
+        if "caller" in state:
+            metrics.calls.labels(state["caller"]).inc()
+        if route in quiet and self._status in (200, 202):
             return
         fields: dict[str, Any] = {
             "action": "request",
@@ -134,7 +148,8 @@ class _RequestRecord:
             "route": route or "unmatched",
             "status": self._status,
             "ms": round(took / timedelta(milliseconds=1), 1),
-            "snapshot": self._scope.get("state", {}).get("snapshot"),
+            "snapshot": state.get("snapshot"),
+            "caller": state.get("caller"),
         }
         line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
         log.info(line, **fields)

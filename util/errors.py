@@ -13,12 +13,28 @@ class ReadModelMissing(FppError):
     """There is no complete read model: nothing was synced yet, or a table is missing."""
 
 
+class ReadModelDamaged(ReadModelMissing):
+    """A file of the read model is not what its manifest says; names the file."""
+
+
+class Overloaded(FppError):
+    """The program has too much to do; a later request may succeed."""
+
+
+class SnapshotNotKept(FppError):
+    """There is no snapshot of the instant that was asked for, or no longer."""
+
+
 class SyncError(FppError):
     """A sync failed; the last snapshot stays as it was."""
 
 
 class SourceError(SyncError):
     """The source database refused, vanished, or lacks what is needed."""
+
+
+class StreamError(FppError):
+    """A Kafka topic cannot be read; what was read before stays as it was."""
 
 
 class StorageError(SyncError):

@@ -16,6 +16,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from util import bounded_http
 from util.errors import SettingsError
 from util.logs import get_logger
 from util.redaction import redact
@@ -122,7 +123,12 @@ class Heartbeat:
             ),
         )
         response: httpx.Response = retrying(
-            httpx.get, url, timeout=TIMEOUT.total_seconds(), follow_redirects=True
+            bounded_http.request,
+            "GET",
+            url,
+            timeout=TIMEOUT,
+            deadline=PUSH_DEADLINE,
+            follow_redirects=True,
         )
         return response
 

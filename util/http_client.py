@@ -42,9 +42,12 @@ def send_daily(
     # Most deployments never send, and httpx takes a tenth of the API's start.
     import httpx
 
+    from util import bounded_http
+
     seconds = timeout.total_seconds()
     try:
-        answer = httpx.post(
+        answer = bounded_http.request(
+            "POST",
             daily_url(base_url),
             content=body,
             # As bytes, since httpx refuses text that is not ASCII.
@@ -53,7 +56,8 @@ def send_daily(
                 b"Content-Type": b"application/json",
                 b"Idempotency-Key": idempotency_key.encode(),
             },
-            timeout=seconds,
+            timeout=timeout,
+            deadline=timeout,
         )
     except httpx.ConnectError:
         raise NotDelivered("The e-mail service cannot be reached") from None

@@ -11,32 +11,30 @@ import socket
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TextIO, cast
+from typing import Any, Final, Literal, TextIO
 
 from util.errors import FppError
+from util.imports import not_importable
+from util.rates import MinuteCounts
 from util.redaction import redact, redact_value
+from util.telemetry import trace_ids
 
 # structlog imports these for its console output, which is not used here, and each takes
-# as long as structlog itself. They are hidden while it is imported.
-_UNUSED: Final = {"rich", "better_exceptions"} - sys.modules.keys()
-_hidden = cast("dict[str, Any]", sys.modules)
-_hidden.update(dict.fromkeys(_UNUSED))
-import structlog  # noqa: E402
-from structlog.contextvars import bound_contextvars, merge_contextvars  # noqa: E402
-from structlog.processors import EventRenamer, JSONRenderer  # noqa: E402
-from structlog.stdlib import (  # noqa: E402
-    BoundLogger,
-    ExtraAdder,
-    LoggerFactory,
-    PositionalArgumentsFormatter,
-    ProcessorFormatter,
-    filter_by_level,
-    render_to_log_kwargs,
-)
-from structlog.typing import EventDict, Processor  # noqa: E402
-
-for _name in _UNUSED:
-    del _hidden[_name]
+# as long as structlog itself.
+with not_importable("rich", "better_exceptions"):
+    import structlog
+    from structlog.contextvars import bound_contextvars, merge_contextvars
+    from structlog.processors import EventRenamer, JSONRenderer
+    from structlog.stdlib import (
+        BoundLogger,
+        ExtraAdder,
+        LoggerFactory,
+        PositionalArgumentsFormatter,
+        ProcessorFormatter,
+        filter_by_level,
+        render_to_log_kwargs,
+    )
+    from structlog.typing import EventDict, Processor
 
 __all__ = [
     "BoundLogger",
@@ -69,6 +67,11 @@ QUIET: Final = (
 
 ADOPTED: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", *QUIET)
 """Loggers whose own handlers are removed."""
+
+MOST_PER_MINUTE: Final = 20
+"""Warnings of one kind; the same one a thousand times a second would fill the disk."""
+
+MOST_KINDS: Final = 256
 
 _PREFIX: Final = "fpp."
 _LOGGED: Final = "_fpp_logged"
@@ -121,6 +124,7 @@ def configure(
     rendering = (_readable_line,) if readable else (_PinoLine(service), JSONRenderer())
     handler.setFormatter(_formatter(*rendering))
     handler.addFilter(_is_first_report)
+    handler.addFilter(_Folding())
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _Handler)]:
         root.removeHandler(old)
@@ -158,10 +162,41 @@ def _is_first_report(record: logging.LogRecord) -> bool:
     return ours or not getattr(error, _LOGGED, False)
 
 
+class _Folding(logging.Filter):
+    """Passes the first warnings of a kind each minute, and counts the others.
+
+    A kind is a logger and a message before its arguments are put in. The first line of
+    the next minute says how many were left out. Lines below WARNING all pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts = MinuteCounts(most_keys=MOST_KINDS)
+        self._left_out: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        kind = f"{record.name} {record.levelno} {record.msg}"
+        count = self._counts.add(kind)
+        if count > MOST_PER_MINUTE:
+            if kind in self._left_out or len(self._left_out) < MOST_KINDS:
+                self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return False
+        if left_out := self._left_out.pop(kind, 0):
+            record.left_out = left_out
+        return True
+
+
 def _formatter(*rendering: Processor) -> ProcessorFormatter:
     # Bound fields first, so that a field of the call overrides a bound one.
-    fields = (EventRenamer("msg"), merge_contextvars, ExtraAdder())
+    fields = (EventRenamer("msg"), merge_contextvars, _add_trace_ids, ExtraAdder())
     return ProcessorFormatter(processors=(*fields, *rendering))
+
+
+def _add_trace_ids(_logger: object, _method: str, event: EventDict) -> EventDict:
+    event.update(trace_ids())
+    return event
 
 
 class _PinoLine:

@@ -5,6 +5,8 @@ from typing import Final
 
 import httpx
 
+from util import bounded_http
+
 PROBE_TIMEOUT: Final = timedelta(seconds=5)
 
 
@@ -16,7 +18,9 @@ def connection_problem(url: str) -> str | None:
     try:
         parsed = httpx.URL(url)
         front = httpx.URL(scheme=parsed.scheme, host=parsed.host, port=parsed.port)
-        httpx.get(front, timeout=PROBE_TIMEOUT.total_seconds())
+        bounded_http.request(
+            "GET", front, timeout=PROBE_TIMEOUT, deadline=PROBE_TIMEOUT
+        )
     except httpx.TimeoutException:
         return f"no answer within {PROBE_TIMEOUT.total_seconds():g} s"
     except httpx.ConnectError:

@@ -75,10 +75,13 @@ def force_exit_after(grace: timedelta, last: Callable[[], None]) -> None:
         last()
         os._exit(0)
 
+    timer = threading.Timer(grace.total_seconds(), leave)
+    timer.daemon = True
+
     def stop(number: int, frame: FrameType | None) -> None:
-        timer = threading.Timer(grace.total_seconds(), leave)
-        timer.daemon = True
-        timer.start()
+        # Whoever sends many signals must not start many threads.
+        if timer.ident is None:
+            timer.start()
         if callable(before):
             before(number, frame)
 

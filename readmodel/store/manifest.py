@@ -1,16 +1,53 @@
-"""snapshot.json: the record of a snapshot, as frozen data, to and from JSON."""
+"""snapshot.json: the record of a snapshot, as frozen data, to and from JSON.
 
+Others may write to the file, so nothing in it is believed before its shape is checked: a
+file name has no folder, a number is possible, an instant has a zone.
+"""
+
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+)
 
 from readmodel.dtypes import parse_dtype
+from readmodel.store.damage import PARSE_ERRORS, VALUE_ERRORS
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.tables import TABLES
+
+LARGEST: Final = 2**53
+"""Of bytes and rows: JSON's readers agree on integers up to here."""
+
+LONGEST_NAME: Final = 255
+"""Bytes of a file name."""
+
+type _Count = Annotated[int, Field(ge=0, le=LARGEST)]
+type _Crc32 = Annotated[int, Field(ge=0, lt=2**32)]
+type _FileName = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Za-z_-][0-9A-Za-z._-]{0,120}$")
+]
+type _Name = Annotated[
+    str, StringConstraints(pattern=r"^[^\x00]+$", max_length=LONGEST_NAME)
+]
+
+
+def _known_zone(name: str) -> str:
+    """Return *name* if it is that of a time zone. Raises ValueError."""
+    try:
+        return ZoneInfo(name).key
+    except LookupError:
+        raise ValueError("no such time zone") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +57,8 @@ class VisitsFile:
     `hash_fingerprint` names the hash function that computed its visitors.
     """
 
-    bytes: int
-    crc32: int
+    bytes: _Count
+    crc32: _Crc32
     hash_fingerprint: Annotated[str, Field(alias="hashing")]
 
 
@@ -33,7 +70,7 @@ class SourceMark:
     """
 
     text: str
-    digested_at: datetime
+    digested_at: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +81,11 @@ class Part:
     equal the database's, and `mark` describes that instant, if the source can.
     """
 
-    file: str
-    rows: int
-    bytes: int
-    crc32: int
-    checked_at: datetime
+    file: _FileName
+    rows: _Count
+    bytes: _Count
+    crc32: _Crc32
+    checked_at: AwareDatetime
     visits: VisitsFile | None = None
     mark: Annotated[SourceMark | None, Field(exclude_if=lambda mark: mark is None)] = (
         None
@@ -65,7 +102,7 @@ class StoredTable:
 
     columns: Mapping[str, str]
     parts: tuple[Part, ...]
-    changed_at: datetime
+    changed_at: AwareDatetime
 
     @property
     def schema(self) -> pl.Schema:
@@ -97,9 +134,9 @@ class TableFailure:
     the instant `taken_at`; None without a copy.
     """
 
-    stale_since: datetime
+    stale_since: AwareDatetime
     failed_because: str
-    taken_at: datetime | None = None
+    taken_at: AwareDatetime | None = None
 
     def describe(self, name: str) -> str:
         """Say in one line what is wrong with the table *name*, and what is served."""
@@ -134,11 +171,11 @@ class DerivedState:
     type: str
     file: str
     inputs: tuple[str, ...] = ()
-    zone: str = "UTC"
+    zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     sql_sha256: str = ""
     fingerprint: str | None = None
-    built_at: datetime | None = None
-    stale_since: datetime | None = None
+    built_at: AwareDatetime | None = None
+    stale_since: AwareDatetime | None = None
     failed_because: str | None = None
     outcome: str = "built"
     failed_fingerprint: str | None = None
@@ -150,13 +187,38 @@ class DerivedState:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionPosition:
+    """The next offset to read of a Kafka partition.
+
+    `epoch` is the leader epoch of the message before it, by which the broker recognises
+    that it has lost that message since; None if it is not known.
+    """
+
+    offset: int
+    epoch: Annotated[int | None, Field(exclude_if=lambda it: it is None)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPosition:
+    """How far a Kafka topic was read. A topic that is created again has another id."""
+
+    topic_id: str
+    partitions: Mapping[int, PartitionPosition]
+
+
+@dataclass(frozen=True, slots=True)
 class Consumed:
     """How far the tables of events have read what they are made of.
 
-    `spool` maps each collector's instance to the last of its files that was taken.
+    `spool` maps each collector's instance to the last of its files that was taken, and
+    `kafka` the cluster's id and the name of a topic, as in ``Zk3…/octane.events``, to
+    the position in it.
     """
 
     spool: Mapping[str, str] = field(default_factory=dict)
+    kafka: Annotated[
+        Mapping[str, TopicPosition], Field(exclude_if=lambda topics: not topics)
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +232,17 @@ class Manifest:
     `consumed` belongs to them, and is None without them.
     """
 
-    taken_at: datetime
-    tables: Mapping[str, StoredTable] = field(default_factory=dict)
+    taken_at: AwareDatetime
+    tables: Mapping[_Name, StoredTable] = field(default_factory=dict)
     version: int = 1
     derived: Annotated[
-        Mapping[str, DerivedState], Field(exclude_if=lambda derived: not derived)
+        Mapping[_Name, DerivedState], Field(exclude_if=lambda derived: not derived)
     ] = field(default_factory=dict)
     failed: Annotated[
-        Mapping[str, TableFailure], Field(exclude_if=lambda failed: not failed)
+        Mapping[_Name, TableFailure], Field(exclude_if=lambda failed: not failed)
     ] = field(default_factory=dict)
     configured: Annotated[
-        tuple[str, ...] | None, Field(exclude_if=lambda names: names is None)
+        tuple[_Name, ...] | None, Field(exclude_if=lambda names: names is None)
     ] = None
     consumed: Annotated[Consumed | None, Field(exclude_if=lambda it: it is None)] = None
 
@@ -195,19 +257,42 @@ class Manifest:
         return tuple(EVENT_TABLES) if self.consumed else ()
 
     def to_json(self) -> bytes:
-        """Serialise as indented JSON."""
-        return _ADAPTER.dump_json(self, indent=1, by_alias=True)
+        """Serialise as indented JSON that ends with a checksum of what is before it."""
+        body = _ADAPTER.dump_json(self, indent=1, by_alias=True).removesuffix(b"\n}")
+        return body + _checksum_member(body)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":
-        """Parse *text*. Raises ValueError unless it is a whole manifest of version 1."""
+        """Parse *text*. Raises ValueError unless it is a whole manifest of version 1.
+
+        One without a checksum is of an earlier build.
+        """
+        found = _CHECKSUM.search(text)
+        if found and found[0] != _checksum_member(text[: found.start()]):
+            raise ValueError("the checksum differs")
         manifest = _ADAPTER.validate_json(text)
         if manifest.version != 1:
             raise ValueError(f"snapshot format {manifest.version} is not known")
         for table in manifest.tables.values():
-            if not table.parts or not table.schema:
+            if not table.parts or not _has_columns(table):
                 raise ValueError("a table has neither parts nor columns")
         return manifest
+
+
+_CHECKSUM: Final = re.compile(rb',\n "crc32": \d+\n}$')
+
+
+def _checksum_member(body: bytes) -> bytes:
+    """The end of the JSON object that begins with *body*."""
+    return b',\n "crc32": %d\n}' % zlib.crc32(body)
+
+
+def _has_columns(table: StoredTable) -> bool:
+    """True if the table has columns. Raises ValueError for a dtype that is none."""
+    try:
+        return bool(table.schema)
+    except (*VALUE_ERRORS, RecursionError, *PARSE_ERRORS) as error:
+        raise ValueError(f"a column has no dtype: {error}") from error
 
 
 _ADAPTER = TypeAdapter(Manifest)

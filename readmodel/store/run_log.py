@@ -5,7 +5,8 @@ It is not part of a snapshot, since a failed run publishes none. This module rea
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,13 @@ from typing import Any, Final
 import polars as pl
 
 from readmodel.dtypes import INSTANT
+from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS, read_file
+from readmodel.store.seal import require_intact
 from util.errors import StorageError
 
 FILE: Final = "sync_runs.parquet"
+MOST_BYTES: Final = 64 * 2**20
+"""More than any log has: rows beyond a number are dropped."""
 RETENTION: Final = timedelta(days=90)
 
 
@@ -59,8 +64,8 @@ class Run:
 
     @property
     def took(self) -> timedelta:
-        """Time from start to end."""
-        return self.ended_at - self.started_at
+        """Time from start to end; zero if the clock was set back meanwhile."""
+        return max(self.ended_at - self.started_at, timedelta())
 
     @property
     def rows_fetched(self) -> int:
@@ -96,11 +101,12 @@ def read_summary(data_dir: Path) -> RunSummary | None:
         return None
     successes = log.filter("success")
     failures = log["success"].reverse().arg_max() if len(successes) else len(log)
-    return RunSummary(
-        last=_run(log.row(-1, named=True)),
-        last_success_at=successes["ended_at"][-1] if len(successes) else None,
-        failures_in_a_row=failures or 0,
-    )
+    with _readable():
+        return RunSummary(
+            last=_run(log.row(-1, named=True)),
+            last_success_at=successes["ended_at"][-1] if len(successes) else None,
+            failures_in_a_row=failures or 0,
+        )
 
 
 def recent_runs(data_dir: Path, limit: int) -> list[Run]:
@@ -108,7 +114,9 @@ def recent_runs(data_dir: Path, limit: int) -> list[Run]:
 
     Raises StorageError when the log cannot be read.
     """
-    return [_run(row) for row in read_log(data_dir).tail(limit).reverse().to_dicts()]
+    newest = read_log(data_dir).tail(limit).reverse()
+    with _readable():
+        return [_run(row) for row in newest.to_dicts()]
 
 
 def read_log(data_dir: Path) -> pl.DataFrame:
@@ -118,14 +126,30 @@ def read_log(data_dir: Path) -> pl.DataFrame:
     """
     try:
         # All bytes at once, since the updater may replace the file between two reads.
-        content = (data_dir / FILE).read_bytes()
-        return pl.read_parquet(io.BytesIO(content)).match_to_schema(SCHEMA)
+        content = read_file(data_dir / FILE, MOST_BYTES)
     except FileNotFoundError:
         return pl.DataFrame(schema=SCHEMA)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise StorageError(
-            f"The run log {FILE} cannot be read; the next run begins a new one"
-        ) from error
+    except OSError as error:
+        raise _unreadable() from error
+    with _readable():
+        require_intact(content)
+        log = pl.read_parquet(io.BytesIO(content)).match_to_schema(SCHEMA)
+        return log.drop_nulls(log.columns)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise StorageError for content that no log has, whatever is wrong with it."""
+    try:
+        yield
+    except (*READ_ERRORS, *VALUE_ERRORS) as error:
+        raise _unreadable() from error
+
+
+def _unreadable() -> StorageError:
+    return StorageError(
+        f"The run log {FILE} cannot be read; the next run begins a new one"
+    )
 
 
 def _run(row: Mapping[str, Any]) -> Run:

@@ -19,7 +19,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,16 +30,24 @@ import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
+from readmodel.store.damage import read_file
 from readmodel.store.manifest import Manifest, Part, TableFailure
 from readmodel.tables import TABLES, serve_statistics
 from util.columns import column_named
-from util.errors import ReadModelMissing
+from util.errors import ReadModelDamaged, ReadModelMissing
 
 CURRENT: Final = "current"
 SNAPSHOTS: Final = "snapshots"
 MANIFEST: Final = "snapshot.json"
+MANIFEST_COPY: Final = "snapshot.json.copy"
+"""The same bytes, for when the first file is damaged."""
+MOST_MANIFEST_BYTES: Final = 64 * 2**20
 ID_FORMAT: Final = "%Y%m%dT%H%M%S.%fZ"
+ID_PATTERN: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
+"""A folder with another name is not ours."""
 
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""File systems know later times than Python does."""
 
 LOG_NAMES: Final = frozenset({"sync_runs", "view_runs"})
 """Names of tables whose link would take the place of a log in DATA_DIR."""
@@ -127,6 +135,14 @@ class Snapshot:
         return files if all(map(os.path.isfile, files)) else []
 
     @property
+    def mirror_id(self) -> str:
+        """The id of the snapshot of the last sync: events change it as little as the rows.
+
+        A snapshot in which only events were added has the mirrored tables of that one.
+        """
+        return self.id if self.manifest is None else f"{self.taken_at:{ID_FORMAT}}"
+
+    @property
     def configured(self) -> tuple[str, ...]:
         """The names of the tables that the settings mirrored into this snapshot."""
         return tuple(TABLES) if self.manifest is None else self.manifest.mirrored
@@ -151,9 +167,18 @@ class Snapshot:
         """The files of each configured table, then of the snapshot's other tables."""
         stored = TABLES if self.manifest is None else self.manifest.tables
         return {
-            name: _table_files(self.files(name)) if name in stored else NO_FILES
+            name: self._table_files(name) if name in stored else NO_FILES
             for name in dict.fromkeys((*self.configured, *stored))
         }
+
+    def _table_files(self, table: str) -> TableFiles:
+        """The files of *table*; one with another size than recorded is damaged."""
+        sizes = list(map(_file_size, self.files(table)))
+        recorded = sizes
+        if self.manifest is not None:
+            recorded = [part.bytes for part in self.manifest.tables[table].parts]
+        complete = None not in sizes and sizes == recorded
+        return TableFiles(sum(filter(None, sizes)), complete)
 
     def files(self, table: str) -> list[str]:
         """The paths of the Parquet files of *table*, in key order."""
@@ -169,7 +194,14 @@ def current(data_dir: Path) -> Snapshot:
     Only tables of the statistics can make it incomplete, and only if all of them are
     configured. Raises ReadModelMissing when there is none, or names the tables it lacks.
     """
-    snapshot = latest(data_dir)
+    return require_complete(latest(data_dir))
+
+
+def require_complete(snapshot: Snapshot) -> Snapshot:
+    """Return *snapshot* if no table of the statistics is missing, see `current`.
+
+    Raises ReadModelMissing.
+    """
     if not snapshot.serves_statistics:
         return snapshot
     files = snapshot.table_files()
@@ -191,25 +223,59 @@ def latest(data_dir: Path) -> Snapshot:
         path = os.path.realpath(f"{data_dir}/{CURRENT}", strict=True)
     except FileNotFoundError:
         return _plain_files(data_dir)
+    except OSError as error:
+        raise ReadModelDamaged(
+            f"{CURRENT} in DATA_DIR cannot be read: run update_readmodel.py"
+        ) from error
+    return open_snapshot(path)
+
+
+def open_snapshot(path: str) -> Snapshot:
+    """Open the snapshot in the folder *path*, a real path, complete or not.
+
+    Raises ReadModelDamaged if it cannot be read.
+    """
     try:
-        status = os.stat(f"{path}/{MANIFEST}")  # noqa: PTH116 - on each request
+        status = _manifest_status(path)
         return _snapshot(path, status.st_ino, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError) as error:
         name = os.path.basename(path)  # noqa: PTH119 - a string, on each request
-        raise ReadModelMissing(
+        raise ReadModelDamaged(
             f"Snapshot {name} is damaged: run update_readmodel.py"
         ) from error
 
 
-@lru_cache(maxsize=2)  # The current snapshot, and the one before.
+def _manifest_status(path: str) -> os.stat_result:
+    """The status of the manifest in *path*, or of its copy. Raises OSError."""
+    try:
+        return os.stat(f"{path}/{MANIFEST}")  # noqa: PTH116 - on each request
+    except FileNotFoundError:
+        return os.stat(f"{path}/{MANIFEST_COPY}")  # noqa: PTH116
+
+
+@lru_cache(maxsize=8)  # The current snapshot, the one before, and earlier ones.
 def _snapshot(folder: str, *_status: int) -> Snapshot:
     """Parse the manifest in *folder*, once per inode, modification time and size.
 
     Every request asks for it. Raises OSError and ValueError.
     """
     path = Path(folder)
-    manifest = Manifest.from_json((path / MANIFEST).read_bytes())
-    return Snapshot(path.name, manifest.taken_at, path, manifest)
+    manifest = _manifest(path)
+    name = path.name
+    if name == CURRENT:  # Some programs that copy folders replace links by folders.
+        name = manifest.taken_at.strftime(ID_FORMAT)
+    return Snapshot(name, manifest.taken_at, path, manifest)
+
+
+def _manifest(path: Path) -> Manifest:
+    """Parse the manifest in *path*, or else its copy. Raises OSError and ValueError."""
+    try:
+        return Manifest.from_json(read_file(path / MANIFEST, MOST_MANIFEST_BYTES))
+    except (OSError, ValueError):
+        copy = path / MANIFEST_COPY
+        if not copy.exists():
+            raise
+        return Manifest.from_json(read_file(copy, MOST_MANIFEST_BYTES))
 
 
 def table_files(data_dir: Path) -> Mapping[str, TableFiles]:
@@ -228,11 +294,6 @@ def _has_usable_visits(part: Part) -> bool:
         part.visits is not None
         and part.visits.hash_fingerprint == visits.hash_fingerprint()
     )
-
-
-def _table_files(files: Iterable[str]) -> TableFiles:
-    sizes = list(map(_file_size, files))
-    return TableFiles(sum(filter(None, sizes)), None not in sizes)
 
 
 def _file_size(file: str) -> int | None:
@@ -255,7 +316,7 @@ def _plain_files(data_dir: Path) -> Snapshot:
             continue
         digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
         newest = max(newest, status.st_mtime_ns)
-    taken_at = datetime.fromtimestamp(newest / 1e9, UTC)
+    taken_at = datetime.fromtimestamp(min(newest / 1e9, LATEST), UTC)
     return Snapshot(f"plain-{digest.hexdigest()[:16]}", taken_at, folder)
 
 

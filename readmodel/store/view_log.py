@@ -13,9 +13,13 @@ from typing import Final
 import polars as pl
 
 from readmodel.dtypes import INSTANT
+from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS, read_file
+from readmodel.store.seal import require_intact
 from util.errors import StorageError
 
 FILE: Final = "view_runs.parquet"
+MOST_BYTES: Final = 256 * 2**20
+"""More than any log has: rows beyond a number are dropped."""
 RETENTION: Final = timedelta(days=90)
 
 SCHEMA: Final = pl.Schema(
@@ -66,7 +70,10 @@ def recent_view_runs(data_dir: Path, limit: int) -> list[ViewRun]:
     Raises StorageError if the log cannot be read.
     """
     newest = read_view_log(data_dir).tail(limit).reverse()
-    return [ViewRun(*row) for row in newest.iter_rows()]
+    try:
+        return [ViewRun(*row) for row in newest.iter_rows()]
+    except (*READ_ERRORS, *VALUE_ERRORS) as error:
+        raise _unreadable() from error
 
 
 def read_view_log(data_dir: Path) -> pl.DataFrame:
@@ -76,11 +83,15 @@ def read_view_log(data_dir: Path) -> pl.DataFrame:
     """
     try:
         # At once, since the updater may replace the file between two reads of it.
-        content = (data_dir / FILE).read_bytes()
-        return pl.read_parquet(io.BytesIO(content)).match_to_schema(SCHEMA)
+        content = read_file(data_dir / FILE, MOST_BYTES)
+        require_intact(content)
+        log = pl.read_parquet(io.BytesIO(content)).match_to_schema(SCHEMA)
+        return log.drop_nulls(log.columns)
     except FileNotFoundError:
         return pl.DataFrame(schema=SCHEMA)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise StorageError(
-            f"The log {FILE} cannot be read; the next run begins a new one"
-        ) from error
+    except (*READ_ERRORS, *VALUE_ERRORS) as error:
+        raise _unreadable() from error
+
+
+def _unreadable() -> StorageError:
+    return StorageError(f"The log {FILE} cannot be read; the next run begins a new one")

@@ -3,14 +3,16 @@
 import io
 from collections.abc import Sequence
 from dataclasses import astuple
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from readmodel.store import view_log
+from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.run_log import COUNTS, FILE, RETENTION, SCHEMA, Run, read_log
+from readmodel.store.seal import seal
 from readmodel.store.view_log import ViewRun, read_view_log
 from readmodel.sync.disk import replacing, write_synced
 from util.errors import StorageError
@@ -20,6 +22,9 @@ MAX_RUNS: Final = 20_000
 
 MAX_VIEW_RUNS: Final = 200_000
 """Some fifteen builds per run, for 90 days at the default interval."""
+
+AHEAD: Final = timedelta(days=1)
+"""Runs that ended later than this after the last one are of a clock that was wrong."""
 
 
 def append_run(data_dir: Path, run: Run) -> None:
@@ -32,7 +37,7 @@ def append_run(data_dir: Path, run: Run) -> None:
         earlier = read_log(data_dir)
     except StorageError:
         earlier = pl.DataFrame(schema=SCHEMA)
-    recent = earlier.filter(pl.col("ended_at") > run.ended_at - RETENTION)
+    recent = _recent(earlier, run.ended_at, RETENTION)
     _replace_log(data_dir / FILE, pl.concat([recent, run_frame(run)]).tail(MAX_RUNS))
 
 
@@ -44,13 +49,19 @@ def append_view_runs(data_dir: Path, runs: Sequence[ViewRun]) -> None:
         earlier = read_view_log(data_dir)
     except StorageError:
         earlier = pl.DataFrame(schema=view_log.SCHEMA)
-    oldest = max(run.ended_at for run in runs) - view_log.RETENTION
-    recent = earlier.filter(pl.col("ended_at") > oldest)
+    recent = _recent(earlier, max(run.ended_at for run in runs), view_log.RETENTION)
     added = pl.DataFrame(
         [astuple(run) for run in runs], schema=view_log.SCHEMA, orient="row"
     )
     log = pl.concat([recent, added]).tail(MAX_VIEW_RUNS)
     _replace_log(data_dir / view_log.FILE, log)
+
+
+def _recent(log: pl.DataFrame, now: datetime, retention: timedelta) -> pl.DataFrame:
+    """The rows of *log* that ended within *retention* before *now*, or a day after it."""
+    return log.filter(
+        pl.col("ended_at").is_between(now - retention, now + AHEAD, closed="right")
+    )
 
 
 def run_frame(run: Run) -> pl.DataFrame:
@@ -72,11 +83,12 @@ def run_frame(run: Run) -> pl.DataFrame:
 def _replace_log(file: Path, log: pl.DataFrame) -> None:
     # In memory first: Polars reports a full disk as an error like any other of its own.
     content = io.BytesIO()
-    log.write_parquet(content, compression="zstd")
     try:
+        log.write_parquet(content, compression="zstd")
         with replacing(file) as unfinished:
-            write_synced(unfinished, content.getbuffer())
-    except OSError as error:
+            write_synced(unfinished, seal(content.getvalue()))
+    except (OSError, *PARSE_ERRORS) as error:
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"The run log {file.name} cannot be written: {error.strerror or error}"
+            f"The run log {file.name} cannot be written: {reason}"
         ) from error

@@ -31,11 +31,14 @@ class LastSnapshot:
         return [folder / part.file for part in stored.parts] if stored else []
 
     def link(self, name: str, writer: SnapshotWriter) -> None:
-        """Put the table *name* into the next snapshot as it is."""
+        """Put the table *name* into the next snapshot as it is.
+
+        A part of events that is gone is nowhere else, but holds back no other table.
+        """
         stored = self.manifest.tables[name]
         table = writer.table(name, stored.columns, stored.changed_at)
         for part, file in zip(stored.parts, self.files(name), strict=True):
-            table.link(part, file)
+            table.link(part, file, may_miss=name in EVENT_TABLES)
 
 
 def last_snapshot(data_dir: Path) -> LastSnapshot | None:

@@ -14,6 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from readmodel.store import snapshot
+from readmodel.store.damage import checksum
 from readmodel.store.manifest import DerivedState, Manifest, Part, StoredTable
 from readmodel.store.view_log import ViewRun
 from readmodel.sync.derived_client import (
@@ -33,7 +34,6 @@ from readmodel.sync.derived_messages import (
     DefinitionFault,
     DerivedSpec,
 )
-from readmodel.sync.disk import checksum
 from readmodel.sync.staging import SnapshotWriter
 from util.errors import ReadModelMissing
 

@@ -1,14 +1,16 @@
 """Write files so that a crash or a full disk leaves the old file or the new one."""
 
+import errno
 import os
-import zlib
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from readmodel.store import snapshot
 from util.errors import StorageError
-
-_CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -17,10 +19,23 @@ def storage_errors(data_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(_no_space(data_dir, error)) from error
         raise StorageError(
             f"DATA_DIR {data_dir} cannot be used: {error.strerror or error}; "
             "it must be a folder that this user can write to, with free space"
         ) from error
+
+
+def _no_space(data_dir: Path, error: OSError) -> str:
+    """How much is free and how much is missing, if everything is written again."""
+    free = shutil.disk_usage(data_dir).free
+    needed = sum(files.bytes for files in snapshot.table_files(data_dir).values())
+    missing = max(needed - free, 2**20)
+    return (
+        f"DATA_DIR {data_dir} is full ({error.strerror}): {free / 2**20:,.0f} MB are "
+        f"free; make room for {missing / 2**20:,.0f} MB more"
+    )
 
 
 @contextmanager
@@ -35,16 +50,21 @@ def replacing(path: Path) -> Iterator[Path]:
     unfinished.unlink(missing_ok=True)
     try:
         yield unfinished
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()  # an empty one; the files of others stay
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
+_UNFINISHED: Final = re.compile(r"\.(current|.+\.parquet)\.part|\.link-.+")
+"""The second form is how earlier builds named unfinished links."""
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what `replacing` left in *folder* when its process was killed."""
-    # The second pattern is how earlier builds named unfinished links.
-    for pattern in (".*.part", ".link-*"):
-        for path in folder.glob(pattern):
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
             path.unlink()
 
 
@@ -69,12 +89,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def checksum(file: Path) -> int:
-    """CRC-32 of the bytes of *file*. Raises OSError when it cannot be read."""
-    crc32 = 0
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            crc32 = zlib.crc32(chunk, crc32)
-    return crc32

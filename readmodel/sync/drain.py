@@ -6,15 +6,12 @@ then are the files of the spool removed. Killed anywhere, the next drain reads t
 manifest and repeats or skips.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-
-import polars as pl
 
 from events.spool_files import (
     SpoolFile,
@@ -23,55 +20,23 @@ from events.spool_files import (
     list_files,
     sync_folder,
 )
-from readmodel.dtypes import dtype_name
-from readmodel.store.event_tables import EVENT_TABLES, EVENTS, REJECTED
-from readmodel.store.manifest import Consumed, Part
+from readmodel.store.event_tables import EVENT_TABLES
+from readmodel.store.manifest import Consumed
 from readmodel.store.snapshot import table_folder
-from readmodel.sync.carry_over import (
-    LastSnapshot,
-    carry_others,
-    last_snapshot,
-    taken_at,
-)
-from readmodel.sync.disk import checksum
-from readmodel.sync.event_rows import (
-    conflict_rejections,
-    new_events,
-    new_rejections,
+from readmodel.sync.carry_over import last_snapshot
+from readmodel.sync.event_publish import (
+    DrainReport,
+    has_plain_files,
+    publish_events,
 )
 from readmodel.sync.spool_reader import SpooledEvents, read_spool
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
-from readmodel.tables import TABLES
+from readmodel.sync.staging import exclusive_lock
 from util.errors import StorageError
+
+__all__ = ["DrainReport", "drain"]
 
 MAX_BYTES: Final = 64 * 2**20
 """Of the spool, per snapshot: bounds the memory after an outage of the updater."""
-
-PART_ROWS: Final = 262_144
-"""Rows from which on a part is not merged with the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrainReport:
-    """What a drain did; `rejected` counts new dead letters by code.
-
-    `snapshot` is the last one that it published, or None if there was nothing to do.
-    """
-
-    accepted: int = 0
-    repeated: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    files: int = 0
-    snapshot: str | None = None
-
-    def __add__(self, later: "DrainReport") -> "DrainReport":
-        return DrainReport(
-            self.accepted + later.accepted,
-            self.repeated + later.repeated,
-            Counter(self.rejected) + Counter(later.rejected),
-            self.files + later.files,
-            later.snapshot or self.snapshot,
-        )
 
 
 def drain(
@@ -127,26 +92,22 @@ def _drain_some(
     The flag is True unless there were more files: later ones are for the next drain.
     """
     last = last_snapshot(data_dir)
-    if last is None and _has_plain_files(data_dir):
-        # They would no longer be served; the first sync replaces them.
+    if last is None and has_plain_files(data_dir):
         return DrainReport(), True
     consumed = last.manifest.consumed if last else None
     files = _untaken(spool_dir, consumed)
     if consumed and not files:
         return DrainReport(), True
     chosen = _first(files, max_bytes)
-    with SnapshotWriter(data_dir, taken_at(last, now), now) as writer:
-        if last:
-            carry_others(last, writer)
-        report = _write_events(writer, last, spool_dir, chosen)
-        writer.consumed = Consumed(_positions(consumed, files, chosen))
-        writer.publish(last.manifest if last else None)
+    report = publish_events(
+        data_dir,
+        last,
+        _read(spool_dir, chosen),
+        replace(consumed or Consumed(), spool=_positions(consumed, files, chosen)),
+        now,
+    )
     _remove(spool_dir, chosen)
-    return report, len(chosen) == len(files)
-
-
-def _has_plain_files(data_dir: Path) -> bool:
-    return any((data_dir / table_folder(name)).is_file() for name in TABLES)
+    return replace(report, files=len(chosen)), len(chosen) == len(files)
 
 
 def _untaken(spool_dir: Path, consumed: Consumed | None) -> list[SpoolFile]:
@@ -195,73 +156,8 @@ def _remove(spool_dir: Path, files: Sequence[SpoolFile]) -> None:
         raise _spool_error(spool_dir, error) from error
 
 
-def _write_events(
-    writer: SnapshotWriter,
-    last: LastSnapshot | None,
-    spool_dir: Path,
-    chosen: Sequence[SpoolFile],
-) -> DrainReport:
+def _read(spool_dir: Path, chosen: Sequence[SpoolFile]) -> SpooledEvents:
     try:
-        spooled = read_spool(spool_dir, chosen)
+        return read_spool(spool_dir, chosen)
     except OSError as error:
         raise _spool_error(spool_dir, error) from error
-    try:
-        return _store(writer, last, spooled, len(chosen))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise StorageError(f"The stored events cannot be read: {error}") from error
-
-
-def _store(
-    writer: SnapshotWriter,
-    last: LastSnapshot | None,
-    spooled: SpooledEvents,
-    files: int,
-) -> DrainReport:
-    found = new_events(spooled.accepted, last.files(EVENTS) if last else [])
-    conflicts = conflict_rejections(found.conflicts)
-    rejected = new_rejections(
-        pl.concat([spooled.rejected, conflicts]).with_columns(
-            pl.col("received_at").fill_null(writer.created_at)
-        ),
-        last.files(REJECTED) if last else [],
-    )
-    _append(writer, last, EVENTS, found.new)
-    _append(writer, last, REJECTED, rejected)
-    counts = dict(rejected.group_by("code").len().iter_rows())
-    return DrainReport(found.new.height, found.repeated, counts, files, writer.id)
-
-
-def _append(
-    writer: SnapshotWriter, last: LastSnapshot | None, name: str, rows: pl.DataFrame
-) -> None:
-    """Add the table *name* with *rows* after the stored ones.
-
-    A part is merged with the rows after it unless it is larger than they are: so there
-    are few parts, and each row is written again only some ten times.
-    """
-    stored = last.table(name) if last else None
-    if stored is not None and rows.is_empty():
-        assert last is not None
-        last.link(name, writer)
-        return
-    columns = {c: dtype_name(dtype) for c, dtype in EVENT_TABLES[name][1].items()}
-    parts = stored.parts if stored else ()
-    files = last.files(name) if last else []
-    kept = len(parts) - _parts_to_merge(parts, files, rows.height)
-    table = writer.table(name, columns, writer.created_at)
-    for part, file in zip(parts[:kept], files[:kept], strict=True):
-        table.link(part, file)
-    merged = [pl.read_parquet(file, glob=False) for file in files[kept:]]
-    table.write(pl.concat([*merged, rows]), {}, writer.created_at)
-
-
-def _parts_to_merge(parts: Sequence[Part], files: Sequence[Path], rows: int) -> int:
-    """How many of the last parts to merge with *rows* new rows; none that is damaged."""
-    count = 0
-    for part, file in zip(reversed(parts), reversed(files), strict=True):
-        is_small = part.rows <= rows and part.rows + rows <= PART_ROWS
-        if not is_small or checksum(file) != part.crc32:
-            break
-        rows += part.rows
-        count += 1
-    return count

@@ -107,4 +107,7 @@ def _in_range(files: Sequence[Path], ids: pl.Series, *columns: str) -> pl.DataFr
 
 
 def _scan(files: Sequence[Path]) -> pl.LazyFrame:
+    for file in files:
+        if not file.is_file():  # reading a pipe would wait for ever
+            raise FileNotFoundError(f"{file.name} of the stored events is missing")
     return pl.scan_parquet(list(files), glob=False, hive_partitioning=False)

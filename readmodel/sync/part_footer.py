@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from readmodel.source.blocking import Block, Blocking
+from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
 
 KEY: Final = "fpp-analytics"
 """The key of the note in the file's key-value metadata."""
@@ -51,10 +52,26 @@ def encode_footer(blocking: Blocking, blocks: Sequence[Block]) -> Mapping[str, s
 
 def decode_footer(file: Path) -> PartFooter | None:
     """Decode the note of *file*; None without a readable file and a valid note."""
+    if not file.is_file():  # reading a pipe would wait for ever
+        return None
     try:
         note = json.loads(pl.read_parquet_metadata(file)[KEY])
         layout = tuple(note["cut"])
-        blocks = tuple(Block(*block) for block in note["blocks"])
-        return PartFooter(layout, int(layout[-1]), blocks)
-    except (OSError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError):
+        blocks = tuple(_block(*block) for block in note["blocks"])
+        return PartFooter(layout, _positive(layout[-1]), blocks)
+    except (*READ_ERRORS, *VALUE_ERRORS, RecursionError):
         return None
+
+
+def _block(number: int | None, rows: int, digest: int) -> Block:
+    """A block of these figures. Raises TypeError for others than integers."""
+    figures = (rows, digest) if number is None else (rows, digest, number)
+    if any(type(figure) is not int for figure in figures):
+        raise TypeError("a block consists of integers")
+    return Block(number, _positive(rows), digest)
+
+
+def _positive(figure: int) -> int:
+    if int(figure) < 1:
+        raise ValueError(f"{figure} is not positive")
+    return int(figure)

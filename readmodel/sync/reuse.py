@@ -10,8 +10,8 @@ import polars as pl
 from readmodel.dtypes import parse_dtype
 from readmodel.source.blocking import Block, Blocking
 from readmodel.store import snapshot
+from readmodel.store.damage import checksum
 from readmodel.store.manifest import Part, StoredTable, VisitsFile
-from readmodel.sync.disk import checksum
 from readmodel.sync.part_footer import decode_footer
 from util.columns import column_named
 from util.errors import ReadModelMissing

@@ -40,12 +40,14 @@ from readmodel.sync.reuse import (
     stored_table,
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
 from readmodel.tables import TABLES, Table
 from util.errors import ReadModelMissing
+from util.telemetry import span
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
 
@@ -91,7 +93,7 @@ class Options:
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
     within `patience`. Derived tables are built as `derived` says, none by default.
-    Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
+    Earlier snapshots are kept for `retention`, thinned out. Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
     `check_stop` raises if no further attempt may begin.
     """
 
@@ -103,6 +105,7 @@ class Options:
     check_stop: Callable[[], None] = field(default=lambda: None)
     on_progress: OnProgress = field(default=lambda *_: None)
     derived: DerivedOptions | None = None
+    retention: timedelta = KEEP_YOUNGER
 
 
 def sync(
@@ -167,13 +170,15 @@ class _Run:
             with SnapshotWriter(self.data_dir, taken_at) as writer:
                 last = _last_manifest(self.data_dir)
                 writer.configured = _configured(self.tables)
+                writer.retention = self.options.retention
                 _carry_over(others, writer, last)
                 reports = self._mirror(view, writer, read, last)
                 failed = self.faults.record(selected, writer, last)
                 reading.close()  # Derived tables need no open transaction.
                 carry_events(writer)
                 derived = self._derive(writer)
-                writer.publish()
+                with span("publish"):
+                    writer.publish()
         return Report(
             writer.id,
             writer.taken_at,
@@ -187,7 +192,8 @@ class _Run:
     def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
         if self.options.derived is None:
             return []
-        return build_derived(writer, self.options.derived, self.options.full)
+        with span("views"):
+            return build_derived(writer, self.options.derived, self.options.full)
 
     def _mirror(
         self,
@@ -203,8 +209,10 @@ class _Run:
         for spec in list(self._specs(view, tables)):
             with self.faults.reading(spec.table):
                 stored = _reusable(spec, writer, self.options.full, stored_bytes)
-                decision = decide(view, spec, stored, writer.taken_at, budget)
-                report = apply(decision, view, writer, self.options.on_progress)
+                with span("digest", {"table": spec.name}):
+                    decision = decide(view, spec, stored, writer.taken_at, budget)
+                with span("fetch", {"table": spec.name}):
+                    report = apply(decision, view, writer, self.options.on_progress)
                 self.on_table(report)
                 reports.append(report)
         return reports

@@ -5,9 +5,11 @@ A snapshot is built in a hidden folder, everything in it is fsynced, and only th
 the next one to take the lock removes what it left.
 """
 
+import errno
 import fcntl
 import io
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,7 +21,9 @@ from typing import Any, Final, Literal, Self
 
 import polars as pl
 
-from readmodel.store import visits
+from readmodel.store import snapshot, visits
+from readmodel.store.damage import PARSE_ERRORS
+from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.manifest import (
     Consumed,
     DerivedState,
@@ -33,7 +37,9 @@ from readmodel.store.manifest import (
 from readmodel.store.snapshot import (
     CURRENT,
     ID_FORMAT,
+    ID_PATTERN,
     MANIFEST,
+    MANIFEST_COPY,
     SNAPSHOTS,
     table_folder,
     visits_file,
@@ -45,12 +51,10 @@ from readmodel.sync.disk import (
     sync_folder,
     write_synced,
 )
-from util.errors import SyncRunning
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER, kept_instants
+from util.errors import ReadModelMissing, SyncRunning
 
 LOCK: Final = "update.lock"
-# The longest request must find its snapshot until it ends.
-KEEP_NEWEST: Final = 3
-KEEP_YOUNGER: Final = timedelta(minutes=10)
 
 # How parts are written, for the statistics that read them.
 ROW_GROUP_ROWS: Final = 131_072
@@ -148,14 +152,26 @@ class TableWriter:
         self._parts.append(part)
         return part
 
-    def link(self, part: Part, file: Path, checked_at: datetime | None = None) -> None:
+    def link(
+        self,
+        part: Part,
+        file: Path,
+        checked_at: datetime | None = None,
+        *,
+        may_miss: bool = False,
+    ) -> None:
         """Make the next part a hard link to *file*, the unchanged *part*.
 
-        *checked_at* defaults to that of *part*.
+        *checked_at* defaults to that of *part*. With *may_miss* a file that is gone is
+        recorded all the same, so that readers notice it.
         """
         path = self._next_path()
         with self._storage_errors():
-            path.hardlink_to(file)
+            try:
+                path.hardlink_to(file)
+            except FileNotFoundError:
+                if not may_miss or not self._folder.is_dir():
+                    raise
         linked = replace(
             part,
             file=path.name,
@@ -177,9 +193,11 @@ class TableWriter:
             with self._storage_errors():
                 self._visits_path(path).hardlink_to(earlier)
             return part.visits
+        if not path.is_file():
+            return None
         try:
             return self._write_visits(pl.scan_parquet(path, glob=False), path)
-        except pl.exceptions.PolarsError:
+        except PARSE_ERRORS:
             return None  # The part is damaged: comparing checksums will find that.
 
     def _write_visits(self, rows: pl.LazyFrame, path: Path) -> VisitsFile | None:
@@ -246,11 +264,14 @@ class SnapshotWriter:
         self._tables: dict[str, TableWriter] = {}
         self._failed: dict[str, TableFailure] = {}
         self.configured: tuple[str, ...] | None = None
+        self.retention: timedelta | None = None
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
+            if self.retention is not None:
+                _make_room(self.data_dir, self.created_at, self.retention)
             self.path.mkdir(parents=True)
         return self
 
@@ -315,6 +336,7 @@ class SnapshotWriter:
         """Make this the current snapshot, for all tables at once.
 
         With *last* the manifest is that one, except for tables and what is consumed.
+        With `retention`, snapshots that are not kept are removed.
         """
         tables = {name: table.stored for name, table in self._tables.items()}
         tables |= self._derived
@@ -333,10 +355,13 @@ class SnapshotWriter:
             replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
             _link_tables(self.data_dir, tables)
             sync_folder(self.data_dir)
-            _remove_old_snapshots(self.data_dir, self.created_at)
+            if self.retention is not None:
+                _remove_old_snapshots(self.data_dir, self.created_at, self.retention)
 
     def _seal(self, manifest: Manifest) -> None:
-        write_synced(self.path / MANIFEST, manifest.to_json())
+        content = manifest.to_json()
+        write_synced(self.path / MANIFEST, content)
+        write_synced(self.path / MANIFEST_COPY, content)
         for entry in self.path.iterdir():
             if entry.is_dir():
                 sync_folder(entry)
@@ -349,6 +374,7 @@ def _link_tables(data_dir: Path, tables: Mapping[str, StoredTable]) -> None:
     for name, target in targets.items():
         link = data_dir / name
         if not _points_at(link, target):
+            _remove_restored(link)
             replace_link(link, target)
     for link in data_dir.glob("*.parquet"):
         if link.name not in targets and _points_at(link, f"{CURRENT}/{link.name}"):
@@ -359,16 +385,53 @@ def _points_at(link: Path, target: str) -> bool:
     return link.is_symlink() and str(link.readlink()) == target
 
 
+def _remove_restored(link: Path) -> None:
+    """Remove a folder of parts where the *link* to a table belongs.
+
+    A program that copies folders may have put it there instead of the link.
+    """
+    if link.is_symlink() or not link.is_dir():
+        return
+    if not all(_PART.fullmatch(entry.name) for entry in link.iterdir()):
+        raise FileExistsError(
+            errno.EEXIST, f"{link.name} is a folder with files of others, move it away"
+        )
+    shutil.rmtree(link)
+
+
+_PART: Final = re.compile(r"part-\d+\.parquet")
+
+
 def _remove_leftovers(data_dir: Path) -> None:
     """Remove what a killed run built but did not publish."""
     remove_unfinished(data_dir)
+    _link_restored(data_dir)
     snapshots = data_dir / SNAPSHOTS
     for staged in snapshots.glob(f"{_STAGED}*"):
-        shutil.rmtree(staged)
+        if ID_PATTERN.fullmatch(staged.name.removeprefix(_STAGED)):
+            shutil.rmtree(staged)
     current = _current_id(data_dir)
-    for folder in snapshots.glob("[0-9]*"):
-        if current is None or folder.name > current:
-            shutil.rmtree(folder)
+    for name in kept_ids(data_dir):
+        if current is None or name > current:
+            shutil.rmtree(snapshots / name)
+
+
+def _link_restored(data_dir: Path) -> None:
+    """Make `current` a link again, if a copy of DATA_DIR has a folder in its place."""
+    folder = data_dir / CURRENT
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    (data_dir / SNAPSHOTS).mkdir(exist_ok=True)
+    try:
+        id_ = snapshot.latest(data_dir).id
+    except ReadModelMissing:
+        id_ = datetime.now(UTC).strftime(ID_FORMAT)
+    target = data_dir / SNAPSHOTS / id_
+    if target.exists():
+        shutil.rmtree(folder)
+    else:
+        folder.rename(target)
+    replace_link(folder, f"{SNAPSHOTS}/{id_}")
 
 
 def _current_id(data_dir: Path) -> str | None:
@@ -378,11 +441,30 @@ def _current_id(data_dir: Path) -> str | None:
         return None
 
 
-def _remove_old_snapshots(data_dir: Path, now: datetime) -> None:
-    """Remove the snapshots that no request can still be reading."""
+def _remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) -> None:
+    """Remove the snapshots that are not kept, see `snapshot_retention`."""
+    instants = {instant_of(name): name for name in kept_ids(data_dir)}
+    kept = kept_instants(instants, now, retention)
     current = _current_id(data_dir)
-    ids = sorted(path.name for path in (data_dir / SNAPSHOTS).glob("[0-9]*"))
-    for name in ids[:-KEEP_NEWEST]:
-        taken_at = datetime.strptime(name, ID_FORMAT).replace(tzinfo=UTC)
-        if name != current and now - taken_at > KEEP_YOUNGER:
+    for instant, name in instants.items():
+        if instant not in kept and name != current:
             shutil.rmtree(data_dir / SNAPSHOTS / name)
+
+
+def _make_room(data_dir: Path, now: datetime, retention: timedelta) -> None:
+    """Remove old snapshots before a new one is written.
+
+    If there is less room than for all tables once more, and no history is to be kept,
+    only the current one stays, as soon as no request can still be reading the others.
+    """
+    if not (data_dir / SNAPSHOTS).is_dir():
+        return
+    _remove_old_snapshots(data_dir, now, retention)
+    current = _current_id(data_dir)
+    needed = sum(files.bytes for files in snapshot.table_files(data_dir).values())
+    if current is None or shutil.disk_usage(data_dir).free > needed:
+        return
+    if retention <= KEEP_YOUNGER < now - instant_of(current):
+        for name in kept_ids(data_dir):
+            if name != current:
+                shutil.rmtree(data_dir / SNAPSHOTS / name)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import polars as pl
@@ -265,7 +265,8 @@ def _recent_mark(part: ReusablePart, now: datetime) -> SourceMark | None:
     A digest of everything, once a day, would show that a mark was wrong.
     """
     mark = part.part.mark
-    return mark if mark and now - mark.digested_at < FULL_PASS else None
+    recently = mark and timedelta() <= now - mark.digested_at < FULL_PASS
+    return mark if recently else None
 
 
 def _rewrite_if_outdated(step: Step, parts: Sequence[ReusablePart]) -> Step:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from readmodel.source.blocking import Block
 from readmodel.source.protocol import PassingFault, Source, View
 from readmodel.store.manifest import StoredTable
@@ -15,7 +17,8 @@ from readmodel.sync.reuse import (
     stored_table,
 )
 from readmodel.sync.rotation import block_ranges
-from readmodel.sync.table_spec import table_spec
+from readmodel.sync.row_diff import RowDiff, diff
+from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -94,7 +97,43 @@ def _differences(
     if blocks is None:
         blocks = view.blocks(table, spec.columns, spec.blocking)
     if len(intact) == len(stored.parts):
-        yield from _differing_parts(table.name, parts, blocks)
+        found = {it.part: it for it in _differing_parts(table.name, parts, blocks)}
+        yield from found.values()
+        for unchanged in (part for part in parts if part.part.file not in found):
+            yield from _differing_rows(view, spec, unchanged)
+
+
+def _differing_rows(
+    view: View, spec: TableSpec, part: ReusablePart
+) -> Iterator[Difference]:
+    """Compare the rows in the file of *part* with those that the database sends now.
+
+    Digests say what the database had when the part was written; a fault of the fetch or
+    of the writing is seen only in the rows themselves.
+    """
+    held = part.read(spec.blocking, [block.number for block in part.blocks])
+    frames = [held.clear()]
+    if part.blocks:
+        sent_rows = view.rows(spec.table, spec.columns, spec.blocking, part.blocks)
+        frames += [batch.frame for batch in sent_rows]
+    sent = pl.concat(frames)
+    counted = sum(block.rows for block in part.blocks)
+    if not counted == part.part.rows == held.height == sent.height:
+        yield Difference(
+            spec.name,
+            part.part.file,
+            f"holds {held.height:,} rows, the database counts {counted:,} and sends "
+            f"{sent.height:,}",
+        )
+        return
+    changes = diff(held, sent)
+    if changes != RowDiff():
+        differing = max(
+            changes.added + changes.changed, changes.removed + changes.changed
+        )
+        yield Difference(
+            spec.name, part.part.file, f"{differing:,} rows differ from the database's"
+        )
 
 
 def _differing_parts(

@@ -1,133 +1,182 @@
-"""Limits on requests: their size, their rate, and the rate of failed logins."""
+"""Limits on requests: their size, their rate, and the rate of wrong tokens."""
 
-import asyncio
 import hashlib
 import math
-import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import Settings
-from routers.auth import matching_token
+from routers.auth import TOKEN_HEADERS, identify
+from routers.middleware.guesses import GuessBrake
 from util.metrics import ApiMetrics
+from util.rates import MinuteCounts
+from util.route_path import route_path
 
 MAX_URL_BYTES: Final = 8_192
 """Path and query together."""
 
+MAX_PARAMETERS: Final = 100
+"""Of a query, counted before it is parsed: to list a thousand wrong ones takes long."""
+
 MAX_HEADER_BYTES: Final = 8_192
 """All names and values together."""
 
-UNDELAYED_FAILURES: Final = 60
-"""Failed logins per minute and address before each further one is delayed."""
+PUBLIC_PATHS: Final = ("/health", "/docs", "/openapi.json", "/dashboard")
+"""Routes without a token, and what is below them."""
 
-FAILURE_DELAY_SECONDS: Final = 1.0
-"""Delay of each further 401."""
+PUBLIC_FACTOR: Final = 10
+LEAST_PUBLIC: Final = 600
+"""A page loads a dozen files, and a busy client must not make the container restart."""
 
-UNLIMITED_PATHS: Final = frozenset({"/health"})
+
+class _Allowance(NamedTuple):
+    """The counter of a request, and its limit per minute."""
+
+    key: str
+    most: int
 
 
 class RequestLimits:
-    """Refuse oversized and too frequent requests, and delay repeated failed logins.
+    """Refuse oversized and too frequent requests, and too many wrong tokens.
 
-    Requests are counted per token, those without a valid one per address. Counts are
-    kept in memory, so a restart clears them.
+    Requests are counted per token, those without a valid one per address; public routes
+    are counted per address and apart, with a larger limit. Counts are kept in memory,
+    so a restart clears them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._counts = MinuteCounts()
+        self._brake = GuessBrake()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        settings: Settings = scope["app"].state.settings
-        refusal = _refuse_oversized(scope) or self._refuse_frequent(scope, settings)
-        send = self._add_limit(scope, settings, send)
-        if refusal:
+        if refusal := _refuse_oversized(scope):
             await refusal(scope, receive, send)
-        else:
-            await self._app(scope, receive, self._delay_failures(scope, send))
+            return
+        is_public = _is_public(scope)
+        if not is_public and (refusal := self._refuse_guess(scope)):
+            await refusal(scope, receive, send)
+            return
+        settings: Settings = scope["app"].state.settings
+        if settings.rate_limit_per_minute:
+            allowance = _allowance(scope, settings, is_public=is_public)
+            refusal = self._refuse_frequent(scope, allowance)
+            if not is_public:
+                send = self._add_limit(allowance, send)
+            if refusal:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, _count_failed_logins(scope, send))
 
-    def _add_limit(self, scope: Scope, settings: Settings, send: Send) -> Send:
+    def _refuse_guess(self, scope: Scope) -> JSONResponse | None:
+        """429 without a look at the token, once there were too many wrong ones."""
+        sent = _authorization(scope)
+        if not sent:
+            return None
+        address = _address(scope)
+        if wait := self._brake.wait_seconds(address, sent):
+            _metrics(scope).rate_limited.inc()
+            return _too_many("Too many wrong tokens", wait)
+        settings: Settings = scope["app"].state.settings
+        if identify(scope, settings) is None:
+            self._brake.wrong(address)
+        else:
+            self._brake.right(address, sent)
+        return None
+
+    def _refuse_frequent(
+        self, scope: Scope, allowance: _Allowance
+    ) -> JSONResponse | None:
+        if self._counts.add(allowance.key) <= allowance.most:
+            return None
+        _metrics(scope).rate_limited.inc()
+        detail = f"Too many requests: at most {allowance.most} a minute"
+        return _too_many(detail, self._counts.seconds_left(allowance.key))
+
+    def _add_limit(self, allowance: _Allowance, send: Send) -> Send:
         """Wrap *send* to tell callers how many requests they have left, and until when."""
-        if not _is_limited(scope, settings):
-            return send
-        limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
-        caller = _caller(scope, settings.require_tokens())
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                window = self._limiter.get_window_stats(limit, "requests", caller)
+                left = max(0, allowance.most - self._counts.count(allowance.key))
+                reset = self._counts.seconds_left(allowance.key)
                 headers = MutableHeaders(scope=message)
-                headers["X-RateLimit-Limit"] = str(limit.amount)
-                headers["X-RateLimit-Remaining"] = str(window.remaining)
-                headers["X-RateLimit-Reset"] = str(_seconds_until(window.reset_time))
+                headers["X-RateLimit-Limit"] = str(allowance.most)
+                headers["X-RateLimit-Remaining"] = str(left)
+                headers["X-RateLimit-Reset"] = str(_whole_seconds(reset))
             await send(message)
 
         return with_headers
 
-    def _refuse_frequent(self, scope: Scope, settings: Settings) -> JSONResponse | None:
-        if not _is_limited(scope, settings):
-            return None
-        limit = RateLimitItemPerMinute(settings.rate_limit_per_minute)
-        caller = _caller(scope, settings.require_tokens())
-        if self._limiter.hit(limit, "requests", caller):
-            return None
-        reset = self._limiter.get_window_stats(limit, "requests", caller).reset_time
-        wait = _seconds_until(reset)
-        _metrics(scope).rate_limited.inc()
-        return JSONResponse(
-            {"detail": f"Too many requests: at most {limit.amount} a minute"},
-            429,
-            {"Retry-After": str(wait)},
-        )
 
-    def _delay_failures(self, scope: Scope, send: Send) -> Send:
-        """Wrap *send* to count 401 responses per address and delay repeated ones."""
+def _count_failed_logins(scope: Scope, send: Send) -> Send:
+    async def counted(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 401:
+            _metrics(scope).failed_logins.inc()
+        await send(message)
 
-        async def delayed(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 401:
-                _metrics(scope).failed_logins.inc()
-                undelayed = RateLimitItemPerMinute(UNDELAYED_FAILURES)
-                if not self._limiter.hit(undelayed, "failures", _address(scope)):
-                    await asyncio.sleep(FAILURE_DELAY_SECONDS)
-            await send(message)
-
-        return delayed
+    return counted
 
 
-def _is_limited(scope: Scope, settings: Settings) -> bool:
-    return bool(settings.rate_limit_per_minute) and scope["path"] not in UNLIMITED_PATHS
+def _too_many(detail: str, wait: float) -> JSONResponse:
+    headers = {"Retry-After": str(_whole_seconds(wait))}
+    return JSONResponse({"detail": detail}, 429, headers)
 
 
-def _seconds_until(moment: float) -> int:
-    return max(1, math.ceil(moment - time.time()))
+def _whole_seconds(wait: float) -> int:
+    return max(1, math.ceil(wait))
+
+
+def _is_public(scope: Scope) -> bool:
+    path = route_path(scope)
+    return path.startswith(PUBLIC_PATHS) and any(
+        path == public or path.startswith(f"{public}/") for public in PUBLIC_PATHS
+    )
+
+
+def _allowance(scope: Scope, settings: Settings, *, is_public: bool) -> _Allowance:
+    most = settings.rate_limit_per_minute
+    if is_public:
+        key = f"public {_address(scope)}"
+        return _Allowance(key, max(LEAST_PUBLIC, most * PUBLIC_FACTOR))
+    return _Allowance(_caller(scope, settings), most)
 
 
 def _refuse_oversized(scope: Scope) -> JSONResponse | None:
-    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+    query: bytes = scope["query_string"]
+    if len(scope["raw_path"]) + len(query) > MAX_URL_BYTES:
         return JSONResponse({"detail": "The address is too long"}, 414)
+    if query.count(b"&") >= MAX_PARAMETERS:
+        detail = f"The address has more than {MAX_PARAMETERS} parameters"
+        return JSONResponse({"detail": detail}, 414)
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         return JSONResponse({"detail": "The headers are too long"}, 431)
     return None
 
 
-def _caller(scope: Scope, tokens: tuple[str, ...]) -> str:
-    """Key of the caller's counter: a token's hash, or else the address."""
-    index = matching_token(scope["headers"], tokens)
-    if index is None:
+def _authorization(scope: Scope) -> bytes:
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return b" ".join(value for name, value in headers if name in TOKEN_HEADERS)
+
+
+def _caller(scope: Scope, settings: Settings) -> str:
+    """Key of the caller's counter: a token's hash, or else the address.
+
+    Readers of a link count per address, so that none uses up its owner's requests.
+    """
+    caller = identify(scope, settings)
+    if caller is None or caller.view is not None:
         return f"address {_address(scope)}"
-    return f"token {hashlib.sha256(tokens[index].encode()).hexdigest()}"
+    return f"token {hashlib.sha256(caller.secret.encode()).hexdigest()}"
 
 
 def _address(scope: Scope) -> str:

@@ -6,7 +6,8 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ALLOWED: Final = "GET, HEAD, OPTIONS"
+CHANGING: Final = ("DELETE", "POST")
+"""Methods that some routes answer besides GET."""
 
 IS_HEAD: Final = "is_head"
 """Member of the request's state: true for a HEAD request, which has no effect."""
@@ -25,24 +26,30 @@ class SafeMethods:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one ASGI connection."""
         method = scope.get("method")
-        if method == "HEAD" and _answers_get(scope):
+        if method == "HEAD" and _answers(scope, "GET"):
             scope.setdefault("state", {})[IS_HEAD] = True
             as_get = {**scope, "method": "GET"}
             try:
                 await self._app(as_get, receive, _without_body(send))
             finally:
                 scope["route"] = as_get.get("route")  # for the request's log line
-        elif method == "OPTIONS" and _answers_get(scope):
-            response = Response(status_code=204, headers={"Allow": ALLOWED})
+        elif method == "OPTIONS" and _answers(scope, "GET"):
+            response = Response(status_code=204, headers={"Allow": _allowed(scope)})
             await response(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-def _answers_get(scope: Scope) -> bool:
-    """True if a route answers GET at this path."""
-    as_get = {**scope, "method": "GET"}
-    return any(route.matches(as_get)[0] is Match.FULL for route in scope["app"].routes)
+def _answers(scope: Scope, method: str) -> bool:
+    """True if a route answers *method* at this path."""
+    asked = {**scope, "method": method}
+    return any(route.matches(asked)[0] is Match.FULL for route in scope["app"].routes)
+
+
+def _allowed(scope: Scope) -> str:
+    """The methods that are answered at this path."""
+    changing = (method for method in CHANGING if _answers(scope, method))
+    return ", ".join(["GET", "HEAD", "OPTIONS", *changing])
 
 
 def _without_body(send: Send) -> Send:

@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
-from anyio import to_thread
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -32,9 +31,9 @@ from calculations.period import Period
 from calculations.results import Analytics, Daily
 from calculations.shapes import rows_of
 from calculations.tables import Tables
-from config import EmailService, Settings
+from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken
+from routers.auth import RequireToken, Right, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -57,6 +56,7 @@ from routers.query import (
     describe,
     require_range,
 )
+from routers.readings import reading_of_daily, reading_of_sections
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -71,12 +71,13 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -113,13 +114,14 @@ async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
+    body = await context.computations.run(
+        reading_of_sections(query.requested_sections, period, query.filters),
+        context.snapshot,
         _analytics_json,
         query,
         period,
         context.snapshot,
         context.plans,
-        limiter=context.whole_answers,
     )
     return json_response(body, etag)
 
@@ -145,24 +147,35 @@ async def get_daily_analytics(
     posts the figures to the e-mail service, and its answer must not be cached. The
     requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
     table in another format than JSON is never posted, and with REPORT_SENDER=updater
-    nothing is: the updater sends the reports then.
+    nothing is: the updater sends the reports then. Neither is it with a token that only
+    reads.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
     settings, snapshot, plans = context.settings, context.snapshot, context.plans
     period = _resolve_daily(query, context)
-    service = _recipient(query, settings)
+    service = _recipient(query, context)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
+        figures = await context.computations.run(
+            reading_of_daily(period), snapshot, _last_day, period, snapshot, plans
+        )
         key = settings.idempotency_key(f"last-24-hours/{period.today}")
-        body = await to_thread.run_sync(_deliver, service, key, period, snapshot, plans)
+        sent = encode_daily(figures)
+        await context.deliveries.run(
+            send_daily, service.base_url, service.key, sent, key
+        )
+        body = encode(DailyAnswer.model_construct(**figures))
         return uncached_json_response(body)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
-    figures = await to_thread.run_sync(_daily_figures, query, period, snapshot, plans)
+    reading = reading_of_daily(period, query.filters)
+    figures = await context.computations.run(
+        reading, snapshot, _daily_figures, query, period, snapshot, plans
+    )
     reasons = not_applicable_daily(query.filters, plans.tables(snapshot))
     body = encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
     return json_response(body, etag, ACCEPT)
@@ -193,8 +206,10 @@ async def _respond_daily_table(
     etag = _daily_etag(period, context, table_format)
     if response := unchanged(context.request, etag, vary):
         return response
-    figures = await to_thread.run_sync(
-        _daily_figures, query, period, context.snapshot, context.plans
+    snapshot = context.snapshot
+    reading = reading_of_daily(period, query.filters)
+    figures = await context.computations.run(
+        reading, snapshot, _daily_figures, query, period, snapshot, context.plans
     )
     table = figures_table("daily", Daily, figures, period, context.snapshot)
     days = "{}-to-{}".format(*period.range) if period.range else "last-24-hours"
@@ -202,11 +217,13 @@ async def _respond_daily_table(
     return await context.exports.respond(table, table_format, headers, filename)
 
 
-def _recipient(query: DailyParameters, settings: Settings) -> EmailService | None:
+def _recipient(query: DailyParameters, context: RequestContext) -> EmailService | None:
     """The service that the figures are posted to; None if they are only answered."""
+    settings = context.settings
     if query.is_customised or query.preview or settings.report_sender != "api":
         return None
-    return settings.email_service
+    may_deliver = Right.DELIVER in principal_of(context.request).rights
+    return settings.email_service if may_deliver else None
 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
@@ -308,17 +325,8 @@ def _daily_figures(
     return collect_figures(Daily, figures_of(period, day_before=False), before)
 
 
-def _deliver(
-    service: EmailService,
-    idempotency_key: str,
-    period: Period,
-    snapshot: Snapshot,
-    plans: PlanCache,
-) -> bytes:
-    """Post the figures of the last 24 hours to *service*. Raises DeliveryError."""
+def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> dict[str, Any]:
+    """The figures of the last 24 hours."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
-    figures: dict[str, Any] = collect_figures(Daily, plan, None)
-    body = encode_daily(figures)
-    send_daily(service.base_url, service.key, body, idempotency_key)
-    return encode(DailyAnswer.model_construct(**figures))
+    return collect_figures(Daily, plan, None)

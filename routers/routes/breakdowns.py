@@ -3,8 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -16,30 +15,33 @@ from calculations.period import Period
 from calculations.ranking import PLACES, BreakdownOrder, BreakdownSearch, ranking
 from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
 from routers.direct_route import DirectRoute
 from routers.filter_syntax import format_term
 from routers.plan_cache import PlanCache
 from routers.query import FilteredRangeParameters, describe, inapplicable_filter
+from routers.readings import reading_of_dimension
 from routers.responses import (
     STATISTICS_RESPONSES,
     encode,
     json_response,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ROWS: Final = 1_000
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
 )
 
 
-class PageParameters(QueryParameters):
+class PageParameters(SnapshotParameters):
     """Parameters that select some of many rows."""
 
     limit: int = Field(40, ge=1, le=MAX_ROWS, description="Rows at most.")
@@ -63,7 +65,7 @@ class BreakdownParameters(PageParameters, FilteredRangeParameters):
     )
 
 
-class BreakdownRow(BaseModel):
+class BreakdownRow(BaseModel, defer_build=True):
     """One value of a dimension and its count."""
 
     value: str | None = Field(
@@ -87,7 +89,7 @@ class BreakdownRow(BaseModel):
     )
 
 
-class BreakdownAnswer(BaseModel):
+class BreakdownAnswer(BaseModel, defer_build=True):
     """Rows of a breakdown."""
 
     dimension: Dimension
@@ -120,8 +122,15 @@ async def get_breakdown(
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
-    body = await to_thread.run_sync(
-        _breakdown_json, dimension, query, period, context.snapshot, context.plans
+    body = await context.computations.run(
+        reading_of_dimension(dimension, period, query.filters),
+        context.snapshot,
+        _breakdown_json,
+        dimension,
+        query,
+        period,
+        context.snapshot,
+        context.plans,
     )
     return json_response(body, etag)
 

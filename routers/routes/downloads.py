@@ -2,8 +2,7 @@
 
 from typing import Annotated, Final, Literal
 
-from anyio import to_thread
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from fastapi.responses import StreamingResponse
 
 from calculations.analytics import collect, engine_for
@@ -35,6 +34,7 @@ from routers.query import (
     FilteredSeriesQuery,
     inapplicable_filter,
 )
+from routers.readings import reading_of_dimension, reading_of_sections
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -43,6 +43,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, invalid_parameter
+from util.api_routes import ApiRoutes
 
 type SeriesName = Literal["historical", "reoccurring"]
 
@@ -63,7 +64,7 @@ COUNTED: Final = {
 
 DimensionPath = Annotated[Dimension, Path(description="The attribute to count by.")]
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["downloads"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -166,14 +167,14 @@ async def _respond_series(
     etag = context.etag_by_day(period, table_format)
     if response := unchanged(context.request, etag, vary):
         return response
-    table = await to_thread.run_sync(
+    table = await context.compute(
+        reading_of_sections([name], period, query.filters),
         _series_table,
         name,
         period,
         query.filters,
         context.snapshot,
         context.plans,
-        limiter=context.whole_answers,
     )
     headers, filename = cache_headers(etag, vary), file_stem(name, period)
     return await context.exports.respond(table, table_format, headers, filename)
@@ -189,7 +190,8 @@ async def _respond_breakdown(
     etag = context.etag_by_day(period, table_format)
     if response := unchanged(context.request, etag):
         return response
-    table = await to_thread.run_sync(
+    table = await context.compute(
+        reading_of_dimension(dimension, period, query.filters),
         _breakdown_table,
         dimension,
         period,

@@ -4,16 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import polars as pl
-from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from config import VERSION
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
+from routers.computations import Computations
 from routers.dependencies import CurrentSettings
+from routers.readings import reading_of_table
 from routers.responses import (
     READ_MODEL_RESPONSES,
     ErrorResponse,
@@ -22,14 +24,15 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT: Final = 1_000
 
-router = APIRouter(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
-class DeadLettersParameters(QueryParameters):
+class DeadLettersParameters(SnapshotParameters):
     """Which dead letters to list."""
 
     code: str | None = Field(
@@ -84,7 +87,9 @@ async def get_rejected_events(
     etag = make_etag(VERSION, current.id, url.path, url.query)
     if response := unchanged(request, etag):
         return response
-    body = await to_thread.run_sync(_dead_letters, current, query)
+    reading = reading_of_table(current, REJECTED)
+    computations: Computations = request.app.state.computations
+    body = await computations.run(reading, current, _dead_letters, current, query)
     return json_response(body, etag)
 
 

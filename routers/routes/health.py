@@ -1,26 +1,31 @@
 """`GET /health`: completeness, size and age of the read model."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import NO_FILES, Snapshot
 from readmodel.tables import TABLES, select_tables, serve_statistics
 from routers.dependencies import now_of, settings_of
 from routers.direct_route import DirectRoute
 from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 
 MEGABYTE: Final = 1024 * 1024
 
-router = APIRouter(
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far the clocks of updater and API may be apart."""
+
+router = ApiRoutes(
     tags=["health"], dependencies=[NoParameters], route_class=DirectRoute
 )
 
@@ -33,24 +38,25 @@ class HealthStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class ParquetFilesHealth(BaseModel):
+class ParquetFilesHealth(BaseModel, defer_build=True):
     """Completeness of the read model."""
 
     status: HealthStatus
     files: dict[str, bool] = Field(
-        description="Per configured table, whether all of its files exist.",
+        description="Per configured table, whether all of its files are there and none "
+        "is known to be damaged.",
         examples=[{"fpp_votes.parquet": True}],
     )
 
 
-class StorageHealth(BaseModel):
+class StorageHealth(BaseModel, defer_build=True):
     """Size of the read model."""
 
     status: HealthStatus
     data_size_mb: float = Field(description="Megabytes (2^20 bytes).", examples=[2.1])
 
 
-class FreshnessHealth(BaseModel):
+class FreshnessHealth(BaseModel, defer_build=True):
     """Age of the read model."""
 
     status: HealthStatus
@@ -62,7 +68,7 @@ class FreshnessHealth(BaseModel):
     )
 
 
-class HealthComponents(BaseModel):
+class HealthComponents(BaseModel, defer_build=True):
     """Health of each component."""
 
     parquet_files: ParquetFilesHealth
@@ -70,7 +76,7 @@ class HealthComponents(BaseModel):
     freshness: FreshnessHealth
 
 
-class Health(BaseModel):
+class Health(BaseModel, defer_build=True):
     """Health of the service; its status is the worst of its components."""
 
     status: HealthStatus
@@ -92,10 +98,15 @@ async def get_health(request: Request) -> Response:
     """
     # Not on a thread: looking at a few files takes less time than waiting for one.
     settings, now = settings_of(request), now_of(request)
+    intact: IntactFiles = request.app.state.intact
     latest = _latest(settings)
     tables = latest.table_files() if latest else {}
     names = latest.configured if latest and latest.manifest else _names(settings)
-    complete = {name: tables.get(name, NO_FILES).complete for name in names}
+    complete = {
+        name: tables.get(name, NO_FILES).complete
+        and not (latest and intact.damage(latest, name))
+        for name in names
+    }
     files = {snapshot.table_folder(name): there for name, there in complete.items()}
     presence = _presence(complete, latest)
     usable = presence is not HealthStatus.UNAVAILABLE
@@ -147,7 +158,8 @@ def _presence(complete: Mapping[str, bool], latest: Snapshot | None) -> HealthSt
 
 def _freshness(latest: Snapshot, settings: Settings, now: datetime) -> FreshnessHealth:
     age = now - latest.taken_at
-    stale = age > settings.stale_after
+    # A snapshot of the future hides how old it is: some clock was wrong.
+    stale = age > settings.stale_after or age < -CLOCK_TOLERANCE
     return FreshnessHealth(
         status=HealthStatus.DEGRADED if stale else HealthStatus.OK,
         data_updated_at=latest.taken_at,

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
-from routers.auth import RequireQueryToken
+from routers.auth import RequireQuery
 from routers.dependencies import (
     AcceptedFormat,
     CurrentExports,
@@ -24,6 +24,7 @@ from routers.responses import (
 )
 from routers.routes.views import DATA_UPDATED_AT
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 
 SNAPSHOT: Final = "X-Snapshot"
 """Header with the id of the snapshot that was read."""
@@ -52,7 +53,7 @@ _RESPONSES: Final[DocumentedResponses] = {
     504: {"model": ErrorResponse, "description": "The query took too long."},
 }
 
-router = APIRouter(tags=["queries"], dependencies=[RequireQueryToken, NoParameters])
+router = ApiRoutes(tags=["queries"], dependencies=[RequireQuery, NoParameters])
 
 
 @router.post(

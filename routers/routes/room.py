@@ -3,8 +3,7 @@
 from typing import Annotated, Any, Final
 
 import polars as pl
-from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Path, Response
+from fastapi import HTTPException, Path, Response
 
 from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
@@ -25,6 +24,7 @@ from routers.formats.documents import also_as_table, table_responses
 from routers.formats.figures import figures_table
 from routers.formats.media import TableFormat
 from routers.query import ComparisonParameters, ComparisonQuery, require_range
+from routers.readings import ROOM_STATS
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -34,6 +34,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ROOM_ID: Final = 2**31 - 1
 """Largest id if the mirror's column is not wider."""
@@ -41,7 +42,7 @@ MAX_ROOM_ID: Final = 2**31 - 1
 MAX_WIDE_ROOM_ID: Final = 2**32 - 1
 """Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -84,7 +85,9 @@ async def get_room_stats(
     if response := unchanged(context.request, etag, ACCEPT):
         return response
     votes = context.plans.votes(context.snapshot)
-    figures = await to_thread.run_sync(_figures, room_id, query, period, votes)
+    figures = await context.computations.run(
+        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
+    )
     if accepted is TableFormat.JSON:
         snapshot = context.snapshot
         body = encode_figures(RoomAnswer, figures, query, period, snapshot)
@@ -109,7 +112,9 @@ async def get_room_stats_file(
     if response := unchanged(context.request, etag):
         return response
     votes = context.plans.votes(context.snapshot)
-    figures = await to_thread.run_sync(_figures, room_id, query, period, votes)
+    figures = await context.computations.run(
+        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
+    )
     return await _respond_table(
         room_id, figures, period, context, extension, etag, vary=None
     )

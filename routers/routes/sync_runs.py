@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from config import VERSION, Settings
@@ -33,11 +33,12 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT = 1_000
 FILENAME: Final = "fpp-sync-runs"
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class SyncRunsParameters(QueryParameters):
@@ -46,7 +47,7 @@ class SyncRunsParameters(QueryParameters):
     limit: int = Field(50, ge=1, le=MAX_LIMIT, description="How many at most.")
 
 
-class SyncTable(BaseModel):
+class SyncTable(BaseModel, defer_build=True):
     """What one run did to one table."""
 
     # The fields of TableRun, which fills them, in the API's own words.
@@ -58,7 +59,7 @@ class SyncTable(BaseModel):
     parts_rewritten: int = Field(description="Parquet files that were rewritten.")
 
 
-class SyncRun(BaseModel):
+class SyncRun(BaseModel, defer_build=True):
     """One run of the updater."""
 
     started_at: datetime = Field(description="UTC.")
@@ -69,7 +70,7 @@ class SyncRun(BaseModel):
     tables: list[SyncTable] = Field(description="Empty after a failure.")
 
 
-class SyncRuns(BaseModel):
+class SyncRuns(BaseModel, defer_build=True):
     """The newest runs, the newest first."""
 
     runs: list[SyncRun]
@@ -79,7 +80,7 @@ class SyncRuns(BaseModel):
     )
 
 
-class SyncViewRun(BaseModel):
+class SyncViewRun(BaseModel, defer_build=True):
     """One build of a derived table, or an error in a SQL file."""
 
     name: str = Field(description="Name of the definition; empty if it has none.")
@@ -99,7 +100,7 @@ class SyncViewRun(BaseModel):
     sql_sha256: str = Field(description="Hash of the statement's parse tree.")
 
 
-class SyncViewRuns(BaseModel):
+class SyncViewRuns(BaseModel, defer_build=True):
     """The newest builds of derived tables, the newest first."""
 
     runs: list[SyncViewRun]
@@ -126,8 +127,6 @@ def get_sync_view_runs(
 
 
 SyncRunsQuery = Annotated[SyncRunsParameters, Query()]
-
-COLUMNS: Final = columns_of(SyncRun)
 
 
 @router.get(
@@ -202,7 +201,7 @@ def _runs_table(query: SyncRunsParameters, settings: Settings) -> TableAnswer:
     return TableAnswer(
         title="sync-runs",
         rows=log.tail(query.limit).reverse(),
-        columns=COLUMNS,
+        columns=columns_of(SyncRun),
         description="A row per run of the updater, the newest first.",
         data_updated_at=newest,
         truncated=len(log) > query.limit,

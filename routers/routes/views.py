@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.routing import Match
 
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
+from routers.as_of import AS_OF, AS_OF_MEANING
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -25,6 +26,7 @@ from routers.formats.documents import table_responses
 from routers.formats.media import TableFormat
 from routers.formats.table import iso_instant
 from routers.formats.text import one_object
+from routers.readings import reading_of_table
 from routers.responses import (
     ACCEPT,
     JSON,
@@ -53,6 +55,7 @@ from routers.views.parameters import (
 from sqlfiles.definition import Definition
 from sqlfiles.keys import placeholders
 from sqlfiles.routes import DeclaredRoute, declared_routes
+from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 from util.logs import get_logger
 
@@ -95,11 +98,12 @@ PAGE_PARAMETERS: Final = {
             ("order", {"type": "string"}, "Columns to sort by, such as `-votes,name`."),
             ("limit", {"type": "integer", "minimum": 1}, "Maximum number of rows."),
             ("after", {"type": "string"}, "Token of the next page, as in `next`."),
+            (AS_OF, {"type": "string", "format": "date-time"}, AS_OF_MEANING),
         )
     ]
 }
 
-router = APIRouter(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
 
 OBJECT: Final = "The derived table's name."
 
@@ -346,7 +350,12 @@ async def _respond_table(
     headers = _headers(definition, context, manner, manifest)
     if response := _unchanged(context.request, headers, manner):
         return response
-    page = await to_thread.run_sync(select_page, snapshot.scan(name), asked)
+    page = await context.compute(
+        reading_of_table(snapshot, name),
+        select_page,
+        snapshot.scan(name),
+        asked,
+    )
     return await _send(definition, page, context, manner, headers)
 
 
@@ -376,6 +385,8 @@ async def _run_report(
     headers: dict[str, str],
 ) -> Response:
     _require_inputs(definition, _manifest(context.snapshot))
+    inputs = reading_of_table(context.snapshot, *definition.inputs)
+    await to_thread.run_sync(context.intact.require, context.snapshot, inputs.columns)
     async with context.reports.rows(
         context.request, definition, asked, context.snapshot, context.settings
     ) as rows:

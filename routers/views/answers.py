@@ -127,10 +127,8 @@ class ReportFailed(Exception):
         self.detail = f"The report {definition.name} failed"
 
 
-async def until_disconnect[Result](
-    request: Request, work: Coroutine[Any, Any, Result]
-) -> Result:
-    """Await *work*, and cancel it when the client disconnects.
+async def until_disconnect[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of *work*, which is cancelled when the client disconnects.
 
     Raises ClientDisconnected.
     """

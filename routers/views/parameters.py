@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 from fastapi.exceptions import RequestValidationError
 
+from routers.as_of import AS_OF
 from routers.formats.table import type_name
 from routers.views.page import PageRequest, parse_token, parse_value
 from sqlfiles.definition import (
@@ -35,7 +36,7 @@ SUFFIXES: Final[Mapping[str, str]] = {
 }
 """Operator of a filter -> end of its parameter's name, as in ``hour.gte=8``."""
 
-RESERVED: Final = ("order", "limit", "after")
+RESERVED: Final = ("order", "limit", "after", AS_OF)
 """Parameters of every definition. A filter of a column of such a name ends in .eq."""
 
 MAX_LIMIT: Final = 1_000_000

@@ -18,9 +18,14 @@ from playwright.sync_api import (
 
 from tests.support.world import SCALE, TOKEN, Server, World
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PROGRAMS = (
+    # Without a window's interface and a profile: a fifth less work.
+    "chromium-headless-shell",
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+)
 FLAGS = (
     "--disable-gpu",
+    "--in-process-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -134,8 +139,10 @@ class Visitor:
 
 
 def settled(page: Page) -> Page:
-    """Wait until *page* shows all answers."""
-    page.wait_for_selector("#daily .value:not([data-loading])")
+    """Wait until *page* shows all answers, or all of its room."""
+    page.wait_for_selector(
+        "#daily .value:not([data-loading]), #room-page:not([hidden])", state="attached"
+    )
     page.wait_for_selector("#view:not([aria-busy])")
     return page
 

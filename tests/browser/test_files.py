@@ -1,6 +1,7 @@
 """Every table can be saved as a CSV file."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from tests.support.world import HOSTILE, Server
 pytestmark = pytest.mark.external
 
 RANGE = {"period": "90d"}
+SERIES = {"interval": "day", "weekends": "true", "average": "7"}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 API_FILES = {
     "Activity": "/historical.csv",
-    "Returning users and rooms": "/reoccurring.csv",
     "Weekdays": "/breakdown/weekday.csv",
     "Estimation values": "/breakdown/estimation.csv",
     "Pages": "/breakdown/route.csv",
@@ -26,7 +28,7 @@ API_FILES = {
     "Devices": "/breakdown/device.csv",
     "Systems": "/breakdown/os.csv",
     "Browsers": "/breakdown/browser.csv",
-    "Top rooms": "/breakdown/room.csv",
+    "Rooms": "/breakdown/room.csv",
 }
 
 
@@ -50,22 +52,38 @@ def saved(page: Page, what: str) -> bytes:
 def test_a_table_of_the_api_is_saved_as_the_api_returns_it(
     page: Page, server: Server, what: str
 ) -> None:
-    """The bytes are equal, for the current range."""
-    assert saved(page, what) == server.ask(API_FILES[what], **RANGE).content
+    """The bytes are equal, after a mark that tells Excel their encoding."""
+    query = RANGE | (SERIES if what == "Activity" else {})
+    expected = server.ask(API_FILES[what], **query).content
+    assert saved(page, what) == BYTE_ORDER_MARK + expected
+
+
+def test_a_file_has_the_name_that_the_api_gives_it(page: Page, server: Server) -> None:
+    """It contains the range."""
+    headers = server.ask("/breakdown/country.csv", **RANGE).headers
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Countries as CSV", exact=True).click()
+    name = download.value.suggested_filename
+    assert f'filename="{name}"' in headers["content-disposition"]
+    assert re.fullmatch(r"fpp-country-.*\d{4}-\d{2}-\d{2}\.csv", name)
 
 
 def test_other_tables_are_saved_as_shown(page: Page, server: Server) -> None:
     """Files contain unformatted numbers and the API's field names."""
-    answer = server.ask("/", **RANGE, compare="previous").json()
-    overview = list(csv.reader(saved(page, "Overview").decode().splitlines()))
+    answer = server.ask("/", **RANGE).json()
+    overview = list(
+        csv.reader(saved(page, "Overview").decode("utf-8-sig").splitlines())
+    )
     assert overview[0] == ["figure", "value", "before", "change_per_cent"]
     views = answer["data"]["traffic"]["page_views"]
-    assert overview[2][:2] == ["page_views", str(views)]
+    assert overview[1][:2] == ["page_views", str(views)]
     (run,) = server.ask("/sync/runs", limit=1).json()["runs"]
-    runs = list(csv.reader(saved(page, "Recent runs").decode().splitlines()))
+    page.get_by_text("Details of the last runs").click()
+    runs = list(csv.reader(saved(page, "Recent runs").decode("utf-8-sig").splitlines()))
     assert runs[1][0] == run["started_at"]
     assert runs[1][-1] == run["message"]
-    assert saved(page, "Last 24 hours").startswith(b"figure,value,before")
+    daily = saved(page, "Last 24 hours")
+    assert daily.startswith(BYTE_ORDER_MARK + b"figure,value,before")
     assert b"avg_estimation," in saved(page, "Vote figures")
 
 
@@ -82,5 +100,5 @@ def test_a_failed_download_shows_an_error(visitor: Visitor, own_server: Server) 
 
 def test_hostile_names_are_plain_text_in_files(page: Page) -> None:
     """Names are quoted and otherwise unchanged."""
-    rows = csv.reader(saved(page, "Pages").decode().splitlines())
+    rows = csv.reader(saved(page, "Pages").decode("utf-8-sig").splitlines())
     assert HOSTILE in {row[0] for row in rows}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.privacy import Pseudonyms
+from events.privacy import Pseudonyms
 from tests.collector.conftest import StartCollector
 from tests.collector.test_callers import post, token
 from tests.support.events import spooled
@@ -53,3 +53,8 @@ def test_no_user_id_reaches_the_spool(start: StartCollector, spool_dir: Path) ->
     assert b"alice" not in files
     users = {line["user_id"] for line in spooled(spool_dir) if "code" not in line}
     assert len(users) == 1
+
+
+def test_half_of_a_surrogate_pair_has_a_pseudonym_too() -> None:
+    """The event is rejected, and its dead letter must not hold the id."""
+    assert len(Pseudonyms(b"k").of_user("\ud800", NOVEMBER)) == 32

@@ -16,9 +16,18 @@ from fastapi.testclient import TestClient
 
 from config import Settings
 from main import create_app
+from routers.worker import client as worker_client
+from tests.support import preloaded
 from tests.support.frames import NOW
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
 from tests.support.snapshots import publish
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _preloaded_helpers() -> Iterator[None]:
+    """Fork the workers' helpers, too, from a process that has imported the packages."""
+    with preloaded.used_by(worker_client):
+        yield
 
 
 @pytest.fixture

@@ -46,13 +46,13 @@ def test_an_unexpected_error_is_500_without_its_text_and_logged_once(
     assert [record.getMessage() for record in caplog.records] == ["inside"]
 
 
-def test_a_damaged_part_is_500_and_not_a_wrong_answer(
+def test_a_damaged_part_is_503_and_not_a_wrong_answer(
     read_model: Path, client: TestClient
 ) -> None:
-    """A truncated file raises an error; it is not read as fewer rows."""
+    """A truncated file is not read as fewer rows."""
     part = next((read_model / "fpp_votes.parquet").resolve().iterdir())
     part.write_bytes(part.read_bytes()[:-20])
-    assert client.get("/").status_code == 500
+    assert client.get("/").status_code == 503
 
 
 def test_an_unknown_path_is_404_with_a_detail(client: TestClient) -> None:

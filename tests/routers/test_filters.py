@@ -72,6 +72,13 @@ def test_only_requested_sections_have_reasons(client: TestClient) -> None:
     assert list(got["not_applicable"]) == ["votes"]
 
 
+def test_a_comparison_of_nothing_has_nothing(client: TestClient) -> None:
+    """No requested section applies to either range."""
+    query = {"filter": "source:Teams", "sections": "votes", "period": "7d"}
+    got = client.get("/", params=query | {"compare": "previous"}).json()
+    assert (got["data"], got["previous"], got["change"]) == ({}, {}, {})
+
+
 def test_daily_figures_without_meaning_are_null(client: TestClient) -> None:
     """With the reason beside them."""
     got = client.get("/daily-analytics", params={"filter": "source:Teams"}).json()

@@ -1,36 +1,33 @@
 """Every response conforms to the OpenAPI document, whatever the request."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
+from hypothesis import HealthCheck, settings
 from requests import Request
-from schemathesis import Case
-from schemathesis.checks import CheckFunction
-from schemathesis.specs.openapi.checks import (
-    negative_data_rejection,
-    positive_data_acceptance,
-)
 
 from main import app as documented
-from routers.middleware import limits
+from routers.middleware import guesses
 from tests.routers.conftest import create_fixed_app, make_settings, served
 from tests.support.effort import examples
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
 from tests.support.snapshots import publish
 
+if TYPE_CHECKING:  # in every process that collects the tests, it would cost seconds
+    from schemathesis import Case
+    from schemathesis.checks import CheckFunction
+    from schemathesis.schemas import APIOperation
+
 TIMEOUT_SECONDS = 120
 """For one response; the default of ten is too short for an overloaded machine."""
 
-schema = schemathesis.openapi.from_dict(documented.openapi())
+WITHOUT_TOKEN = examples(10, 10_000)
+"""Cases of an operation that are also sent with a wrong token and with none."""
 
 
-# Not of the module: its tests would then run in one process.
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real server with the sample and without a rate limit."""
     data_dir = tmp_path_factory.mktemp("schema") / "data"
@@ -41,35 +38,83 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def _failures_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request is also sent with wrong tokens; the delays would take minutes."""
-    monkeypatch.setattr(limits, "FAILURE_DELAY_SECONDS", 0)
+def _wrong_tokens_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is also sent with wrong tokens, which would soon be too many."""
+    monkeypatch.setattr(guesses, "MOST_PER_ADDRESS", 10**9)
+    monkeypatch.setattr(guesses, "MOST_IN_ALL", 10**9)
 
 
-@schema.parametrize()
-@pytest.mark.usefixtures("_failures_are_not_delayed")
-@hypothesis_settings(
-    max_examples=examples(10, 300),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-def test_every_response_conforms_to_the_document(case: Case[Any], address: str) -> None:
+@pytest.mark.usefixtures("_wrong_tokens_are_not_limited")
+def test_every_response_conforms_to_the_document(
+    address: str, subtests: pytest.Subtests
+) -> None:
     """No 5xx; every status, content type, header and body is as documented."""
-    token = {"Authorization": f"Bearer {TOKEN}"}
-    # A schema cannot express all rules, such as which time zones exist or that a range
-    # ends after it begins: data that conforms to the schema may be refused with 422.
-    excluded: list[CheckFunction] = [positive_data_acceptance]
-    if not _is_sent_completely(case, address):
-        excluded.append(negative_data_rejection)
-    case.call_and_validate(
-        base_url=address,
-        headers=token,
-        excluded_checks=excluded,
-        timeout=TIMEOUT_SECONDS,
+    import schemathesis
+
+    document = schemathesis.openapi.from_dict(documented.openapi())
+    for found in document.get_all_operations():
+        operation = found.ok()
+        with subtests.test(operation.label):
+            _generated(operation, _Conformance(address).check)()
+
+
+def _generated(
+    operation: "APIOperation", check: "Callable[[Case[Any]], None]"
+) -> Callable[[], None]:
+    """A test that calls *check* with examples, boundary values and random cases.
+
+    Schemathesis' own plugin for pytest computes them in each process that collects.
+    """
+    from schemathesis.generation.hypothesis import builder
+
+    def test(case: "Case[Any]") -> None:
+        check(case)
+
+    test = settings(
+        max_examples=examples(10, 300),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )(test)
+    config = builder.HypothesisTestConfig(
+        project=operation.schema.config, modes=list(builder.HypothesisTestMode)
     )
+    generated: Callable[[], None] = builder.create_test(
+        operation=operation, test_func=test, config=config
+    )
+    return generated
 
 
-def _is_sent_completely(case: Case[Any], address: str) -> bool:
+class _Conformance:
+    """Sends the cases of one operation, and checks the responses."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._count = 0
+
+    def check(self, case: "Case[Any]") -> None:
+        """The status, content type, headers and body are as documented."""
+        self._count += 1
+        case.call_and_validate(
+            base_url=self._address,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            excluded_checks=self._excluded(case),
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def _excluded(self, case: "Case[Any]") -> "list[CheckFunction]":
+        from schemathesis.specs.openapi import checks
+
+        # A schema cannot express all rules, such as which time zones exist or that a
+        # range ends after it begins: data that conforms to it may be refused with 422.
+        excluded: list[CheckFunction] = [checks.positive_data_acceptance]
+        if not _is_sent_completely(case, self._address):
+            excluded.append(checks.negative_data_rejection)
+        if self._count > WITHOUT_TOKEN:
+            excluded.append(checks.ignored_auth)
+        return excluded
+
+
+def _is_sent_completely(case: "Case[Any]", address: str) -> bool:
     """True if the URL contains all parameters of *case*.
 
     An empty list, for example, leaves no trace in a URL, so the request is valid though

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from collector.instants import microseconds
 from config import Settings, load
+from events.instants import microseconds
 from events.spool_files import file_name, list_files
 
 TOKEN = "token-of-a-service-0123456789abcdef"

@@ -22,41 +22,21 @@ from tests.support.effort import examples
 settings.register_profile("ours", deadline=None, max_examples=examples(100))
 settings.load_profile("ours")
 
-GROUPED_SCOPES = ("package", "module")
 SERVER_FIXTURES = {"mariadb_login", "adjustable_login"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker, and xdist's for sessions that run without xdist."""
+    """Declare our marker."""
     config.addinivalue_line("markers", "external: starts servers, browsers or programs")
-    config.addinivalue_line("markers", "xdist_group(name): run in the same process")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that use a database server, and group those that share a fixture.
-
-    `make test-fast` leaves out what is marked external. Without groups, for
-    `--dist loadgroup`, each process would start the same servers and browsers.
-    """
+    """Mark tests that use a database server; `make test-fast` leaves them out."""
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
         if SERVER_FIXTURES & item._fixtureinfo.name2fixturedefs.keys():
             item.add_marker(pytest.mark.external)
-        if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _group(test: pytest.Function) -> str | None:
-    fixtures = test._fixtureinfo.name2fixturedefs
-    if "adjustable_login" in fixtures:
-        return "adjustable_login"
-    for scope in GROUPED_SCOPES:
-        for definitions in fixtures.values():
-            if definitions[-1].scope == scope:
-                return definitions[-1].baseid
-    return None
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
 """Python programs that start in a tenth of the time, for tests that start many.
 
 Importing Polars, FastAPI and their like takes more than a second of processor time, in
-every program. Here one process, the nursery, imports them once and forks each program
-from that. What belongs to this project is imported by the program itself, and its
-arguments, environment, folder, streams and exit code are as they would be otherwise.
+every program, and our own modules half a second. Here one process, the nursery, imports
+them once and forks each program from that. The program's own module is executed by the
+program itself, and so is what reads the environment when it is imported; its arguments,
+environment, folder, streams and exit code are as they would be otherwise.
 
 Programs start as usual where the system is not Linux, and in thorough runs.
 """
@@ -49,8 +50,11 @@ _PACKAGES = (
     ),
     *("sentry_sdk", "structlog", "tenacity", "httpx", "wsgiref.simple_server"),
     *("uvicorn.lifespan.on", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.auto"),
+    *("jsonschema_rs", "jwt", "xlsxwriter"),
 )
-_OURS = ("util", "tests")
+_PROGRAMS = ("main", "update_readmodel", "collect_events")
+_EXECUTED_ANEW = (*_PROGRAMS, "tests", "util.allocator")
+"""Modules, with those below them, that are not taken from the nursery."""
 # Polars' allocator must not have a thread that a fork would lose.
 _ENVIRONMENT = {allocator.VARIABLE: f"{allocator.CONF},background_thread:false"}
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
@@ -71,6 +75,9 @@ class Program(subprocess.Popen[Any]):
 
     def _execute_child(self, args: Sequence[str], *rest: Any) -> None:
         """Override the private method of Popen that starts the process."""
+        if not IS_USED:
+            super()._execute_child(args, *rest)  # type: ignore[misc]
+            return
         (_, _, _, _, cwd, env, _, _, _, p2cread, _, _, c2pwrite, _, errwrite, *more) = (
             rest
         )
@@ -93,8 +100,7 @@ class Program(subprocess.Popen[Any]):
 
 def start(arguments: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
     """Start `python *arguments*`; *options* are those of `subprocess.Popen`."""
-    kind = Program if IS_USED else subprocess.Popen
-    return kind([sys.executable, *arguments], **options)
+    return Program([sys.executable, *arguments], **options)
 
 
 def run(
@@ -114,7 +120,7 @@ def run(
 @contextmanager
 def used_by(module: ModuleType) -> Iterator[None]:
     """Let *module* start its Python programs here, and not with `subprocess.Popen`."""
-    names = vars(subprocess) | ({"Popen": Program} if IS_USED else {})
+    names = vars(subprocess) | {"Popen": Program}
     with patch.object(module, "subprocess", SimpleNamespace(**names)):
         yield
 
@@ -178,11 +184,12 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 def main(connection: socket.socket) -> None:
     """Import the packages, then fork a program per request."""
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *_PROGRAMS):
         importlib.import_module(name)
     for name in list(sys.modules):
-        if name.partition(".")[0] in _OURS:
+        if f"{name}.".startswith(tuple(f"{module}." for module in _EXECUTED_ANEW)):
             del sys.modules[name]
+    del sys.modules["util"].allocator
     # Ctrl-C is for the tests, whose end ends this process, too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()

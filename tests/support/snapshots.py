@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from readmodel.dtypes import dtype_name
-from readmodel.store.snapshot import Snapshot, current
+from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, current
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.tables import TABLES
 from tests.support.frames import frame
@@ -48,6 +49,7 @@ def _publish(
     data_dir: Path, at: datetime, frames: Mapping[str, Iterable[pl.DataFrame]]
 ) -> Snapshot:
     with exclusive_lock(data_dir), SnapshotWriter(data_dir, at) as writer:
+        writer.retention = KEEP_YOUNGER
         for name, parts in frames.items():
             first, *others = parts
             table = writer.table(name, column_names(first))
@@ -91,6 +93,12 @@ def flip_a_bit(file: Path) -> None:
 def replace_by_other_bytes(file: Path) -> None:
     """Replace *file* by one of the same size that is not Parquet."""
     replace_bytes(file, b"x" * file.stat().st_size)
+
+
+def damage_manifest(snapshot: Path, content: bytes = b"{") -> None:
+    """Replace both copies of the manifest in the folder *snapshot* by *content*."""
+    for name in (MANIFEST, MANIFEST_COPY):
+        (snapshot / name).write_bytes(content)
 
 
 def replace_bytes(file: Path, content: bytes) -> None:

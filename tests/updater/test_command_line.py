@@ -156,8 +156,8 @@ def test_a_table_may_have_the_name_of_a_command() -> None:
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """The error lists the commands."""
     assert refusal(["stats"], capsys) == (
-        "'stats' is unknown: the commands are sync, status, verify, doctor, views "
-        "and report"
+        "'stats' is unknown: the commands are sync, status, verify, doctor, views, "
+        "kafka and report"
     )
 
 

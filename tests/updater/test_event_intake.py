@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-import update_readmodel
 from events.spool_files import list_files
 from readmodel.store import snapshot
 from tests.support.events import line, rejected_line, write_spool
 from tests.support.programs import repeating_updater, run_updater
 from updater.event_intake import EventIntake
+from updater.event_intakes import run_repeatedly
+from updater.intake_metrics import IntakeMetrics
 from util.errors import SettingsError
 from util.stopping import StopRequest
 
@@ -32,7 +33,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def intake(data_dir: Path, spool: Path, registry: CollectorRegistry) -> EventIntake:
     """An intake without mirrored tables."""
-    return EventIntake(data_dir, spool, [], registry, StopRequest())
+    return EventIntake(data_dir, spool, [], IntakeMetrics(registry), StopRequest())
 
 
 def test_a_drain_is_logged_and_counted(
@@ -79,7 +80,7 @@ def test_a_mirrored_table_cannot_have_the_name_of_ours(
 ) -> None:
     """The settings are wrong then, and the updater does not start."""
     with pytest.raises(SettingsError, match="SYNC_TABLES mirrors events"):
-        EventIntake(data_dir, spool, ["events"], registry, StopRequest())
+        EventIntake(data_dir, spool, ["events"], IntakeMetrics(registry), StopRequest())
 
 
 def test_the_spool_is_drained_before_and_between_syncs(
@@ -95,8 +96,7 @@ def test_the_spool_is_drained_before_and_between_syncs(
         steps.append(f"{seconds:g}")
 
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    monkeypatch.setattr(time, "sleep", sleep)
-    update_readmodel._sleep_draining(12, lambda: steps.append("drain"), 5)
+    run_repeatedly(lambda: steps.append("drain"), 12, 5, sleep)
     assert steps == ["drain", "5", "drain", "5", "drain", "2", "drain"]
 
 

@@ -19,7 +19,7 @@ def server() -> Iterator[StubServer]:
 @pytest.fixture(autouse=True)
 def _reset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Reset log handlers, registered secrets and Sentry after each test."""
-    monkeypatch.setattr(redaction, "_registered", set())
+    monkeypatch.setattr(redaction, "_registered", {})
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from util import confinement, landlock
+from util import landlock
 from util.confinement import Confinement, confinement_of
 from util.landlock import LandlockUnavailable
 
@@ -58,7 +58,7 @@ def test_a_mount_takes_the_place_of_landlock(
         confinement_of(tmp_path)
     status = os.statvfs(tmp_path)
     read_only = type("Status", (), {"f_flag": status.f_flag | os.ST_RDONLY})
-    monkeypatch.setattr(confinement.os, "statvfs", lambda _: read_only)
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
     assert confinement_of(tmp_path) is Confinement.READ_ONLY_MOUNT
 
 

@@ -1,9 +1,20 @@
 """Redaction of secrets in text and data."""
 
+import html
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from config import Settings
+from tests.support.effort import examples
+from util import redaction
 from util.redaction import REDACTED, redact, redact_value, register_secrets
 
 
@@ -51,3 +62,55 @@ def test_values_that_json_does_not_support_become_text() -> None:
     """Paths and NaN do not break a line."""
     values = {"at": Path("/data"), "mean": float("nan"), "n": 1, "ok": True}
     assert redact_value(values) == {"at": "/data", "mean": "nan", "n": 1, "ok": True}
+
+
+def spellings(secret: str) -> Iterator[str]:
+    """How programs write a text into URLs, logs, JSON and HTML."""
+    yield secret
+    yield quote(secret, safe="")
+    yield quote(secret, safe="").lower() if secret.islower() else secret
+    yield quote(secret)
+    yield quote_plus(secret)
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield repr(secret)[1:-1]
+    yield ascii(secret)[1:-1]
+    yield html.escape(secret)
+    yield quote(quote(secret, safe=""), safe="")
+    yield secret.encode("unicode_escape").decode()
+
+
+SECRETS: Final = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=4, max_size=12
+).filter(lambda text: text.strip() == text and REDACTED not in text)
+
+
+@settings(max_examples=examples(40))
+@given(SECRETS)
+def test_a_secret_is_redacted_in_every_spelling(secret: str) -> None:
+    """Some program may have encoded it on its way into a message."""
+    with patch.dict(redaction._registered, clear=True):
+        register_secrets([secret, quote(secret, safe="")])
+        for spelling in spellings(secret):
+            assert redact(f"<{spelling}>") == f"<{REDACTED}>", spelling
+
+
+@settings(max_examples=examples(40))
+@given(SECRETS)
+def test_a_password_in_an_address_is_redacted_decoded_and_encoded(
+    password: str,
+) -> None:
+    """The settings have it encoded; a server's message may have it decoded."""
+    url = f"mysql://fpp:{quote(password, safe='')}@db/fpp"
+    secrets = Settings.model_validate({"source_url": url}).secrets
+    with patch.dict(redaction._registered, clear=True):
+        register_secrets(secrets)
+        assert redact(f"<{password}>") == f"<{REDACTED}>"
+        assert redact(f"<{quote(password, safe='')}>") == f"<{REDACTED}>"
+
+
+@pytest.mark.parametrize("end", ["", "/", "//", "?status=up", "/?status=up&msg=OK"])
+def test_the_token_of_a_push_address_is_a_secret(end: str) -> None:
+    """It is the last segment of the path, whatever follows."""
+    url = f"https://kuma.example/api/push/aB3dE5{end}"
+    assert "aB3dE5" in Settings.model_validate({"uptimekuma_push_url": url}).secrets

@@ -3,14 +3,16 @@
 import logging
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
 from util.errors import Stopped
-from util.stopping import StopRequest
+from util.stopping import StopRequest, force_exit_after
 
 
 @pytest.fixture
@@ -112,3 +114,20 @@ def test_a_requested_stop_needs_no_pause() -> None:
     with pytest.raises(Stopped, match="enough"):
         request.pause()
     assert time.monotonic() - began < 0.1
+
+
+def test_a_storm_of_signals_starts_one_thread() -> None:
+    """Each of 3,800 signals once started one of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threads = threading.active_count()
+    try:
+        force_exit_after(timedelta(hours=1), last=lambda: None)
+        for _ in range(50):
+            signal.raise_signal(signal.SIGTERM)
+        started = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
+        assert threading.active_count() == threads + 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for timer in started:
+            timer.cancel()

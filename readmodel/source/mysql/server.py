@@ -1,6 +1,7 @@
 """Address, credentials and time limits of a MySQL or MariaDB database."""
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 CONNECT_SECONDS = 10
@@ -37,6 +38,16 @@ class MysqlServer:
             return self.host
         host = self._bare_host
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """True if the server is on this host, so that nobody is in between."""
+        if self._is_socket or self._bare_host == "localhost":
+            return True
+        try:
+            return ip_address(self._bare_host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def _is_socket(self) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import mysql.connector
-from mysql.connector.connection import MySQLConnection
 
 from readmodel.source.blocking import (
     EVERYTHING,
@@ -27,6 +26,7 @@ from readmodel.source.mysql.errors import (
     translate_errors,
 )
 from readmodel.source.mysql.fetch import BlockFetch
+from readmodel.source.mysql.login import new_connection
 from readmodel.source.mysql.server import MysqlServer
 from readmodel.source.protocol import PassingFault
 from readmodel.source.wire import Batch, Column
@@ -71,7 +71,7 @@ class MysqlSource(MysqlServer):
                 self._kill(connection_id)
 
     def _connect(self) -> Any:
-        connection = MySQLConnection()
+        connection = new_connection(is_verified=self.ssl_ca is not None)
         try:
             connection.connect(**self.connection_arguments())
             with translate_errors(self):
@@ -91,7 +91,7 @@ class MysqlSource(MysqlServer):
         limits = dict.fromkeys(
             ("connection_timeout", "read_timeout", "write_timeout"), seconds
         )
-        connection = MySQLConnection()
+        connection = new_connection(is_verified=self.ssl_ca is not None)
         with suppress(mysql.connector.Error, OSError), closing(connection):
             connection.connect(**self.connection_arguments() | limits)
             with connection.cursor() as cursor:

@@ -25,11 +25,13 @@ from readmodel.tables import TABLES
 from tests.support.snapshots import (
     PLAIN_FILES_AT,
     TEN,
+    cut_short,
+    damage_manifest,
     ids,
     plain_files,
     publish_frames,
 )
-from util.errors import ReadModelMissing
+from util.errors import ReadModelDamaged, ReadModelMissing
 
 
 def test_a_published_snapshot_is_scanned_as_it_was_written(tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_further_tables_take_space_but_are_not_required(tmp_path: Path) -> None:
 def test_a_damaged_manifest_is_a_missing_read_model(tmp_path: Path, text: str) -> None:
     """The error names the snapshot and says what to do."""
     snapshot = publish_frames(tmp_path)
-    (snapshot.path / "snapshot.json").write_text(text)
+    damage_manifest(snapshot.path, text.encode())
     with pytest.raises(ReadModelMissing, match=f"{snapshot.id} is damaged: run"):
         current(tmp_path)
     assert set(table_files(tmp_path).values()) == {NO_FILES}
@@ -264,3 +266,41 @@ def test_a_snapshot_without_tables_is_complete(tmp_path: Path) -> None:
         found = current(tmp_path)
         assert (found.taken_at, found.rows, found.table_files()) == (at, 0, {})
         assert not found.serves_statistics
+
+
+@pytest.mark.parametrize("name", ["snapshot.json", "snapshot.json.copy"])
+def test_one_damaged_copy_of_the_manifest_is_harmless(
+    tmp_path: Path, name: str
+) -> None:
+    """The other one has the same bytes."""
+    snapshot = publish_frames(tmp_path)
+    for damage in (b"", b"{", b"\xff" * 100):
+        (snapshot.path / name).write_bytes(damage)
+        assert current(tmp_path) == snapshot
+    (snapshot.path / name).unlink()
+    assert current(tmp_path) == snapshot
+
+
+def test_a_part_of_another_size_is_not_there(tmp_path: Path) -> None:
+    """Reading it would fail, or be wrong."""
+    snapshot = publish_frames(tmp_path)
+    cut_short(Path(snapshot.files("fpp_votes")[0]))
+    with pytest.raises(ReadModelMissing, match="lacks fpp_votes"):
+        current(tmp_path)
+
+
+def test_a_pipe_in_place_of_the_manifest_is_damage(tmp_path: Path) -> None:
+    """Opening it would wait for a writer, for ever."""
+    snapshot = publish_frames(tmp_path)
+    for name in ("snapshot.json", "snapshot.json.copy"):
+        (snapshot.path / name).unlink()
+        os.mkfifo(snapshot.path / name)
+    with pytest.raises(ReadModelDamaged, match="is damaged"):
+        current(tmp_path)
+
+
+def test_a_loop_of_links_is_damage(tmp_path: Path) -> None:
+    """No other error, which would be answered with 500."""
+    (tmp_path / "current").symlink_to("current")
+    with pytest.raises(ReadModelDamaged, match="current in DATA_DIR"):
+        current(tmp_path)

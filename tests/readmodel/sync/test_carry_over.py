@@ -10,7 +10,7 @@ from readmodel.sync.drain import drain
 from readmodel.tables import Table
 from tests.support.events import line, write_spool
 from tests.support.mirror import OTHERS, THINGS, Mirror
-from tests.support.snapshots import cut_short
+from tests.support.snapshots import damage_manifest
 from util.errors import SourceError, StorageError
 
 
@@ -73,7 +73,7 @@ def test_a_sync_does_not_replace_a_damaged_snapshot_with_events(
     mirror: Mirror, spool: Path
 ) -> None:
     """No source could bring them back."""
-    cut_short(mirror.snapshot.path / "snapshot.json")
+    damage_manifest(mirror.snapshot.path)
     with pytest.raises(StorageError, match="holds events, which are nowhere else"):
         mirror.sync()
 
@@ -81,7 +81,7 @@ def test_a_sync_does_not_replace_a_damaged_snapshot_with_events(
 def test_a_sync_replaces_a_damaged_snapshot_without_events(mirror: Mirror) -> None:
     """And snapshot.json has no key of events, since there is no spool."""
     assert "consumed" not in (mirror.snapshot.path / "snapshot.json").read_text()
-    cut_short(mirror.snapshot.path / "snapshot.json")
+    damage_manifest(mirror.snapshot.path)
     mirror.sync()
     assert mirror.is_exact()
 

@@ -372,7 +372,7 @@ def _kill_busy_child() -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for child in _builders():
-            if child.cpu_times().user > 4:
+            if child.cpu_times().user > 2.5:
                 child.kill()
                 return
         time.sleep(0.1)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from readmodel.store.damage import checksum
 from readmodel.sync.disk import (
-    checksum,
     remove_unfinished,
     replace_link,
     replacing,

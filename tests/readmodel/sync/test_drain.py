@@ -18,13 +18,13 @@ from readmodel.store.event_tables import (
     REJECTED_SCHEMA,
 )
 from readmodel.store.manifest import Manifest
-from readmodel.sync import drain as drain_module
+from readmodel.sync import event_publish
 from readmodel.sync.drain import DrainReport, drain
 from readmodel.sync.staging import exclusive_lock
 from tests.support.events import line, rejected_line, write_spool
 from tests.support.snapshots import (
     TEN,
-    cut_short,
+    damage_manifest,
     flip_a_bit,
     plain_files,
     publish_frames,
@@ -192,7 +192,7 @@ def test_parts_stay_few(
     data: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parts are merged like the digits of a binary counter, up to a size."""
-    monkeypatch.setattr(drain_module, "PART_ROWS", 8)
+    monkeypatch.setattr(event_publish, "PART_ROWS", 8)
     now = clock()
     for number in range(1, 24):
         write_spool(spool, [line(f"e{number:02}")], number)
@@ -272,7 +272,7 @@ def test_a_damaged_snapshot_with_events_is_not_replaced(
     """Its rows are nowhere else, so somebody must decide."""
     write_spool(spool, [line("e1")])
     drain(data, spool, clock())
-    cut_short(data / "current" / "snapshot.json")
+    damage_manifest(data / "current")
     write_spool(spool, [line("e2")], 2)
     with pytest.raises(StorageError, match="holds events, which are nowhere else"):
         drain(data, spool, clock())

@@ -19,7 +19,12 @@ from readmodel.sync.reuse import (
 )
 from readmodel.tables import Table
 from tests.support.mirror import START, Mirror
-from tests.support.snapshots import cut_short, flip_a_bit, replace_by_other_bytes
+from tests.support.snapshots import (
+    cut_short,
+    damage_manifest,
+    flip_a_bit,
+    replace_by_other_bytes,
+)
 from tests.support.visits import TABLE, publish_visits, visits_of
 
 COLUMNS = {"id": "Int64", "n": "Int64"}
@@ -49,7 +54,7 @@ def test_after_damage_to_the_manifest_everything_is_fetched(
     mirror: Mirror, text: str
 ) -> None:
     """Without it nothing on disk can be trusted."""
-    (mirror.snapshot.path / "snapshot.json").write_text(text)
+    damage_manifest(mirror.snapshot.path, text.encode())
     assert stored_table(mirror.data_dir, "things") is None
     assert mirror.sync().rows_fetched == 100_000
     assert mirror.is_exact()

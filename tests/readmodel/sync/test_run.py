@@ -8,9 +8,9 @@ import pytest
 
 from readmodel.source.protocol import PassingFault, Unreachable
 from readmodel.store import visits
+from readmodel.store.damage import checksum
 from readmodel.store.manifest import VisitsFile
 from readmodel.store.snapshot import MANIFEST, visits_file
-from readmodel.sync.disk import checksum
 from tests.support.mirror import OTHERS, PAGE_VIEWS, THINGS, Mirror
 from tests.support.snapshots import replace_bytes
 from util.errors import SourceError, Stopped

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from readmodel.store.damage import checksum
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import MANIFEST, Snapshot, current, latest
-from readmodel.sync.disk import checksum
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.tables import TABLES
 from tests.support.programs import ROOT
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def link_all(data_dir: Path) -> Snapshot:
     """Publish the next snapshot, an hour later, with every part linked."""
-    before = current(data_dir)
+    before = latest(data_dir)
     assert before.manifest is not None
     later = before.taken_at + timedelta(hours=1)
     with exclusive_lock(data_dir), SnapshotWriter(data_dir, later) as writer:
@@ -234,7 +234,7 @@ def link_all(data_dir: Path) -> Snapshot:
             for part, file in zip(stored.parts, before.files(name), strict=True):
                 table.link(part, Path(file))
         writer.publish()
-    return current(data_dir)
+    return latest(data_dir)
 
 
 def test_a_linked_part_has_its_visits_linked_too(tmp_path: Path) -> None:

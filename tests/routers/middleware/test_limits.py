@@ -1,13 +1,13 @@
 """Limits: size, rate, failed logins, and unknown parameters."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
 
-from routers.middleware import limits
-from tests.routers.conftest import client_of, make_settings
+from routers.middleware import guesses, limits
+from routers.middleware.guesses import GuessBrake
+from tests.routers.conftest import client_of, create_fixed_app, make_settings
 from tests.routers.middleware.test_access_log import values
 from tests.support.sample import TOKEN
 
@@ -66,26 +66,72 @@ def test_refusals_are_counted(data_dir: Path) -> None:
         assert values(client, "fpp_rate_limited_total") == {"": 2}
 
 
-def test_failed_logins_are_counted_and_delayed(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+def test_failed_logins_are_counted(client: TestClient) -> None:
+    """A missing token is one, too."""
+    client.get("/", headers={"Authorization": "wrong"})
+    client.get("/", headers={"Authorization": ""})
+    assert values(client, "fpp_failed_logins_total") == {"": 2}
+
+
+def test_after_too_many_wrong_tokens_a_right_one_is_not_told_from_them(
+    client: TestClient,
 ) -> None:
-    """The first ones of a minute are not delayed, each further one is."""
-    waits: list[float] = []
+    """Whoever guesses learns nothing more; a caller known from before is not affected."""
+    known = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.get("/sync/runs", headers=known).status_code == 200
+    for n in range(guesses.MOST_PER_ADDRESS):
+        wrong = {"Authorization": f"wrong-{n}"}
+        assert client.get("/sync/runs", headers=wrong).status_code == 401
+    refused = client.get("/sync/runs", headers={"Authorization": "wrong"})
+    assert refused.status_code == 429
+    assert refused.json() == {"detail": "Too many wrong tokens"}
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    # The same token, spelled as never before.
+    assert client.get("/sync/runs", headers={"Authorization": TOKEN}).status_code == 429
+    assert client.get("/sync/runs", headers=known).status_code == 200
+    assert client.get("/health").status_code == 503
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
 
-    monkeypatch.setattr(limits, "asyncio", SimpleNamespace(sleep=sleep))
-    wrong = {"Authorization": "wrong"}
-    waited = []
-    for _ in range(limits.UNDELAYED_FAILURES + 2):
-        assert client.get("/", headers=wrong).status_code == 401
-        waited.append(len(waits))
-    assert waited == [0] * limits.UNDELAYED_FAILURES + [1, 2]
-    assert set(waits) == {limits.FAILURE_DELAY_SECONDS}
-    counted = values(client, "fpp_failed_logins_total")
-    assert counted == {"": limits.UNDELAYED_FAILURES + 2}
-    assert len(waits) == 2
+def test_guesses_from_many_addresses_are_limited_in_all() -> None:
+    """And what is remembered of them is bounded."""
+    brake = GuessBrake()
+    brake.right("10.0.0.1", b"right")
+    for n in range(guesses.MOST_IN_ALL):
+        assert brake.wait_seconds(f"10.1.{n // 250}.{n % 250}", b"wrong") == 0
+        brake.wrong(f"10.1.{n // 250}.{n % 250}")
+    assert 0 < brake.wait_seconds("10.2.0.1", b"wrong") <= 60
+    assert brake.wait_seconds("10.0.0.1", b"right") == 0
+
+
+def test_public_routes_have_a_limit_of_their_own(data_dir: Path) -> None:
+    """A flood of them is refused, and does not use up the limit of other routes."""
+    settings = make_settings(data_dir=data_dir, rate_limit_per_minute=1)
+    with client_of(settings) as client:
+        statuses = [
+            client.get("/openapi.json", headers={"If-None-Match": "*"}).status_code
+            for _ in range(limits.LEAST_PUBLIC + 1)
+        ]
+        assert statuses[-1] == 429
+        assert 429 not in statuses[:-1]
+        assert client.get("/sync/runs").status_code == 200
+
+
+def test_with_a_root_path_routes_are_told_apart_as_without(data_dir: Path) -> None:
+    """A proxy serves the API below a path; the page's files do not use up the limit."""
+    app = create_fixed_app(make_settings(data_dir=data_dir, rate_limit_per_minute=2))
+    with TestClient(app, root_path="/stats") as client:
+        for path in ("/health", "/dashboard", "/dashboard/assets/dashboard.js"):
+            for _ in range(3):
+                assert client.get(f"/stats{path}").status_code != 429
+        statuses = [client.get("/stats/sync/runs").status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+
+
+def test_a_query_with_too_many_parameters_is_refused_unread(client: TestClient) -> None:
+    """One error message for each would take long, and needs no token."""
+    names = "&".join(f"a{n}=1" for n in range(limits.MAX_PARAMETERS))
+    assert client.get(f"/health?{names}").status_code == 422
+    assert client.get(f"/health?{names}&b=1").status_code == 414
 
 
 def test_oversized_headers_are_refused(client: TestClient) -> None:

@@ -126,6 +126,15 @@ def require_nothing_leaks(target: Target, text: str) -> None:
     assert "Traceback" not in text
 
 
+def is_refused(sql: str) -> bool:
+    """True if the gate refuses *sql*."""
+    try:
+        check_query(sql, TABLES)
+    except SqlFault:
+        return True
+    return False
+
+
 def test_every_function_of_duckdb_was_reviewed() -> None:
     """A new version may bring functions; somebody must decide about each of them."""
     rows = duckdb.sql(
@@ -142,10 +151,7 @@ def test_the_gate_refuses(kind: str) -> None:
     """Statements other than one SELECT of known tables and reviewed functions."""
     places = dict.fromkeys(("secret", "new", "folder", "part"), "/tmp/x/data.parquet")
     for statement in REFUSED[kind]:
-        sql = statement.format(**places)
-        with pytest.raises(SqlFault):
-            check_query(sql, TABLES)
-            pytest.fail(f"was not refused: {sql}")
+        assert is_refused(statement.format(**places)), statement
 
 
 @pytest.mark.parametrize("statement", HARMLESS + NESTED)

@@ -14,7 +14,7 @@ from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import EMPTY, NOW, START
 from tests.support.oracle import Database, Oracle
 from tests.support.sample import SAMPLE, TAKEN_AT
-from tests.support.snapshots import publish
+from tests.support.snapshots import damage_manifest, publish
 
 
 def expected(database: Database, start: date = START, zone: str = "UTC") -> object:
@@ -117,9 +117,8 @@ def test_a_manifest_damaged_between_two_requests_is_noticed(
 ) -> None:
     """It is parsed once, but checked on each request."""
     assert client.get("/").status_code == 200
-    manifest = read_model / "current" / "snapshot.json"
-    whole = manifest.read_bytes()
-    manifest.write_bytes(b"{")
+    whole = (read_model / "current" / "snapshot.json").read_bytes()
+    damage_manifest(read_model / "current")
     assert client.get("/").status_code == 503
-    manifest.write_bytes(whole)
+    damage_manifest(read_model / "current", whole)
     assert client.get("/").status_code == 200

@@ -224,13 +224,13 @@ def test_before_the_first_sync_the_response_is_503(tmp_path: Path) -> None:
             assert client.get(path).status_code == 503
 
 
-def test_a_damaged_part_is_500_and_not_a_short_file(
+def test_a_damaged_part_is_503_and_not_a_short_file(
     read_model: Path, client: TestClient
 ) -> None:
     """All data is read before the first line is sent."""
     part = next((read_model / "fpp_users.parquet").resolve().iterdir())
     part.write_bytes(part.read_bytes()[:-20])
-    assert client.get("/breakdown/city.csv").status_code == 500
+    assert client.get("/breakdown/city.csv").status_code == 503
 
 
 @pytest.mark.parametrize("dimension", ["x", "ROUTE", "route%00", "%FF", "=1", "routes"])

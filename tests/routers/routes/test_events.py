@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from readmodel.store import snapshot
 from readmodel.sync.drain import drain
 from tests.support.events import line, rejected_line, write_spool
 
@@ -88,3 +89,23 @@ def test_it_requires_the_token(client: TestClient) -> None:
     """Events may be personal."""
     del client.headers["Authorization"]
     assert client.get(URL).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/historical.csv", "/rooms"])
+def test_events_leave_the_etags_of_statistics_as_they_are(
+    path: str, read_model: Path, client: TestClient, tmp_path: Path
+) -> None:
+    """A dashboard is not sent the same figures again, while events arrive."""
+    assert snapshot.latest(read_model).mirror_id == snapshot.latest(read_model).id
+    before = client.get(path)
+    for number in (1, 2):
+        write_spool(tmp_path / "spool", [line(f"e{number}")], number)
+        drain(read_model, tmp_path / "spool")
+        assert snapshot.latest(read_model).mirror_id != snapshot.latest(read_model).id
+        again = client.get(path, headers={"If-None-Match": before.headers["ETag"]})
+        assert again.status_code == 304
+    after = client.get(path)
+    assert (after.content, after.headers["ETag"]) == (
+        before.content,
+        before.headers["ETag"],
+    )

@@ -1,0 +1,38 @@
+"""Logging in: no password goes to a server that is not known to be ours."""
+
+from typing import Any, Final
+
+from mysql.connector.authentication import MySQLAuthenticator
+from mysql.connector.connection import MySQLConnection
+from mysql.connector.errors import InterfaceError
+
+CLEAR_TEXT: Final = "mysql_clear_password"
+
+
+class VerifyingAuthenticator(MySQLAuthenticator):
+    """Refuses to send the password as it is, unless the server was verified.
+
+    The server chooses how the client logs in. Without an authority anybody between us
+    and the database may choose, and TLS keeps its words secret from all others only.
+    """
+
+    is_verified: bool = False
+
+    def _switch_auth_strategy(
+        self, new_strategy_name: str, *args: Any, **options: Any
+    ) -> None:
+        if new_strategy_name == CLEAR_TEXT and not self.is_verified:
+            raise InterfaceError(
+                "The server asks for the password in clear text, and nothing proves "
+                "that it is the database: set DB_SSL_CA"
+            )
+        super()._switch_auth_strategy(new_strategy_name, *args, **options)
+
+
+def new_connection(*, is_verified: bool) -> MySQLConnection:
+    """A connection that is not open yet; *is_verified* with a certificate authority."""
+    connection = MySQLConnection()
+    authenticator = VerifyingAuthenticator()
+    authenticator.is_verified = is_verified
+    connection._authenticator = authenticator  # noqa: SLF001 - no public way
+    return connection

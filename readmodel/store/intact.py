@@ -1,0 +1,121 @@
+"""Comparison of files with the checksums in the manifest, once per file.
+
+Reading a file for its checksum takes some milliseconds per 10 MB, so a process does it
+when it opens a file for the first time. A file that was replaced, or changed in size or
+time, is compared again.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Final, NamedTuple
+
+from readmodel.store.damage import checksum
+from readmodel.store.manifest import Part, VisitsFile
+from readmodel.store.snapshot import Snapshot, table_folder, visits_file
+from util.errors import ReadModelDamaged
+
+MOST_FILES: Final = 65_536
+"""Remembered files; then all are compared again."""
+
+
+class FileIdentity(NamedTuple):
+    """What tells a file from one that replaced it or was changed."""
+
+    device: int
+    inode: int
+    bytes: int
+    modified_ns: int
+    crc32: int
+    """As the manifest has it."""
+
+
+class _TableKey(NamedTuple):
+    path: Path
+    id: str
+    table: str
+
+
+class IntactFiles:
+    """Remembers which files were compared with their checksum. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._intact: set[_TableKey] = set()
+        self._damaged: dict[_TableKey, str] = {}
+        self._equal: dict[FileIdentity, bool] = {}
+
+    def require(self, snapshot: Snapshot, tables: Iterable[str]) -> None:
+        """Compare the files of *tables* that this process has not compared yet.
+
+        Raises ReadModelDamaged, which names the first file that differs.
+        """
+        if snapshot.manifest is None:
+            return  # The earlier system's files have no checksums.
+        for table in tables:
+            key = _TableKey(snapshot.path, snapshot.id, table)
+            if key not in self._intact and table in snapshot.manifest.tables:
+                self._compare(key, snapshot)
+
+    def damage(self, snapshot: Snapshot, table: str) -> str | None:
+        """The file of *table* that is known to be damaged; reads no file."""
+        return self._damaged.get(_TableKey(snapshot.path, snapshot.id, table))
+
+    def forget(self) -> None:
+        """Compare every file again, since reading one has failed."""
+        with self._lock:
+            self._intact.clear()
+            self._equal.clear()
+
+    def _compare(self, key: _TableKey, snapshot: Snapshot) -> None:
+        with self._lock:
+            differing = next(self._differing(snapshot, key.table), None)
+            if differing is None:
+                self._limit()
+                self._intact.add(key)
+                self._damaged.pop(key, None)
+                return
+            self._damaged[key] = f"{differing.parent.name}/{differing.name}"
+        raise ReadModelDamaged(
+            f"{self._damaged[key]} is damaged: the next sync replaces it"
+        )
+
+    def _differing(self, snapshot: Snapshot, table: str) -> Iterator[Path]:
+        assert snapshot.manifest is not None
+        folder = snapshot.path / table_folder(table)
+        for part in snapshot.manifest.tables[table].parts:
+            file = folder / part.file
+            if not self._is_equal(file, part):
+                yield file
+            visits = visits_file(file)
+            if (
+                part.visits
+                and visits.exists()
+                and not self._is_equal(visits, part.visits)
+            ):
+                yield visits
+
+    def _is_equal(self, file: Path, record: Part | VisitsFile) -> bool:
+        try:
+            status = os.stat(file)  # noqa: PTH116 - as in `snapshot`
+            identity = FileIdentity(
+                status.st_dev,
+                status.st_ino,
+                status.st_size,
+                status.st_mtime_ns,
+                record.crc32,
+            )
+            if identity not in self._equal:
+                self._equal[identity] = (
+                    status.st_size == record.bytes and checksum(file) == record.crc32
+                )
+            return self._equal[identity]
+        except OSError:
+            return False
+
+    def _limit(self) -> None:
+        if len(self._equal) > MOST_FILES:
+            self._equal.clear()
+        if len(self._intact) > MOST_FILES:
+            self._intact.clear()

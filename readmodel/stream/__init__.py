@@ -1,0 +1,1 @@
+"""Kafka: read a topic from given offsets on."""

@@ -1,0 +1,302 @@
+"""Honest states: loading, refused, empty, future, first run, print, and files that do not load."""
+
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser import drawn
+from tests.browser.conftest import Visitor, settled
+from tests.support.world import TOKEN, Server, World
+
+pytestmark = pytest.mark.external
+
+REFRESH_MS = 30_000
+A4 = {"width": 718, "height": 1_000}
+"""Pixels between the margins of the printed page."""
+
+STATISTICS = re.compile(r"/\?.*interval=")
+
+
+def held_back(page: Page) -> list[Route]:
+    """Hold back the statistics that *page* asks for from now on."""
+    routes: list[Route] = []
+
+    def keep(route: Route) -> None:
+        routes.append(route)
+
+    page.route(STATISTICS, keep)
+    return routes
+
+
+def test_a_slow_answer_shows_no_number_of_another_range(
+    visitor: Visitor, server: Server
+) -> None:
+    """The sign of loading comes soon; the answer replaces it."""
+    page = visitor.sign_in(visitor.open_page(), server)
+    before = page.locator("#tiles .value").first.inner_text()
+    routes = held_back(page)
+    page.keyboard.press("w")
+    expect(page.locator("#range-name")).to_have_text("7 days")
+    expect(page.locator("#view")).to_have_class(re.compile("outdated"))
+    expect(page.locator("#loading")).to_be_visible(timeout=1_000)
+    expect(page.locator("#tiles .value[data-loading]")).to_have_count(5, timeout=1_000)
+    assert before not in page.locator("main").inner_text()
+    assert page.locator("#range-text").inner_text().strip() == ""
+    assert drawn.bars(page) == []
+    expect(page.locator("#room-list tbody tr, #vote-bars tbody tr")).to_have_count(0)
+    assert "Nothing in this range" not in page.locator("main").inner_text()
+    for route in routes:
+        route.continue_()
+    settled(page)
+    expect(page.locator("#loading")).to_be_hidden()
+    expect(page.locator("#view")).not_to_have_class(re.compile("outdated"))
+    assert len(drawn.bars(page)) == 7
+
+
+def test_the_sign_of_loading_comes_within_150_milliseconds(page: Page) -> None:
+    """By the page's own clock."""
+    held_back(page)
+    page.clock.install()
+    page.keyboard.press("w")
+    page.clock.run_for(149)
+    expect(page.locator("#loading")).to_be_hidden()
+    page.clock.run_for(2)
+    expect(page.locator("#loading")).to_be_visible()
+
+
+def test_a_fast_answer_shows_no_sign_of_loading(page: Page) -> None:
+    """Nothing flickers: tiles keep their numbers until the next ones are there."""
+    page.evaluate(
+        """() => { window.flickered = [];
+        new MutationObserver((all) => {
+          for (const { target } of all) if (!target.hidden) window.flickered.push(target.id);
+        }).observe(document.getElementById("loading"), { attributes: true }); }"""
+    )
+    with page.expect_response(STATISTICS) as answered:
+        page.keyboard.press("w")
+    settled(page)
+    took = answered.value.request.timing["responseEnd"]
+    assert took > 140 or page.evaluate("window.flickered") == []
+
+
+def test_a_range_that_begins_too_early_is_cut_and_says_so(
+    visitor: Visitor, server: Server
+) -> None:
+    """In the reader's words; address, dates and numbers are those of the range shown."""
+    query = "?from=2024-01-01&to=2024-07-31&compare=none"
+    page = visitor.sign_in(visitor.open_page(), server, query)
+    expect(page.locator("#notes")).to_have_text(
+        "There is data from 3 Jun 2024 on, so the range begins there."
+    )
+    assert "from=2024-06-03&to=2024-07-31" in page.url
+    expect(page.locator("#range-text")).to_contain_text("3 Jun \N{EN DASH} 31 Jul 2024")
+    data = server.ask("/", **{"from": "2024-06-03", "to": "2024-07-31"}).json()["data"]
+    tile = page.locator('[data-metric="page_views"] .value')
+    assert tile.inner_text() == f"{data['traffic']['page_views']:,}"
+    visitor.expect_problem("422")
+
+
+def test_a_range_before_all_data_shows_no_number(
+    visitor: Visitor, server: Server
+) -> None:
+    """Neither those of the range before, nor a loading animation."""
+    page = visitor.sign_in(visitor.open_page(), server)
+    shown = page.locator("#tiles .value").first.inner_text()
+    page.locator("#range").click()
+    page.get_by_label("From", exact=True).fill("2020-01-01")
+    page.locator("#to").fill("2020-01-31")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#banner")).to_contain_text("There is data from 3 Jun 2024 on")
+    expect(page.locator("#banner")).to_contain_text("ends before that day")
+    assert shown not in page.locator("#tiles").inner_text()
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.keyboard.press("w")
+    settled(page)
+    expect(page.locator("#banner")).to_be_hidden()
+    assert len(drawn.bars(page)) == 7
+    visitor.expect_problem("422")
+
+
+@pytest.mark.parametrize(
+    ("query", "note"),
+    [
+        ("?tz=Mars/Phobos", "“Mars/Phobos” is not a time zone"),
+        ("?period=fortnight", "There is no range called “fortnight”"),
+        ("?interval=decade", "There is no interval called “decade”"),
+        ("?compare=tomorrow", "There is no comparison called “tomorrow”"),
+        ("?from=yesterday&to=2026-02-30", "“yesterday” is not a date"),
+        ("?filter=planet:Mars", "The filter “planet:Mars” was removed"),
+    ],
+)
+def test_an_unknown_option_in_the_address_gets_its_default_and_a_note(
+    visitor: Visitor, server: Server, query: str, note: str
+) -> None:
+    """One bad option does not take the page away."""
+    page = visitor.sign_in(visitor.open_page(), server, query)
+    expect(page.locator("#notes")).to_contain_text(note)
+    assert len(drawn.bars(page)) == 90
+    if "filter" in query:
+        visitor.expect_problem("422")
+
+
+@pytest.mark.parametrize("query", ["?range=30d", "?period=30d"])
+def test_old_and_new_names_of_the_range_are_understood(
+    visitor: Visitor, server: Server, query: str
+) -> None:
+    """The page writes the API's."""
+    page = visitor.sign_in(visitor.open_page(), server, query)
+    assert len(drawn.bars(page)) == 30
+    page.keyboard.press("w")
+    settled(page)
+    assert page.url.endswith("?period=7d")
+
+
+def test_a_single_date_in_the_address_is_a_range(
+    visitor: Visitor, server: Server
+) -> None:
+    """From that day until today."""
+    today = datetime.now(UTC).date()
+    query = f"?from={today - timedelta(9)}"
+    page = visitor.sign_in(visitor.open_page(), server, query)
+    assert len(drawn.bars(page)) == 10
+
+
+def test_a_future_range_has_not_begun(visitor: Visitor, server: Server) -> None:
+    """There is no number, and no change of something that has not happened."""
+    today = datetime.now(UTC).date()
+    query = f"?from={today + timedelta(10)}&to={today + timedelta(20)}"
+    page = visitor.sign_in(visitor.open_page(), server, query)
+    expect(page.locator("#main-chart .empty")).to_have_text("This range has not begun.")
+    expect(page.locator("#range-text")).to_contain_text("this range has not begun")
+    for tile in page.locator("#tiles .value, #figures .value").all():
+        assert tile.inner_text() == "\N{EN DASH}"
+    assert page.locator("#tiles .change, #figures .change").count() == 0
+
+
+def test_before_the_first_sync_one_card_says_what_to_do(
+    visitor: Visitor, empty_server: Server, world: World, tmp_path: Path
+) -> None:
+    """It has the command, hides the empty sections, and goes away by itself."""
+    page = visitor.open_page()
+    page.clock.install()
+    page.goto(empty_server.page)
+    page.get_by_label("Access token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    card = page.locator("#first-run")
+    expect(card).to_contain_text("There is no data yet")
+    expect(card).to_contain_text("update_readmodel.py")
+    expect(card).to_contain_text("This page continues by itself.")
+    expect(
+        page.get_by_text("Nothing in this range.").filter(visible=True)
+    ).to_have_count(0)
+    expect(page.locator("#everything")).to_be_hidden()
+    shutil.copytree(world.data_dir, tmp_path / "data", symlinks=True)
+    page.clock.run_for(REFRESH_MS)
+    settled(page)
+    expect(card).to_be_hidden()
+    expect(page.locator("#everything")).to_be_visible()
+    visitor.expect_problem("503")
+
+
+def test_reloading_often_stays_within_a_small_rate_limit(
+    visitor: Visitor, own_server: Server
+) -> None:
+    """Files of the page do not count, and are fetched once."""
+    own_server.stop()
+    own_server.start(RATE_LIMIT_PER_MINUTE="30")
+    page = visitor.sign_in(visitor.open_page(), own_server)
+    first = len([url for url in visitor.requests if "/dashboard/assets/" in url])
+    assert first > 10
+    for _ in range(2):
+        page.reload()
+        settled(page)
+    expect(page.locator("#banner")).to_be_hidden()
+    assert len(drawn.bars(page)) == 90
+    for _ in range(100):
+        assert httpx.get(own_server.page).status_code == 200
+
+
+def test_files_are_immutable_below_the_address_of_their_content(server: Server) -> None:
+    """Another version's address is revalidated, and so is the page."""
+    page = httpx.get(server.page)
+    assert page.headers["cache-control"] == "no-cache"
+    (version,) = set(re.findall(r"dashboard/assets/([0-9a-f]{16})/", page.text))
+    script = httpx.get(f"{server.url}/dashboard/assets/{version}/app.js")
+    assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
+    unversioned = httpx.get(f"{server.url}/dashboard/assets/app.js")
+    assert unversioned.headers["cache-control"] == "no-cache"
+    assert unversioned.content == script.content
+
+
+def test_a_page_without_its_script_says_so(visitor: Visitor, server: Server) -> None:
+    """The message is in the page itself, and waits for slow connections."""
+    page = visitor.open_page()
+    page.route("**/app.js", lambda route: route.abort())
+    page.goto(server.page)
+    message = page.locator("#not-loaded")
+    expect(message).to_be_hidden()
+    page.evaluate("for (const each of document.getAnimations()) each.finish()")
+    expect(message).to_be_visible()
+    expect(message).to_contain_text("could not be loaded")
+    visitor.expect_problem("ERR_FAILED")
+
+
+def test_the_first_view_is_one_request(visitor: Visitor, server: Server) -> None:
+    """Everything on the first screen comes with one answer, asked for once."""
+    visitor.sign_in(visitor.open_page(), server)
+    asked = [url.removeprefix(server.url) for url in visitor.requests]
+    ours = [path for path in asked if not path.startswith("/dashboard")]
+    assert len([path for path in ours if path.startswith("/?")]) == 1
+    assert ours[0].startswith("/?")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_has_title_range_and_date_and_no_controls(
+    visitor: Visitor, server: Server, scheme: Any
+) -> None:
+    """Charts fit between the margins, on white; no label is cut or lies on another."""
+    page = visitor.sign_in(
+        visitor.open_page(viewport=A4, color_scheme=scheme), server, "?period=90d"
+    )
+    page.emulate_media(media="print", color_scheme=scheme)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator(".brand")).to_contain_text("FPP Analytics")
+    expect(page.locator("#range-text")).to_contain_text(re.compile(r"\d{4}, UTC"))
+    expect(page.locator("#printed-at")).to_contain_text(
+        re.compile(r"Printed on \d+ \w+ \d{4}")
+    )
+    expect(
+        page.locator("button:visible:not(.tile, .name, .link, .sort)")
+    ).to_have_count(0)
+    expect(
+        page.locator("input:visible, select:visible, summary:visible")
+    ).to_have_count(0)
+    assert (
+        page.evaluate("getComputedStyle(document.body).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") == A4["width"]
+    plot = page.locator("#main-chart .plot").bounding_box()
+    assert plot
+    for drawing in page.locator(".drawing:visible").all():
+        box = drawing.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= A4["width"]
+    ticks = drawn.dates(page)
+    for before, after in pairwise(ticks):
+        assert before.right < after.left
+    assert ticks[-1].right <= A4["width"]
+
+
+def test_a_pdf_has_few_pages(page: Page) -> None:
+    """Four sheets of A4 hold everything."""
+    document = page.pdf(prefer_css_page_size=True)
+    pages = re.findall(rb"/Type\s*/Page\b(?!s)", document)
+    assert 2 <= len(pages) <= 4

@@ -1,0 +1,382 @@
+"""Events from Kafka, from a real broker: each message once, whatever fails."""
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config import Settings
+from readmodel.store import snapshot
+from readmodel.sync.drain import drain
+from readmodel.sync.staging import exclusive_lock
+from readmodel.sync.stream_drain import consumed_in, forget_positions
+from tests.support import preloaded
+from tests.support.events import line, write_spool
+from tests.support.kafka import Broker, Network, broker_process
+from tests.support.programs import ROOT, environ, repeating_updater, run_updater
+from tests.support.servers import closed_port
+from updater.intake_metrics import IntakeMetrics
+from updater.kafka_intake import KafkaIntake
+from util.stopping import StopRequest
+
+pytestmark = pytest.mark.external
+
+FAILURES = "fpp_kafka_failures_total"
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A registry of metrics."""
+    return CollectorRegistry()
+
+
+type StartIntake = Callable[..., KafkaIntake]
+
+
+@pytest.fixture
+def intake_of() -> Iterator[StartIntake]:
+    """Makes intakes, each as a new process has one."""
+    started: list[KafkaIntake] = []
+
+    def start(
+        settings: Settings, registry: CollectorRegistry | None = None
+    ) -> KafkaIntake:
+        metrics = IntakeMetrics(registry or CollectorRegistry())
+        started.append(KafkaIntake(settings, metrics, StopRequest()))
+        return started[-1]
+
+    yield start
+    for intake in started:
+        intake.close()
+
+
+def start_updater(settings: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start an updater that takes events all the time."""
+    return preloaded.start(
+        [str(ROOT / "update_readmodel.py"), "--every", "600"],
+        env=environ(settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def events(*names: str) -> list[dict[str, str]]:
+    """An event with the id and the name of each of *names*."""
+    return [{"id": name, "name": name} for name in names]
+
+
+def stored(
+    data_dir: Path, column: str = "event_id", table: str = "events"
+) -> list[str]:
+    """A column of the current snapshot, sorted."""
+    return sorted(snapshot.latest(data_dir).scan(table).collect()[column].to_list())
+
+
+def run_until(intake: KafkaIntake, is_done: Callable[[], bool]) -> None:
+    """Let *intake* work until something is so."""
+    until = time.monotonic() + 30
+    while not is_done():
+        assert time.monotonic() < until
+        intake.wait(0.05)
+        intake.run()
+
+
+def position(data_dir: Path) -> dict[int, int]:
+    """The recorded offsets by partition."""
+    (topic,) = consumed_in(data_dir).kafka.values()
+    return {number: at.offset for number, at in topic.partitions.items()}
+
+
+def test_every_message_is_stored_once(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """Rows and offsets are in the same snapshot, and the next run reads on."""
+    topic = kafka.create(2)
+    settings = kafka.settings(topic, data_dir)
+    kafka.send(topic, events("a", "b"), 0)
+    kafka.send(topic, events("c", "a"), 1)
+    assert intake_of(settings).run_to_end()
+    assert stored(data_dir) == ["a", "b", "c"]
+    assert position(data_dir) == {0: 2, 1: 2}
+    kafka.send(topic, events("d"), 1)
+    assert intake_of(settings).run_to_end()
+    assert stored(data_dir) == ["a", "b", "c", "d"]
+    assert position(data_dir) == {0: 2, 1: 3}
+
+
+def test_an_event_has_the_place_of_its_message(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """Its batch; and the message's time, if it states none itself."""
+    topic = kafka.create()
+    moment = time.time_ns() // 1_000_000 - 60_000
+    kafka.send(topic, [{"name": "x", "user_id": 5, "a": 1}], timestamp=moment)
+    assert intake_of(kafka.settings(topic, data_dir)).run_to_end()
+    (row,) = snapshot.latest(data_dir).scan("events").collect().to_dicts()
+    assert row["batch"] == f"{topic}[0]@0"
+    assert row["sender"] == f"kafka:{topic}"
+    assert row["at"].timestamp() * 1000 == pytest.approx(moment)
+    assert row["received_at"] > row["at"]
+    assert (row["user_id"], row["properties"]) == ("5", '{"a":1}')
+    assert row["event_id"][14] == "7"
+
+
+def test_what_is_no_event_becomes_a_dead_letter(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """With its place; the messages behind it are stored."""
+    topic = kafka.create()
+    values = [b"\xff{", {"id": "nameless"}, [1], b"", *events("good")]
+    kafka.send(topic, values)
+    assert intake_of(kafka.settings(topic, data_dir)).run_to_end()
+    assert stored(data_dir) == ["good"]
+    letters = snapshot.latest(data_dir).scan("events_rejected").collect().sort("batch")
+    assert letters.select("code", "batch").rows() == [
+        ("unreadable", f"{topic}[0]@0"),
+        ("name", f"{topic}[0]@1"),
+        ("not_an_object", f"{topic}[0]@2"),
+        ("unreadable", f"{topic}[0]@3"),
+    ]
+    assert letters["message"][0] == f"the message {topic}[0]@0 is not JSON"
+    assert letters["raw"][0] == "\ufffd{"
+
+
+def test_a_small_batch_waits_for_the_interval(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """A whole one does not."""
+    topic = kafka.create()
+    intake = intake_of(kafka.settings(topic, data_dir, BATCH_SIZE="3"))
+    run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
+    kafka.send(topic, events("a", "b"))
+    began = time.monotonic()
+    intake.wait(1.2)
+    assert time.monotonic() - began >= 1.2
+    kafka.send(topic, events("c"))
+    intake.wait(60)
+    assert intake.run()
+    assert stored(data_dir) == ["a", "b", "c"]
+
+
+def test_two_updaters_store_every_message_once(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """One that finds the position moved reads again from there."""
+    topic = kafka.create()
+    settings = kafka.settings(topic, data_dir)
+    first, second = intake_of(settings), intake_of(settings)
+    kafka.send(topic, [{"name": f"n{number}"} for number in range(5)])
+    for intake in (first, second):
+        until = time.monotonic() + 30
+        while not intake._buffer:
+            assert time.monotonic() < until
+            intake.wait(0.05)
+            intake._guarded(intake._open)
+    assert first.run()
+    assert second.run()
+    kafka.send(topic, [{"name": f"n{number}"} for number in range(5, 9)])
+    run_until(second, lambda: len(stored(data_dir)) == 9)
+    assert stored(data_dir, "name") == [f"n{number}" for number in range(9)]
+
+
+def test_a_busy_data_dir_loses_nothing(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """What was read is stored after the sync that runs meanwhile."""
+    topic = kafka.create()
+    kafka.send(topic, events("a"))
+    intake = intake_of(kafka.settings(topic, data_dir))
+    with exclusive_lock(data_dir):
+        for _ in range(20):
+            intake.wait(0.05)
+            intake.run()
+    run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
+    assert stored(data_dir) == ["a"]
+
+
+def test_a_topic_that_was_created_again_stops_it(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """One sentence says what to do, and that is enough."""
+    topic = kafka.create()
+    settings = kafka.settings(topic, data_dir)
+    kafka.send(topic, events("a", "b"))
+    first = intake_of(settings)
+    assert first.run_to_end()
+    first.close()
+    kafka.delete(topic)
+    kafka.create(topic=topic)
+    kafka.send(topic, events("b", "c", "d"))
+    stopped = intake_of(settings)
+    assert not stopped.run_to_end()
+    assert "was created again since it was read" in str(stopped._reported)
+    assert "update_readmodel.py kafka --restart" in str(stopped._reported)
+    assert stored(data_dir) == ["a", "b"]
+    assert run_updater(kafka.environ(topic, data_dir), "kafka", "--restart").stdout
+    assert intake_of(settings).run_to_end()
+    assert stored(data_dir) == ["a", "b", "c", "d"]
+
+
+def test_a_running_updater_does_not_undo_a_restart(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """It reads everything again, and recognises what is stored."""
+    topic = kafka.create()
+    intake = intake_of(kafka.settings(topic, data_dir))
+    kafka.send(topic, [{"name": "without an id"}])
+    run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
+    assert forget_positions(data_dir, topic, datetime.now(UTC))
+    kafka.send(topic, [{"name": "second"}])
+    run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
+    run_until(intake, lambda: len(stored(data_dir)) == 2)
+    assert position(data_dir) == {0: 2}
+
+
+def test_a_broker_that_is_away_holds_up_nothing(
+    data_dir: Path, tmp_path: Path, registry: CollectorRegistry, intake_of: StartIntake
+) -> None:
+    """Each call returns at once; when it is back, it goes on."""
+    network = Network()
+    with broker_process(advertised=network.address) as broker:
+        network.target = ("127.0.0.1", int(broker.address.partition(":")[2]))
+        network.restore()
+        reached = Broker(network.address)
+        topic = reached.create()
+        reached.send(topic, events("a"))
+        intake = intake_of(reached.settings(topic, data_dir), registry)
+        run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
+        network.cut()
+        run_until(intake, lambda: registry.get_sample_value(FAILURES) == 1)
+        write_spool(tmp_path / "spool", [line("spooled")])
+        began = time.monotonic()
+        assert not intake.run()
+        assert time.monotonic() - began < 1
+        assert drain(data_dir, tmp_path / "spool").accepted == 1
+        network.restore()
+        reached.send(topic, events("b"))
+        run_until(intake, lambda: "b" in stored(data_dir))
+        assert stored(data_dir) == ["a", "b", "spooled"]
+        assert intake.run()
+        assert registry.get_sample_value("fpp_kafka_up") == 1
+        network.cut()
+
+
+def test_the_lag_is_a_metric(
+    kafka: Broker, data_dir: Path, registry: CollectorRegistry, intake_of: StartIntake
+) -> None:
+    """0 once everything is stored."""
+    topic = kafka.create()
+    kafka.send(topic, events("a"))
+    assert intake_of(kafka.settings(topic, data_dir), registry).run_to_end()
+    value = registry.get_sample_value("fpp_kafka_lag_messages", {"partition": "0"})
+    assert value == 0
+    assert registry.get_sample_value("fpp_events_stored_total") == 1
+
+
+def test_an_unknown_topic_is_one_sentence(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """It names the setting."""
+    intake = intake_of(kafka.settings("missing", data_dir))
+    assert not intake.run_to_end()
+    assert "topic missing does not exist" in str(intake._reported)
+
+
+def test_the_program_reads_kafka_while_the_database_is_down(
+    kafka: Broker, data_dir: Path
+) -> None:
+    """Once or repeatedly."""
+    topic = kafka.create()
+    kafka.send(topic, events("a"))
+    settings = kafka.environ(topic, data_dir) | {"TABLES": "orders:id"}
+    broken = settings | {"SOURCE_URL": "sqlite:////missing.db"}
+    assert run_updater(broken).returncode == 1
+    assert stored(data_dir) == ["a"]
+    with repeating_updater(broken | {"FLUSH_INTERVAL": "0.1"}, 600):
+        kafka.send(topic, events("b"))
+        until = time.monotonic() + 60
+        while stored(data_dir) != ["a", "b"]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_status_doctor_and_kafka_show_the_lag(
+    kafka: Broker, data_dir: Path, tmp_path: Path, intake_of: StartIntake
+) -> None:
+    """As the broker says, and whether the topic and the spool can be read."""
+    topic = kafka.create()
+    kafka.send(topic, events("a"))
+    settings = kafka.environ(topic, data_dir)
+    spool = {"SPOOL_DIR": str(tmp_path / "spool")}
+    assert (
+        "1 messages to read in 1 partitions" in run_updater(settings, "status").stdout
+    )
+    examined = run_updater(settings | spool, "doctor").stdout
+    assert f"✓ Kafka        {topic} can be read, 1 messages to go" in examined
+    assert "! SPOOL_DIR" in examined
+    assert intake_of(kafka.settings(topic, data_dir)).run_to_end()
+    shown = json.loads(run_updater(settings, "status", "--json").stdout)["kafka"]
+    assert shown == {"topic": topic, "lag": {"0": 0}, "error": None}
+    lines = run_updater(settings, "kafka").stdout.splitlines()
+    assert lines == [
+        f"{topic} of Kafka: 0 messages to read in 1 partitions",
+        f"  tansu_cluster/{topic} partition 0: read up to offset 1",
+    ]
+
+
+def test_doctor_finds_a_spool_that_cannot_be_used_and_a_dead_broker(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Both fail; an old file in the spool is a warning."""
+    settings = {"DATA_DIR": str(data_dir), "TABLES": "none"}
+    spool = write_spool(tmp_path / "spool", [line("e1")])
+    os.utime(spool, (0, 0))
+    old = run_updater(settings | {"SPOOL_DIR": str(spool.parent)}, "doctor").stdout
+    assert "is writable, 1 files wait, the oldest for" in old
+    dead = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{closed_port()}"}
+    done = run_updater(settings | dead | {"SPOOL_DIR": str(spool)}, "doctor")
+    assert done.returncode == 1
+    assert "✗ SPOOL_DIR" in done.stdout
+    assert "✗ Kafka        Kafka at 127.0.0.1" in done.stdout
+
+
+def test_an_updater_that_is_killed_again_and_again_stores_every_message_once(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """While messages arrive, and two of them read the topic."""
+    topic = kafka.create(2)
+    settings = kafka.environ(topic, data_dir) | {
+        "FLUSH_INTERVAL": "0.05",
+        "EVENTS_INTERVAL_SECONDS": "0.05",
+    }
+    chance = random.Random(1)
+    sent: list[str] = []
+    updaters = [start_updater(settings) for _ in range(2)]
+    until = time.monotonic() + 60
+    while not (data_dir / "current").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    for kill in range(3):
+        for partition in (0, 1):
+            names = [f"{kill}-{partition}-{number}" for number in range(40)]
+            # Some have no id of their own, and some are sent twice.
+            kafka.send(topic, events(*names[:20], *names[:5]), partition)
+            kafka.send(topic, [{"name": name} for name in names[20:]], partition)
+            sent += names
+        time.sleep(chance.uniform(0.1, 0.6))
+        updaters[kill % 2].kill()
+        updaters[kill % 2].wait()
+        updaters[kill % 2] = start_updater(settings)
+    for updater in updaters:
+        updater.kill()
+        updater.wait()
+    assert intake_of(kafka.settings(topic, data_dir)).run_to_end()
+    assert stored(data_dir, "name") == sorted(sent)
+    assert position(data_dir) == {0: 135, 1: 135}

@@ -1,0 +1,110 @@
+"""Limits on connections, against a real server: half-sent requests and floods."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Final
+
+import httpx
+import pytest
+import uvicorn.protocols.http.h11_impl as h11_protocol
+from fastapi import FastAPI, Request
+
+from tests.routers.conftest import served
+from util.connections import ConnectionLimits, _extend
+
+PATIENCE: Final = 30
+
+MOST: Final = 20
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, int]]:
+    """The address of a server with short limits."""
+    app = FastAPI()
+
+    @app.post("/")
+    async def echo(request: Request) -> int:
+        return len(await request.body())
+
+    originals = {
+        name: getattr(h11_protocol.H11Protocol, name)
+        for name in dir(h11_protocol.H11Protocol)
+        if not name.startswith("__") and hasattr(h11_protocol.H11Protocol, name)
+    }
+    limits = ConnectionLimits(
+        MOST, header_seconds=0.5, body_seconds=0.5, send_seconds=0.5
+    )
+    _extend(h11_protocol.H11Protocol, limits)
+    with served(app) as url:
+        parsed = httpx.URL(url)
+        yield parsed.host, parsed.port or 0
+    for name, original in originals.items():
+        setattr(h11_protocol.H11Protocol, name, original)
+
+
+def connect(server: tuple[str, int], text: bytes = b"") -> socket.socket:
+    """A connection on which *text* was sent."""
+    connection = socket.create_connection(server, timeout=PATIENCE)
+    connection.sendall(text)
+    return connection
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Wait until the server closes; False if it sends something instead."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Half: ",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf",
+    ],
+)
+def test_a_half_sent_request_is_not_waited_for(
+    server: tuple[str, int], text: bytes
+) -> None:
+    """A client that hangs holds a connection for some seconds only."""
+    with closing(connect(server, text)) as connection:
+        assert is_closed(connection)
+
+
+def test_bytes_one_at_a_time_gain_no_time(server: tuple[str, int]) -> None:
+    """The time for the headers counts from their first byte."""
+    with closing(connect(server, b"GET / HTTP/1.1\r\nX: ")) as connection:
+        connection.settimeout(0.05)
+        for _ in range(round(PATIENCE / 0.05)):
+            try:
+                connection.sendall(b"x")
+                if connection.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    raise AssertionError("the connection stays open")
+
+
+def test_half_sent_requests_do_not_keep_others_out(server: tuple[str, int]) -> None:
+    """The one that has waited longest makes room; requests in progress stay."""
+    url = "http://{}:{}/".format(*server)
+    with ExitStack() as stack:
+        half = [
+            stack.enter_context(closing(connect(server, b"GET")))
+            for _ in range(3 * MOST)
+        ]
+        assert httpx.post(url, content=b"abc", timeout=PATIENCE).json() == 3
+        assert is_closed(half[0])
+
+
+def test_a_connection_serves_many_requests(server: tuple[str, int]) -> None:
+    """The limits begin anew with each."""
+    url = "http://{}:{}/".format(*server)
+    with httpx.Client(timeout=PATIENCE) as client:
+        for length in range(5):
+            assert client.post(url, content=bytes(length)).json() == length

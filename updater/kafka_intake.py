@@ -1,0 +1,321 @@
+"""Events from Kafka: read in the pauses between syncs, stored in batches, reported."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from itertools import batched
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+from config import Settings
+from events.messages import (
+    StreamMessage,
+    TopicName,
+    judge_messages,
+    traceparents,
+)
+from events.verdicts import Judge
+from readmodel.store.manifest import TopicPosition
+from readmodel.stream.topic_reader import TopicReader
+from readmodel.sync.event_publish import DrainReport
+from readmodel.sync.spool_reader import concat_events, rows_of
+from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
+from updater.intake_metrics import IntakeMetrics
+from util import telemetry
+from util.errors import FppError, SyncRunning
+from util.logs import get_logger
+from util.sentry_wrapper import ErrorContext, Severity, capture_error
+from util.stopping import StopRequest
+
+MAX_MESSAGES: Final = 100_000
+"""Of a batch: bounds the memory while a backlog is read."""
+
+MAX_BYTES: Final = 64 * 2**20
+"""The same, of their contents."""
+
+JUDGED_MESSAGES: Final = 2_000
+"""At once: of more objects, Python's garbage collector makes more work than they are."""
+
+LEAST_SECONDS: Final = 1.0
+"""Between two snapshots, while messages trickle in."""
+
+READ_SECONDS: Final = 0.1
+"""How long a read waits, so that a stop request is noticed."""
+
+FIRST_PAUSE_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 2.0
+LONGEST_PAUSE_SECONDS: Final = 30.0
+"""Before the next attempt to connect."""
+
+_log = get_logger("kafka")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class KafkaIntake:
+    """Reads the topic of the settings, and stores its messages.
+
+    A fault closes the reader; it is opened again in the background, at the position in
+    the manifest. So nothing waits for a broker that does not answer, and whatever went
+    wrong, no message is missed or stored twice.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: IntakeMetrics,
+        stop: StopRequest,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        """Raises SettingsError."""
+        self._settings = settings
+        self._stop = stop
+        self._now = now
+        self._judge = Judge.of(settings)
+        self._reader = TopicReader(settings)
+        self._metrics = metrics
+        self._kafka_metrics = KafkaMetrics(metrics)
+        self._opening: _ThreadedCall | None = None
+        self._is_open = False
+        self._buffer: list[StreamMessage] = []
+        self._buffered_bytes = 0
+        self._recorded: TopicPosition | None = None
+        self._stored_at = 0.0
+        self._try_at = 0.0
+        self._pause = FIRST_PAUSE_SECONDS
+        self._reported: str | None = None
+
+    def wait(self, seconds: float) -> None:
+        """Read for *seconds*, or until there is a whole batch. Raises Stopped."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._has_batch():
+            self._stop.check()
+            if self._is_open:
+                self._guarded(partial(self._read, min(left, READ_SECONDS)))
+            else:
+                time.sleep(min(left, READ_SECONDS))
+                self._guarded(self._open)
+
+    def run(self) -> bool:
+        """Store what was read; return True unless something is wrong.
+
+        Raises Stopped and nothing else.
+        """
+        self._guarded(self._open)
+        if self._is_open:
+            self._guarded(self._read_and_store)
+        return self._reported is None
+
+    def run_to_end(self) -> bool:
+        """Store all messages that are there now. Raises Stopped and nothing else."""
+        self._guarded(self._open)
+        while self._opening is not None:
+            self._stop.pause()
+            self._guarded(self._open)
+        while self._is_open:
+            self._guarded(partial(self._read, READ_SECONDS))
+            is_last = self._is_open and self._reader.is_at_end
+            if is_last or self._is_full():
+                self._guarded(self._store)
+            if is_last:
+                self._drop()
+        return self._reported is None
+
+    def close(self) -> None:
+        """Disconnect, or give up after CLOSE_SECONDS: the client would wait for longer."""
+        self._drop()
+        _ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Take one *step*; report its failure, and open the reader again later."""
+        try:
+            step()
+        except SyncRunning as error:
+            # What was read stays in memory: the next run stores it.
+            _log.warning(str(error), action="drain")
+        except PositionMoved:
+            _log.info("Another updater has read Kafka; reading on from there")
+            self._drop()
+        except FppError as error:
+            self._failed(error, Severity.HIGH)
+        except Exception as error:  # noqa: BLE001
+            # The outermost handler: whatever went wrong, the next run is tried.
+            self._failed(error, Severity.CRITICAL)
+
+    def _failed(self, error: Exception, severity: Severity) -> None:
+        self._stop.check()
+        self._kafka_metrics.failures.inc()
+        if self._reported != str(error):
+            capture_error(error, ErrorContext("kafka", "drain"), severity)
+        self._reported = str(error)
+        self._try_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._drop()
+
+    def _open(self) -> None:
+        """Open the reader in the background; take note of the result."""
+        if self._is_open:
+            return
+        if self._opening is None:
+            if time.monotonic() >= self._try_at:
+                self._recorded = None
+                self._opening = _ThreadedCall(self._connect)
+            return
+        if self._opening.is_running:
+            return
+        opening, self._opening = self._opening, None
+        opening.result()
+        self._is_open = True
+        self._kafka_metrics.up.set(1)
+
+    def _connect(self) -> None:
+        """Runs in a thread; closing waits for the broker, too."""
+        self._reader.close()
+        consumed = consumed_in(self._settings.data_dir).kafka
+        self._reader.open(consumed)
+        self._recorded = consumed.get(self._reader.key)
+
+    def _drop(self) -> None:
+        """Forget what was read, and the connection."""
+        self._is_open = False
+        self._buffer, self._buffered_bytes = [], 0
+        self._kafka_metrics.up.set(0)
+
+    def _read(self, seconds: float) -> None:
+        """Read what arrives within *seconds*, and then what is there at once."""
+        while not self._is_full():
+            room = MAX_MESSAGES - len(self._buffer)
+            messages = self._reader.read(room, seconds)
+            self._buffer += messages
+            self._buffered_bytes += sum(len(m.value() or b"") for m in messages)
+            if not messages:
+                return
+            seconds = 0
+
+    def _is_full(self) -> bool:
+        return len(self._buffer) >= MAX_MESSAGES or self._buffered_bytes >= MAX_BYTES
+
+    def _has_batch(self) -> bool:
+        """True if a snapshot is worth it before the interval ends."""
+        if self._is_full():
+            return True
+        is_due = time.monotonic() - self._stored_at >= LEAST_SECONDS
+        return is_due and len(self._buffer) >= self._settings.batch_size
+
+    def _read_and_store(self) -> None:
+        if not self._buffer:
+            self._read(0)
+        self._store()
+
+    def _store(self) -> None:
+        """Store what was read, after making sure that it is of the topic we know."""
+        if self._buffer or self._recorded is None:
+            self._reader.verify()
+            report = self._add(self._buffer)
+            self._buffer, self._buffered_bytes = [], 0
+            self._stored_at = time.monotonic()
+            self._reader.commit(self._reader.position)
+            self._succeeded(report)
+        elif self._reported is not None:
+            self._reader.verify()
+            self._recovered()
+        self._kafka_metrics.show_lag(self._reader.lag())
+
+    def _add(self, messages: list[StreamMessage]) -> DrainReport:
+        now, end = self._now(), self._reader.position
+        topic = TopicName(self._reader.topic, end.topic_id)
+        rows = concat_events(
+            rows_of(judge_messages(self._judge, some, topic, now))
+            for some in batched(messages, JUDGED_MESSAGES)
+        )
+        if telemetry.is_enabled():
+            rows = rows._replace(traceparents=traceparents(messages))
+        report = store_messages(
+            self._settings.data_dir, self._reader.key, self._recorded, end, rows, now
+        )
+        self._recorded = end
+        return report
+
+    def _succeeded(self, report: DrainReport) -> None:
+        self._recovered()
+        self._metrics.count(report, self._now())
+        rejected = sum(report.rejected.values())
+        if not (report.accepted or report.repeated or rejected):
+            return
+        _log.info(
+            f"Took {report.accepted:,} events from {self._reader.topic}, "
+            f"{report.repeated:,} repeated, {rejected:,} rejected: "
+            f"snapshot {report.snapshot}",
+            action="drain",
+            accepted=report.accepted,
+            repeated=report.repeated,
+            rejected=dict(report.rejected),
+            snapshot=report.snapshot,
+        )
+
+    def _recovered(self) -> None:
+        if self._reported is not None:
+            _log.info("Kafka is read again", action="drain")
+        self._reported = None
+        self._pause = FIRST_PAUSE_SECONDS
+
+
+class _ThreadedCall:
+    """A call that runs in a thread, which does not keep the process alive."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._call()
+        except Exception as error:  # noqa: BLE001 - raised by `result`
+            self._error = error
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the call has ended, or after *seconds*."""
+        self._thread.join(seconds)
+
+    def result(self) -> None:
+        """Raise what the call has raised."""
+        if self._error is not None:
+            raise self._error
+
+
+class KafkaMetrics:
+    """Whether the topic is read, and how far it is behind."""
+
+    def __init__(self, metrics: IntakeMetrics) -> None:
+        self.failures: Final = Counter(
+            "fpp_kafka_failures_total",
+            "Attempts to read the topic, or to store its messages, that failed.",
+            registry=metrics.registry,
+        )
+        self.up: Final = Gauge(
+            "fpp_kafka_up",
+            "1 while the topic is read, else 0.",
+            registry=metrics.registry,
+        )
+        self._lag = Gauge(
+            "fpp_kafka_lag_messages",
+            "Messages of a partition that are not in the read model.",
+            ("partition",),
+            registry=metrics.registry,
+        )
+
+    def show_lag(self, lags: dict[int, int]) -> None:
+        """Show the lag of each partition."""
+        for number, messages in lags.items():
+            self._lag.labels(str(number)).set(messages)
