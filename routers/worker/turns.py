@@ -23,6 +23,10 @@ class Turns:
         if self._waiting >= self.max_waiting:
             raise QueueFull
 
+    def is_waiting(self, count: int) -> bool:
+        """True if *count* wait."""
+        return self._waiting == count
+
     @asynccontextmanager
     async def take(self) -> AsyncIterator[None]:
         """Wait for the turn, and keep it during the block."""

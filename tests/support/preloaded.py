@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[2]
 IS_USED = sys.platform == "linux" and not THOROUGH
 _PACKAGES = (
     "util.allocator",  # before Polars, as in every program
-    *("polars", "pydantic_settings", "mysql.connector", "psycopg", "limits"),
+    *("polars", "pydantic_settings", "mysql.connector", "psycopg"),
     *(
         "fastapi",
         "fastapi_offline",

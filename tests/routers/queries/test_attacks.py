@@ -5,81 +5,26 @@ What the gate refuses never starts a process, so it is tested without any.
 
 import asyncio
 import json
-import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import duckdb
 import pytest
-from fastapi.testclient import TestClient
 
-from readmodel.store.snapshot import current
 from routers.queries.exchange import MAX_RESULT_BYTES
 from routers.worker import client
 from sqlfiles.functions import ALLOWED, is_reviewed
 from sqlfiles.query_gate import check_query
 from sqlfiles.tree import SqlFault
+from tests.routers.queries.conftest import MEMORY_MB, SECRET, Target
 from tests.support.attacks import ENDLESS, HARMLESS, HUNGRY, NESTED, REFUSED
-from tests.support.derived import write_views
-from tests.support.views import SCORES, client_of_views, publish_rounds
 
 TABLES = ("rounds", "scores", "fpp_votes")
-SECRET = "a-secret-that-no-answer-has"
-QUERY_TOKEN = "q" * 40
-MEMORY_MB = 256
 COMMAND = (sys.executable, "-m", "tests.routers.queries.jobs_without_gate")
-
-
-class Target:
-    """An API with queries, files that it must not touch, and what its processes use."""
-
-    def __init__(self, folder: Path, api: TestClient) -> None:
-        self.client = api
-        self.folder = folder
-        snapshot = current(folder / "data")
-        self.places = {
-            "secret": str(folder / "secret.csv"),
-            "new": str(folder / "new.csv"),
-            "folder": str(snapshot.path),
-            "part": snapshot.files("rounds")[0],
-        }
-
-    def query(self, sql: str, **more: Any) -> Any:
-        """The response to a query."""
-        return self.client.post("/query", json={"sql": sql, **more})
-
-    def files(self) -> Mapping[str, tuple[int, int]]:
-        """Every file with its size and time of change."""
-        found = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        return {str(f): (f.stat().st_size, f.stat().st_mtime_ns) for f in found}
-
-    @property
-    def helper(self) -> int:
-        """The process that forks those of queries."""
-        process = self.client.app.state.worker._helper  # type: ignore[attr-defined]
-        return int(process.pid)
-
-
-@pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """An API with queries; all tests share it."""
-    folder = tmp_path_factory.mktemp("queries")
-    views_dir = write_views(folder / "views", a=SCORES)
-    publish_rounds(folder / "data", views_dir)
-    (folder / "secret.csv").write_text(f"a,b\n1,{SECRET}\n", encoding="utf-8")
-    os.environ["SECRET"] = SECRET
-    settings = {"sql_tokens": QUERY_TOKEN, "sql_memory_mb": MEMORY_MB}
-    with client_of_views(folder / "data", views_dir, **settings) as api:
-        api.headers["Authorization"] = f"Bearer {QUERY_TOKEN}"
-        target = Target(folder, api)
-        assert target.query("SELECT 1").status_code == 200  # starts the helper
-        yield target
-    del os.environ["SECRET"]
 
 
 class Peak(threading.Thread):
@@ -137,10 +82,9 @@ def is_refused(sql: str) -> bool:
 
 def test_every_function_of_duckdb_was_reviewed() -> None:
     """A new version may bring functions; somebody must decide about each of them."""
-    rows = duckdb.sql(
-        "SELECT DISTINCT function_name FROM duckdb_functions()"
-    ).fetchall()
-    names = {str(name).lower() for (name,) in rows}
+    connection = duckdb.connect()
+    connection.execute("SELECT function_name FROM duckdb_functions()")
+    names = {str(name).lower() for (name,) in connection.fetchall()}
     assert sorted(name for name in names if not is_reviewed(name)) == []
     gone = ALLOWED - names
     assert gone == {"!", "->", "current_timestamp", "localtimestamp"}  # of the grammar
