@@ -11,14 +11,14 @@ CHECKS := check-format check-types check-imports check-static
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench setup clean
+.PHONY: help demo test test-fast check bench soak setup clean
 
 help: ## List these commands
 	@echo 'Usage: make COMMAND'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Show the statistics of a sample database, served by the real API (Ctrl-C stops it)
-	$(SETUP)
+	$(SETUP) --no-dev
 	@exec $(PYTHON) -m demo
 
 test: ## Run every check and test; installs MariaDB for them where that is possible
@@ -55,6 +55,10 @@ check-static:
 bench: ## Measure sync and answers; SCALE=100 for a hundred times the sample
 	$(SETUP) --group bench-sync
 	@exec $(PYTHON) -m bench
+
+soak: ## Everything at once for an hour: writers, kills, damage, floods; SOAK_SECONDS=300 for less
+	$(SETUP) --group bench-sync
+	@exec $(PYTHON) -m bench.soak
 
 setup: ## Only set up: uv, Python and the packages
 	$(SETUP)

@@ -56,6 +56,10 @@ PUBLIC_RESPONSES: Final[DocumentedResponses] = {
 
 PROTECTED_RESPONSES: Final = PUBLIC_RESPONSES | {
     401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    403: {
+        "model": ErrorResponse,
+        "description": "The token does not have the right, or is a link to another view.",
+    },
     429: {"model": ErrorResponse, "description": "Too many requests; see Retry-After."},
 }
 """Errors of every route that requires the token."""

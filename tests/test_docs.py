@@ -168,6 +168,8 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
         case [".venv/bin/python", script, *options]:
             usage = run(sys.executable, script, "--help")
             assert all(option in usage for option in options)
+        case ["export", setting, _]:
+            assert setting.partition("=")[0] in SETTINGS
         case ["cp", source, _]:
             assert (ROOT / source).is_file()
         case _:
@@ -274,3 +276,15 @@ def test_the_version_is_the_same_everywhere() -> None:
     """The OpenAPI document has the version of the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert app.version == project["project"]["version"]
+
+
+def test_each_guarantee_names_a_test_that_exists() -> None:
+    """A promise without a test is a hope."""
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z`].*?) \| (.*?) \|$", page, re.MULTILINE)
+    assert len(rows) > 30
+    for promise, held_by in rows:
+        named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", held_by)
+        assert named, promise
+        text = (ROOT / named[1]).read_text(encoding="utf-8")
+        assert re.search(rf"^(async )?def {named[2]}\(", text, re.MULTILINE), held_by

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -62,7 +63,7 @@ def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
 def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
     """The rows of lines that are not read from a file."""
     accepted = [line for line in lines if "code" not in line]
-    rejected = [line for line in lines if "code" in line]
+    rejected = [{"schema": None, **line} for line in lines if "code" in line]
     return _split(pl.concat([_frame(accepted), _frame(rejected)]))
 
 
@@ -74,9 +75,9 @@ def concat_events(events: Iterable[SpooledEvents]) -> SpooledEvents:
 
 
 def _frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The frame of lines with the same keys, by columns: rows take twice the time."""
-    names = dict.fromkeys(chain.from_iterable(lines))
-    columns = {name: [line.get(name) for line in lines] for name in names}
+    """The frame of lines that all have the same keys, by columns: rows take longer."""
+    names = tuple(lines[0]) if lines else ()
+    columns = {name: list(map(itemgetter(name), lines)) for name in names}
     frame = pl.DataFrame(columns, {name: LINE_SCHEMA[name] for name in names})
     return pl.concat([pl.DataFrame(schema=LINE_SCHEMA), frame], how="diagonal")
 

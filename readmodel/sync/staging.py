@@ -270,8 +270,6 @@ class SnapshotWriter:
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
-            if self.retention is not None:
-                _make_room(self.data_dir, self.created_at, self.retention)
             self.path.mkdir(parents=True)
         return self
 
@@ -451,20 +449,19 @@ def _remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) -
             shutil.rmtree(data_dir / SNAPSHOTS / name)
 
 
-def _make_room(data_dir: Path, now: datetime, retention: timedelta) -> None:
-    """Remove old snapshots before a new one is written.
+def make_room(data_dir: Path, now: datetime, retention: timedelta) -> None:
+    """Remove old snapshots before a new one is written, inside `exclusive_lock`.
 
     If there is less room than for all tables once more, and no history is to be kept,
     only the current one stays, as soon as no request can still be reading the others.
     """
-    if not (data_dir / SNAPSHOTS).is_dir():
-        return
-    _remove_old_snapshots(data_dir, now, retention)
-    current = _current_id(data_dir)
-    needed = sum(files.bytes for files in snapshot.table_files(data_dir).values())
-    if current is None or shutil.disk_usage(data_dir).free > needed:
-        return
-    if retention <= KEEP_YOUNGER < now - instant_of(current):
-        for name in kept_ids(data_dir):
-            if name != current:
-                shutil.rmtree(data_dir / SNAPSHOTS / name)
+    with storage_errors(data_dir):
+        _remove_old_snapshots(data_dir, now, retention)
+        current = _current_id(data_dir)
+        needed = sum(files.bytes for files in snapshot.table_files(data_dir).values())
+        if current is None or shutil.disk_usage(data_dir).free > needed:
+            return
+        if retention <= KEEP_YOUNGER < now - instant_of(current):
+            for name in kept_ids(data_dir):
+                if name != current:
+                    shutil.rmtree(data_dir / SNAPSHOTS / name)

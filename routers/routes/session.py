@@ -19,7 +19,12 @@ from routers.auth import (
 from routers.credentials import CredentialKind
 from routers.dependencies import now_of, settings_of
 from routers.query import ComparisonParameters, FilterParameters, require_range
-from routers.responses import PROTECTED_RESPONSES, encode, uncached_json_response
+from routers.responses import (
+    PROTECTED_RESPONSES,
+    PUBLIC_RESPONSES,
+    encode,
+    uncached_json_response,
+)
 from routers.strict_query import NoParameters, NoRepeatedParameters, invalid_parameter
 from util.api_routes import ApiRoutes
 
@@ -101,7 +106,13 @@ async def post_session(request: Request, caller: CurrentPrincipal) -> Response:
     return response
 
 
-@router.delete("/session", status_code=204, dependencies=[NoParameters])
+@router.delete(
+    "/session",
+    status_code=204,
+    response_class=Response,
+    responses=PUBLIC_RESPONSES,
+    dependencies=[NoParameters],
+)
 async def delete_session(request: Request) -> Response:
     """Remove the cookie of the session."""
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})

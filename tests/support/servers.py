@@ -52,6 +52,13 @@ class StubServer:
         """The base address."""
         return f"http://127.0.0.1:{self.port}"
 
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    def stop_delays(self) -> None:
+        """Answer what waits for its delay, and everything after it, at once."""
+        self.delay = 0
+        self._released.set()
+
     def wait_for(self, count: int, seconds: float = 30.0) -> list[Received]:
         """Wait for *count* requests and return all; fail if fewer arrive in *seconds*."""
         until = time.monotonic() + seconds
@@ -85,7 +92,7 @@ def serving() -> Iterator[StubServer]:
                 )
             )
             status = server.statuses.pop(0) if server.statuses else server.status
-            stopped.wait(server.delay)
+            server._released.wait(server.delay)
             if server.drop:
                 return
             try:
@@ -100,7 +107,6 @@ def serving() -> Iterator[StubServer]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Log nothing."""
 
-    stopped = threading.Event()
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server = StubServer(http.server_address[1])
     thread = threading.Thread(target=http.serve_forever, args=(0.02,))
@@ -108,7 +114,7 @@ def serving() -> Iterator[StubServer]:
     try:
         yield server
     finally:
-        stopped.set()
+        server.stop_delays()
         http.shutdown()
         thread.join()
         http.server_close()

@@ -18,15 +18,27 @@ class VerifyingAuthenticator(MySQLAuthenticator):
 
     is_verified: bool = False
 
+    def authenticate(
+        self, sock: Any, handshake: Any, *args: Any, **options: Any
+    ) -> bytes:
+        """Log in as the greeting says. Raises InterfaceError."""
+        self._require_verified(handshake.get("auth_plugin"))
+        answer: bytes = super().authenticate(sock, handshake, *args, **options)
+        return answer
+
     def _switch_auth_strategy(
         self, new_strategy_name: str, *args: Any, **options: Any
     ) -> None:
-        if new_strategy_name == CLEAR_TEXT and not self.is_verified:
+        """Log in otherwise than the greeting said."""
+        self._require_verified(new_strategy_name)
+        super()._switch_auth_strategy(new_strategy_name, *args, **options)
+
+    def _require_verified(self, plugin: str | None) -> None:
+        if plugin == CLEAR_TEXT and not self.is_verified:
             raise InterfaceError(
                 "The server asks for the password in clear text, and nothing proves "
                 "that it is the database: set DB_SSL_CA"
             )
-        super()._switch_auth_strategy(new_strategy_name, *args, **options)
 
 
 def new_connection(*, is_verified: bool) -> MySQLConnection:

@@ -1,5 +1,6 @@
 """Building and publishing a snapshot: all or nothing, and nothing left behind."""
 
+import errno
 import fcntl
 import signal
 import subprocess
@@ -8,15 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from readmodel.store.damage import checksum
+from readmodel.store.history import kept_ids
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import MANIFEST, Snapshot, current, latest
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync import staging
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
+from readmodel.sync.staging import SnapshotWriter, exclusive_lock, make_room
 from readmodel.tables import TABLES
 from tests.support.programs import ROOT
 from tests.support.snapshots import (
@@ -178,6 +183,8 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
 HOLDER = """
 import signal, sys
 from pathlib import Path
+from readmodel.sync import staging
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import exclusive_lock
 with exclusive_lock(Path(sys.argv[1])):
     print("locked", flush=True)
@@ -303,3 +310,33 @@ def test_a_damaged_part_is_linked_without_visits(tmp_path: Path) -> None:
     assert after.manifest is not None
     found = [part.visits is not None for part in after.manifest.tables[TABLE].parts]
     assert found == [False, True]
+
+
+def test_old_snapshots_go_before_a_new_one_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full stays full otherwise: nothing is published that could free it."""
+    for minute in range(3):
+        publish_frames(tmp_path, TEN + timedelta(minutes=minute))
+    full = SimpleNamespace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    soon, later = TEN + timedelta(minutes=12), TEN + timedelta(minutes=13)
+    for moment, left in ((soon, 3), (later, 1)):
+        make_room(tmp_path, moment, KEEP_YOUNGER)
+        assert len(kept_ids(tmp_path)) == left
+
+
+def test_a_full_disk_says_how_much_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that somebody can make room."""
+    publish_frames(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(staging, "write_synced", refuse)
+    match = "is full.*3 MB are free; make room for 1 MB more"
+    with pytest.raises(StorageError, match=match):
+        publish_frames(tmp_path, TEN + timedelta(hours=1))

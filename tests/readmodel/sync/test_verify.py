@@ -1,7 +1,17 @@
 """Comparing the read model with the database: names what differs, changes nothing."""
 
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from sqlite3 import connect
+
+import polars as pl
+
+from readmodel.store.damage import checksum
+from readmodel.sync.part_footer import KEY
 from readmodel.sync.verify import verify
-from tests.support.mirror import OTHERS, THINGS, Mirror
+from tests.support.mirror import OTHERS, THINGS, Mirror, mirror_of
+from tests.support.snapshots import damage_manifest
 
 
 def test_verify_names_the_part_that_differs_and_changes_nothing(mirror: Mirror) -> None:
@@ -39,3 +49,55 @@ def test_an_empty_table_equals_an_empty_one(mirror: Mirror) -> None:
     mirror.run("INSERT INTO others VALUES (1, 1)")
     (difference,) = mirror.verify(OTHERS).differences
     assert difference.reason == "holds 0 rows, the database 1, and 1 digests differ"
+
+
+def test_verify_compares_the_rows_that_the_files_hold(mirror: Mirror) -> None:
+    """A fault of the updater: digests, size and checksum fit, but not the rows."""
+    file = mirror.parts()[2]
+    footer = {KEY: pl.read_parquet_metadata(file)[KEY]}
+    rows = pl.read_parquet(file)
+    wrong = rows.with_columns(pl.when(id=99_000).then(-1).otherwise("n").alias("n"))
+    for held, reason in (
+        (wrong, "1 rows differ from the database's"),
+        (pl.concat([rows, rows]), "holds 3,392 rows, the database counts 1,696"),
+    ):
+        replace_part(mirror, file, held, footer)
+        (difference,) = mirror.verify().differences
+        assert difference.part == file.name
+        assert reason in difference.reason
+
+
+def replace_part(
+    mirror: Mirror, file: Path, rows: pl.DataFrame, footer: dict[str, str]
+) -> None:
+    """Put *rows* in place of a part, and into the manifest what describes them."""
+    file.unlink()
+    rows.write_parquet(file, metadata=footer)
+    manifest = mirror.manifest
+    table = manifest.tables["things"]
+    parts = tuple(
+        replace(part, bytes=file.stat().st_size, crc32=checksum(file))
+        if part.file == file.name
+        else part
+        for part in table.parts
+    )
+    changed = replace(manifest, tables={"things": replace(table, parts=parts)})
+    damage_manifest(mirror.snapshot.path, changed.to_json())
+
+
+def test_a_column_may_be_called_like_anything_in_our_queries(tmp_path: Path) -> None:
+    """Every row is copied once, whatever the columns are called."""
+    names = ("block", "rows", "digest", "number", "1", "rowid", "count", "key")
+    with closing(connect(tmp_path / "source.db")) as database:
+        columns = ", ".join(f'"{name}" INT' for name in names)
+        database.execute(f"CREATE TABLE things (id INT PRIMARY KEY, {columns})")
+        places = ", ".join("?" for _ in range(len(names) + 1))
+        database.executemany(
+            f"INSERT INTO things VALUES ({places})",
+            ([n, *(n % 3 for _ in names)] for n in range(100)),
+        )
+        database.commit()
+        mirror = mirror_of(database, tmp_path)
+        mirror.sync()
+        assert mirror.is_exact()
+        assert mirror.verify().differences == ()

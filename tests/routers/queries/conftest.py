@@ -15,7 +15,7 @@ from tests.support.views import SCORES, client_of_views, publish_rounds
 
 SECRET = "a-secret-that-no-answer-has"
 QUERY_TOKEN = "q" * 40
-MEMORY_MB = 256
+MEMORY_MB = 512
 
 
 class Target:

@@ -3,7 +3,8 @@
 import errno
 import io
 import json
-import threading
+import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -173,10 +174,7 @@ def test_parameters_are_values(
 ) -> None:
     """They are bound, never part of the statement."""
     got = target.query(sql, params=params)
-    if sql == "SELECT ? || $2 AS x":
-        assert got.status_code == 400
-    else:
-        assert got.json()["rows"] == [{"x": expected}]
+    assert got.json()["rows"] == [{"x": expected}]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,7 @@ def test_wrong_parameters_are_an_error(target: Target, sql: str, params: Any) ->
         ("SELECT * FROM nothing", "unknown table nothing (line 1, column 15)"),
         ("SELECT nothing FROM rounds", 'Referenced column "nothing" not found'),
         ("SELECT 'a'::INTEGER", "Could not convert string 'a' to INT32"),
-        ("SELECT repeat('a', 2000000000)", "needs more than 256 MB of memory"),
+        ("SELECT repeat('a', 2000000000)", "needs more than 512 MB of memory"),
         (
             "SELECT user",
             "user is not allowed in a query; of a column, write table.user",
@@ -341,32 +339,26 @@ def children(url: str) -> list[str]:
     return listed.read_text(encoding="ascii").split()
 
 
-def hang_up(url: str, sql: str) -> Callable[[], None]:
-    """Send a query, and return what closes the connection."""
-    headers = {"Authorization": f"Bearer {QUERY_TOKEN}"}
-    client = httpx.Client(base_url=url, headers=headers, timeout=60)
-
-    def send() -> None:
-        with pytest.raises(httpx.HTTPError):
-            client.post("/query", json={"sql": sql})
-
-    thread = threading.Thread(target=send)
-    thread.start()
-
-    def close() -> None:
-        client.close()
-        thread.join()
-
-    return close
+def send_query(url: str, sql: str) -> socket.socket:
+    """Send a query and do not wait for the answer; closing it hangs up."""
+    host = httpx.URL(url)
+    body = json.dumps({"sql": sql}).encode()
+    head = (
+        f"POST /query HTTP/1.1\r\nHost: {host.host}\r\nX-API-Key: {QUERY_TOKEN}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    connection = socket.create_connection((host.host, host.port))
+    connection.sendall(head.encode() + body)
+    return connection
 
 
 def test_hanging_up_kills_a_query_and_a_full_queue_is_told(url: str) -> None:
     """One query runs, some wait, the next is refused; /health answers all the time."""
-    clients = [hang_up(url, ENDLESS)]
+    clients = [send_query(url, ENDLESS)]
     wait_for(lambda: children(url))
     queries = SERVED[url].state.queries
     for waiting in range(1, running.MAX_WAITING + 1):
-        clients.append(hang_up(url, ENDLESS))
+        clients.append(send_query(url, ENDLESS))
         wait_for(partial(queries._turns.is_waiting, waiting))
     assert len(children(url)) == 1
     headers = {"X-API-Key": QUERY_TOKEN}
@@ -374,22 +366,23 @@ def test_hanging_up_kills_a_query_and_a_full_queue_is_told(url: str) -> None:
     assert (got.status_code, detail(got)) == (429, "4 queries are waiting already")
     assert got.headers["Retry-After"] == "5"
     assert httpx.get(f"{url}/health").status_code == 200
-    for close in reversed(clients):  # those that wait leave the queue first
-        close()
+    for client in reversed(clients):  # those that wait leave the queue first
+        client.close()
     wait_for(lambda: not children(url))
     got = httpx.post(f"{url}/query", json={"sql": "SELECT 1 AS a"}, headers=headers)
     assert got.json()["rows"] == [{"a": 1}]
 
 
 def test_the_log_and_the_metrics_name_the_caller(
-    target: Target, capsys: pytest.CaptureFixture[str]
+    target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And never the statement or the token."""
-    target.rows("SELECT 'a-private-value' AS x")
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert json.loads(line)["caller"] == "ann"
-    assert "a-private-value" not in line
-    assert QUERY_TOKEN not in line
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        target.rows("SELECT 'a-private-value' AS x")
+    (line,) = [vars(record) for record in caplog.records if record.name == "fpp.api"]
+    assert line["caller"] == "ann"
+    assert "a-private-value" not in str(line)
+    assert QUERY_TOKEN not in str(line)
     metrics = target.client.get("/metrics", headers={"Authorization": TOKEN}).text
     assert 'fpp_calls_total{caller="ann"}' in metrics
     assert QUERY_TOKEN not in metrics

@@ -1,17 +1,28 @@
 """`GET /daily-analytics` posts its figures to the e-mail service, if one is set."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import httpx
 import pytest
 
 from config import Settings
 from readmodel.store.report_ledger import DailyReport, ReportState, claim_file
 from readmodel.sync import report_claims
-from tests.routers.conftest import client_of, make_settings
+from routers.outside_calls import MOST_CALLS, MOST_WAITING
+from tests.routers.conftest import (
+    client_of,
+    create_fixed_app,
+    make_settings,
+    served,
+)
 from tests.support.frames import NOW
+from tests.support.sample import TOKEN
 from tests.support.servers import StubServer, serving
 
 
@@ -142,3 +153,42 @@ def test_without_any_report_the_answer_is_404(read_model: Path) -> None:
 def posted(day: int, body: bytes) -> DailyReport:
     """The report of a day of November 2026."""
     return DailyReport(date(2026, 11, day), 1, NOW, f"fpp/day/{day}", body, "")
+
+
+def test_a_slow_service_holds_up_nothing_else(
+    read_model: Path, server: StubServer
+) -> None:
+    """Deliveries have threads of their own, and only some of them may wait."""
+    server.delay = 60
+    app = create_fixed_app(delivering(read_model, server))
+    count = MOST_CALLS + MOST_WAITING
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with (
+        served(app) as url,
+        httpx.Client(base_url=url, headers=headers, timeout=30) as client,
+        ThreadPoolExecutor(count) as pool,
+    ):
+        for _ in range(count):
+            pool.submit(_give_up, url, headers)
+        server.wait_for(MOST_CALLS)
+        deliveries = app.state.deliveries._threads
+        wait_until(lambda: deliveries.statistics().tasks_waiting == MOST_WAITING)
+        for path in ("/room/1/stats", "/metrics", "/sync/runs", "/dashboard", "/"):
+            assert client.get(path).status_code == 200
+        refused = client.get("/daily-analytics")
+        server.stop_delays()
+    assert refused.status_code == 503
+    assert "too slow" in refused.json()["detail"]
+
+
+def _give_up(url: str, headers: dict[str, str]) -> None:
+    with suppress(httpx.HTTPError):
+        httpx.get(f"{url}/daily-analytics", headers=headers, timeout=60)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until *condition* holds; fail after half a minute."""
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
