@@ -256,7 +256,7 @@ class Settings(BaseSettings):
     report_memory_mb: int = Field(default=512, ge=64)
     report_seconds: float = Field(default=10, gt=0)
     sql_tokens: SecretStr | None = None
-    sql_memory_mb: int = Field(default=512, ge=64)
+    sql_memory_mb: int = Field(default=512, ge=256)
     sql_seconds: float = Field(default=5, gt=0, le=60)
 
     sync_interval_seconds: int = Field(default=600, ge=1)
@@ -331,6 +331,16 @@ class Settings(BaseSettings):
         return listed(_revealed(self.sql_tokens))
 
     @property
+    def tokens(self) -> tuple[str, ...]:
+        """All tokens of callers, of the API and of the collector."""
+        return (
+            *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
+            *self.query_tokens,
+            *listed(_revealed(self.ingest_tokens)),
+        )
+
+    @property
     def viewer_tokens(self) -> tuple[str, ...]:
         """The tokens whose callers only read."""
         return listed(_revealed(self.analytics_viewer_tokens))
@@ -369,12 +379,6 @@ class Settings(BaseSettings):
             .path.rstrip("/")
             .rpartition("/")[2],
         )
-        in_lists = (
-            *listed(_revealed(self.analytics_secret_token)),
-            *self.viewer_tokens,
-            *listed(_revealed(self.ingest_tokens)),
-            *listed(_revealed(self.sql_tokens)),
-        )
         whole = (
             _revealed(self.db_password),
             _revealed(self.bea_secret_key),
@@ -382,8 +386,8 @@ class Settings(BaseSettings):
             _revealed(self.user_id_key),
             _revealed(self.kafka_sasl_pass),
         )
-        named = (parse_token(entry).secret for entry in in_lists)
-        every = (*in_lists, *named, *whole, *in_urls)
+        named = (parse_token(entry).secret for entry in self.tokens)
+        every = (*self.tokens, *named, *whole, *in_urls)
         found = (secret.strip() for secret in every if secret)
         return tuple(secret for secret in found if secret)
 
