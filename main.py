@@ -32,6 +32,7 @@ from routers.middleware.sharing import SharedAnswers
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
 from routers.problems import error_response, respond_http_error, respond_invalid
+from routers.queries.running import Queries
 from routers.routes import (
     analytics,
     breakdowns,
@@ -41,6 +42,7 @@ from routers.routes import (
     events,
     health,
     metrics,
+    queries,
     retention,
     room,
     rooms,
@@ -80,7 +82,12 @@ ZSTD_LEVEL: Final = 3
 SHUTDOWN_GRACE: Final = timedelta(seconds=7)
 """Time from SIGTERM to the forced exit, for requests in progress; then Sentry's flush."""
 
-REQUEST_HEADERS: Final = ("Authorization", "If-None-Match", "X-Request-ID")
+REQUEST_HEADERS: Final = (
+    "Authorization",
+    "If-None-Match",
+    "X-API-Key",
+    "X-Request-ID",
+)
 """Headers that pages of other origins may send."""
 
 RESPONSE_HEADERS: Final = (
@@ -123,6 +130,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.exports = Exports(app.state.worker)
     app.state.views = ViewsSource(app.state.worker)
     app.state.reports = Reports(app.state.worker)
+    app.state.queries = Queries(app.state.worker)
     for module in (
         analytics,
         room,
@@ -139,6 +147,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         session,
         events,
         views,
+        queries,
     ):
         app.router.routes.extend(module.router.routes)
     app.add_exception_handler(HTTPException, respond_http_error)

@@ -22,7 +22,8 @@ from sqlfiles.definition import (
     TestKind,
 )
 from sqlfiles.header import HeaderEntry, RawDefinition, split
-from sqlfiles.parse_tree import SqlFault, parse
+from sqlfiles.parse_tree import parse
+from sqlfiles.tree import SqlFault
 
 UTC = ZoneInfo("UTC")
 SUFFIX = ".sql"

@@ -47,7 +47,8 @@ class SessionOptions:
     """Time zone and clock of a session, and its limits.
 
     Sorting and joining may use `disk_mb` in `temp_dir` beyond `memory_mb`; without
-    `temp_dir` the memory is the limit.
+    `temp_dir` the memory is the limit. With `reads_inline`, the thread that queries
+    reads the files as well, and the engine starts no other one.
     """
 
     zone: ZoneInfo
@@ -55,6 +56,7 @@ class SessionOptions:
     memory_mb: int = 512
     temp_dir: Path | None = None
     disk_mb: int = 4096
+    reads_inline: bool = False
 
 
 def connect(options: SessionOptions) -> "DuckDBPyConnection":
@@ -69,6 +71,7 @@ def connect(options: SessionOptions) -> "DuckDBPyConnection":
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "default_null_order": "postgres",
+            **({"async_threads": 0} if options.reads_inline else {}),
         },
     )
     connection.execute("SET python_enable_replacements = false")

@@ -1,7 +1,7 @@
 """A table answer: rows, the meaning of each column, and where the rows come from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ class TableAnswer:
         data_updated_at: the instant (UTC) of the data; None if unknown.
         truncated: True if a limit left out further rows.
         next: URL of the page after these rows; None if they are the last.
+        details: further members beside the rows, with JSON's types.
     """
 
     title: str
@@ -48,6 +49,7 @@ class TableAnswer:
     data_updated_at: datetime | None = None
     truncated: bool = False
     next: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """All rows in order, at most CHUNK_ROWS at a time; none for an empty table.
@@ -96,6 +98,7 @@ class TableAnswer:
             "range": days and {"from": str(days.first), "to": str(days.last)},
             "zone": self.zone,
             "data_updated_at": at and iso_instant(at),
+            **self.details,
         }
 
 

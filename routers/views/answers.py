@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import HTTPException, Request
 
 from config import VERSION, Settings
@@ -29,6 +29,7 @@ from routers.worker.refusals import (
     OutOfMemory,
     StatementFailed,
 )
+from routers.worker.turns import QueueFull, Turns
 from sqlfiles.definition import Definition
 
 _events: Final = frozenset(EVENT_TABLE_NAMES)
@@ -51,8 +52,7 @@ class Reports:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._turn = CapacityLimiter(1)
-        self._waiting = 0
+        self._turns = Turns(MAX_WAITING)
 
     @asynccontextmanager
     async def rows(
@@ -92,14 +92,15 @@ class Reports:
         arguments: Mapping[str, Any],
         settings: Settings,
     ) -> None:
-        if self._waiting >= MAX_WAITING:
+        try:
+            self._turns.require_room()
+            await until_disconnect(request, self._in_turn(arguments, settings))
+        except QueueFull:
             raise HTTPException(
                 503,
                 f"{MAX_WAITING} reports are waiting already",
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
-        try:
-            await until_disconnect(request, self._in_turn(arguments, settings))
+            ) from None
         except JobTimeout as error:
             raise HTTPException(
                 504, f"The report {definition.name} was stopped. {error}."
@@ -111,12 +112,7 @@ class Reports:
             raise ReportFailed(definition, str(error)) from error
 
     async def _in_turn(self, arguments: Mapping[str, Any], settings: Settings) -> None:
-        self._waiting += 1
-        try:
-            await self._turn.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+        async with self._turns.take():
             await self._worker.run(
                 "run_report",
                 arguments,
@@ -124,8 +120,6 @@ class Reports:
                 memory_mb=settings.report_memory_mb + RESERVED_MB,
                 deadline=timedelta(seconds=settings.report_seconds),
             )
-        finally:
-            self._turn.release()
 
 
 class ReportFailed(Exception):

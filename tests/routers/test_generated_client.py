@@ -97,6 +97,7 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "events.get_rejected_events",
         "health.get_health",
         "health.get_metrics",
+        "queries.post_query",
         "session.delete_session",
         "session.get_link",
         "session.get_session",

@@ -157,6 +157,7 @@ def test_operations_are_named_like_their_handlers(document: dict[str, Any]) -> N
         "/reports/{name}": "get_report",
         "/reports/{name}.{extension}": "get_report_file",
         "/report": "post_report",
+        "/query": "post_query",
         "/metrics": "get_metrics",
         "/retention": "get_retention",
         "/session": "get_session",
