@@ -18,7 +18,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Show the statistics of a sample database, served by the real API (Ctrl-C stops it)
-	$(SETUP)
+	$(SETUP) --no-dev
 	@exec $(PYTHON) -m demo
 
 test: ## Run every check and test; installs MariaDB for them where that is possible

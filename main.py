@@ -1,6 +1,7 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
 import util.allocator  # noqa: F401 - before anything that imports Polars
+from util import quick_imports  # before FastAPI
 
 # isort: split
 from collections.abc import AsyncIterator
@@ -9,7 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette_compress import CompressMiddleware
 
 import config
@@ -28,6 +31,7 @@ from routers.middleware.methods import SafeMethods
 from routers.middleware.sharing import SharedAnswers
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
+from routers.problems import error_response, respond_http_error, respond_invalid
 from routers.routes import (
     analytics,
     breakdowns,
@@ -136,7 +140,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         events,
         views,
     ):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)
+    app.add_exception_handler(HTTPException, respond_http_error)
+    app.add_exception_handler(RequestValidationError, respond_invalid)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
     app.add_exception_handler(Overloaded, _respond_overloaded)
@@ -168,6 +174,7 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
             app.state.settings.data_dir
         ),
         runs=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
+        interval=lambda: app.state.settings.sync_interval_seconds,
     )
 
 
@@ -207,40 +214,38 @@ def _prepare(app: FastAPI) -> None:
     startup.start(SERVICE, settings)
 
 
-def _respond_read_model_missing(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(
-        {"detail": str(error)}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    )
+def _respond_read_model_missing(request: Request, error: Exception) -> JSONResponse:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return error_response(request.scope, 503, str(error), headers)
 
 
-def _respond_overloaded(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(
-        {"detail": str(error)}, 503, {"Retry-After": str(RETRY_OVERLOAD_SECONDS)}
-    )
+def _respond_overloaded(request: Request, error: Exception) -> JSONResponse:
+    headers = {"Retry-After": str(RETRY_OVERLOAD_SECONDS)}
+    return error_response(request.scope, 503, str(error), headers)
 
 
-def _respond_snapshot_not_kept(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 404)
+def _respond_snapshot_not_kept(request: Request, error: Exception) -> JSONResponse:
+    return error_response(request.scope, 404, str(error))
 
 
 def _respond_delivery_failed(request: Request, error: Exception) -> JSONResponse:
     capture_error(error, error_context(request), Severity.MEDIUM)
-    return JSONResponse({"detail": str(error)}, 502)
+    return error_response(request.scope, 502, str(error))
 
 
 def _respond_report_failed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ReportFailed)
     capture_error(error, error_context(request), Severity.MEDIUM)
-    return JSONResponse({"detail": error.detail}, 500)
+    return error_response(request.scope, 500, error.detail)
 
 
-def _respond_to_nobody(_: Request, _error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": "The client has disconnected"}, 499)
+def _respond_to_nobody(request: Request, _error: Exception) -> JSONResponse:
+    return error_response(request.scope, 499, "The client has disconnected")
 
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
     capture_error(error, error_context(request), Severity.HIGH)
-    return JSONResponse({"detail": "Internal server error"}, 500)
+    return error_response(request.scope, 500, "Internal server error")
 
 
 def error_context(request: Request) -> ErrorContext:
@@ -250,5 +255,6 @@ def error_context(request: Request) -> ErrorContext:
 
 
 app = create_app()
+quick_imports.finish()
 if logs.configured_by_uvicorn():
     startup.configure_logs_early(SERVICE)

@@ -36,6 +36,7 @@ from updater.command_line import (
 from updater.runner import Runner
 from util import sentry_wrapper, telemetry
 from util.errors import FppError, SettingsError, Stopped
+from util.logs import get_logger
 from util.metrics import UpdaterMetrics
 from util.redaction import redact
 from util.stopping import StopRequest
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
     from updater.event_intakes import EventIntakes
 
 SERVICE = "fpp-analytics-updater"
+
+_log = get_logger("updater")
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of shells: a command that follows must not start."""
 
 FAILURES = {
     SyncCommand: "The sync failed",
@@ -66,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(command, startup.load_settings(), stop)
     except Stopped as stopped:
         _print(str(stopped))
-        return 0
+        return INTERRUPTED if stop.is_interrupt else 0
     except FppError as error:
         message = redact(f"{FAILURES[type(command)]}: {error}")
         print(message, file=sys.stderr, flush=True)
@@ -105,6 +111,8 @@ def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
         stop=stop,
     )
     events = _event_intakes(settings, runner, stop)
+    if events:
+        runner.use_pauses(events.run_for)
     try:
         return _run_syncs(settings, options, runner, stop, events)
     finally:
@@ -165,6 +173,7 @@ def _repeat(
 
     In the pauses, and before each run, *events* are taken.
     """
+    began = time.time()
     for pause in _pauses(seconds, time.monotonic):
         stop.check()
         if events is None:
@@ -172,6 +181,14 @@ def _repeat(
         else:
             events.run_for(pause)
         run()
+        _log.info(
+            f"Next sync at {_next_start(seconds, began, time.time()):%H:%M:%S} UTC"
+        )
+
+
+def _next_start(seconds: float, began: float, now: float) -> datetime:
+    """The next multiple of *seconds* since *began*, as in `_pauses`."""
+    return datetime.fromtimestamp(now + seconds - (now - began) % seconds, UTC)
 
 
 def _pauses(seconds: float, clock: Callable[[], float]) -> Iterator[float]:

@@ -14,6 +14,7 @@ from itertools import chain
 
 from bench import (
     answers,
+    events,
     filters,
     growth,
     machine,
@@ -152,6 +153,12 @@ def _views(scale: float, _: bool) -> Iterator[str]:
         yield from views_serving.tables(views_serving.measure(one))
 
 
+def _events(_: float, __: bool) -> Iterator[str]:
+    measured = events.measure()
+    yield from events.tables(measured)
+    yield targets.table(events.check_targets(measured))
+
+
 type BenchPart = Callable[[float, bool], Iterator[str]]
 """Function of the scale and of --write; measures, and yields Markdown texts."""
 
@@ -163,6 +170,7 @@ PARTS: Mapping[str, BenchPart] = {
     "growth": _growth,
     "sync": _sync,
     "views": _views,
+    "events": _events,
 }
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ EXACT = ConfigDict(extra="forbid")
 class Result(BaseModel):
     """A validated result: exactly the fields of its plan's row."""
 
-    model_config = ConfigDict(frozen=True, **EXACT)
+    # Built when first used, since a process may never serve some of them.
+    model_config = ConfigDict(frozen=True, defer_build=True, **EXACT)
 
 
 class QueryEcho(Result):

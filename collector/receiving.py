@@ -1,6 +1,6 @@
 """One request with events: check everything, then store it, then answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,7 +14,9 @@ from collector.models import Receipt, RejectedEvent
 from events import fields
 from events.ids import new_id, repeatable_id
 from events.instants import microseconds
+from events.lines import TRACEPARENT
 from events.verdicts import BatchContext, EventPlace, Verdict
+from util.telemetry import traceparent
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
@@ -47,12 +49,23 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     places = _places(request, batch_id, batch, len(sent.events))
     verdicts = intake.judge.judge_all(sent.events, places, batch)
     if verdicts:
-        await intake.spool.append(b"".join(map(_line, verdicts)))
+        await intake.spool.append(b"".join(_lines(verdicts)))
     _count(intake, verdicts)
     return _receipt(batch_id, sent, verdicts)
 
 
-def _line(verdict: Verdict) -> bytes:
+def _lines(verdicts: Sequence[Verdict]) -> Iterator[bytes]:
+    """The lines of a request; the first one names its trace, if there is one."""
+    parent = traceparent()
+    if parent is None:
+        yield from map(_line, verdicts)
+        return
+    first, *others = verdicts
+    yield _line({**first, TRACEPARENT: parent})
+    yield from map(_line, others)
+
+
+def _line(verdict: Verdict | dict[str, object]) -> bytes:
     return orjson.dumps(verdict, option=orjson.OPT_APPEND_NEWLINE)
 
 

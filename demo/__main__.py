@@ -63,7 +63,6 @@ class Demo:
             "DATA_DIR": str(self.data_dir),
             "VIEWS_DIR": str(VIEWS_DIR),
             "SPOOL_DIR": str(self.spool_dir),
-            "LOG_FORMAT": "text",
         }
 
 
@@ -269,7 +268,8 @@ Free Planning Poker in numbers, from a sample of {rows:,} rows:
 
 {answers.format_table(served.analytics, served.daily)}
 
-The dashboard: {url}/dashboard
+The dashboard: {url}/dashboard#token={served.token}
+               (it opens signed in, and the token leaves the address)
 The token:     {served.token}
 The docs:      {url}/docs (paste the token under Authorize)
 

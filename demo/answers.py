@@ -66,7 +66,6 @@ def _latest_day(historical: list[Mapping[str, Any]]) -> Iterator[_Row]:
     yield name, "new users", _count(day["new_users"])
     yield "", "page views", _count(day["page_views"])
     yield "", "votes", _count(day["votes"])
-    yield "", "votes so far", _count(day["acc_votes"])
 
 
 def _largest(what: str, counts: Mapping[str, int]) -> tuple[str, str]:

@@ -50,4 +50,7 @@ class RejectedLine(TypedDict):
     schema: NotRequired[str]
 
 
+TRACEPARENT: Final = "traceparent"
+"""Key that the first line of a request may have besides its own: the trace it is of."""
+
 RAW_CHARACTERS: Final = 16_000

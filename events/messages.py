@@ -1,6 +1,6 @@
 """The verdict on a message of Kafka: one event each, in the same forms as by HTTP."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from events.codes import RejectionCode
 from events.ids import message_id
 from events.instants import microseconds
 from events.json_text import parse_json
-from events.lines import RAW_CHARACTERS
+from events.lines import RAW_CHARACTERS, TRACEPARENT
 from events.verdicts import BatchContext, EventPlace, Judge, Verdict
 
 MILLISECOND: Final = 1_000
@@ -30,6 +30,9 @@ class StreamMessage(Protocol):
 
     def timestamp(self) -> tuple[int, int]:
         """Its kind, 0 if there is none, and milliseconds since 1970."""
+
+    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
+        """The headers; None if there are none."""
 
     def leader_epoch(self) -> int | None:
         """How often the partition had another leader before; None if unknown."""
@@ -65,6 +68,16 @@ def judge_messages(
             events.append(event)
             places.append(place)
     return lines + judge.judge_all(events, places, batch)
+
+
+def traceparents(messages: Iterable[StreamMessage]) -> tuple[str, ...]:
+    """The `traceparent` headers of *messages*."""
+    return tuple(
+        content.decode("latin-1")
+        for message in messages
+        for name, content in message.headers() or ()
+        if name == TRACEPARENT and content
+    )
 
 
 def _has_id(event: object) -> bool:

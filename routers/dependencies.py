@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import Depends, HTTPException, Path, Request
+from starlette.requests import HTTPConnection
 
 from calculations.period import Period
 from config import Settings
@@ -40,7 +41,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def settings_of(request: Request) -> Settings:
+def settings_of(request: HTTPConnection) -> Settings:
     """The settings of the application."""
     settings: Settings = request.app.state.settings
     return settings

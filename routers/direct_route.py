@@ -7,7 +7,7 @@ their arguments when they are created.
 
 from collections.abc import Awaitable, Callable, Coroutine
 from inspect import signature
-from typing import Annotated, Any, cast, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from fastapi import Request, Response, params
 from fastapi.exceptions import RequestValidationError
@@ -56,15 +56,14 @@ def _solver(name: str, annotation: Any) -> Solve:
     """How the argument *name* is computed. Raises TypeError for any other parameter."""
     if annotation is Request:
         return _request
-    kind, *metadata = get_args(annotation)
+    kind, *metadata = get_args(annotation) or (annotation,)
     match metadata:
         case [params.Depends(dependency=function)]:
             return cast("Solve", function)
         case [params.Query()] if issubclass(kind, BaseModel):
             return _from_query(kind)
         case [params.Path()]:
-            described: Any = Annotated[kind, *metadata]
-            return _from_path(name, TypeAdapter(described))
+            return _from_path(name, TypeAdapter(annotation))
         case _:
             raise TypeError(f"{name} is neither a dependency nor a query model")
 

@@ -14,7 +14,7 @@ from routers.query import ComparisonParameters, describe
 from routers.responses import encode
 
 
-class FilteredAnswer(BaseModel):
+class FilteredAnswer(BaseModel, defer_build=True):
     """The member of answers that a filter may not apply to as a whole."""
 
     not_applicable: Reasons | SkipJsonSchema[None] = Field(
@@ -28,7 +28,7 @@ class FilteredAnswer(BaseModel):
     )
 
 
-class RangeAnswer[Figures, Changes](BaseModel):
+class RangeAnswer[Figures, Changes](BaseModel, defer_build=True):
     """Members beside the figures. Without query parameters they are absent."""
 
     data_updated_at: datetime | SkipJsonSchema[None] = Field(

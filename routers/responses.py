@@ -19,13 +19,13 @@ ACCEPT: Final = "Accept"
 """For Vary, if Accept decides on the format."""
 
 
-class ErrorResponse(BaseModel):
+class ErrorResponse(BaseModel, defer_build=True):
     """An error, as a sentence."""
 
     detail: str
 
 
-class ParameterProblem(BaseModel):
+class ParameterProblem(BaseModel, defer_build=True):
     """One invalid parameter of a request."""
 
     type: str
@@ -37,7 +37,7 @@ class ParameterProblem(BaseModel):
     input: Any = Field(None, description="The value as it was sent.")
 
 
-class ValidationErrorResponse(BaseModel):
+class ValidationErrorResponse(BaseModel, defer_build=True):
     """Every invalid parameter of a request."""
 
     detail: list[ParameterProblem]
@@ -56,6 +56,10 @@ PUBLIC_RESPONSES: Final[DocumentedResponses] = {
 
 PROTECTED_RESPONSES: Final = PUBLIC_RESPONSES | {
     401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    403: {
+        "model": ErrorResponse,
+        "description": "The token does not have the right, or is a link to another view.",
+    },
     429: {"model": ErrorResponse, "description": "Too many requests; see Retry-After."},
 }
 """Errors of every route that requires the token."""

@@ -324,8 +324,10 @@ export class Sections {
         return section && !future ? figureOf(section, definition) : null;
       });
     const [values, earlier] = [valuesOf(data), valuesOf(previous)];
+    // The figures of a whole day are no measure for those of a part of today.
+    const comparesDay = previous && this.state.answer.query.from !== this.state.now.slice(0, 10);
     figures.update(values, {
-      changes: previous ? values.map((value, index) => percentChange(value, earlier[index])) : null,
+      changes: comparesDay ? values.map((value, index) => percentChange(value, earlier[index])) : null,
       earlier,
       reasons: definitions.map(({ section }) => (future ? null : reasons[section])),
     });
@@ -336,16 +338,20 @@ export class Sections {
     const { answer, reasons, future } = this.state;
     const rows = answer.data.historical ?? [];
     const before = answer.previous?.historical ?? null;
+    const compared = before && comparable(rows, before, answer);
     const sumOf = (all, name) =>
       reasons[`historical.${name}`] || reasons.historical || future ? null : sum(all, name);
     const values = METRICS.map((name) => sumOf(rows, name));
-    const earlier = before ? METRICS.map((name) => sumOf(before, name)) : null;
+    const earlier = compared ? METRICS.map((name) => sumOf(compared, name)) : null;
     this.tiles.update(values, {
       changes: earlier ? values.map((value, index) => percentChange(value, earlier[index])) : null,
       earlier,
       reasons: METRICS.map((name) => (future ? null : (reasons[`historical.${name}`] ?? reasons.historical))),
     });
-    this.tiles.updateSparks(METRICS.map((name) => (reasons[`historical.${name}`] ? [] : rows.map((row) => row[name]))));
+    const finished = rows.filter((row) => !isUnfinished(row, answer.query, this.state.now));
+    this.tiles.updateSparks(
+      METRICS.map((name) => (reasons[`historical.${name}`] ? [] : finished.map((row) => row[name]))),
+    );
     this.#drawChart();
     this.table.update(rows);
   }
@@ -393,6 +399,15 @@ export class Sections {
   }
 }
 
+const isUnfinished = (row, range, now) => incompleteness(row, range.interval, { range, now }) === "so far";
+
+/** The rows of the previous range to compare sums with: of hours, those that have passed in this range, too. */
+function comparable(rows, before, { query }) {
+  if (query.interval !== "hour") return before;
+  const options = { ...query, previousFrom: query.compare_from ?? before[0]?.date ?? query.from };
+  return pair(rows, before, options).filter(Boolean);
+}
+
 const NOT_BEGUN = "This range has not begun.";
 
 const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] ?? 0), 0);
@@ -417,7 +432,8 @@ function pointsOf(rows, { previous, query }, { name, accumulated, now }) {
     date: keyOf(row),
     name: rowName(row, interval),
     value: row[column],
-    average: accumulated || interval !== "day" ? null : row[`ma_${name}`],
+    // Today would pull it down.
+    average: accumulated || interval !== "day" || isUnfinished(row, query, now) ? null : row[`ma_${name}`],
     before: pairs[index] && { name: rowName(pairs[index], interval), value: pairs[index][column] },
     note: incompleteness(row, interval, { range: query, now }),
   }));

@@ -168,6 +168,8 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
         case [".venv/bin/python", script, *options]:
             usage = run(sys.executable, script, "--help")
             assert all(option in usage for option in options)
+        case ["export", setting, _]:
+            assert setting.partition("=")[0] in SETTINGS
         case ["cp", source, _]:
             assert (ROOT / source).is_file()
         case _:

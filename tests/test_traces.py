@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from demo.database import write_database
 from demo.sample import sample
+from tests.support.collectors import HEADERS, collector
 from tests.support.programs import api, run_updater
 from tests.support.servers import StubServer, serving
 from util import telemetry
@@ -176,3 +177,35 @@ def test_a_malformed_endpoint_stops_the_start(endpoint: str) -> None:
     """The line names the variable."""
     with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_ENDPOINT is malformed"):
         telemetry.configure(endpoint, "x", "1")
+
+
+def test_a_drain_is_linked_to_the_requests_of_its_events(
+    tmp_path: Path, receiver: StubServer
+) -> None:
+    """Each request of the collector once, whatever number of events it had."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+    spool = tmp_path / "spool"
+    trace_ids = [TRACE_ID, TRACE_ID[::-1]]
+    with collector(spool, None, **endpoint) as running:
+        for trace_id in trace_ids:
+            headers = {**HEADERS, "traceparent": f"00-{trace_id}-{PARENT}-01"}
+            events = [{"name": "opened"}, {"name": "closed"}, {"name": 7}]
+            answer = httpx.post(f"{running.url}/events", json=events, headers=headers)
+            assert answer.status_code == 202
+        running.stop()
+    run = run_updater(
+        {
+            "TABLES": "none",
+            "DATA_DIR": str(tmp_path / "data"),
+            "SPOOL_DIR": str(spool),
+            "VIEWS_DIR": str(tmp_path / "none"),
+            **endpoint,
+        }
+    )
+    assert run.returncode == 0, run.stderr
+    spans = spans_in(receiver)
+    requests = {span.span_id for span in spans if span.name == "POST /events"}
+    (drained,) = (span for span in spans if span.name == "drain")
+    assert {link.trace_id.hex() for link in drained.links} == set(trace_ids)
+    assert {link.span_id for link in drained.links} == requests
+    assert drained.trace_id.hex() not in trace_ids

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -108,8 +109,10 @@ def test_a_sync_logs_each_table_and_exits_with_0(
     done = update({**database.environ(), "DATA_DIR": str(tmp_path)})
     assert (done.returncode, done.stdout) == (0, "")
     lines = messages(done.stderr)
-    assert [line.split()[0] for line in lines] == [*TABLES, "Mirrored"]
-    assert "50 rows" in lines[0]
+    assert [line.split()[0] for line in lines] == ["Reading", *TABLES, "Mirrored"]
+    assert lines[0] == f"Reading 6 tables of {lines[0].partition(' of ')[2]}"
+    assert lines[0].endswith("for the first time")
+    assert "50 rows" in lines[1]
     assert f"Mirrored 300 rows of {database.name} on" in lines[-1]
     assert current(tmp_path).id in lines[-1]
 
@@ -143,7 +146,7 @@ def test_a_failure_is_one_line_and_exit_code_1(
     """It says what failed and what to do, without secrets."""
     done = update({**lite, **changed})
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    (line,) = [line for line in done.stderr.splitlines() if "Reading" not in line]
     assert message in line
     assert "hunter2" not in done.stdout + done.stderr
 
@@ -177,12 +180,23 @@ def test_every_repeats_until_a_signal(lite: dict[str, str], tmp_path: Path) -> N
     assert current(tmp_path / "data").id >= ids[-1]
 
 
+def test_ctrl_c_is_exit_code_130(lite: dict[str, str]) -> None:
+    """So that a command that follows with && does not start."""
+    with running(lite, "--every", "60") as process:
+        wait_for(process, "Next sync at")
+        process.send_signal(signal.SIGINT)
+        wait_for(process, "Stopped by SIGINT")
+        assert process.wait(10) == 130
+
+
 def test_every_continues_after_a_failure(lite: dict[str, str], tmp_path: Path) -> None:
     """A fault that passes needs no operator."""
     (tmp_path / "source.db").rename(tmp_path / "away.db")
     with running(lite, "--every", "0.3") as process:
         assert process.stdout is not None
+        assert "Reading 6 tables" in process.stdout.readline()
         assert "There is no SQLite file" in process.stdout.readline()
+        assert re.search(r"Next sync at \d\d:\d\d:\d\d UTC", process.stdout.readline())
         (tmp_path / "away.db").rename(tmp_path / "source.db")
         lines = iter(process.stdout.readline, "")
         assert any("Mirrored 300 rows" in line for line in lines)

@@ -23,7 +23,8 @@ without a command: sync, with the options of sync
   update_readmodel.py views plan         say what edited SQL files would change
 
 `update_readmodel.py COMMAND --help` lists the options of a command.
-Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage.
+Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage, 130 after Ctrl-C.
+A second Ctrl-C leaves at once.
 """
 
 

@@ -11,7 +11,12 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from config import Settings
-from events.messages import StreamMessage, TopicName, judge_messages
+from events.messages import (
+    StreamMessage,
+    TopicName,
+    judge_messages,
+    traceparents,
+)
 from events.verdicts import Judge
 from readmodel.store.manifest import TopicPosition
 from readmodel.stream.topic_reader import TopicReader
@@ -19,6 +24,7 @@ from readmodel.sync.event_publish import DrainReport
 from readmodel.sync.spool_reader import concat_events, rows_of
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from updater.intake_metrics import IntakeMetrics
+from util import telemetry
 from util.errors import FppError, SyncRunning
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -73,7 +79,7 @@ class KafkaIntake:
         self._judge = Judge.of(settings)
         self._reader = TopicReader(settings)
         self._metrics = metrics
-        self._kafka_metrics = _KafkaMetrics(metrics)
+        self._kafka_metrics = KafkaMetrics(metrics)
         self._opening: _ThreadedCall | None = None
         self._is_open = False
         self._buffer: list[StreamMessage] = []
@@ -227,6 +233,8 @@ class KafkaIntake:
             rows_of(judge_messages(self._judge, some, topic, now))
             for some in batched(messages, JUDGED_MESSAGES)
         )
+        if telemetry.is_enabled():
+            rows = rows._replace(traceparents=traceparents(messages))
         report = store_messages(
             self._settings.data_dir, self._reader.key, self._recorded, end, rows, now
         )
@@ -286,7 +294,7 @@ class _ThreadedCall:
             raise self._error
 
 
-class _KafkaMetrics:
+class KafkaMetrics:
     """Whether the topic is read, and how far it is behind."""
 
     def __init__(self, metrics: IntakeMetrics) -> None:

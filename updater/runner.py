@@ -1,7 +1,7 @@
 """A sync and its reports: to the log, the run log, the metrics and the monitors."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -16,10 +16,11 @@ from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
 from updater.guarded import guarded
+from updater.progress import Progress
 from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
 from util.heartbeat import Heartbeat
-from util.logs import get_logger
+from util.logs import get_logger, live_line
 from util.metrics import UpdaterMetrics
 from util.sentry_wrapper import (
     ErrorContext,
@@ -39,9 +40,6 @@ MAX_RUNTIME: Final = timedelta(hours=1)
 
 RETRY_WINDOW_SHARE: Final = 0.8
 """Share of the sync interval in which a run retries, so that runs never overlap."""
-
-PROGRESS_SECONDS: Final = 5
-"""Least time between two progress lines of a fetch."""
 
 _log = get_logger("updater")
 
@@ -71,13 +69,15 @@ class Runner:
         """
         self._tables = tables_from_settings(settings)
         self._stop = stop or StopRequest()
+        self._progress = Progress(live_line())
         self._options = Options(
             full=full,
             only=only,
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds)
             * RETRY_WINDOW_SHARE,
-            on_progress=_ProgressLog(),
+            on_step=self._progress.begin,
+            on_progress=self._progress.rows,
             on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
             retention=settings.snapshot_retention,
@@ -93,8 +93,13 @@ class Runner:
             ReadModelCollector(
                 manifest=lambda: metrics.current_manifest(settings.data_dir),
                 runs=lambda: self._runs,
+                interval=lambda: settings.sync_interval_seconds,
             )
         )
+
+    def use_pauses(self, pause: Callable[[float], None]) -> None:
+        """Call *pause* with the seconds to wait before a sync is tried again."""
+        self._options = replace(self._options, pause=pause)
 
     def run(self) -> bool:
         """Sync once; return True if it succeeded. Raises Stopped and nothing else."""
@@ -114,15 +119,17 @@ class Runner:
 
     def _sync(self, began: datetime) -> Run | None:
         """Sync; return the run, or None if another updater is running, which reports."""
+        _log.info(self._announcement(), action="sync")
         try:
-            report = sync(
-                self._source,
-                self._settings.data_dir,
-                self._tables,
-                now=self._now,
-                on_table=lambda table: guarded(_log_table, table),
-                options=self._options,
-            )
+            with self._progress.told():
+                report = sync(
+                    self._source,
+                    self._settings.data_dir,
+                    self._tables,
+                    now=self._now,
+                    on_table=lambda table: guarded(_log_table, table),
+                    options=self._options,
+                )
         except SyncRunning as error:
             _log.error(str(error), action="sync")
             return None
@@ -135,6 +142,18 @@ class Runner:
             reason = f"Unexpected error ({type(error).__name__}); see the log"
             return self._failed(began, error, reason, Severity.CRITICAL)
         return self._succeeded(began, report)
+
+    def _announcement(self) -> str:
+        """What the sync reads; the first line, before the database answers."""
+        only = self._options.only
+        count = len(self._tables) if only is None else len(only)
+        line = f"Reading {count} {'table' if count == 1 else 'tables'} of "
+        line += self._source.name
+        manifest = metrics.current_manifest(self._settings.data_dir)
+        if manifest is None:
+            return f"{line} for the first time"
+        rows = sum(table.rows for table in manifest.tables.values())
+        return f"{line}; the last copy has {rows:,} rows"
 
     def _failed(
         self, began: datetime, error: BaseException, reason: str, severity: Severity
@@ -229,26 +248,6 @@ class Runner:
 
     def _seconds_since(self, began: datetime) -> float:
         return (self._now() - began).total_seconds()
-
-
-class _ProgressLog:
-    """Logs the progress of long fetches, at most every PROGRESS_SECONDS."""
-
-    def __init__(self) -> None:
-        self._logged_at = time.monotonic()
-
-    def __call__(self, table: str, fetched: int, total: int) -> None:
-        now = time.monotonic()
-        if fetched == total or now - self._logged_at < PROGRESS_SECONDS:
-            return
-        self._logged_at = now
-        _log.info(
-            f"{table}: {fetched / total:.0%} of {total:,} rows fetched",
-            action="sync",
-            table=table,
-            rows_fetched=fetched,
-            rows_to_fetch=total,
-        )
 
 
 def derived_options(settings: Settings) -> DerivedOptions:

@@ -1,5 +1,9 @@
-"""Output of `status` and `verify`, as text for people or JSON for programs."""
+"""Output of `status` and `verify`, as text for people or JSON for programs.
 
+Text fits 80 columns: ages instead of times, and a mark for what is late or failed.
+"""
+
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -29,16 +33,79 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     Raises StorageError if the run log cannot be read.
     """
     manifest = metrics.current_manifest(settings.data_dir)
-    yield _age(manifest, now) if manifest else _without_read_model(settings)
-    for name, table in sorted(manifest.tables.items()) if manifest else ():
-        yield _table_line(settings, name, table)
-    yield from _failures(manifest)
-    yield from view_lines(manifest)
+    yield from _age(manifest, now, settings)
+    if manifest:
+        yield from _table_lines(manifest, settings, now)
+    for text in (*_failures(manifest), *view_lines(manifest)):
+        yield from _wrapped(f"{LATE} ", text)
     yield from kafka_status.lines(settings)
     yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
-    yield from map(_run_line, runs)
+    for run in runs:
+        yield from _run_lines(run, now)
+
+
+COLUMNS: Final = 80
+
+GOOD: Final = "\N{CHECK MARK}"
+LATE: Final = "!"
+FAILED: Final = "\N{BALLOT X}"
+
+_HEADER: Final = (
+    f"  {'':<18} {'rows':>13} {'size':>8} {'newest':>11} {'changed':>11} "
+    f"{'verified':>11}"
+)
+
+
+def _table_lines(
+    manifest: Manifest, settings: Settings, now: datetime
+) -> Iterator[str]:
+    if manifest.tables:
+        yield _HEADER
+    for name, table in sorted(manifest.tables.items()):
+        try:
+            newest = _ago(newest_row(settings, name), now)
+        except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
+            newest = "damaged"  # the next sync replaces the file
+        late = name in manifest.failed or newest == "damaged"
+        yield _table_line(name, table, newest, now, late=late)
+
+
+def _table_line(
+    name: str, table: StoredTable, newest: str, now: datetime, *, late: bool
+) -> str:
+    ages = (newest, _ago(table.changed_at, now), _ago(table.checked_at, now))
+    columns = " ".join(f"{age:>11}" for age in ages)
+    short = name if len(name) <= 18 else f"{name[:17]}\N{HORIZONTAL ELLIPSIS}"
+    mark = LATE if late else GOOD
+    return f"{mark} {short:<18} {table.rows:>13,} {_size(table.bytes):>8} {columns}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MB" if size < 1000 * 2**20 else f"{size / 2**30:.1f} GB"
+
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    """``3 min ago``; "never" for None, "now" for the last second and the future."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "now"
+
+
+def _wrapped(beginning: str, text: str) -> Iterator[str]:
+    """Lines of *text* after *beginning*, under which further lines are indented."""
+    indent = " " * len(beginning)
+    yield from textwrap.wrap(
+        text, COLUMNS, initial_indent=beginning, subsequent_indent=indent
+    )
 
 
 def _without_read_model(settings: Settings) -> str:
@@ -50,27 +117,15 @@ def _without_read_model(settings: Settings) -> str:
     return "There is no read model yet."
 
 
-def _table_line(settings: Settings, name: str, table: StoredTable) -> str:
-    try:
-        newest = _time(newest_row(settings, name))
-    except (*READ_ERRORS, *VALUE_ERRORS, ReadModelMissing):
-        newest = "unknown: a file is damaged, which the next sync replaces"
-    return (
-        f"  {name:<16} {table.rows:>12,} rows {len(table.parts):>4} parts "
-        f"{table.bytes / 2**20:9.2f} MB  newest {newest}"
-        f"  changed {_time(table.changed_at)}  verified {_time(table.checked_at)}"
-    )
-
-
 def _failures(manifest: Manifest | None) -> Iterator[str]:
-    """A line for each table that could not be read, and for each that is not there."""
+    """Each table that could not be read, and each that is not there."""
     if manifest is None:
         return
     for name, failure in sorted(manifest.failed.items()):
-        yield f"  {failure.describe(name)}"
+        yield failure.describe(name)
     for name in manifest.configured or ():
         if name not in manifest.tables and name not in manifest.failed:
-            yield f"  {name} is not in the read model yet"
+            yield f"{name} is not in the read model yet"
 
 
 def _snapshot_lines(settings: Settings) -> Iterator[str]:
@@ -92,7 +147,7 @@ def view_lines(manifest: Manifest | None) -> Iterator[str]:
             kept = f"that of {_time(state.built_at)} is served"
             what = kept if state.built_at else "it was never built"
             yield (
-                f"  {name} ({state.file}) is stale since {_time(state.stale_since)}, "
+                f"{name} ({state.file}) is stale since {_time(state.stale_since)}, "
                 f"{what}: {state.failed_because}"
             )
 
@@ -171,21 +226,26 @@ def is_fresh(settings: Settings, now: datetime) -> bool:
     return -CLOCK_TOLERANCE <= now - manifest.taken_at <= settings.stale_after
 
 
-def _age(manifest: Manifest, now: datetime) -> str:
-    age = timedelta(seconds=round((now - manifest.taken_at).total_seconds()))
-    if age < timedelta():
-        return (
-            f"The read model is of {_time(manifest.taken_at)}, {-age} in the future: "
-            "check the clocks."
-        )
-    return f"The read model is of {_time(manifest.taken_at)}, {age} old."
+def _age(manifest: Manifest | None, now: datetime, settings: Settings) -> Iterator[str]:
+    if manifest is None:
+        yield from _wrapped(f"{FAILED} ", _without_read_model(settings))
+        return
+    taken = manifest.taken_at
+    if taken > now:
+        ahead = timedelta(seconds=round((taken - now).total_seconds()))
+        text = f"{ahead} in the future: check the clocks."
+    else:
+        text = f"{_ago(taken, now)}."
+    mark = LATE if taken > now or now - taken > settings.stale_after else GOOD
+    yield from _wrapped(f"{mark} ", f"The read model is of {_time(taken)}, {text}")
 
 
 def _time(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
 
 
-def _run_line(run: Run) -> str:
-    result = "ok    " if run.success else "FAILED"
+def _run_lines(run: Run, now: datetime) -> Iterator[str]:
+    mark = GOOD if run.success else FAILED
     seconds = run.took.total_seconds()
-    return f"  {_time(run.started_at)}  {result} {seconds:7.2f} s  {run.message}"
+    beginning = f"{mark} {_ago(run.started_at, now):>11} {seconds:8.2f} s  "
+    yield from _wrapped(beginning, run.message)

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
+
+from util.api_routes import LazyRoute, operation_id
 
 
 def create_application(
@@ -28,7 +31,7 @@ def create_application(
         redoc_url=None,
         static_url="/docs/assets",
         lifespan=lifespan,
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=operation_id,
         routes=list(routes),
         # Spans of requests, if there is an endpoint for them; the rest is ours already.
         telemetry={
@@ -39,9 +42,15 @@ def create_application(
             "auto_configure": False,
         },
     )
+    # As FastAPI's documentation extends it.
+    app.openapi = partial(_document, app, app.openapi)  # type: ignore[method-assign]
     return app
 
 
-def _operation_id(route: APIRoute) -> str:
-    """The handler's name, of which generated clients make the name of a method."""
-    return route.name
+def _document(app: FastAPI, document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI document: FastAPI knows only the routes that are created."""
+    app.router.routes[:] = [
+        route.created if isinstance(route, LazyRoute) else route
+        for route in app.router.routes
+    ]
+    return document()

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TextIO
 
 from util.errors import FppError
 from util.imports import not_importable
+from util.live_line import LiveLine
 from util.rates import MinuteCounts
 from util.redaction import redact, redact_value
 from util.telemetry import trace_ids
@@ -42,6 +43,7 @@ __all__ = [
     "configure",
     "configured_by_uvicorn",
     "get_logger",
+    "live_line",
     "mark_logged",
 ]
 
@@ -152,7 +154,24 @@ def mark_logged(error: BaseException) -> bool:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A class of its own, so that `configure` replaces only the handler it added."""
+    """Writes each record above the live line of its terminal, if it has one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.live = LiveLine(stream)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See StreamHandler."""
+        with self.live.hidden():
+            super().emit(record)
+
+
+def live_line() -> LiveLine | None:
+    """The live line below the logs; None if they do not go to a terminal."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler) and handler.stream.isatty():
+            return handler.live
+    return None
 
 
 def _is_first_report(record: logging.LogRecord) -> bool:
@@ -224,8 +243,9 @@ class _PinoLine:
             line["err"] = {
                 "type": type(error).__name__,
                 "message": redact(str(error)),
-                "stack": _stack(error),
             }
+            if _shows_stack(error):
+                line["err"]["stack"] = _stack(error)
         return line
 
 
@@ -236,8 +256,7 @@ def _readable_line(_logger: object, _method: str, event: EventDict) -> str:
     component = _fields(event).get("component", _component(record))
     line = f"{at} {record.levelname:<8} {component}: {redact(event['msg'])}"
     error = _error(event)
-    # The message of a named error says what to do; a stack would only hide it.
-    if error and not isinstance(error, FppError):
+    if error and _shows_stack(error):
         line += "\n" + _stack(error)
     return line
 
@@ -255,6 +274,11 @@ def _fields(event: EventDict) -> dict[str, Any]:
 def _error(event: EventDict) -> BaseException | None:
     error: BaseException | None = (event.get("exc_info") or (None, None))[1]
     return error
+
+
+def _shows_stack(error: BaseException) -> bool:
+    """False for a named error above DEBUG: a stack would hide what its message says."""
+    return not isinstance(error, FppError) or logging.getLogger().level <= logging.DEBUG
 
 
 def _pino_level(level: int) -> int:

@@ -2,19 +2,14 @@
 
 import logging
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
-
-import sentry_sdk
-from sentry_sdk.integrations.atexit import AtexitIntegration
-from sentry_sdk.integrations.dedupe import DedupeIntegration
-from sentry_sdk.integrations.modules import ModulesIntegration
-from sentry_sdk.scrubber import EventScrubber
-from sentry_sdk.utils import BadDsn
 
 from util.errors import FppError, SettingsError
 from util.logs import get_logger, mark_logged
@@ -76,6 +71,14 @@ def init(
     if environment.strip().lower() != PRODUCTION or not dsn:
         return False
     register_secrets([dsn])
+    # Most deployments send no errors, and the import takes a twentieth of the start.
+    import sentry_sdk
+    from sentry_sdk.integrations.atexit import AtexitIntegration
+    from sentry_sdk.integrations.dedupe import DedupeIntegration
+    from sentry_sdk.integrations.modules import ModulesIntegration
+    from sentry_sdk.scrubber import EventScrubber
+    from sentry_sdk.utils import BadDsn
+
     try:
         sentry_sdk.init(
             dsn=dsn,
@@ -125,6 +128,9 @@ def capture_error(
         # Nested: its keys may collide with the names of other fields.
         context=dict(context.extra),
     )
+    sentry_sdk = _imported_sdk()
+    if sentry_sdk is None:
+        return
     with sentry_sdk.new_scope() as scope:
         scope.set_level(severity.sentry_level)
         scope.set_tag("component", context.component)
@@ -142,13 +148,18 @@ def add_error_breadcrumb(
 ) -> None:
     """Record a step that a later error report in the same scope will list."""
     details: dict[str, Any] = redact_value(data or {})
-    sentry_sdk.add_breadcrumb(message=message, category=category, data=details)
+    if sentry_sdk := _imported_sdk():
+        sentry_sdk.add_breadcrumb(message=message, category=category, data=details)
     get_logger(category).debug(message, action="breadcrumb", data=details)
 
 
 @contextmanager
 def separate_breadcrumbs() -> Iterator[None]:
     """Isolate the breadcrumbs of one request or run from all others."""
+    sentry_sdk = _imported_sdk()
+    if sentry_sdk is None:
+        yield
+        return
     with sentry_sdk.isolation_scope() as scope:
         scope.clear_breadcrumbs()
         yield
@@ -169,9 +180,10 @@ def check_in(
     Creates or updates the monitor with this schedule. Sentry counts in whole minutes,
     so each duration is rounded up. Returns None if Sentry is not started.
     """
-    if not sentry_sdk.get_client().is_active():
+    sentry_sdk = _imported_sdk()
+    if sentry_sdk is None or not sentry_sdk.get_client().is_active():
         return None
-    return sentry_sdk.crons.capture_checkin(
+    checked_in: str = sentry_sdk.crons.capture_checkin(
         monitor_slug=monitor,
         check_in_id=check_in_id,
         status=status,
@@ -187,18 +199,26 @@ def check_in(
             "timezone": "UTC",
         },
     )
+    return checked_in
 
 
 def flush(timeout: timedelta = FLUSH_TIMEOUT) -> None:
     """Wait until all reports are sent, at most *timeout*."""
-    sentry_sdk.flush(timeout=timeout.total_seconds())
+    if sentry_sdk := _imported_sdk():
+        sentry_sdk.flush(timeout=timeout.total_seconds())
 
 
 def close() -> None:
     """Flush and stop Sentry; later errors are only logged."""
-    sentry_sdk.get_client().close(timeout=FLUSH_TIMEOUT.total_seconds())
-    sentry_sdk.get_global_scope().clear()
-    sentry_sdk.get_global_scope().set_client(None)
+    if sentry_sdk := _imported_sdk():
+        sentry_sdk.get_client().close(timeout=FLUSH_TIMEOUT.total_seconds())
+        sentry_sdk.get_global_scope().clear()
+        sentry_sdk.get_global_scope().set_client(None)
+
+
+def _imported_sdk() -> ModuleType | None:
+    """Sentry's package; None if `init` has not imported it, so nothing can be sent."""
+    return sys.modules.get("sentry_sdk")
 
 
 def _minutes(duration: timedelta) -> int:

@@ -20,6 +20,7 @@ class StopRequest:
     By default Stopped is also raised where the signal struck. In the callback of a
     database driver such an exception becomes an error of the driver, so call `check`
     before reporting an error. Without *interrupt* only `check` and `pause` raise it.
+    `is_interrupt` is true after Ctrl-C (SIGINT).
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class StopRequest:
         self._signals = signals
         self._interrupt = interrupt
         self._reason: str | None = None
+        self.is_interrupt = False
 
     def listen(self) -> None:
         """Handle the signals from now on, even those that the shell ignored."""
@@ -39,10 +41,15 @@ class StopRequest:
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self.request(f"Stopped by {signal.Signals(number).name}")
+        self.is_interrupt = number == signal.SIGINT
         if self._interrupt:
-            # Further signals must not interrupt the cleaning up.
+            # Further signals must not interrupt the cleaning up; but a second Ctrl-C is
+            # a person who does not want to wait for it. The system then ends the
+            # process, even in the middle of a call of a library.
             for each in self._signals:
                 signal.signal(each, signal.SIG_IGN)
+            if self.is_interrupt:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
             self.check()
 
     def request(self, reason: str) -> None:

@@ -67,6 +67,11 @@ def configure(endpoint: str | None, service: str, version: str) -> None:
     _shutdowns.append(provider.shutdown)
 
 
+def is_enabled() -> bool:
+    """True if spans are sent."""
+    return bool(_tracers)
+
+
 def shutdown() -> None:
     """Send what is left, for a few seconds at most. Later spans are not sent."""
     while _shutdowns:

@@ -43,8 +43,13 @@ class ReadModelCollector(Collector):
         self,
         manifest: Callable[[], Manifest | None],
         runs: Callable[[], RunSummary | None],
+        interval: Callable[[], float],
     ) -> None:
-        """Read the snapshot by *manifest* and the run log by *runs*."""
+        """Read the snapshot by *manifest*, the run log by *runs*.
+
+        *interval* is SYNC_INTERVAL_SECONDS, which the alerts compare ages with.
+        """
+        self._interval = interval
         self._manifest = manifest
         self._runs = runs
 
@@ -53,7 +58,12 @@ class ReadModelCollector(Collector):
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauges; none before the first sync."""
+        """Yield the gauges; of the read model none before the first sync."""
+        yield _gauge(
+            "fpp_sync_interval_seconds",
+            "SYNC_INTERVAL_SECONDS, the time from one sync to the next.",
+            self._interval(),
+        )
         if manifest := self._manifest():
             yield from _snapshot_gauges(manifest)
         if runs := self._runs():

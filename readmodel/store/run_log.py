@@ -114,9 +114,13 @@ def recent_runs(data_dir: Path, limit: int) -> list[Run]:
 
     Raises StorageError when the log cannot be read.
     """
-    newest = read_log(data_dir).tail(limit).reverse()
+    return runs_of(read_log(data_dir).tail(limit).reverse())
+
+
+def runs_of(rows: pl.DataFrame) -> list[Run]:
+    """The runs of rows of the log, in their order. Raises StorageError."""
     with _readable():
-        return [_run(row) for row in newest.to_dicts()]
+        return [_run(row) for row in rows.to_dicts()]
 
 
 def read_log(data_dir: Path) -> pl.DataFrame:

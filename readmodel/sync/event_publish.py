@@ -27,6 +27,7 @@ from readmodel.sync.spool_reader import SpooledEvents
 from readmodel.sync.staging import SnapshotWriter
 from readmodel.tables import TABLES
 from util.errors import StorageError
+from util.telemetry import span
 
 PART_ROWS: Final = 262_144
 """Rows from which on a part is not merged with the next one."""
@@ -66,7 +67,11 @@ def publish_events(
 
     Call it inside `exclusive_lock`, with the *last* snapshot. Raises StorageError.
     """
-    with SnapshotWriter(data_dir, taken_at(last, now), now) as writer:
+    with (
+        span("drain") as link,
+        SnapshotWriter(data_dir, taken_at(last, now), now) as writer,
+    ):
+        link(events.traceparents)
         if last:
             carry_others(last, writer)
         try:

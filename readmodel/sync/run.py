@@ -93,7 +93,9 @@ class Options:
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
     within `patience`. Derived tables are built as `derived` says, none by default.
-    Earlier snapshots are kept for `retention`, thinned out. Callbacks: `on_retry(fault)` before each retry, and `on_progress` as rows arrive;
+    Earlier snapshots are kept for `retention`, thinned out. Callbacks: `on_retry(fault)`
+    before each retry, `on_step(name)` as a table or another step begins, and
+    `on_progress` as rows arrive;
     `check_stop` raises if no further attempt may begin.
     """
 
@@ -103,7 +105,9 @@ class Options:
     patience: timedelta = timedelta(minutes=8)
     on_retry: Callable[[str], None] = field(default=lambda _: None)
     check_stop: Callable[[], None] = field(default=lambda: None)
+    on_step: Callable[[str], None] = field(default=lambda _: None)
     on_progress: OnProgress = field(default=lambda *_: None)
+    pause: Callable[[float], None] = time.sleep
     derived: DerivedOptions | None = None
     retention: timedelta = KEEP_YOUNGER
 
@@ -123,9 +127,8 @@ def sync(
     snapshot then stays as it was.
     """
     started = time.monotonic()
-    with exclusive_lock(data_dir):
-        run = _Run(source, data_dir, tables, now, on_table, options)
-        report = run.until_published()
+    run = _Run(source, data_dir, tables, now, on_table, options)
+    report = run.until_published()
     return replace(report, seconds=time.monotonic() - started)
 
 
@@ -159,13 +162,21 @@ class _Run:
                     raise
 
     def _attempt(self) -> Report:
-        """Publish all tables at the instant of one view, or nothing."""
+        """Publish all tables at the instant of one view, or nothing.
+
+        In the pauses between attempts the lock is free, so that events can be taken.
+        """
         self.options.check_stop()
+        with exclusive_lock(self.data_dir):
+            return self._attempt_locked()
+
+    def _attempt_locked(self) -> Report:
         self.faults.begin_attempt()
         taken_at = self.now()
         selected, others = _select(self.tables, self.options.only)
         read = [table for table in selected if self.faults.may_read(table)]
         with ExitStack() as reading:
+            self.options.on_step(f"Opening {self.source.name}")
             view = reading.enter_context(self.source.view(read))
             make_room(self.data_dir, taken_at, self.options.retention)
             with SnapshotWriter(self.data_dir, taken_at) as writer:
@@ -193,6 +204,7 @@ class _Run:
     def _derive(self, writer: SnapshotWriter) -> list[DerivedReport]:
         if self.options.derived is None:
             return []
+        self.options.on_step("Derived tables")
         with span("views"):
             return build_derived(writer, self.options.derived, self.options.full)
 
@@ -207,7 +219,9 @@ class _Run:
         digest_seconds = self.options.digest_seconds
         budget = Budget(digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
         reports = []
-        for spec in list(self._specs(view, tables)):
+        specs = list(self._specs(view, tables))
+        for number, spec in enumerate(specs, 1):
+            self.options.on_step(f"Table {number} of {len(specs)}, {spec.name}")
             with self.faults.reading(spec.table):
                 stored = _reusable(spec, writer, self.options.full, stored_bytes)
                 with span("digest", {"table": spec.name}):
@@ -241,6 +255,7 @@ def _retrying(options: Options, patience: timedelta) -> Retrying:
         ),
         stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(patience),
         before_sleep=before_sleep,
+        sleep=options.pause,
         reraise=True,
     )
 

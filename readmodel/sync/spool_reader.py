@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from events.codes import RejectionCode
 from events.ids import id_hashes
-from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
+from events.lines import RAW_CHARACTERS, TRACEPARENT, AcceptedLine, RejectedLine
 from events.spool_files import SpoolFile
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
@@ -21,6 +22,7 @@ LINE_SCHEMA: Final = pl.Schema(
         for name, dtype in _COLUMNS.items()
         if name != "id_hash"
     }
+    | {TRACEPARENT: pl.String()}
 )
 """All keys of both kinds of lines; instants are microseconds."""
 
@@ -31,10 +33,14 @@ NEEDED_REJECTED: Final = ("rejection_id", "received_at")
 
 
 class SpooledEvents(NamedTuple):
-    """Rows of EVENT_SCHEMA, and rows of REJECTED_SCHEMA, in the order of the files."""
+    """Rows of EVENT_SCHEMA, and rows of REJECTED_SCHEMA, in the order of the files.
+
+    `traceparents` name the spans in which they were sent.
+    """
 
     accepted: pl.DataFrame
     rejected: pl.DataFrame
+    traceparents: tuple[str, ...] = ()
 
     @classmethod
     def empty(cls) -> "SpooledEvents":
@@ -57,20 +63,21 @@ def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
 def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
     """The rows of lines that are not read from a file."""
     accepted = [line for line in lines if "code" not in line]
-    rejected = [line for line in lines if "code" in line]
+    rejected = [{"schema": None, **line} for line in lines if "code" in line]
     return _split(pl.concat([_frame(accepted), _frame(rejected)]))
 
 
 def concat_events(events: Iterable[SpooledEvents]) -> SpooledEvents:
     """All of *events*, in their order."""
-    accepted, rejected = zip(SpooledEvents.empty(), *events, strict=True)
-    return SpooledEvents(pl.concat(accepted), pl.concat(rejected))
+    accepted, rejected, traces = zip(SpooledEvents.empty(), *events, strict=True)
+    parents = tuple(chain.from_iterable(traces))
+    return SpooledEvents(pl.concat(accepted), pl.concat(rejected), parents)
 
 
 def _frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The frame of lines with the same keys, by columns: rows take twice the time."""
-    names = dict.fromkeys(chain.from_iterable(lines))
-    columns = {name: [line.get(name) for line in lines] for name in names}
+    """The frame of lines that all have the same keys, by columns: rows take longer."""
+    names = tuple(lines[0]) if lines else ()
+    columns = {name: list(map(itemgetter(name), lines)) for name in names}
     frame = pl.DataFrame(columns, {name: LINE_SCHEMA[name] for name in names})
     return pl.concat([pl.DataFrame(schema=LINE_SCHEMA), frame], how="diagonal")
 
@@ -83,6 +90,7 @@ def _split(lines: pl.DataFrame) -> SpooledEvents:
     return SpooledEvents(
         _typed(accepted, EVENT_SCHEMA),
         _typed(lines.filter(is_rejected), REJECTED_SCHEMA),
+        tuple(lines[TRACEPARENT].drop_nulls().to_list()),
     )
 
 

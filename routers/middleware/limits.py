@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config import Settings
 from routers.auth import identify
 from routers.middleware.guesses import GuessBrake
+from routers.problems import error_response
 from util.metrics import ApiMetrics
 from util.rates import MinuteCounts
 from util.route_path import route_path
@@ -84,7 +85,7 @@ class RequestLimits:
         address = _address(scope)
         if wait := self._brake.wait_seconds(address, sent):
             _metrics(scope).rate_limited.inc()
-            return _too_many("Too many wrong tokens", wait)
+            return _too_many(scope, "Too many wrong tokens", wait)
         settings: Settings = scope["app"].state.settings
         if identify(scope, settings) is None:
             self._brake.wrong(address)
@@ -99,7 +100,7 @@ class RequestLimits:
             return None
         _metrics(scope).rate_limited.inc()
         detail = f"Too many requests: at most {allowance.most} a minute"
-        return _too_many(detail, self._counts.seconds_left(allowance.key))
+        return _too_many(scope, detail, self._counts.seconds_left(allowance.key))
 
     def _add_limit(self, allowance: _Allowance, send: Send) -> Send:
         """Wrap *send* to tell callers how many requests they have left, and until when."""
@@ -126,9 +127,9 @@ def _count_failed_logins(scope: Scope, send: Send) -> Send:
     return counted
 
 
-def _too_many(detail: str, wait: float) -> JSONResponse:
+def _too_many(scope: Scope, detail: str, wait: float) -> JSONResponse:
     headers = {"Retry-After": str(_whole_seconds(wait))}
-    return JSONResponse({"detail": detail}, 429, headers)
+    return error_response(scope, 429, detail, headers)
 
 
 def _whole_seconds(wait: float) -> int:
@@ -153,13 +154,13 @@ def _allowance(scope: Scope, settings: Settings, *, is_public: bool) -> _Allowan
 def _refuse_oversized(scope: Scope) -> JSONResponse | None:
     query: bytes = scope["query_string"]
     if len(scope["raw_path"]) + len(query) > MAX_URL_BYTES:
-        return JSONResponse({"detail": "The address is too long"}, 414)
+        return error_response(scope, 414, "The address is too long")
     if query.count(b"&") >= MAX_PARAMETERS:
         detail = f"The address has more than {MAX_PARAMETERS} parameters"
-        return JSONResponse({"detail": detail}, 414)
+        return error_response(scope, 414, detail)
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
-        return JSONResponse({"detail": "The headers are too long"}, 431)
+        return error_response(scope, 431, "The headers are too long")
     return None
 
 

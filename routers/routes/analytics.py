@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -71,12 +71,13 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

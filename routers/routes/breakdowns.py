@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -30,10 +30,11 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ROWS: Final = 1_000
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -64,7 +65,7 @@ class BreakdownParameters(PageParameters, FilteredRangeParameters):
     )
 
 
-class BreakdownRow(BaseModel):
+class BreakdownRow(BaseModel, defer_build=True):
     """One value of a dimension and its count."""
 
     value: str | None = Field(
@@ -88,7 +89,7 @@ class BreakdownRow(BaseModel):
     )
 
 
-class BreakdownAnswer(BaseModel):
+class BreakdownAnswer(BaseModel, defer_build=True):
     """Rows of a breakdown."""
 
     dimension: Dimension

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from anyio import to_thread
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import HTTPException, Query, Response
 from pydantic import Field
 
 from calculations.results import Daily
@@ -19,9 +19,10 @@ from routers.responses import (
     ErrorResponse,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 from util.errors import StorageError
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
 )
 

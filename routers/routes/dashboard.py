@@ -5,10 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from util.api_routes import ApiRoutes
 
 STATIC: Final = Path(__file__).parents[2] / "static"
 
@@ -22,7 +24,7 @@ IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 _ASSETS: Final = "dashboard/assets/"
 
-router = APIRouter(include_in_schema=False)
+router = ApiRoutes(include_in_schema=False)
 _files = StaticFiles(directory=STATIC)
 
 

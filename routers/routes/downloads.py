@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from fastapi.responses import StreamingResponse
 
 from calculations.analytics import collect, engine_for
@@ -43,6 +43,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, invalid_parameter
+from util.api_routes import ApiRoutes
 
 type SeriesName = Literal["historical", "reoccurring"]
 
@@ -63,7 +64,7 @@ COUNTED: Final = {
 
 DimensionPath = Annotated[Dimension, Path(description="The attribute to count by.")]
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["downloads"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import polars as pl
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from config import VERSION
@@ -25,10 +25,11 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT: Final = 1_000
 
-router = APIRouter(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["events"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class DeadLettersParameters(SnapshotParameters):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from config import Settings
@@ -17,6 +17,7 @@ from routers.dependencies import now_of, settings_of
 from routers.direct_route import DirectRoute
 from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 
 MEGABYTE: Final = 1024 * 1024
@@ -24,7 +25,7 @@ MEGABYTE: Final = 1024 * 1024
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the clocks of updater and API may be apart."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["health"], dependencies=[NoParameters], route_class=DirectRoute
 )
 
@@ -37,7 +38,7 @@ class HealthStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class ParquetFilesHealth(BaseModel):
+class ParquetFilesHealth(BaseModel, defer_build=True):
     """Completeness of the read model."""
 
     status: HealthStatus
@@ -48,14 +49,14 @@ class ParquetFilesHealth(BaseModel):
     )
 
 
-class StorageHealth(BaseModel):
+class StorageHealth(BaseModel, defer_build=True):
     """Size of the read model."""
 
     status: HealthStatus
     data_size_mb: float = Field(description="Megabytes (2^20 bytes).", examples=[2.1])
 
 
-class FreshnessHealth(BaseModel):
+class FreshnessHealth(BaseModel, defer_build=True):
     """Age of the read model."""
 
     status: HealthStatus
@@ -67,7 +68,7 @@ class FreshnessHealth(BaseModel):
     )
 
 
-class HealthComponents(BaseModel):
+class HealthComponents(BaseModel, defer_build=True):
     """Health of each component."""
 
     parquet_files: ParquetFilesHealth
@@ -75,7 +76,7 @@ class HealthComponents(BaseModel):
     freshness: FreshnessHealth
 
 
-class Health(BaseModel):
+class Health(BaseModel, defer_build=True):
     """Health of the service; its status is the worst of its components."""
 
     status: HealthStatus

@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from routers.auth import RequireMetrics
 from routers.responses import PROTECTED_RESPONSES, DocumentedResponses
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 from util.metrics import ApiMetrics
 
-router = APIRouter(tags=["health"], dependencies=[RequireMetrics, NoParameters])
+router = ApiRoutes(tags=["health"], dependencies=[RequireMetrics, NoParameters])
 
 TEXT: Final[DocumentedResponses] = {
     200: {

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.routing import Route
 
 from readmodel.store import snapshot
+from routers.openapi_style import styled
 from routers.views.documents import document_views
 from routers.views.loaded import LoadedViews
 from routers.worker.refusals import JobCrashed, JobTimeout
@@ -19,7 +20,7 @@ async def get_openapi(request: Request) -> JSONResponse:
     app: FastAPI = request.app
     loaded = await _load_views(app)
     document = document_views(app.openapi(), loaded, app.state.view_routes)
-    return JSONResponse(document | _servers(request))
+    return JSONResponse(styled(document | _servers(request)))
 
 
 def _servers(request: Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from calculations.analytics import collect, engine_for
@@ -25,10 +25,11 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 ONE_WEEK = 7 * ONE_DAY
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -41,7 +42,7 @@ class RetentionParameters(RangeParameters):
     of: CohortOf = Field(CohortOf.USERS, description="What returns.")
 
 
-class Cohort(BaseModel):
+class Cohort(BaseModel, defer_build=True):
     """Those who estimated for the first time in one week."""
 
     week: dt.date = Field(description="Monday of the week.")
@@ -55,7 +56,7 @@ class Cohort(BaseModel):
     )
 
 
-class RetentionAnswer(BaseModel):
+class RetentionAnswer(BaseModel, defer_build=True):
     """Cohorts of the range, ascending; weeks without first estimations have size 0."""
 
     rows: list[Cohort]

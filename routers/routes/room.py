@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 import polars as pl
-from fastapi import APIRouter, HTTPException, Path, Response
+from fastapi import HTTPException, Path, Response
 
 from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
@@ -34,6 +34,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ROOM_ID: Final = 2**31 - 1
 """Largest id if the mirror's column is not wider."""
@@ -41,7 +42,7 @@ MAX_ROOM_ID: Final = 2**31 - 1
 MAX_WIDE_ROOM_ID: Final = 2**32 - 1
 """Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,

@@ -4,7 +4,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from calculations.analytics import collect, collect_as, engine_for
@@ -29,11 +29,12 @@ from routers.responses import (
 )
 from routers.routes.breakdowns import PageParameters
 from routers.strict_query import NoRepeatedParameters
+from util.api_routes import ApiRoutes
 
 MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
 
-router = APIRouter(
+router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
     route_class=DirectRoute,
@@ -66,7 +67,7 @@ class RoomParameters(RangeParameters):
         return Interval(self.interval), True
 
 
-class _NamedRoom(BaseModel):
+class _NamedRoom(BaseModel, defer_build=True):
     room_id: int = Field(examples=[59])
     name: str | None = Field(description="Null without a name.", examples=["Sprint"])
     number: int | None = Field(
@@ -95,7 +96,7 @@ class RoomRow(_NamedRoom):
     )
 
 
-class RoomsAnswer(BaseModel):
+class RoomsAnswer(BaseModel, defer_build=True):
     """Rooms that were found."""
 
     rows: list[RoomRow]
@@ -116,7 +117,7 @@ class RoomStatus(StrEnum):
     VOTED = "voted"
 
 
-class RoomAgreement(BaseModel):
+class RoomAgreement(BaseModel, defer_build=True):
     """How far the estimations of a vote are apart; null without votes in the range."""
 
     avg_spread: Rounded | None = Field(
@@ -132,7 +133,7 @@ class RoomAgreement(BaseModel):
     )
 
 
-class RoomPace(BaseModel):
+class RoomPace(BaseModel, defer_build=True):
     """How often a room meets. A meeting is a day with a vote."""
 
     meetings: int = Field(description="Days with a vote.", examples=[4])
@@ -145,7 +146,7 @@ class RoomPace(BaseModel):
     )
 
 
-class RoomSeriesRow(BaseModel):
+class RoomSeriesRow(BaseModel, defer_build=True):
     """Votes of one day, week or month with a vote."""
 
     date: dt.date = Field(description="First day of the interval.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from routers import credentials
@@ -19,17 +19,23 @@ from routers.auth import (
 from routers.credentials import CredentialKind
 from routers.dependencies import now_of, settings_of
 from routers.query import ComparisonParameters, FilterParameters, require_range
-from routers.responses import PROTECTED_RESPONSES, encode, uncached_json_response
+from routers.responses import (
+    PROTECTED_RESPONSES,
+    PUBLIC_RESPONSES,
+    encode,
+    uncached_json_response,
+)
 from routers.strict_query import NoParameters, NoRepeatedParameters, invalid_parameter
+from util.api_routes import ApiRoutes
 
 SESSION_LENGTH: Final = timedelta(days=30)
 
 MAX_LINK_DAYS: Final = 90
 
-router = APIRouter(tags=["session"], dependencies=[NoRepeatedParameters])
+router = ApiRoutes(tags=["session"], dependencies=[NoRepeatedParameters])
 
 
-class SessionAnswer(BaseModel):
+class SessionAnswer(BaseModel, defer_build=True):
     """Who the API takes the caller for."""
 
     rights: list[Right] = Field(description="What the caller may do.")
@@ -42,7 +48,7 @@ class SessionAnswer(BaseModel):
     )
 
 
-class LinkAnswer(BaseModel):
+class LinkAnswer(BaseModel, defer_build=True):
     """A link to one view."""
 
     token: str = Field(description="To be sent like a token, or as `#link=…`.")
@@ -100,7 +106,13 @@ async def post_session(request: Request, caller: CurrentPrincipal) -> Response:
     return response
 
 
-@router.delete("/session", status_code=204, dependencies=[NoParameters])
+@router.delete(
+    "/session",
+    status_code=204,
+    response_class=Response,
+    responses=PUBLIC_RESPONSES,
+    dependencies=[NoParameters],
+)
 async def delete_session(request: Request) -> Response:
     """Remove the cookie of the session."""
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})

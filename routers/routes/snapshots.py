@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from readmodel.store.history import kept_snapshots
@@ -10,8 +10,9 @@ from routers.auth import RequireToken
 from routers.dependencies import CurrentSettings
 from routers.responses import CACHE_CONTROL, JSON, PROTECTED_RESPONSES, encode
 from routers.strict_query import NoParameters
+from util.api_routes import ApiRoutes
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoParameters])
+router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoParameters])
 
 
 class SnapshotEntry(BaseModel):

@@ -1,12 +1,14 @@
 """GET /sync/runs: the updater's newest runs."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
+import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
 from config import VERSION, Settings
 from readmodel.store import run_log, view_log
@@ -33,11 +35,12 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
+from util.api_routes import ApiRoutes
 
 MAX_LIMIT = 1_000
 FILENAME: Final = "fpp-sync-runs"
 
-router = APIRouter(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 
 class SyncRunsParameters(QueryParameters):
@@ -46,7 +49,23 @@ class SyncRunsParameters(QueryParameters):
     limit: int = Field(50, ge=1, le=MAX_LIMIT, description="How many at most.")
 
 
-class SyncTable(BaseModel):
+class SyncRunsQueryParameters(SyncRunsParameters):
+    """Which runs of the updater to list."""
+
+    before: AwareDatetime | None = Field(
+        None,
+        description=(
+            "Only runs that ended before this instant: `ended_at` of the last run of an "
+            "answer gives the next older ones. The header `Link` has that address."
+        ),
+        examples=["2026-11-21T23:10:00Z"],
+    )
+    success: bool | None = Field(
+        None, description="Only runs that succeeded, or only those that failed."
+    )
+
+
+class SyncTable(BaseModel, defer_build=True):
     """What one run did to one table."""
 
     # The fields of TableRun, which fills them, in the API's own words.
@@ -58,7 +77,7 @@ class SyncTable(BaseModel):
     parts_rewritten: int = Field(description="Parquet files that were rewritten.")
 
 
-class SyncRun(BaseModel):
+class SyncRun(BaseModel, defer_build=True):
     """One run of the updater."""
 
     started_at: datetime = Field(description="UTC.")
@@ -69,7 +88,7 @@ class SyncRun(BaseModel):
     tables: list[SyncTable] = Field(description="Empty after a failure.")
 
 
-class SyncRuns(BaseModel):
+class SyncRuns(BaseModel, defer_build=True):
     """The newest runs, the newest first."""
 
     runs: list[SyncRun]
@@ -79,7 +98,7 @@ class SyncRuns(BaseModel):
     )
 
 
-class SyncViewRun(BaseModel):
+class SyncViewRun(BaseModel, defer_build=True):
     """One build of a derived table, or an error in a SQL file."""
 
     name: str = Field(description="Name of the definition; empty if it has none.")
@@ -99,7 +118,7 @@ class SyncViewRun(BaseModel):
     sql_sha256: str = Field(description="Hash of the statement's parse tree.")
 
 
-class SyncViewRuns(BaseModel):
+class SyncViewRuns(BaseModel, defer_build=True):
     """The newest builds of derived tables, the newest first."""
 
     runs: list[SyncViewRun]
@@ -125,9 +144,7 @@ def get_sync_view_runs(
     )
 
 
-SyncRunsQuery = Annotated[SyncRunsParameters, Query()]
-
-COLUMNS: Final = columns_of(SyncRun)
+SyncRunsQuery = Annotated[SyncRunsQueryParameters, Query()]
 
 
 @router.get(
@@ -147,8 +164,11 @@ async def get_sync_runs(
     if response := unchanged(request, etag, ACCEPT):
         return response
     if accepted is TableFormat.JSON:
-        body = await to_thread.run_sync(_runs_json, query, settings)
-        return json_response(body, etag, ACCEPT)
+        runs, more = await to_thread.run_sync(_runs, query, settings)
+        response = json_response(_runs_json(runs, settings), etag, ACCEPT)
+        if more:
+            response.headers["Link"] = _next_link(request, runs[-1])
+        return response
     table = await to_thread.run_sync(_runs_table, query, settings)
     headers = cache_headers(etag, ACCEPT)
     return await exports.respond(table, accepted, headers, FILENAME)
@@ -186,8 +206,29 @@ def _etag(request: Request, settings: Settings, table_format: TableFormat) -> st
     return make_etag(VERSION, log, interval, url.path, url.query, table_format)
 
 
-def _runs_json(query: SyncRunsParameters, settings: Settings) -> bytes:
-    runs = run_log.recent_runs(settings.data_dir, query.limit)
+def _runs(query: SyncRunsQueryParameters, settings: Settings) -> tuple[list[Run], bool]:
+    """The newest runs that *query* selects, and whether there are older ones."""
+    found = _selected(query, run_log.read_log(settings.data_dir))
+    newest = found.tail(query.limit).reverse()
+    return run_log.runs_of(newest), len(found) > query.limit
+
+
+def _selected(query: SyncRunsQueryParameters, log: pl.DataFrame) -> pl.DataFrame:
+    if query.before is not None:
+        log = log.filter(pl.col("ended_at") < query.before)
+    if query.success is not None:
+        log = log.filter(pl.col("success") == query.success)
+    return log
+
+
+def _next_link(request: Request, last: Run) -> str:
+    """RFC 8288, relative to the request's address."""
+    before = last.ended_at.isoformat()
+    address = request.url.include_query_params(before=before)
+    return f'<?{address.query}>; rel="next"'
+
+
+def _runs_json(runs: Iterable[Run], settings: Settings) -> bytes:
     answer = SyncRuns(
         runs=[_sync_run(run) for run in runs],
         interval_seconds=settings.sync_interval_seconds,
@@ -195,14 +236,14 @@ def _runs_json(query: SyncRunsParameters, settings: Settings) -> bytes:
     return encode(answer)
 
 
-def _runs_table(query: SyncRunsParameters, settings: Settings) -> TableAnswer:
+def _runs_table(query: SyncRunsQueryParameters, settings: Settings) -> TableAnswer:
     """Columns as in SyncRun; ``tables`` is a list of structs."""
-    log = run_log.read_log(settings.data_dir)
+    log = _selected(query, run_log.read_log(settings.data_dir))
     newest: datetime | None = log["ended_at"].to_list()[-1] if len(log) else None
     return TableAnswer(
         title="sync-runs",
         rows=log.tail(query.limit).reverse(),
-        columns=COLUMNS,
+        columns=columns_of(SyncRun),
         description="A row per run of the updater, the newest first.",
         data_updated_at=newest,
         truncated=len(log) > query.limit,

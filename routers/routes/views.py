@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import polars as pl
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Request, Response
+from fastapi import FastAPI, HTTPException, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.routing import Match
 
@@ -55,6 +55,7 @@ from routers.views.parameters import (
 from sqlfiles.definition import Definition
 from sqlfiles.keys import placeholders
 from sqlfiles.routes import DeclaredRoute, declared_routes
+from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 from util.logs import get_logger
 
@@ -102,7 +103,7 @@ PAGE_PARAMETERS: Final = {
     ]
 }
 
-router = APIRouter(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
+router = ApiRoutes(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
 
 OBJECT: Final = "The derived table's name."
 

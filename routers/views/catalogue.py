@@ -16,7 +16,7 @@ from routers.views.parameters import FilterParameter, filter_parameters
 from sqlfiles.definition import Definition, DefinitionError, Parameter
 
 
-class ViewColumn(BaseModel):
+class ViewColumn(BaseModel, defer_build=True):
     """A column of the rows."""
 
     name: str = Field(examples=["votes"])
@@ -28,7 +28,7 @@ class ViewColumn(BaseModel):
     meaning: str = Field(description="May be empty.")
 
 
-class ViewParameter(BaseModel):
+class ViewParameter(BaseModel, defer_build=True):
     """A parameter of a report."""
 
     name: str
@@ -44,7 +44,7 @@ class ViewParameter(BaseModel):
     meaning: str = ""
 
 
-class ViewFilter(BaseModel):
+class ViewFilter(BaseModel, defer_build=True):
     """A query parameter that narrows a derived table."""
 
     parameter: str = Field(examples=["hour.gte"])
@@ -52,14 +52,14 @@ class ViewFilter(BaseModel):
     operator: str = Field(description="=, !=, >, >=, <, <= or in.", examples=[">="])
 
 
-class ViewLimit(BaseModel):
+class ViewLimit(BaseModel, defer_build=True):
     """The number of rows in an answer."""
 
     default: int
     maximum: int
 
 
-class ViewDescription(BaseModel):
+class ViewDescription(BaseModel, defer_build=True):
     """A derived table or a report."""
 
     name: str
@@ -94,7 +94,7 @@ class ViewDescription(BaseModel):
     failed_because: str | None = Field(description="Why the last build failed.")
 
 
-class ViewError(BaseModel):
+class ViewError(BaseModel, defer_build=True):
     """A definition that is not used."""
 
     file: str
@@ -103,7 +103,7 @@ class ViewError(BaseModel):
     message: str
 
 
-class ViewsAnswer(BaseModel):
+class ViewsAnswer(BaseModel, defer_build=True):
     """All derived tables, in the order in which they are built, then all reports.
 
     A table whose definition has an error comes last, as its last good build left it:

@@ -198,7 +198,7 @@ def test_the_layout_is_stable_while_figures_arrive(
 
 def test_the_first_load_is_small(visitor: Visitor, server: Server) -> None:
     """Total transfer size of all files, without the API's answers."""
-    page = visitor.open_page()
+    page = visitor.open_page(fresh=True)
     sizes: list[int] = []
     page.on(
         "requestfinished",

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import DESKTOP, Visitor, settled, visiting
+from tests.browser.conftest import DESKTOP, Contexts, Visitor, settled, visiting
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -33,9 +33,9 @@ LEAST_CONTRAST = 3
 
 
 @pytest.fixture(scope="module")
-def visitor(browser: Browser) -> Iterator[Visitor]:
+def visitor(contexts: Contexts) -> Iterator[Visitor]:
     """A visitor that all tests share, because they only read."""
-    with visiting(browser) as visitor:
+    with visiting(contexts) as visitor:
         yield visitor
 
 
@@ -284,7 +284,8 @@ def test_averages_reach_back_before_the_range(page: Page, server: Server) -> Non
     first = date.fromisoformat(bars[0].date)
     rows = series(server, **{"from": first - timedelta(6), "to": bars[-1].date})
     counts = [row["page_views"] for row in rows]
-    for index, value in enumerate(lines):
+    assert lines[-1] is None, "today would pull it down"
+    for index, value in enumerate(lines[:-1]):
         assert value == pytest.approx(sum(counts[index : index + 7]) / 7, abs=0.006)
 
 
@@ -462,3 +463,17 @@ def test_tiles_stand_in_one_row(visitor: Visitor, server: Server, width: int) ->
             "all => all.map(tile => Math.round(tile.getBoundingClientRect().top))"
         )
         assert len(set(tops)) == 1, row
+
+
+def test_today_is_compared_with_the_same_hours_only(page: Page, server: Server) -> None:
+    """Before noon a whole day would always be more; other figures have no change."""
+    show(page, server, "?period=today")
+    query = {"period": "today", "interval": "hour", "weekends": "true"}
+    query |= {"compare": "previous", "match": "weekday", "sections": "historical"}
+    answer = server.ask("/", **query).json()
+    hours = len(answer["data"]["historical"])
+    before = sum(row["page_views"] for row in answer["previous"]["historical"][:hours])
+    note = page.locator('[data-metric="page_views"] .note').inner_text()
+    if before:
+        assert f"from {before:,}" in note
+    assert page.locator("#figures .change").count() == 0

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import TIMEOUT_MS, Visitor, visiting
+from tests.browser.conftest import TIMEOUT_MS, Contexts, Visitor, visiting
 from tests.browser.test_access import AXE
 from tests.support.derived import table_sql, write_views
 from tests.support.programs import ROOT, run_updater
@@ -110,9 +110,9 @@ def _patience() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def visitor(browser: Browser) -> Iterator[Visitor]:
+def visitor(contexts: Contexts) -> Iterator[Visitor]:
     """A visitor that all tests share."""
-    with visiting(browser) as visitor:
+    with visiting(contexts) as visitor:
         yield visitor
 
 

@@ -28,7 +28,7 @@ WATCH = """() => {
 
 def page_with_clock(visitor: Visitor, server: Server) -> Page:
     """A signed-in page whose clock the test controls."""
-    page = visitor.open_page()
+    page = visitor.open_page(fresh=True)
     page.clock.install()
     return visitor.sign_in(page, server)
 

@@ -80,7 +80,7 @@ def test_a_revoked_token_signs_out_and_removes_the_figures(
     visitor: Visitor, own_server: Server
 ) -> None:
     """It happens at the next refresh, without any input."""
-    page = visitor.open_page()
+    page = visitor.open_page(fresh=True)
     page.clock.install()
     visitor.sign_in(page, own_server)
     own_server.stop()

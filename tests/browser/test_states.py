@@ -60,8 +60,11 @@ def test_a_slow_answer_shows_no_number_of_another_range(
     assert len(drawn.bars(page)) == 7
 
 
-def test_the_sign_of_loading_comes_within_150_milliseconds(page: Page) -> None:
+def test_the_sign_of_loading_comes_within_150_milliseconds(
+    visitor: Visitor, server: Server
+) -> None:
     """By the page's own clock."""
+    page = visitor.sign_in(visitor.open_page(fresh=True), server)
     held_back(page)
     page.clock.install()
     page.keyboard.press("w")
@@ -184,7 +187,7 @@ def test_before_the_first_sync_one_card_says_what_to_do(
     visitor: Visitor, empty_server: Server, world: World, tmp_path: Path
 ) -> None:
     """It has the command, hides the empty sections, and goes away by itself."""
-    page = visitor.open_page()
+    page = visitor.open_page(fresh=True)
     page.clock.install()
     page.goto(empty_server.page)
     page.get_by_label("Access token").fill(TOKEN)
@@ -211,7 +214,7 @@ def test_reloading_often_stays_within_a_small_rate_limit(
     """Files of the page do not count, and are fetched once."""
     own_server.stop()
     own_server.start(RATE_LIMIT_PER_MINUTE="30")
-    page = visitor.sign_in(visitor.open_page(), own_server)
+    page = visitor.sign_in(visitor.open_page(fresh=True), own_server)
     first = len([url for url in visitor.requests if "/dashboard/assets/" in url])
     assert first > 10
     for _ in range(2):

@@ -6,18 +6,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, settled, visiting
+from tests.browser.conftest import Contexts, Visitor, settled, visiting
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
 
 
 @pytest.fixture(scope="module")
-def visitor(browser: Browser) -> Iterator[Visitor]:
+def visitor(contexts: Contexts) -> Iterator[Visitor]:
     """A visitor that all tests share; signing in is tested elsewhere."""
-    with visiting(browser) as visitor:
+    with visiting(contexts) as visitor:
         yield visitor
 
 

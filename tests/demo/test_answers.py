@@ -62,7 +62,6 @@ def test_the_main_figures_are_aligned_in_columns() -> None:
             "  Friday, 20 Nov  new users                        26",
             "                  page views                       98",
             "                  votes                            27",
-            "                  votes so far                 11,405",
             "  Last 24 hours   unique users                     63",
             "                  page views                       99",
             "                  votes                            36",

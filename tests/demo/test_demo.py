@@ -175,10 +175,12 @@ def test_the_printed_address_of_the_docs_works(shared: Running) -> None:
 
 
 def test_the_printed_address_of_the_dashboard_works(shared: Running) -> None:
-    """It shows the page."""
+    """It shows the page, and signs in by a fragment, which no server sees."""
     address = re.search(r"^The dashboard: +(\S+)", shared.text, re.MULTILINE)
     assert address
-    assert "<title>FPP Analytics</title>" in httpx.get(address[1]).text
+    page, _, token = address[1].partition("#token=")
+    assert "<title>FPP Analytics</title>" in httpx.get(page).text
+    assert f"Bearer {token}'" in shared.curl_lines()[-1]
 
 
 def test_a_second_run_reuses_the_first_and_takes_the_next_port(

@@ -198,10 +198,20 @@ def test_metrics_are_not_public(nginx: Nginx) -> None:
     assert nginx.https.get("/metrics").status_code == 404
 
 
-def test_requests_without_tls_are_refused(nginx: Nginx) -> None:
+def test_people_without_tls_are_sent_to_https(nginx: Nginx) -> None:
+    """With the path and the query; nothing reaches the API."""
+    count = len(nginx.behind.requests)
+    answer = nginx.http.get("/dashboard?period=7d")
+    assert answer.status_code == 308
+    assert answer.headers["location"] == f"https://{NAME}/dashboard?period=7d"
+    assert len(nginx.behind.requests) == count
+
+
+def test_a_token_without_tls_is_refused(nginx: Nginx) -> None:
     """With a redirect, clients would continue to send the token in the clear first."""
     count = len(nginx.behind.requests)
     assert nginx.http.get("/", headers={"Authorization": TOKEN}).status_code == 403
+    assert nginx.http.post("/session").status_code == 403
     assert len(nginx.behind.requests) == count
     assert "max-age" in nginx.https.get("/").headers["strict-transport-security"]
 

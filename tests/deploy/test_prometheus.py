@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from collector.metrics import EventMetrics
 from tests.support.metrics import FULL
+from updater.intake_metrics import IntakeMetrics
+from updater.kafka_intake import KafkaMetrics
 from util.metrics import ApiMetrics, UpdaterMetrics
 
 pytestmark = pytest.mark.external
@@ -35,8 +38,10 @@ def _promtool(*arguments: str) -> str:
 def _exported() -> str:
     api = ApiMetrics(FULL)
     api.observe("/", "GET", 200, timedelta())
-    both = (api, UpdaterMetrics(FULL))
-    return "".join(metrics.render()[0].decode() for metrics in both)
+    updater, collector = UpdaterMetrics(FULL), EventMetrics()
+    KafkaMetrics(IntakeMetrics(updater.registry)).show_lag({0: 1})
+    each = (api, updater, collector)
+    return "".join(metrics.render()[0].decode() for metrics in each)
 
 
 def _metrics_in(expression: str) -> set[str]:

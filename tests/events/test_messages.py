@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from config import load
 from events.ids import message_id
 from events.instants import microseconds
-from events.messages import TopicName, judge_messages
+from events.messages import TopicName, judge_messages, traceparents
 from events.verdicts import Judge
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -21,6 +21,7 @@ class Message(NamedTuple):
     content: bytes | None
     milliseconds: int | None = None
     place: int = 7
+    sent_headers: list[tuple[str, bytes | None]] | None = None
 
     def value(self) -> bytes | None:
         """The content."""
@@ -37,6 +38,10 @@ class Message(NamedTuple):
     def timestamp(self) -> tuple[int, int]:
         """The producer's time."""
         return (0, -1) if self.milliseconds is None else (1, self.milliseconds)
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Those of the sender."""
+        return self.sent_headers
 
     def leader_epoch(self) -> int | None:
         """Unknown."""
@@ -97,3 +102,13 @@ def test_with_a_key_no_undecodable_content_is_stored() -> None:
     secret = verdict(Message(b'{"user_id": "u1"'), USER_ID_KEY="k")
     assert secret["raw"] == ""
     assert verdict(Message(b'{"user_id": "u1"'))["raw"] == '{"user_id": "u1"'
+
+
+def test_the_traces_of_messages_are_in_their_headers() -> None:
+    """Other headers, and messages without any, name none."""
+    messages = [
+        Message(b"{}"),
+        Message(b"{}", sent_headers=[("x", b"1"), ("traceparent", b"00-a-b-01")]),
+        Message(b"{}", sent_headers=[("traceparent", None)]),
+    ]
+    assert traceparents(messages) == ("00-a-b-01",)

@@ -1,5 +1,6 @@
 """OpenAPI document: typed, described, and true for every combination of parameters."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from routers.formats.media import TableFormat, media_type
+from routers.problems import PROBLEM_JSON
 
 PUBLIC = {"/health"}
 
@@ -33,10 +35,12 @@ SCHEMAS = {
     "HealthStatus",
     "HistoricalRow",
     "Interval",
+    "InvalidParameter",
     "LinkAnswer",
     "LocationAndUserAgent",
     "ParameterProblem",
     "ParquetFilesHealth",
+    "Problem",
     "QueryEcho",
     "Region",
     "ReoccurringRow",
@@ -165,8 +169,35 @@ def test_every_protected_route_names_the_security_scheme(
     scheme = document["components"]["securitySchemes"]["HTTPBearer"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     for path, methods in document["paths"].items():
-        protected = "security" in next(iter(methods.values()))
+        protected = bool(next(iter(methods.values()))["security"])
         assert protected == (path not in PUBLIC), path
+
+
+def test_every_operation_has_a_sentence_as_summary(document: dict[str, Any]) -> None:
+    """The first of its description, instead of the name of its function."""
+    described_tags = {tag["name"] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert len(operation["summary"].split()) >= 3, path
+            assert not operation["summary"].startswith("Get "), path
+            assert set(operation["tags"]) <= described_tags
+
+
+def test_optional_parameters_have_one_type(document: dict[str, Any]) -> None:
+    """A union with null would become an awkward type in generated clients."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for each in operation.get("parameters", []):
+                assert '"null"' not in json.dumps(each["schema"]), each["name"]
+
+
+def test_errors_are_described_in_both_shapes(document: dict[str, Any]) -> None:
+    """Each 401, 404 and 422."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if status in ("401", "403", "404", "422"):
+                    assert PROBLEM_JSON in response["content"]
 
 
 def test_every_answer_is_a_described_model(document: dict[str, Any]) -> None:

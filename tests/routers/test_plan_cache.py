@@ -180,3 +180,15 @@ def test_concurrent_requests_build_a_plan_once(
     with ThreadPoolExecutor(8) as pool:
         first, *others = pool.map(plan, range(32))
     assert all(other is first for other in others)
+
+
+def test_the_votes_of_the_last_snapshots_are_kept(
+    plans: PlanCache, snapshot: Snapshot, data_dir: Path
+) -> None:
+    """A room's statistics open them once; an older snapshot's are forgotten."""
+    first = plans.votes(snapshot)
+    assert plans.votes(snapshot) is first
+    for days in range(1, MAX_SNAPSHOTS + 1):
+        publish(data_dir, SAMPLE, TAKEN_AT + timedelta(days=days))
+        plans.votes(current(data_dir))
+    assert plans.votes(snapshot) is not first

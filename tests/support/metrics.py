@@ -20,6 +20,10 @@ LAST = Run(
 )
 
 FULL = ReadModelCollector(
-    manifest=lambda: MANIFEST, runs=lambda: RunSummary(LAST, AT, 1)
+    manifest=lambda: MANIFEST,
+    runs=lambda: RunSummary(LAST, AT, 1),
+    interval=lambda: 600,
 )
-EMPTY = ReadModelCollector(manifest=lambda: None, runs=lambda: None)
+EMPTY = ReadModelCollector(
+    manifest=lambda: None, runs=lambda: None, interval=lambda: 600
+)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,9 +17,10 @@ from readmodel.store import snapshot
 from readmodel.sync.drain import drain
 from readmodel.sync.staging import exclusive_lock
 from readmodel.sync.stream_drain import consumed_in, forget_positions
+from tests.support import preloaded
 from tests.support.events import line, write_spool
 from tests.support.kafka import Broker, Network, broker_process
-from tests.support.programs import repeating_updater, run_updater
+from tests.support.programs import ROOT, environ, repeating_updater, run_updater
 from tests.support.servers import closed_port
 from updater.intake_metrics import IntakeMetrics
 from updater.kafka_intake import KafkaIntake
@@ -52,6 +55,16 @@ def intake_of() -> Iterator[StartIntake]:
     yield start
     for intake in started:
         intake.close()
+
+
+def start_updater(settings: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start an updater that takes events all the time."""
+    return preloaded.start(
+        [str(ROOT / "update_readmodel.py"), "--every", "600"],
+        env=environ(settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def events(*names: str) -> list[dict[str, str]]:
@@ -332,3 +345,38 @@ def test_doctor_finds_a_spool_that_cannot_be_used_and_a_dead_broker(
     assert done.returncode == 1
     assert "✗ SPOOL_DIR" in done.stdout
     assert "✗ Kafka        Kafka at 127.0.0.1" in done.stdout
+
+
+def test_an_updater_that_is_killed_again_and_again_stores_every_message_once(
+    kafka: Broker, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """While messages arrive, and two of them read the topic."""
+    topic = kafka.create(2)
+    settings = kafka.environ(topic, data_dir) | {
+        "FLUSH_INTERVAL": "0.05",
+        "EVENTS_INTERVAL_SECONDS": "0.05",
+    }
+    chance = random.Random(1)
+    sent: list[str] = []
+    updaters = [start_updater(settings) for _ in range(2)]
+    until = time.monotonic() + 60
+    while not (data_dir / "current").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    for kill in range(3):
+        for partition in (0, 1):
+            names = [f"{kill}-{partition}-{number}" for number in range(40)]
+            # Some have no id of their own, and some are sent twice.
+            kafka.send(topic, events(*names[:20], *names[:5]), partition)
+            kafka.send(topic, [{"name": name} for name in names[20:]], partition)
+            sent += names
+        time.sleep(chance.uniform(0.1, 0.6))
+        updaters[kill % 2].kill()
+        updaters[kill % 2].wait()
+        updaters[kill % 2] = start_updater(settings)
+    for updater in updaters:
+        updater.kill()
+        updater.wait()
+    assert intake_of(kafka.settings(topic, data_dir)).run_to_end()
+    assert stored(data_dir, "name") == sorted(sent)
+    assert position(data_dir) == {0: 135, 1: 135}

@@ -14,7 +14,14 @@ import pytest
 
 from util import logs
 from util.errors import SourceError
-from util.logs import bound_contextvars, configure, get_logger, mark_logged
+from util.live_line import ERASE
+from util.logs import (
+    bound_contextvars,
+    configure,
+    get_logger,
+    live_line,
+    mark_logged,
+)
 from util.redaction import register_secrets
 
 
@@ -211,6 +218,33 @@ def test_a_terminal_shows_the_stack_of_unexpected_errors_only() -> None:
     assert len(stream.getvalue().splitlines()) == 1
     get_logger("sync").error("bug", exc_info=ZeroDivisionError("division by zero"))
     assert "ZeroDivisionError: division by zero" in stream.getvalue()
+
+
+def test_a_named_error_has_a_stack_at_debug_only() -> None:
+    """In JSON, as on a terminal."""
+    for level, shows in (("INFO", False), ("DEBUG", True)):
+        for out in (io.StringIO(), Terminal()):
+            configure("updater", level, stream=out)
+            error = SourceError("The database is unreachable")
+            get_logger("sync").error("db", exc_info=error)
+            assert ("SourceError: The" in out.getvalue()) is shows
+
+
+def test_log_lines_stand_above_the_live_line() -> None:
+    """It is removed before a line and drawn again after it."""
+    stream = Terminal()
+    configure("updater", "INFO", stream=stream)
+    live = live_line()
+    assert live is not None
+    live.show("Table 1 of 6")
+    get_logger("updater").info("done")
+    live.show("")
+    first, above, redrawn = stream.getvalue().split(ERASE)[1:]
+    assert first == "Table 1 of 6"
+    assert above.endswith("updater: done\nTable 1 of 6")
+    assert redrawn == ""
+    configure("updater", "INFO", stream=io.StringIO())
+    assert live_line() is None
 
 
 def test_the_level_is_respected() -> None:

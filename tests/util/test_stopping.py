@@ -62,6 +62,16 @@ def test_a_second_signal_does_not_interrupt_the_cleaning_up(stop: StopRequest) -
     signal.raise_signal(signal.SIGINT)
     with pytest.raises(Stopped, match="Stopped by SIGTERM"):
         stop.check()
+    assert not stop.is_interrupt
+
+
+def test_a_second_ctrl_c_is_left_to_the_system(stop: StopRequest) -> None:
+    """It ends the process even in a call of a library; SIGTERM waits for the first."""
+    with pytest.raises(Stopped, match="Stopped by SIGINT"):
+        signal.raise_signal(signal.SIGINT)
+    assert stop.is_interrupt
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    signal.raise_signal(signal.SIGTERM)
 
 
 def test_without_a_signal_check_does_nothing(stop: StopRequest) -> None:

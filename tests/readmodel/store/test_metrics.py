@@ -27,6 +27,7 @@ def test_the_snapshot_and_the_runs_are_timestamps_and_sizes() -> None:
     )
     of_votes = '{table="fpp_votes"}'
     assert {key: float(value) for key, value in values.items()} == {
+        "fpp_sync_interval_seconds": 600,
         "fpp_snapshot_timestamp_seconds": AT.timestamp(),
         f"fpp_table_rows{of_votes}": 12,
         f"fpp_table_parts{of_votes}": 2,
@@ -43,12 +44,14 @@ def test_the_snapshot_and_the_runs_are_timestamps_and_sizes() -> None:
 def test_before_the_first_sync_every_value_is_absent() -> None:
     """An unknown value is absent, not zero."""
     assert "fpp_snapshot" not in text(EMPTY)
-    assert "fpp_sync" not in text(EMPTY)
+    assert "fpp_sync" not in text(EMPTY).replace("fpp_sync_interval_seconds", "")
 
 
 def test_without_a_successful_run_its_time_is_absent() -> None:
     """The run log has only failures."""
-    failed = ReadModelCollector(lambda: None, lambda: RunSummary(LAST, None, 3))
+    failed = ReadModelCollector(
+        lambda: None, lambda: RunSummary(LAST, None, 3), lambda: 600
+    )
     assert "fpp_sync_failures_in_a_row 3.0" in text(failed)
     assert "fpp_sync_last_success" not in text(failed)
 

@@ -1,5 +1,6 @@
 """A drain that is killed at each of its steps, one after the other."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from readmodel.sync.drain import drain
 from readmodel.sync.spool_reader import rows_of
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from tests.support.events import AT, line, rejected_line, write_spool
+from util.errors import StorageError
 
 STEPS = (
     *("mkdir", "rmdir", "link", "symlink", "rename", "replace", "unlink"),
@@ -48,6 +50,28 @@ def killed_before(step: int) -> Iterator[None]:
 
     with ExitStack() as patches:
         for name in STEPS:
+            change = counting(getattr(os, name))
+            patches.enter_context(patch.object(os, name, change))
+        yield
+
+
+@contextmanager
+def full_from(step: int) -> Iterator[None]:
+    """Let the disk be full from change number *step* on."""
+    count = 0
+
+    def counting(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count >= step:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return change(*arguments, **options)
+
+        return changed
+
+    with ExitStack() as patches:
+        for name in ("mkdir", "link", "symlink", "rename", "replace", "write", "fsync"):
             change = counting(getattr(os, name))
             patches.enter_context(patch.object(os, name, change))
         yield
@@ -91,6 +115,32 @@ def test_whenever_it_dies_each_event_is_there_once(
         shutil.rmtree(folder)
     assert step > 20
     assert seen == {("e1",), ("e1", "e2", "e3")}
+
+
+def test_whenever_the_disk_is_full_each_event_is_there_once(
+    template: Path, tmp_path: Path
+) -> None:
+    """The drain fails with one message, readers see the state before or after it."""
+    step, finished = 0, False
+    while not finished:
+        step += 1
+        folder = tmp_path / f"{step}"
+        shutil.copytree(template, folder, symlinks=True)
+        data, spool = folder / "data", folder / "spool"
+        with full_from(step):
+            try:
+                drain(data, spool)
+            except StorageError as error:
+                assert "No space left" in str(error)  # noqa: PT017 - the last step passes
+            else:
+                finished = True
+        assert stored(data, EVENTS, "event_id") in (["e1"], ["e1", "e2", "e3"]), step
+        drain(data, spool)
+        assert stored(data, EVENTS, "event_id") == ["e1", "e2", "e3"], step
+        assert stored(data, REJECTED, "rejection_id") == ["e1:conflict:2", "r1", "r2"]
+        assert list_files(spool) == [], step
+        shutil.rmtree(folder)
+    assert step > 15
 
 
 def test_whenever_it_dies_each_message_is_there_once(tmp_path: Path) -> None:

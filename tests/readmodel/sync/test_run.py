@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,6 +12,8 @@ from readmodel.store import visits
 from readmodel.store.damage import checksum
 from readmodel.store.manifest import VisitsFile
 from readmodel.store.snapshot import MANIFEST, visits_file
+from readmodel.sync.drain import drain
+from tests.support.events import line, write_spool
 from tests.support.mirror import OTHERS, PAGE_VIEWS, THINGS, Mirror
 from tests.support.snapshots import replace_bytes
 from util.errors import SourceError, Stopped
@@ -73,6 +76,22 @@ def test_a_passing_fault_is_retried(mirror: Mirror) -> None:
     mirror.sync(on_retry=reported.append)
     assert [line.partition(";")[0] for line in reported] == ["lost", "away"]
     assert mirror.is_exact()
+
+
+def test_events_are_taken_in_the_pauses(mirror: Mirror, tmp_path: Path) -> None:
+    """A database that is away for minutes does not hold them back."""
+    mirror.source.faults += [PassingFault("lost"), PassingFault("again")]
+    spool, pauses = tmp_path / "spool", list[float]()
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        write_spool(spool, [line(f"e{len(pauses)}")], len(pauses))
+        assert drain(mirror.data_dir, spool).accepted == 1
+
+    mirror.sync(pause=pause)
+    assert len(pauses) == 2
+    assert mirror.is_exact()
+    assert mirror.snapshot.scan("events").collect().height == 2
 
 
 def test_a_lasting_fault_is_not_retried(mirror: Mirror) -> None:

@@ -131,3 +131,29 @@ def test_builds_of_derived_tables_are_listed_the_newest_first(
     }
     assert (newest["success"], newest["message"]) == (False, "too slow")
     assert len(client.get("/sync/runs/views?limit=1").json()["runs"]) == 1
+
+
+def test_every_run_is_reached_by_following_the_links(
+    data_dir: Path, client: TestClient
+) -> None:
+    """Each once, newest first; the last answer has no link."""
+    data_dir.mkdir()
+    for number in range(7):
+        at = AT + timedelta(minutes=number)
+        ended = at + timedelta(seconds=1)
+        append_run(data_dir, Run(at, ended, number % 3 != 0, f"run {number}"))
+    seen, address = [], "/sync/runs?limit=3"
+    while True:
+        answer = client.get(address)
+        seen += [run["message"] for run in answer.json()["runs"]]
+        if not (link := answer.headers.get("Link")):
+            break
+        target, _, relation = link.partition("; ")
+        assert relation == 'rel="next"'
+        address = f"/sync/runs{target.strip('<>')}"
+    assert seen == [f"run {number}" for number in reversed(range(7))]
+    failed = client.get("/sync/runs?success=false").json()["runs"]
+    assert [run["message"] for run in failed] == ["run 6", "run 3", "run 0"]
+    rows = client.get("/sync/runs.csv?success=false&limit=2").text
+    assert (rows.count("run 6"), rows.count("run 0")) == (1, 0)
+    assert client.get("/sync/runs?before=yesterday").status_code == 422
