@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections import Counter
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
