@@ -303,6 +303,7 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     jwt_service_roles: str = "service"
     ingest_tokens: SecretStr | None = None
+    event_retention_days: int = Field(default=90, ge=0, le=36_500)
     event_types: str | None = None
     event_schemas_dir: Path | None = None
     event_max_ahead_seconds: float = Field(default=600, ge=0)

@@ -64,6 +64,7 @@ from util.cross_origin import CrossOrigin
 from util.errors import (
     DeliveryError,
     Overloaded,
+    ReadModelDamaged,
     ReadModelMissing,
     SnapshotNotKept,
     StorageError,
@@ -105,6 +106,9 @@ RESPONSE_HEADERS: Final = (
 )
 """Headers that pages of other origins may read."""
 
+MOST_REPORTED: Final = 1_000
+"""Remembered reports of damage."""
+
 RETRY_AFTER_SECONDS: Final = 30
 """Retry-After while there is no read model: a first sync is short."""
 
@@ -126,6 +130,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.clock = utc_now
     app.state.plans = PlanCache()
     app.state.intact = IntactFiles()
+    app.state.reported_damage = set()
     app.state.worker = Worker()
     app.state.exports = Exports(app.state.worker)
     app.state.views = ViewsSource(app.state.worker)
@@ -224,6 +229,13 @@ def _prepare(app: FastAPI) -> None:
 
 
 def _respond_read_model_missing(request: Request, error: Exception) -> JSONResponse:
+    reported: set[str] = request.app.state.reported_damage
+    if isinstance(error, ReadModelDamaged) and str(error) not in reported:
+        # Once: it stays until the next sync, and every request meets it.
+        if len(reported) > MOST_REPORTED:
+            reported.clear()
+        reported.add(str(error))
+        capture_error(error, error_context(request), Severity.HIGH)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return error_response(request.scope, 503, str(error), headers)
 

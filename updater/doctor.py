@@ -21,6 +21,7 @@ from readmodel.source.protocol import Source, View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
+from sqlfiles.catalogue import sql_files
 from updater import kafka_status, views
 from updater.status import view_lines
 from util.confinement import confinement_of
@@ -306,7 +307,7 @@ def _space(data_dir: Path, existing: Path) -> CheckResult:
 
 def _views(settings: Settings) -> Iterator[CheckResult]:
     """Check the SQL files. A bad one fails no sync, so it is a warning."""
-    if not any(settings.views_dir.glob("*.sql")):
+    if not sql_files(settings.views_dir):
         yield _passed("views", f"no SQL files in {settings.views_dir}")
         return
     try:

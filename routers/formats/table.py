@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from calculations.period import DateRange
+from sqlfiles.definition import JSON_UNIT
 
 CHUNK_ROWS: Final = 5_000
 """Rows that are encoded at once."""
@@ -62,6 +63,13 @@ class TableAnswer:
     def schema(self) -> pl.Schema:
         """Column names and dtypes; reads no rows."""
         return self.rows.collect_schema()
+
+    @property
+    def json_columns(self) -> frozenset[str]:
+        """Columns whose texts are JSON; they are values in answers in JSON."""
+        return frozenset(
+            column.name for column in self.columns if column.unit == JSON_UNIT
+        )
 
     def empty(self) -> pl.DataFrame:
         """A frame with the columns and without rows."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Visitor, settled
+from tests.browser.conftest import Contexts, Visitor, settled
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -173,9 +173,9 @@ def test_any_value_survives_the_text_of_a_filter(
 
 
 @pytest.fixture(scope="module")
-def open_page(browser: Any, server: Server) -> Any:
+def open_page(contexts: Contexts, server: Server) -> Any:
     """The page without a token, for its modules."""
-    visitor = Visitor(browser)
+    visitor = Visitor(contexts)
     page = visitor.open_page()
     page.goto(server.page)
     yield page

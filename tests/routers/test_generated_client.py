@@ -112,6 +112,7 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "statistics.get_room_stats",
         "statistics.get_room_stats_file",
         "statistics.get_rooms",
+        "sync.get_snapshots",
         "sync.get_sync_runs",
         "sync.get_sync_runs_file",
         "sync.get_sync_view_runs",
