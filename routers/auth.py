@@ -224,20 +224,6 @@ class _RightScheme(HTTPBearer):
         return caller
 
 
-class _QueryScheme(_RightScheme):
-    """The same for SQL, which is off unless the settings have tokens for it."""
-
-    def __init__(self) -> None:
-        super().__init__(Right.QUERY)
-
-    async def __call__(self, request: Request) -> Principal:  # type: ignore[override]
-        """See `_RightScheme`; raises HTTPException (404) as well."""
-        settings = settings_of(request)
-        if not settings.query_tokens and identify(request.scope, settings):
-            raise HTTPException(404, "Queries are switched off: SQL_TOKENS is not set")
-        return await super().__call__(request)
-
-
 def principal_of(request: Request) -> Principal:
     """The caller, after its right was checked."""
     principal: Principal = request.state.principal
@@ -308,7 +294,7 @@ def _asks_the_same(view: Mapping[str, str], sent: QueryParams) -> bool:
 
 
 RequireToken: Final = Security(_RightScheme(Right.READ))
-RequireQuery: Final = Security(_QueryScheme())
+RequireQuery: Final = Security(_RightScheme(Right.QUERY))
 RequireMetrics: Final = Security(_RightScheme(Right.METRICS))
 
 CurrentPrincipal = Annotated[Principal, RequireToken]

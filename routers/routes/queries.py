@@ -37,7 +37,7 @@ _RESPONSES: Final[DocumentedResponses] = {
         "description": "The statement is not one allowed SELECT, fails, or needs too "
         "much memory.",
     },
-    404: {"model": ErrorResponse, "description": "SQL_TOKENS is not set."},
+    403: {"model": ErrorResponse, "description": "The token may not send SQL."},
     413: {
         "model": ErrorResponse,
         "description": "The body is too large, or a workbook cannot hold the rows.",
