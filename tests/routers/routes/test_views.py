@@ -651,7 +651,7 @@ def test_the_openapi_document_follows_the_files(
     write_views(views_dir, h_new="-- @name new\n-- @type report\nSELECT 1 AS a")
     document = own_api.get("/openapi.json").json()
     assert "/reports/new" in document["paths"]
-    assert "servers" not in document
+    assert document["servers"] == [{"url": "/"}]
     behind_proxy = TestClient(own_api.app, root_path="/analytics")
     servers = behind_proxy.get("/openapi.json").json()["servers"]
     assert servers == [{"url": "/analytics"}]
