@@ -95,6 +95,7 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "downloads.get_reoccurring_csv",
         "downloads.get_reoccurring_file",
         "events.get_rejected_events",
+        "events.get_rejected_events_file",
         "health.get_health",
         "health.get_metrics",
         "queries.post_query",
