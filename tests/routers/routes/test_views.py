@@ -562,10 +562,14 @@ def test_a_client_that_disconnects_ends_its_report(slow_url: str) -> None:
     assert time.perf_counter() - began < 4
 
 
-def test_a_full_queue_is_503(slow_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_is_503(
+    built: Path, views_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One report runs, and no other may wait."""
     monkeypatch.setattr(answers, "MAX_WAITING", 0)
-    got = httpx.get(f"{slow_url}/reports/slow", headers=TOKEN_HEADER, timeout=60)
+    settings = make_settings(data_dir=built, views_dir=views_dir)
+    with served(create_fixed_app(settings, NOON)) as url:
+        got = httpx.get(f"{url}/reports/slow", headers=TOKEN_HEADER, timeout=60)
     assert got.status_code == 503
     assert got.headers["Retry-After"] == "5"
 
