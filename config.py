@@ -302,6 +302,8 @@ class Settings(BaseSettings):
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     jwt_service_roles: str = "service"
+    jwt_read_roles: str | None = None
+    jwt_query_roles: str | None = None
     ingest_tokens: SecretStr | None = None
     event_retention_days: int = Field(default=90, ge=0, le=36_500)
     event_types: str | None = None

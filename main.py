@@ -22,6 +22,7 @@ from readmodel.store import metrics as read_model_metrics
 from readmodel.store.intact import IntactFiles
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
+from routers.auth import require_usable_keys
 from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
 from routers.computations import Computations
 from routers.dependencies import utc_now
@@ -221,6 +222,7 @@ def _prepare(app: FastAPI) -> None:
     """Set up settings, logs and Sentry. Raises SettingsError."""
     settings: Settings = app.state.settings or config.load()
     settings.require_tokens()
+    require_usable_keys(settings)
     require_one_worker()
     limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)

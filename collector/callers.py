@@ -4,27 +4,19 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import jwt
-
-from config import Settings, listed
+from config import NamedToken, Settings, listed, parse_token
 from util.errors import SettingsError
-
-LEEWAY: Final = timedelta(seconds=60)
-"""How far the clocks of the issuer and of this server may be apart."""
-
-SHORTEST_SECRET: Final = 32
-"""Bytes. Whoever has one token can try out all shorter secrets (RFC 7518, 3.2)."""
-
-HS256: Final = "HS256"
-_ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256", "oct": HS256}
-"""Of a key in a JWKS file that names none, by its type."""
+from util.json_web_tokens import (
+    SHORTEST_SECRET,
+    InvalidToken,
+    TokenVerifier,
+    roles_of,
+    verification_keys,
+)
 
 
 class NotAuthenticated(Exception):
@@ -42,37 +34,31 @@ class Caller:
     user: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VerificationKey:
-    """A key, and the only algorithm by which it verifies tokens."""
-
-    key: Any
-    algorithm: str
-
-
 class Callers:
-    """Recognises callers by the header Authorization."""
+    """Recognises callers by the header Authorization, or X-API-Key."""
 
     def __init__(
         self,
-        tokens: Sequence[str],
-        keys: Mapping[str | None, VerificationKey],
-        audience: str | None = None,
-        issuer: str | None = None,
+        tokens: Sequence[NamedToken],
+        verifier: TokenVerifier,
         service_roles: Sequence[str] = (),
     ) -> None:
-        """*keys* maps key ids to keys; that of None verifies tokens without a known one."""
-        self._tokens = tokens
-        self._keys = keys
-        self._audience = audience
-        self._issuer = issuer
+        self._digests = [
+            (token.name, _digest(sent.encode()))
+            for token in tokens
+            for sent in dict.fromkeys((token.secret, token.entry))
+        ]
+        self._verifier = verifier
         self._service_roles = frozenset(service_roles)
 
     @classmethod
     def of(cls, settings: Settings) -> "Callers":
         """Read the secrets. Raises SettingsError if there is none, or one is too weak."""
         tokens = _ingest_tokens(settings)
-        keys = _keys(settings)
+        secret = settings.jwt_secret_key
+        keys = verification_keys(
+            secret.get_secret_value() if secret else None, settings.jwt_jwks_file
+        )
         if not tokens and not keys:
             raise SettingsError(
                 "JWT_SECRET_KEY and INGEST_TOKENS are missing: set one of them, or "
@@ -80,65 +66,30 @@ class Callers:
             )
         return cls(
             tokens,
-            keys,
-            settings.jwt_audience,
-            settings.jwt_issuer,
+            TokenVerifier(keys, settings.jwt_audience, settings.jwt_issuer),
             listed(settings.jwt_service_roles),
         )
 
-    def identify(self, authorization: str) -> Caller:
-        """The sender of a request with this header. Raises NotAuthenticated."""
-        token = _token(authorization)
-        matches = [hmac.compare_digest(token, each.encode()) for each in self._tokens]
+    def identify(self, authorization: str, api_key: str = "") -> Caller:
+        """The sender of a request with one of these headers. Raises NotAuthenticated."""
+        if authorization and api_key:
+            raise NotAuthenticated("Send one of Authorization and X-API-Key")
+        token = _token(authorization) if authorization else _latin(api_key.strip())
+        digest = _digest(token)
+        # All of them, so that the time tells neither which one nor how much of it.
+        matches = [hmac.compare_digest(digest, each) for _, each in self._digests]
         if any(matches):
-            return Caller(_token_name(self._tokens[matches.index(True)]))
-        return self._caller_of(self._claims(token))
-
-    def _claims(self, token: bytes) -> Mapping[str, Any]:
+            return Caller(self._digests[matches.index(True)][0])
         try:
-            key = self._key_for(token)
-            claims: Mapping[str, Any] = jwt.decode(
-                token,
-                key.key,
-                algorithms=[key.algorithm],
-                audience=self._audience,
-                issuer=self._issuer,
-                leeway=LEEWAY,
-                options={
-                    "require": ["exp", "sub"],
-                    "verify_aud": self._audience is not None,
-                },
-            )
-        except jwt.ExpiredSignatureError:
-            raise NotAuthenticated("Token expired") from None
-        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError):
-            raise NotAuthenticated("Invalid token") from None
-        return claims
-
-    def _key_for(self, token: bytes) -> VerificationKey:
-        """The key that the token's header names, or else the one for all tokens."""
-        kid = jwt.get_unverified_header(token).get("kid")
-        found = self._keys.get(kid) or self._keys.get(None)
-        if found is None:
-            raise NotAuthenticated("Invalid token")
-        return found
+            return self._caller_of(self._verifier.claims(token))
+        except InvalidToken as error:
+            raise NotAuthenticated(str(error)) from None
 
     def _caller_of(self, claims: Mapping[str, Any]) -> Caller:
         subject = claims["sub"]
-        if not isinstance(subject, str) or not subject:
-            raise NotAuthenticated("Invalid token")
-        if claims.get("type", "access") != "access":
-            raise NotAuthenticated("Invalid token")
-        if self._service_roles & set(_roles(claims)):
+        if self._service_roles & roles_of(claims):
             return Caller(subject)
         return Caller(subject, user=subject)
-
-
-def _roles(claims: Mapping[str, Any]) -> list[str]:
-    """The claim `roles`: a list of texts, or one text."""
-    roles = claims.get("roles")
-    found = roles if isinstance(roles, list) else [roles]
-    return [role for role in found if isinstance(role, str)]
 
 
 def _token(authorization: str) -> bytes:
@@ -154,6 +105,11 @@ def _token(authorization: str) -> bytes:
             token = _user(credentials)
         case _:
             token = authorization.strip()
+    return _latin(token)
+
+
+def _latin(token: str) -> bytes:
+    """The bytes that were sent. Raises NotAuthenticated if there are none."""
     if not token:
         raise NotAuthenticated("Not authenticated")
     return token.encode("latin-1", errors="replace")
@@ -167,57 +123,18 @@ def _user(credentials: str) -> str:
     return decoded.partition(b":")[0].decode("latin-1")
 
 
-def _token_name(token: str) -> str:
-    """``token-1a2b3c4d``: tells tokens apart without showing them."""
-    return f"token-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+def _digest(token: bytes) -> bytes:
+    """A digest, so that all comparisons are of equal lengths."""
+    return hashlib.sha256(token).digest()
 
 
-def _ingest_tokens(settings: Settings) -> tuple[str, ...]:
+def _ingest_tokens(settings: Settings) -> tuple[NamedToken, ...]:
     secret = settings.ingest_tokens
     tokens = listed(secret.get_secret_value()) if secret else ()
-    if any(len(token) < SHORTEST_SECRET for token in tokens):
+    parsed = tuple(map(parse_token, tokens))
+    if any(len(token.secret) < SHORTEST_SECRET for token in parsed):
         raise SettingsError(
             f"INGEST_TOKENS has a token of less than {SHORTEST_SECRET} characters: "
             "make one by openssl rand -hex 24"
         )
-    return tokens
-
-
-def _keys(settings: Settings) -> dict[str | None, VerificationKey]:
-    keys: dict[str | None, VerificationKey] = {}
-    if settings.jwt_jwks_file:
-        keys |= _jwks(settings.jwt_jwks_file)
-        if len(keys) == 1:
-            keys[None] = next(iter(keys.values()))
-    if settings.jwt_secret_key:
-        secret = settings.jwt_secret_key.get_secret_value().encode()
-        if len(secret) < SHORTEST_SECRET:
-            raise SettingsError(
-                f"JWT_SECRET_KEY has less than {SHORTEST_SECRET} bytes: use a longer "
-                "one, such as the output of openssl rand -hex 32"
-            )
-        keys[None] = VerificationKey(secret, HS256)
-    return keys
-
-
-def _jwks(file: Path) -> dict[str | None, VerificationKey]:
-    """The keys of a JWKS file by their id."""
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))["keys"]
-        return {_key_id(entry): _verification_key(entry) for entry in entries}
-    except (OSError, LookupError, TypeError, ValueError, jwt.PyJWTError) as error:
-        raise SettingsError(
-            f"JWT_JWKS_FILE {file} cannot be used: {type(error).__name__}, it must be a "
-            "JSON Web Key Set of RSA or P-256 keys, each with its kid"
-        ) from None
-
-
-def _key_id(entry: Mapping[str, Any]) -> str:
-    return str(entry["kid"])
-
-
-def _verification_key(entry: Mapping[str, Any]) -> VerificationKey:
-    algorithm = str(entry.get("alg") or _ALGORITHMS[entry["kty"]])
-    if algorithm not in _ALGORITHMS.values():
-        raise ValueError(algorithm)
-    return VerificationKey(jwt.PyJWK(dict(entry), algorithm).key, algorithm)
+    return parsed

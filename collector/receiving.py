@@ -34,7 +34,9 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     RateLimited, SpoolUnavailable, MalformedBody and ForeignUser.
     """
     intake: Intake = request.app.state.intake
-    caller = intake.callers.identify(request.headers.get("authorization", ""))
+    caller = intake.callers.identify(
+        request.headers.get("authorization", ""), request.headers.get("x-api-key", "")
+    )
     intake.rates.count(caller.name)
     intake.spool.require_room()
     _require_plain(request)

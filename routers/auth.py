@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Final, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPBearer
@@ -18,10 +19,14 @@ from starlette.datastructures import QueryParams
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from config import NamedToken, Settings, parse_token
+from config import NamedToken, Settings, listed, parse_token
 from routers import credentials
 from routers.credentials import Credential, CredentialKind
 from routers.dependencies import now_of, settings_of
+from util.errors import SettingsError
+
+if TYPE_CHECKING:
+    from util.json_web_tokens import TokenVerifier
 
 SESSION_COOKIE: Final = "fpp_session"
 
@@ -71,13 +76,14 @@ class Principal(NamedTuple):
     """Who sent a request.
 
     *secret* is the token of the settings to which the request goes back, *name* that
-    of its owner.
+    of its owner. Without a token of the settings, they tell callers apart.
     """
 
     name: str
     secret: str
     rights: frozenset[Right]
     credential: Credential | None = None
+    has_token: bool = True
 
     @property
     def view(self) -> Mapping[str, str] | None:
@@ -127,7 +133,7 @@ def identify(scope: Scope, settings: Settings) -> Principal | None:
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
     found = None
     if any(name in TOKEN_HEADERS for name, _ in headers):
-        found = _by_header(headers, tokens)
+        found = _by_header(headers, tokens) or _by_jwt(sent_token(headers), settings)
     elif scope["method"] in SAFE_METHODS:
         found = _by_cookie(headers, tokens)
     if found is not None:
@@ -146,6 +152,61 @@ def _by_header(
         token = tokens[matches.index(True)]
         return Principal(token.name, token.secret, token.rights)
     return _by_credential(sent, CredentialKind.LINK, tokens)
+
+
+def _by_jwt(sent: bytes, settings: Settings) -> Principal | None:
+    """The caller by a JWT of another issuer, whose roles map to rights."""
+    by_role = ((settings.jwt_read_roles, VIEWER), (settings.jwt_query_roles, ANALYST))
+    if not sent or not any(roles for roles, _ in by_role):
+        return None
+    from util.json_web_tokens import InvalidToken, roles_of
+
+    try:
+        claims = jwt_verifier(settings).claims(sent)
+    except InvalidToken:
+        return None
+    held = roles_of(claims)
+    rights = [rights for roles, rights in by_role if held & set(listed(roles))]
+    secret = f"jwt {claims['sub']}"
+    return Principal("jwt", secret, frozenset().union(*rights), has_token=False)
+
+
+def jwt_verifier(settings: Settings) -> "TokenVerifier":
+    """What verifies JWTs. Raises SettingsError if a key cannot be used, or is weak."""
+    secret = settings.jwt_secret_key
+    return _jwt_verifier(
+        secret.get_secret_value() if secret else None,
+        settings.jwt_jwks_file,
+        settings.jwt_audience,
+        settings.jwt_issuer,
+    )
+
+
+@lru_cache(maxsize=4)
+def _jwt_verifier(
+    secret: str | None, file: Path | None, audience: str | None, issuer: str | None
+) -> "TokenVerifier":
+    from util.json_web_tokens import TokenVerifier, verification_keys
+
+    return TokenVerifier(verification_keys(secret, file), audience, issuer)
+
+
+def require_usable_keys(settings: Settings) -> None:
+    """Raise SettingsError if JWTs have rights, and no key could verify them."""
+    if not (settings.jwt_read_roles or settings.jwt_query_roles):
+        return
+    if not jwt_verifier(settings).keys:
+        raise SettingsError(
+            "JWT_SECRET_KEY and JWT_JWKS_FILE are missing: JWT_READ_ROLES and "
+            "JWT_QUERY_ROLES need one of them"
+        )
+
+
+def signing_secret(caller: Principal) -> str:
+    """The secret that signs credentials of *caller*. Raises HTTPException (403)."""
+    if not caller.has_token:
+        raise HTTPException(403, "A JWT makes no sessions and links: it ends by itself")
+    return caller.secret
 
 
 def _matches(digest: bytes, token: AccessToken) -> bool:

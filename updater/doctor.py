@@ -89,7 +89,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     yield from _storage(settings.data_dir)
     yield from _views(settings)
     yield from _tokens(settings)
-    if settings.query_tokens:
+    if settings.query_tokens or settings.jwt_query_roles:
         yield _queries(settings.data_dir)
     if settings.spool_dir:
         yield _spool(settings.spool_dir)

@@ -48,7 +48,7 @@ class Queries:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._turns = Turns(MAX_WAITING)
+        self._turns = Turns()
 
     async def run(
         self,
@@ -66,7 +66,7 @@ class Queries:
         query = _query(sent, table_format, snapshot, settings, confinement)
         deadline = _deadline(sent, settings)
         try:
-            self._turns.require_room()
+            self._turns.require_room(MAX_WAITING)
             reply = await until_disconnect(request, self._in_turn(query, deadline))
         except QueueFull:
             raise HTTPException(

@@ -15,6 +15,7 @@ from routers.auth import (
     VIEW_PARAMETERS,
     CurrentPrincipal,
     Right,
+    signing_secret,
 )
 from routers.credentials import CredentialKind
 from routers.dependencies import now_of, settings_of
@@ -94,7 +95,7 @@ async def get_session(caller: CurrentPrincipal) -> Response:
 async def post_session(request: Request, caller: CurrentPrincipal) -> Response:
     """Keep the sender of a token signed in for 30 days, by a cookie that only reads."""
     session = credentials.sign(
-        CredentialKind.SESSION, caller.secret, now_of(request) + SESSION_LENGTH
+        CredentialKind.SESSION, signing_secret(caller), now_of(request) + SESSION_LENGTH
     )
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})
     response.set_cookie(
@@ -148,7 +149,9 @@ async def get_link(
         raise invalid_parameter("filter", request.query_params["filter"], _NO_FILTER)
     expires_at = (now + timedelta(days=query.days)).replace(microsecond=0)
     view = _view(request.query_params, query.room)
-    token = credentials.sign(CredentialKind.LINK, caller.secret, expires_at, view)
+    token = credentials.sign(
+        CredentialKind.LINK, signing_secret(caller), expires_at, view
+    )
     answer = LinkAnswer(token=token, expires_at=expires_at, view=view)
     return uncached_json_response(encode(answer))
 

@@ -52,7 +52,7 @@ class Reports:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._turns = Turns(MAX_WAITING)
+        self._turns = Turns()
 
     @asynccontextmanager
     async def rows(
@@ -93,7 +93,7 @@ class Reports:
         settings: Settings,
     ) -> None:
         try:
-            self._turns.require_room()
+            self._turns.require_room(MAX_WAITING)
             await until_disconnect(request, self._in_turn(arguments, settings))
         except QueueFull:
             raise HTTPException(

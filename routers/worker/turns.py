@@ -11,16 +11,15 @@ class QueueFull(Exception):
 
 
 class Turns:
-    """Lets one at a time in, and at most `max_waiting` wait for it."""
+    """Lets one at a time in; the others wait."""
 
-    def __init__(self, max_waiting: int) -> None:
-        self.max_waiting = max_waiting
+    def __init__(self) -> None:
         self._turn = CapacityLimiter(1)
         self._waiting = 0
 
-    def require_room(self) -> None:
-        """Raise QueueFull if nobody may wait any more."""
-        if self._waiting >= self.max_waiting:
+    def require_room(self, max_waiting: int) -> None:
+        """Raise QueueFull if *max_waiting* wait already."""
+        if self._waiting >= max_waiting:
             raise QueueFull
 
     def is_waiting(self, count: int) -> bool:
