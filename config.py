@@ -1,6 +1,7 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -128,6 +129,29 @@ def listed(text: str | None) -> tuple[str, ...]:
     return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
+class NamedToken(NamedTuple):
+    """A token of the settings, and the name of whoever sends it.
+
+    `entry` is how the settings have it, with or without a name.
+    """
+
+    name: str
+    secret: str
+    entry: str
+
+
+_TOKEN_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
+
+
+def parse_token(entry: str) -> NamedToken:
+    """Parse ``NAME:token``, or a token without a name, which is named by its hash."""
+    name, colon, secret = entry.partition(":")
+    if colon and secret and _TOKEN_NAME.fullmatch(name):
+        return NamedToken(name, secret, entry)
+    digest = hashlib.sha256(entry.encode()).hexdigest()
+    return NamedToken(f"token-{digest[:8]}", entry, entry)
+
+
 def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
@@ -231,6 +255,9 @@ class Settings(BaseSettings):
     views_seconds: float = Field(default=60, gt=0)
     report_memory_mb: int = Field(default=512, ge=64)
     report_seconds: float = Field(default=10, gt=0)
+    sql_tokens: SecretStr | None = None
+    sql_memory_mb: int = Field(default=512, ge=256)
+    sql_seconds: float = Field(default=5, gt=0, le=60)
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
@@ -276,6 +303,7 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     jwt_service_roles: str = "service"
     ingest_tokens: SecretStr | None = None
+    event_retention_days: int = Field(default=90, ge=0, le=36_500)
     event_types: str | None = None
     event_schemas_dir: Path | None = None
     event_max_ahead_seconds: float = Field(default=600, ge=0)
@@ -297,6 +325,21 @@ class Settings(BaseSettings):
                 "ANALYTICS_SECRET_TOKEN is missing: set it to the token that callers send"
             )
         return tokens
+
+    @property
+    def query_tokens(self) -> tuple[str, ...]:
+        """The tokens of callers who may send SQL; without any, nobody may."""
+        return listed(_revealed(self.sql_tokens))
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All tokens of callers, of the API and of the collector."""
+        return (
+            *listed(_revealed(self.analytics_secret_token)),
+            *self.viewer_tokens,
+            *self.query_tokens,
+            *listed(_revealed(self.ingest_tokens)),
+        )
 
     @property
     def viewer_tokens(self) -> tuple[str, ...]:
@@ -337,11 +380,6 @@ class Settings(BaseSettings):
             .path.rstrip("/")
             .rpartition("/")[2],
         )
-        in_lists = (
-            *listed(_revealed(self.analytics_secret_token)),
-            *self.viewer_tokens,
-            *listed(_revealed(self.ingest_tokens)),
-        )
         whole = (
             _revealed(self.db_password),
             _revealed(self.bea_secret_key),
@@ -349,7 +387,9 @@ class Settings(BaseSettings):
             _revealed(self.user_id_key),
             _revealed(self.kafka_sasl_pass),
         )
-        found = (secret.strip() for secret in (*in_lists, *whole, *in_urls) if secret)
+        named = (parse_token(entry).secret for entry in self.tokens)
+        every = (*self.tokens, *named, *whole, *in_urls)
+        found = (secret.strip() for secret in every if secret)
         return tuple(secret for secret in found if secret)
 
     @property

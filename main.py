@@ -32,6 +32,7 @@ from routers.middleware.sharing import SharedAnswers
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
 from routers.problems import error_response, respond_http_error, respond_invalid
+from routers.queries.running import Queries
 from routers.routes import (
     analytics,
     breakdowns,
@@ -41,6 +42,7 @@ from routers.routes import (
     events,
     health,
     metrics,
+    queries,
     retention,
     room,
     rooms,
@@ -62,6 +64,7 @@ from util.cross_origin import CrossOrigin
 from util.errors import (
     DeliveryError,
     Overloaded,
+    ReadModelDamaged,
     ReadModelMissing,
     SnapshotNotKept,
     StorageError,
@@ -80,7 +83,12 @@ ZSTD_LEVEL: Final = 3
 SHUTDOWN_GRACE: Final = timedelta(seconds=7)
 """Time from SIGTERM to the forced exit, for requests in progress; then Sentry's flush."""
 
-REQUEST_HEADERS: Final = ("Authorization", "If-None-Match", "X-Request-ID")
+REQUEST_HEADERS: Final = (
+    "Authorization",
+    "If-None-Match",
+    "X-API-Key",
+    "X-Request-ID",
+)
 """Headers that pages of other origins may send."""
 
 RESPONSE_HEADERS: Final = (
@@ -97,6 +105,9 @@ RESPONSE_HEADERS: Final = (
     "X-Truncated",
 )
 """Headers that pages of other origins may read."""
+
+MOST_REPORTED: Final = 1_000
+"""Remembered reports of damage."""
 
 RETRY_AFTER_SECONDS: Final = 30
 """Retry-After while there is no read model: a first sync is short."""
@@ -119,10 +130,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.clock = utc_now
     app.state.plans = PlanCache()
     app.state.intact = IntactFiles()
+    app.state.reported_damage = set()
     app.state.worker = Worker()
     app.state.exports = Exports(app.state.worker)
     app.state.views = ViewsSource(app.state.worker)
     app.state.reports = Reports(app.state.worker)
+    app.state.queries = Queries(app.state.worker)
     for module in (
         analytics,
         room,
@@ -139,6 +152,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         session,
         events,
         views,
+        queries,
     ):
         app.router.routes.extend(module.router.routes)
     app.add_exception_handler(HTTPException, respond_http_error)
@@ -215,6 +229,13 @@ def _prepare(app: FastAPI) -> None:
 
 
 def _respond_read_model_missing(request: Request, error: Exception) -> JSONResponse:
+    reported: set[str] = request.app.state.reported_damage
+    if isinstance(error, ReadModelDamaged) and str(error) not in reported:
+        # Once: it stays until the next sync, and every request meets it.
+        if len(reported) > MOST_REPORTED:
+            reported.clear()
+        reported.add(str(error))
+        capture_error(error, error_context(request), Severity.HIGH)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return error_response(request.scope, 503, str(error), headers)
 

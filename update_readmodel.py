@@ -6,6 +6,9 @@ python update_readmodel.py status     show the read model's tables and the last 
 python update_readmodel.py verify     compare the read model with the database
 python update_readmodel.py doctor     check everything that a sync needs
 python update_readmodel.py views      list and check the SQL files; plan or test changes
+python update_readmodel.py replay     check rejected events again
+python update_readmodel.py retention  remove events that are too old
+python update_readmodel.py forget     remove all events of a user
 python update_readmodel.py kafka      show how far the topic was read, or read it again
 python update_readmodel.py report     show the daily reports that were sent; send one again
 """
@@ -14,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import startup
@@ -21,13 +25,17 @@ from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.store.report_ledger import ReportState
 from readmodel.sync.verify import verify
+from readmodel.sync.verify_audit import verify_audit
 from readmodel.tables import Table
 from updater import command_line, doctor, status, views
 from updater.command_line import (
     Command,
     DoctorCommand,
+    ForgetCommand,
     KafkaCommand,
+    ReplayCommand,
     ReportCommand,
+    RetentionCommand,
     StatusCommand,
     SyncCommand,
     VerifyCommand,
@@ -57,6 +65,9 @@ FAILURES = {
     VerifyCommand: "The read model cannot be verified",
     DoctorCommand: "The checks cannot be run",
     ViewsCommand: "The SQL files cannot be examined",
+    ReplayCommand: "The dead letters cannot be replayed",
+    RetentionCommand: "The retention failed",
+    ForgetCommand: "The user cannot be forgotten",
     KafkaCommand: "The position in Kafka cannot be shown or changed",
     ReportCommand: "The report was not sent",
 }
@@ -94,6 +105,8 @@ def _run(command: Command, settings: Settings, stop: StopRequest) -> int:
             return _doctor(settings)
         case ViewsCommand():
             return _views(settings, command)
+        case ReplayCommand() | RetentionCommand() | ForgetCommand():
+            return _change_events(settings, command)
         case KafkaCommand():
             return _kafka(settings, command)
         case ReportCommand():
@@ -217,8 +230,11 @@ def _tables(settings: Settings, names: Sequence[str] | None) -> list[Table]:
 def _verify(settings: Settings, options: VerifyCommand) -> int:
     tables = _tables(settings, options.tables)
     format_verdict = status.verdict_json if options.json else status.verdict_lines
+    verdicts = verify(source_from_settings(settings), settings.data_dir, tables)
+    if options.tables is None:
+        verdicts = chain(verify_audit(settings.data_dir), verdicts)
     equal = True
-    for verdict in verify(source_from_settings(settings), settings.data_dir, tables):
+    for verdict in verdicts:
         equal = equal and not verdict.differences
         for line in format_verdict(verdict):
             _print(line)
@@ -276,6 +292,24 @@ def _views(settings: Settings, options: ViewsCommand) -> int:
         failed = failed or finding.failed
         _print(str(finding))
     return 1 if failed else 0
+
+
+def _change_events(
+    settings: Settings, command: ReplayCommand | RetentionCommand | ForgetCommand
+) -> int:
+    from updater import event_commands  # Nobody else needs it.
+
+    startup.start(SERVICE, settings)
+    match command:
+        case ReplayCommand():
+            lines = event_commands.run_replay(settings, command)
+        case RetentionCommand():
+            lines = event_commands.run_retention(settings, command)
+        case ForgetCommand():
+            lines = event_commands.run_forget(settings, command)
+    for line in lines:
+        _print(line)
+    return 0
 
 
 def _kafka(settings: Settings, options: KafkaCommand) -> int:

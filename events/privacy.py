@@ -1,14 +1,17 @@
 """Pseudonyms: with USER_ID_KEY, user ids are stored as keyed hashes, never as sent."""
 
 import hmac
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from config import Settings
 
 HEX_DIGITS: Final = 32
 """128 bits of an HMAC-SHA256."""
+
+_PSEUDONYM: Final = re.compile(rf"[0-9a-f]{{{HEX_DIGITS}}}")
 
 _EPOCH_FORMATS: Final = {"never": "", "month": "%Y-%m", "day": "%Y-%m-%d"}
 
@@ -47,7 +50,24 @@ class Pseudonyms:
         """The text to store for *user_id*: 32 hexadecimal digits, or itself."""
         if self._key is None:
             return user_id
-        key = self._key_of(self._key, received_at.strftime(self._format))
+        return self._pseudonym(user_id, received_at.strftime(self._format))
+
+    def all_of_user(self, user_id: str, first: datetime, last: datetime) -> set[str]:
+        """All texts for *user_id* from *first* to *last*, whatever the epoch was then."""
+        if self._key is None:
+            return {user_id}
+        days = (last.date() - first.date()).days + 1
+        moments = [first + timedelta(days=day) for day in range(days)] + [last]
+        epochs = {
+            moment.strftime(each)
+            for moment in moments
+            for each in _EPOCH_FORMATS.values()
+        }
+        return {user_id, *(self._pseudonym(user_id, epoch) for epoch in epochs)}
+
+    def _pseudonym(self, user_id: str, epoch: str) -> str:
+        assert self._key is not None
+        key = self._key_of(self._key, epoch)
         content = user_id.encode(errors="surrogatepass")  # such an event is rejected
         return hmac.digest(key, content, "sha256").hex()[:HEX_DIGITS]
 
@@ -70,3 +90,13 @@ class Pseudonyms:
             if event.get(name) is not None
         }
         return {**event, **replaced}
+
+
+class StoredPseudonyms(Pseudonyms):
+    """Those of dead letters: what looks like a pseudonym was replaced before, and stays."""
+
+    def of_user(self, user_id: str, received_at: datetime) -> str:
+        """The text to store for a *user_id* that was stored already."""
+        if self.is_active and _PSEUDONYM.fullmatch(user_id):
+            return user_id
+        return super().of_user(user_id, received_at)

@@ -76,12 +76,14 @@ class Judge:
         self._shapes: dict[tuple[str, ...], EventShape] = {}
 
     @classmethod
-    def of(cls, settings: Settings) -> "Judge":
+    def of(
+        cls, settings: Settings, pseudonyms: type[Pseudonyms] = Pseudonyms
+    ) -> "Judge":
         """Raises SettingsError if a schema cannot be used."""
         return cls(
             EventSchemas.load(settings),
             ClockBounds.of(settings),
-            Pseudonyms.of(settings),
+            pseudonyms.of(settings),
         )
 
     @property
@@ -291,7 +293,8 @@ class Judge:
     ) -> RejectedLine:
         sent = event
         if isinstance(event, dict):
-            sent = self._pseudonyms.in_event(event, fields.USER_ID, batch.received_at)
+            whole = {**event, **_of_request(event, batch)}
+            sent = self._pseudonyms.in_event(whole, fields.USER_ID, batch.received_at)
         raw = to_json_text(sent)
         event_id = _known_id(event, place)
         same = f"{event_id}:{reason.code}:{self._hash(to_json_text(event).encode())}"
@@ -365,6 +368,16 @@ def _known_id(event: object, place: EventPlace) -> str | None:
     except EventRejected:
         found = None
     return (found and _printable(found)) or place.fallback_id
+
+
+def _of_request(event: Mapping[str, Any], batch: BatchContext) -> dict[str, object]:
+    """What *event* takes over from its request: without it, it could not be replayed."""
+    found: dict[str, object] = {}
+    if batch.user is not None and fields.first(event, fields.SIGNED_IN) is None:
+        found["user_id"] = batch.user
+    if batch.sent_at is not None and fields.first(event, fields.SENT_AT) is None:
+        found["sent_at"] = batch.sent_at
+    return found
 
 
 def _sent_at(event: SentEvent, batch: BatchContext) -> int | None:

@@ -3,10 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 import polars as pl
 
 from util.errors import SettingsError
+
+EVENT_TABLE_NAMES: Final = ("events", "events_rejected", "audit")
+"""The tables of events, which no database has; see `store.event_tables`."""
 
 
 class ColumnKind(Enum):

@@ -4,10 +4,12 @@ A caller sends a token, or a credential that was signed with one (`routers.crede
 the cookie of a session, or the token of a link to one view.
 """
 
+import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import HTTPException, Request, Security
@@ -16,12 +18,14 @@ from starlette.datastructures import QueryParams
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from config import Settings
+from config import NamedToken, Settings, parse_token
 from routers import credentials
 from routers.credentials import Credential, CredentialKind
 from routers.dependencies import now_of, settings_of
 
 SESSION_COOKIE: Final = "fpp_session"
+
+TOKEN_HEADERS: Final = (b"authorization", b"x-api-key")
 
 SAFE_METHODS: Final = ("GET", "HEAD")
 """Methods for which the cookie counts: a page of another origin can cause no effect."""
@@ -36,21 +40,41 @@ class Right(StrEnum):
     """Read the metrics of the program."""
     DELIVER = "deliver"
     """Send the figures of the day to the e-mail service."""
+    QUERY = "query"
+    """Send SQL."""
+
+
+FULL: Final = frozenset({Right.READ, Right.METRICS, Right.DELIVER})
+"""Of ANALYTICS_SECRET_TOKEN."""
+
+VIEWER: Final = frozenset({Right.READ})
+"""Of ANALYTICS_VIEWER_TOKENS."""
+
+ANALYST: Final = frozenset({Right.READ, Right.QUERY})
+"""Of SQL_TOKENS: SQL reads all that the other routes do."""
 
 
 class AccessToken(NamedTuple):
-    """A token of the settings, and what it allows."""
+    """A token of the settings, who sends it, and what it allows.
 
+    `digests` are those of what may be sent: the token, also with its name before it,
+    since a token of earlier settings may have a colon.
+    """
+
+    name: str
     secret: str
     rights: frozenset[Right]
+    digests: tuple[bytes, ...]
 
 
 class Principal(NamedTuple):
     """Who sent a request.
 
-    *secret* is the token of the settings to which the request goes back.
+    *secret* is the token of the settings to which the request goes back, *name* that
+    of its owner.
     """
 
+    name: str
     secret: str
     rights: frozenset[Right]
     credential: Credential | None = None
@@ -63,11 +87,35 @@ class Principal(NamedTuple):
 
 def access_tokens(settings: Settings) -> tuple[AccessToken, ...]:
     """All tokens that callers may send."""
-    full = [AccessToken(each, frozenset(Right)) for each in settings.require_tokens()]
-    viewers = [
-        AccessToken(each, frozenset({Right.READ})) for each in settings.viewer_tokens
-    ]
-    return (*full, *viewers)
+    return _access_tokens(
+        (
+            (settings.require_tokens(), FULL),
+            (settings.viewer_tokens, VIEWER),
+            (settings.query_tokens, ANALYST),
+        )
+    )
+
+
+@lru_cache(maxsize=4)  # Every request needs them.
+def _access_tokens(
+    groups: tuple[tuple[tuple[str, ...], frozenset[Right]], ...],
+) -> tuple[AccessToken, ...]:
+    return tuple(
+        _access_token(parse_token(entry), rights)
+        for entries, rights in groups
+        for entry in entries
+    )
+
+
+def _access_token(token: NamedToken, rights: frozenset[Right]) -> AccessToken:
+    sent = dict.fromkeys((token.secret, token.entry))
+    digests = tuple(_digest(each.encode()) for each in sent)
+    return AccessToken(token.name, token.secret, rights, digests)
+
+
+def _digest(sent: bytes) -> bytes:
+    """A digest, so that all comparisons are of equal lengths."""
+    return hashlib.sha256(sent).digest()
 
 
 def identify(scope: Scope, settings: Settings) -> Principal | None:
@@ -77,34 +125,48 @@ def identify(scope: Scope, settings: Settings) -> Principal | None:
     """
     tokens = access_tokens(settings)
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-    if any(name == b"authorization" for name, _ in headers):
-        return _by_header(headers, tokens)
-    if scope["method"] in SAFE_METHODS:
-        return _by_cookie(headers, tokens)
-    return None
+    found = None
+    if any(name in TOKEN_HEADERS for name, _ in headers):
+        found = _by_header(headers, tokens)
+    elif scope["method"] in SAFE_METHODS:
+        found = _by_cookie(headers, tokens)
+    if found is not None:
+        scope.setdefault("state", {})["caller"] = found.name  # for the log line
+    return found
 
 
 def _by_header(
     headers: Iterable[tuple[bytes, bytes]], tokens: Sequence[AccessToken]
 ) -> Principal | None:
     sent = sent_token(headers)
-    matches = [hmac.compare_digest(sent, each.secret.encode()) for each in tokens]
+    digest = _digest(sent)
+    # All of them, so that the time tells neither which one it was nor how much of it.
+    matches = [_matches(digest, token) for token in tokens]
     if any(matches):
         token = tokens[matches.index(True)]
-        return Principal(token.secret, token.rights)
+        return Principal(token.name, token.secret, token.rights)
     return _by_credential(sent, CredentialKind.LINK, tokens)
 
 
-def sent_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token in the Authorization header; empty if there is none.
+def _matches(digest: bytes, token: AccessToken) -> bool:
+    matches = [hmac.compare_digest(digest, each) for each in token.digests]
+    return any(matches)
 
-    The header is ``Bearer <token>``, the scheme in any case and followed by one or more
-    blanks (RFC 9110), or the bare token. Two headers are ambiguous and count as none.
+
+def sent_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The token in the header Authorization or X-API-Key; empty if there is none.
+
+    The first is ``Bearer <token>``, the scheme in any case and followed by one or more
+    blanks (RFC 9110), or the bare token; the second is the bare token. Two headers are
+    ambiguous and count as none.
     """
-    values = [value for name, value in headers if name == b"authorization"]
-    sent = values[0] if len(values) == 1 else b""
-    scheme, _, token = sent.partition(b" ")
-    return token.lstrip(b" ") if scheme.lower() == b"bearer" else sent
+    sent = [(name, value) for name, value in headers if name in TOKEN_HEADERS]
+    if len(sent) != 1:
+        return b""
+    ((header, value),) = sent
+    scheme, _, token = value.partition(b" ")
+    is_bearer = header == b"authorization" and scheme.lower() == b"bearer"
+    return token.lstrip(b" ") if is_bearer else value
 
 
 def _by_cookie(
@@ -126,7 +188,7 @@ def _by_credential(
     for token in tokens:
         if credential := credentials.verify(sent, kind, token.secret):
             rights = token.rights & {Right.READ}
-            return Principal(token.secret, rights, credential)
+            return Principal(token.name, token.secret, rights, credential)
     return None
 
 
@@ -141,7 +203,8 @@ class _RightScheme(HTTPBearer):
             scheme_name="HTTPBearer",
             description=(
                 "ANALYTICS_SECRET_TOKEN, or one of ANALYTICS_VIEWER_TOKENS, which only "
-                "read; as `Bearer <token>` or the bare token."
+                "read, or of SQL_TOKENS, which also send SQL; as `Bearer <token>`, as "
+                "the bare token, or in the header X-API-Key."
             ),
         )
         self._right = right
@@ -231,6 +294,7 @@ def _asks_the_same(view: Mapping[str, str], sent: QueryParams) -> bool:
 
 
 RequireToken: Final = Security(_RightScheme(Right.READ))
+RequireQuery: Final = Security(_RightScheme(Right.QUERY))
 RequireMetrics: Final = Security(_RightScheme(Right.METRICS))
 
 CurrentPrincipal = Annotated[Principal, RequireToken]

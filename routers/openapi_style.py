@@ -13,6 +13,7 @@ TAGS: Final = {
     "statistics": "Figures, series and breakdowns of Free Planning Poker.",
     "downloads": "Series and breakdowns as files.",
     "views": "Derived tables and reports of the SQL files.",
+    "queries": "SQL from people.",
     "events": "Events that were rejected.",
     "sync": "Runs of the updater.",
     "session": "Ways in for people: sessions and links.",

@@ -10,8 +10,8 @@ from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from readmodel.store.snapshot import Snapshot
 
-BYTES_PER_VALUE: Final = 16
-"""Memory of a value while it is computed with, measured over whole answers."""
+BYTES_PER_VALUE: Final = 6
+"""Memory of a value while it is computed with: 370 MB for 70 million of a whole answer."""
 
 FIXED_BYTES: Final = 4 * 2**20
 """Memory of any computation."""

@@ -44,7 +44,8 @@ class QueryParameters(BaseModel, extra="forbid"):
 
     @classmethod
     def _known_parameters(cls) -> str:
-        fields = cls.model_fields.items()
+        # The one that all answers have comes last.
+        fields = sorted(cls.model_fields.items(), key=lambda field: field[0] == "as_of")
         names = ", ".join(field.alias or name for name, field in fields)
         return f"unknown parameter, use {names}"
 

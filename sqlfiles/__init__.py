@@ -3,7 +3,10 @@
     definition.py   what a definition is, as frozen data
     header.py       split a file into headers and statements
     keys.py         parse the values of the header's keys
-    parse_tree.py   tables, functions and parameters of a statement, by DuckDB's parser
+    tree.py         the parse tree of a SELECT, by DuckDB's parser, and a walk over it
+    parse_tree.py   what the statement of a definition uses, and may not use
+    query_gate.py   what the statement of a person may use, see docs/sql-queries.md
+    functions.py    the functions that it may call
     catalogue.py    load a folder: definitions, errors, build order
     session.py      DuckDB connections with fixed settings and a fixed clock
     result_types.py how the columns of a result are stored

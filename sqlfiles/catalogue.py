@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from readmodel.tables import TABLES
+from readmodel.tables import EVENT_TABLE_NAMES, TABLES
 from sqlfiles import keys
 from sqlfiles.definition import (
     ColumnNote,
@@ -22,10 +22,12 @@ from sqlfiles.definition import (
     TestKind,
 )
 from sqlfiles.header import HeaderEntry, RawDefinition, split
-from sqlfiles.parse_tree import SqlFault, parse
+from sqlfiles.parse_tree import parse
+from sqlfiles.tree import SqlFault
 
 UTC = ZoneInfo("UTC")
 SUFFIX = ".sql"
+EVENTS_FOLDER = "events"
 LARGEST_FILE_BYTES = 1_000_000
 AS_OF: Final = "as_of"
 RESERVED_REPORTS: Final = frozenset({"daily"})
@@ -65,15 +67,27 @@ class Catalogue:
         return next((d for d in self.reports if d.name == name), None)
 
 
-def sql_files(views_dir: Path) -> list[Path]:
-    """The SQL files of *views_dir*, by name; none if there is no such folder.
+def sql_files(
+    views_dir: Path, tables: Collection[str] = EVENT_TABLE_NAMES
+) -> dict[str, Path]:
+    """The SQL files of *views_dir* by their names; none if there is no such folder.
 
-    Raises OSError if the folder cannot be read.
+    Those in its folder `events` are about events: ``events/top.sql``. They are left out
+    unless the tables of events are among *tables*. Raises OSError if a folder cannot be
+    read.
     """
-    if not views_dir.is_dir():
-        return []
-    files = (path for path in views_dir.iterdir() if path.suffix == SUFFIX)
-    return sorted(path for path in files if not path.name.startswith("."))
+    found = _files_in(views_dir)
+    if set(EVENT_TABLE_NAMES) <= set(tables):
+        folder = views_dir / EVENTS_FOLDER
+        found |= {f"{EVENTS_FOLDER}/{n}": p for n, p in _files_in(folder).items()}
+    return found
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        return {}
+    files = (path for path in folder.iterdir() if path.suffix == SUFFIX)
+    return {path.name: path for path in sorted(files) if path.name[0] != "."}
 
 
 def load(
@@ -88,8 +102,8 @@ def load(
     """
     drafts: list[_Draft] = []
     errors: list[DefinitionError] = []
-    for path in sql_files(views_dir):
-        for found in read_file(path, zone):
+    for name, path in sql_files(views_dir, tables).items():
+        for found in read_file(path, zone, name):
             if isinstance(found, DefinitionError):
                 errors.append(found)
             else:
@@ -112,23 +126,29 @@ class _Draft:
         )
 
 
-def read_file(path: Path, zone: ZoneInfo = UTC) -> "list[_Draft | DefinitionError]":
-    """Read the definitions of one file, without regard to other definitions."""
+def read_file(
+    path: Path, zone: ZoneInfo = UTC, name: str | None = None
+) -> "list[_Draft | DefinitionError]":
+    """Read the definitions of one file, without regard to other definitions.
+
+    They name it *name*, by default as the path does.
+    """
+    name = name or path.name
     try:
         text = read_text(path)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        return [DefinitionError(path.name, line, "not UTF-8")]
+        return [DefinitionError(name, line, "not UTF-8")]
     except OSError as error:
-        return [DefinitionError(path.name, 1, f"cannot be read: {error.strerror}")]
+        return [DefinitionError(name, 1, f"cannot be read: {error.strerror}")]
     except ValueError as error:
-        return [DefinitionError(path.name, 1, str(error))]
+        return [DefinitionError(name, 1, str(error))]
     raw_definitions, faults = split(text)
     found: list[_Draft | DefinitionError] = [
-        DefinitionError(path.name, fault.line, fault.message) for fault in faults
+        DefinitionError(name, fault.line, fault.message) for fault in faults
     ]
     for raw in raw_definitions:
-        found.extend(_Reader(path.name, raw, zone).read())
+        found.extend(_Reader(name, raw, zone).read())
     return found
 
 

@@ -1,10 +1,12 @@
 """Definitions of derived tables and reports, as frozen data."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 type ParameterValue = str | int | float | bool | date | datetime
@@ -27,11 +29,13 @@ class ParameterType(StrEnum):
     BOOLEAN = "boolean"
     DATE = "date"
     TIMESTAMP = "timestamp"
+    DURATION = "duration"
 
     @property
     def is_ordered(self) -> bool:
         """True if a range may limit values of this type."""
-        return self not in (ParameterType.TEXT, ParameterType.BOOLEAN)
+        unordered = (ParameterType.TEXT, ParameterType.BOOLEAN, ParameterType.DURATION)
+        return self not in unordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ _EXPECTED: Mapping[ParameterType, str] = {
     ParameterType.BOOLEAN: "true or false",
     ParameterType.DATE: "a date such as 2026-11-25",
     ParameterType.TIMESTAMP: "a timestamp such as 2026-11-25T10:00:00Z",
+    ParameterType.DURATION: "a duration such as 30m, 24h or 7d",
 }
 
 
@@ -98,7 +103,14 @@ def _parse(kind: ParameterType, text: str, zone: ZoneInfo) -> ParameterValue:
         case ParameterType.TIMESTAMP:
             at = datetime.fromisoformat(text)
             return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+        case ParameterType.DURATION:
+            if not _DURATION.fullmatch(text):
+                raise ValueError("no duration")
+            return text
 
+
+_DURATION = re.compile(r"[1-9][0-9]{0,4}[mhd]")
+"""Minutes, hours or days, as text: the statement computes with it."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -150,6 +162,10 @@ class OrderTerm:
         direction = "DESC" if self.descending else "ASC"
         nulls = "FIRST" if self.nulls_first else "LAST"
         return f"{quoted(self.column)} {direction} NULLS {nulls}"
+
+
+JSON_UNIT: Final = "json"
+"""The unit of a column whose texts are JSON, and are values in answers in JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
 from sqlfiles.definition import Statement
+from sqlfiles.tree import (
+    BARE_VALUES,
+    Node,
+    SqlFault,
+    TreeWalker,
+    fault_at,
+    function_path,
+    parsing_connection,
+    select_tree,
+)
 
 CLOCK: Final = frozenset(
     {
@@ -54,40 +63,10 @@ _UNMARKED: Final = frozenset(
 _UNMARKED_PREFIXES: Final = ("pg_", "inet_", "has_", "duckdb_", "pragma_")
 # Each is a macro of values alone.
 _HARMLESS_PREFIXED: Final = frozenset({"pg_typeof", "pg_size_pretty"})
-# SQL's values without parentheses look like columns.
-_BARE_VALUES: Final = frozenset(
-    {
-        "current_timestamp",
-        "current_date",
-        "localtimestamp",
-        "current_time",
-        "localtime",
-        "current_user",
-        "current_role",
-        "session_user",
-        "user",
-        "current_catalog",
-        "current_schema",
-    }
-)
 _QUERY_NODES: Final = frozenset(
     {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 )
 _LOCATIONS: Final = frozenset({"query_location", "query_location_length"})
-_LOCATION: Final = "query_location"
-
-
-class SqlFault(Exception):
-    """A statement that is not allowed; `offset` counts bytes into its text."""
-
-    def __init__(self, message: str, offset: int = 0) -> None:
-        """Keep *message*, a sentence, and *offset*."""
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
-
-
-type Node = Mapping[str, Any]
 
 
 def parse(text: str) -> Statement:
@@ -95,9 +74,9 @@ def parse(text: str) -> Statement:
 
     Raises SqlFault for anything else.
     """
-    node = _select(text)
-    found = _Walker()
-    found.walk(node, frozenset())
+    node = select_tree(text)
+    found = _FileWalker()
+    found.walk(node)
     return Statement(
         text=text,
         tables=tuple(sorted(found.tables)),
@@ -107,31 +86,6 @@ def parse(text: str) -> Statement:
         digest=hashlib.sha256(_canonical(node)).hexdigest(),
         warnings=tuple(dict.fromkeys(found.warnings)),
     )
-
-
-def _select(text: str) -> Node:
-    """The parse tree of *text*."""
-    serialized = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [text])
-    ((tree_json,),) = serialized.fetchall()
-    tree: Node = json.loads(tree_json)
-    if tree.get("error", True):
-        raise _syntax_fault(tree)
-    statements = tree["statements"]
-    if len(statements) != 1:
-        count = len(statements) or "no"
-        raise SqlFault(
-            f"there must be exactly one SELECT, and there are {count} statements"
-        )
-    node: Node = statements[0]["node"]
-    return node
-
-
-def _syntax_fault(tree: Node) -> SqlFault:
-    if tree.get("error_type") == "not implemented":
-        return SqlFault(
-            "there must be exactly one SELECT, and this is another statement"
-        )
-    return SqlFault(str(tree.get("error_message")), int(tree.get("position") or 0))
 
 
 def _canonical(node: Node) -> bytes:
@@ -150,43 +104,21 @@ def _without_positions(value: Any) -> Any:
 
 
 @dataclass(slots=True)
-class _Walker:
-    """Collects names over a tree; *ctes* are the names that WITH defines in scope."""
+class _FileWalker(TreeWalker):
+    """Collects what a statement of a file uses, and refuses what it may not use."""
 
-    tables: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
     parameters: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
-    def walk(self, value: Any, ctes: frozenset[str]) -> None:
-        if isinstance(value, list):
-            for item in value:
-                self.walk(item, ctes)
-        elif isinstance(value, dict):
-            self._look_at(value, ctes)
-            for child, scope in self._children(value, ctes):
-                self.walk(child, scope)
-
-    def _children(
-        self, node: Node, ctes: frozenset[str]
-    ) -> Iterator[tuple[Any, frozenset[str]]]:
-        """The children of *node*, each with the names in its scope."""
-        for entry in (node.get("cte_map") or {}).get("map", ()):
-            name, query = entry["key"].lower(), entry["value"]
-            recursive = query["query_node"]["type"] == "RECURSIVE_CTE_NODE"
-            yield query, ctes | {name} if recursive else ctes
-            ctes |= {name}
-        yield from ((child, ctes) for key, child in node.items() if key != "cte_map")
-
-    def _look_at(self, node: Node, ctes: frozenset[str]) -> None:
+    def look_at(self, node: Node) -> None:
+        """Look at one node. Raises SqlFault for one that is not allowed."""
         kind = str(node.get("type", ""))
         if kind.endswith("_NODE") and kind not in _QUERY_NODES:
             raise SqlFault("only SELECT is allowed, also in WITH")
         if node.get("sample"):
-            raise _fault(node, "a sample differs from run to run")
+            raise fault_at(node, "a sample differs from run to run")
         match kind:
-            case "BASE_TABLE":
-                self._table(node, ctes)
             case "TABLE_FUNCTION":
                 self._table_function(node)
             case "SHOW_REF":
@@ -200,37 +132,31 @@ class _Walker:
         if "function_name" in node:
             self._function(node)
 
-    def _table(self, node: Node, ctes: frozenset[str]) -> None:
-        path = [str(name).lower() for name in node["qualified_name"]["path"]]
-        if path[:-1] not in ([], ["main"]):
-            raise _fault(node, f"unknown table {'.'.join(path)}")
-        if len(path) > 1 or path[-1] not in ctes:
-            self.tables.add(path[-1])
-
     def _table_function(self, node: Node) -> None:
         name = str(node["function"]["function_name"]).lower()
         if name not in TABLE_FUNCTIONS:
             allowed = ", ".join(sorted(TABLE_FUNCTIONS))
-            raise _fault(
+            raise fault_at(
                 node, f"the table function {name} is not allowed: use {allowed}"
             )
 
     def _function(self, node: Node) -> None:
         name = str(node["function_name"]).lower()
-        path = [str(part).lower() for part in node["qualified_name"]["path"]]
-        if path[:-1] not in ([], ["main"]):
-            raise _fault(node, f"call {name} without a schema")
+        if function_path(node)[:-1] not in ([], ["main"]):
+            raise fault_at(node, f"call {name} without a schema")
         if _is_volatile(name):
-            raise _fault(node, f"{name}() gives another result at each call or session")
+            raise fault_at(
+                node, f"{name}() gives another result at each call or session"
+            )
         if name == "age" and len(node.get("arguments", ())) == 1:
-            raise _fault(node, "age(x) reads the clock: write age(current_date, x)")
+            raise fault_at(node, "age(x) reads the clock: write age(current_date, x)")
         self.functions.add(name)
 
     def _column(self, node: Node) -> None:
         names = node["column_names"]
-        if len(names) == 1 and (name := names[0].lower()) in _BARE_VALUES:
+        if len(names) == 1 and (name := names[0].lower()) in BARE_VALUES:
             if _is_volatile(name):
-                raise _fault(
+                raise fault_at(
                     node, f"{name} gives another result at each call or session"
                 )
             self.functions.add(name)
@@ -241,13 +167,6 @@ class _Walker:
             self.warnings.append(
                 "DECIMAL or NUMERIC without precision is DECIMAL(18,3) and rounds"
             )
-
-
-def _fault(node: Node, message: str) -> SqlFault:
-    offset = node.get(_LOCATION, 0)
-    return SqlFault(
-        message, offset if isinstance(offset, int) and offset < 2**31 else 0
-    )
 
 
 def _is_volatile(name: str) -> bool:
@@ -261,17 +180,9 @@ def _is_volatile(name: str) -> bool:
 
 
 @cache
-def _parser() -> Any:
-    """A connection for parsing alone."""
-    import duckdb
-
-    return duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "64MB"})
-
-
-@cache
 def _marked_volatile() -> frozenset[str]:
     """Functions that DuckDB itself does not call consistent."""
-    rows = _parser().execute(
+    rows = parsing_connection().execute(
         "SELECT DISTINCT function_name FROM duckdb_functions()"
         " WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"
     )

@@ -1,8 +1,9 @@
 """How the columns of a result are stored: DuckDB's types, and the dtypes of parts."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from sqlfiles.definition import quoted
@@ -85,6 +86,31 @@ def result_columns(columns: Iterable[tuple[str, Any]]) -> tuple[ResultColumn, ..
     if refused:
         raise ValueError("; ".join(refused))
     return tuple(found)
+
+
+def shown_columns(columns: Iterable[tuple[str, Any]]) -> tuple[ResultColumn, ...]:
+    """How to show *columns*, names with their DuckDBPyType, to whoever asked for them.
+
+    What cannot be stored, such as an INTERVAL, is shown as text. Equal names, whatever
+    their case, get numbers: ``a, a`` becomes ``a, a_1``.
+    """
+    found: list[ResultColumn] = []
+    taken: set[str] = set()
+    for name, kind in columns:
+        try:
+            cast, dtype = _stored(kind)
+        except ValueError:
+            cast, dtype = "VARCHAR", "String"
+        unique = _unique(name, taken)
+        taken.add(unique.lower())
+        wide = kind.id in ("hugeint", "uhugeint")
+        found.append(ResultColumn(unique, cast, dtype, wide))
+    return tuple(found)
+
+
+def _unique(name: str, taken: Container[str]) -> str:
+    candidates = (f"{name}_{number}" if number else name for number in count())
+    return next(each for each in candidates if each.lower() not in taken)
 
 
 def _stored(kind: Any) -> tuple[str, str]:

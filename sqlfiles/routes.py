@@ -21,16 +21,18 @@ class DeclaredRoute:
 def declared_routes(views_dir: Path) -> list[DeclaredRoute]:
     """The routes of all definitions in *views_dir*, by file and line.
 
+    Those about events are there before the first event is.
+
     Does not import DuckDB. A file or route that cannot be read is left out: loading
     the definitions reports it. Raises OSError if the folder cannot be listed.
     """
     found: list[DeclaredRoute] = []
-    for path in sql_files(views_dir):
+    for name, path in sql_files(views_dir).items():
         try:
             definitions, _ = split(read_text(path))
         except (OSError, ValueError):
             continue
-        routes = (_route(path.name, raw) for raw in definitions)
+        routes = (_route(name, raw) for raw in definitions)
         found.extend(route for route in routes if route is not None)
     return found
 

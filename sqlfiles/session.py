@@ -4,14 +4,20 @@ One thread (sums of floats differ from run to run with two), PostgreSQL's order 
 a fixed time zone, a fixed clock, no extensions, no files but those of the tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlfiles.definition import Definition, ParameterType, ParameterValue, quoted
+from sqlfiles.definition import (
+    JSON_UNIT,
+    Definition,
+    ParameterType,
+    ParameterValue,
+    quoted,
+)
 from sqlfiles.result_types import ResultColumn, duckdb_type, result_columns
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ _SAMPLES: Final[Mapping[ParameterType, ParameterValue]] = {
     ParameterType.BOOLEAN: True,
     ParameterType.DATE: date(2026, 1, 1),
     ParameterType.TIMESTAMP: datetime(2026, 1, 1, tzinfo=UTC),
+    ParameterType.DURATION: "24h",
 }
 
 
@@ -40,7 +47,8 @@ class SessionOptions:
     """Time zone and clock of a session, and its limits.
 
     Sorting and joining may use `disk_mb` in `temp_dir` beyond `memory_mb`; without
-    `temp_dir` the memory is the limit.
+    `temp_dir` the memory is the limit. With `reads_inline`, the thread that queries
+    reads the files as well, and the engine starts no other one.
     """
 
     zone: ZoneInfo
@@ -48,6 +56,7 @@ class SessionOptions:
     memory_mb: int = 512
     temp_dir: Path | None = None
     disk_mb: int = 4096
+    reads_inline: bool = False
 
 
 def connect(options: SessionOptions) -> "DuckDBPyConnection":
@@ -62,6 +71,7 @@ def connect(options: SessionOptions) -> "DuckDBPyConnection":
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "default_null_order": "postgres",
+            **({"async_threads": 0} if options.reads_inline else {}),
         },
     )
     connection.execute("SET python_enable_replacements = false")
@@ -153,7 +163,17 @@ def _bound_columns(
 ) -> tuple[ResultColumn, ...]:
     samples = {p.name: _SAMPLES[p.type] for p in definition.parameters}
     relation = connection.sql(definition.sql, params=samples or None)
+    _check_json(definition, zip(relation.columns, relation.types, strict=True))
     return result_columns(zip(relation.columns, relation.types, strict=True))
+
+
+def _check_json(definition: Definition, columns: Iterable[tuple[str, Any]]) -> None:
+    """Raise ValueError for a column with the unit `json` that may have other text."""
+    for name, kind in columns:
+        if definition.note(name).unit == JSON_UNIT and str(kind) != "JSON":
+            raise ValueError(
+                f"@unit {name} {JSON_UNIT}: the column is {kind}, cast it by ::JSON"
+            )
 
 
 def _bind_tests(

@@ -3,6 +3,7 @@
 import { ApiError, get, send, serverNow } from "./api.js";
 import { Controls } from "./controls.js";
 import { byId, el, setText } from "./dom.js";
+import { showEvents } from "./events.js";
 import "./explore.js";
 import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
@@ -440,7 +441,7 @@ async function loadSecondary(fetchPart) {
   const today = format.localMoment(serverNow(), state.query?.tz ?? "UTC").slice(0, 10);
   const parts = [
     fetchPart("sync/runs", { limit: RUNS_SHOWN }).then(({ data }) => freshness.setRuns(data)),
-    fetchPart("health", {}).then(({ data }) => freshness.setHealth(data)),
+    fetchPart("health", {}).then(({ data }) => showHealth(data)),
   ];
   if (!view.room) {
     const daily = { compare: "previous", tz: view.tz, filter: view.filter || null };
@@ -448,6 +449,20 @@ async function loadSecondary(fetchPart) {
     parts.push(loadRetention(fetchPart, today), roomList.load());
   }
   await Promise.all(parts.map((part) => part.catch(unlessMissing)));
+}
+
+function showHealth(health) {
+  freshness.setHealth(health);
+  return showEvents(health);
+}
+
+/** Without statistics there may still be events. */
+async function loadHealth() {
+  try {
+    showHealth(await fetchJson("health"));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
 }
 
 /** Another API than that of Free Planning Poker lacks some parts; the others still show. */
@@ -500,6 +515,7 @@ function showError(error) {
     markMissingData();
     freshness.setReachable(true);
     showBanner(error.message, "info");
+    if (!session.link) loadHealth();
     return REFRESH_MS;
   }
   // Runs and health may change during the outage without a new ETag of the statistics.

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from events.codes import RejectionCode
+
 PROGRAM: Final = "update_readmodel.py"
 DEFAULT: Final = "sync"
 
@@ -21,6 +23,8 @@ without a command: sync, with the options of sync
   update_readmodel.py --tables A,B       sync only these tables
   update_readmodel.py status --last 3    show the tables and the last 3 runs
   update_readmodel.py views plan         say what edited SQL files would change
+  update_readmodel.py replay --code x    check events again that were rejected as x
+  update_readmodel.py forget USER_ID     remove all events of a user
 
 `update_readmodel.py COMMAND --help` lists the options of a command.
 Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage, 130 after Ctrl-C.
@@ -88,6 +92,29 @@ class ReportCommand:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayCommand:
+    """Options of `replay`: the codes of the dead letters."""
+
+    codes: tuple[str, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionCommand:
+    """Options of `retention`."""
+
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetCommand:
+    """Options of `forget`: the user's id, as the clients send it."""
+
+    user_id: str
+    dry_run: bool
+
+
 type Command = (
     SyncCommand
     | StatusCommand
@@ -96,6 +123,9 @@ type Command = (
     | ViewsCommand
     | KafkaCommand
     | ReportCommand
+    | ReplayCommand
+    | RetentionCommand
+    | ForgetCommand
 )
 
 
@@ -145,6 +175,13 @@ _SUMMARIES: Final = {
     "views": "list and check the SQL files, or say what a change would do",
     "kafka": "show how far the topic was read, or have it read again",
     "report": "show the daily reports that were sent, or send one again",
+    "replay": "check rejected events again; those that pass are stored",
+    "retention": "remove events that are older than EVENT_RETENTION_DAYS",
+    "forget": "remove all events of one user",
+}
+_DRY_RUN: Final = {
+    "action": "store_true",
+    "help": "say what would be done, and change nothing",
 }
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sync": {
@@ -227,8 +264,24 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "help": "number of days to show (default: %(default)s)",
         },
     },
+    "replay": {
+        "--code": {
+            "dest": "codes",
+            "action": "append",
+            "required": True,
+            "choices": [str(code) for code in RejectionCode],
+            "metavar": "CODE",
+            "help": "only dead letters with this code; repeat it for several codes",
+        },
+        "--dry-run": _DRY_RUN,
+    },
+    "retention": {"--dry-run": _DRY_RUN},
+    "forget": {
+        "user_id": {"metavar": "USER_ID", "help": "the id, as clients send it"},
+        "--dry-run": _DRY_RUN,
+    },
 }
-_OPTIONS_WITH_VALUE: Final = {"--tables", "--last", "--day", "--why"}
+_OPTIONS_WITH_VALUE: Final = {"--tables", "--last", "--day", "--why", "--code"}
 
 type _Parsers = Mapping[str, argparse.ArgumentParser]
 
@@ -253,6 +306,14 @@ def parse(arguments: Sequence[str]) -> Command:
             return _views(ViewsCommand(**values), commands["views"])
         case "report":
             return _report(ReportCommand(**values), commands["report"])
+        case "replay":
+            return ReplayCommand(
+                tuple(dict.fromkeys(values["codes"])), values["dry_run"]
+            )
+        case "retention":
+            return RetentionCommand(**values)
+        case "forget":
+            return ForgetCommand(**values)
         case _:
             return DoctorCommand()
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from config import Settings
+from config import Settings, parse_token
 from events.spool_files import list_files
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlSource, MysqlView
@@ -20,10 +21,13 @@ from readmodel.source.protocol import Source, View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
+from sqlfiles.catalogue import sql_files
 from updater import kafka_status, views
 from updater.status import view_lines
+from util.confinement import confinement_of
 from util.errors import FppError, SettingsError, SourceError, StorageError
 from util.heartbeat import Heartbeat
+from util.landlock import LandlockUnavailable
 from util.probe import connection_problem
 from util.sentry_wrapper import PRODUCTION
 
@@ -33,6 +37,10 @@ LATE_SPOOL: Final = timedelta(minutes=5)
 
 LEAST_FREE_BYTES: Final = 50 * 2**20
 COMFORTABLE_BYTES: Final = 2**30
+SHORTEST: Final = 24
+"""Characters of a token."""
+FEWEST_CHARACTERS: Final = 6
+"""Different characters of a token."""
 READ_RIGHTS: Final = {"USAGE", "SELECT", "SHOW VIEW"}
 """What SHOW GRANTS lists for a user that can only read."""
 
@@ -80,6 +88,9 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     yield from _database(settings)
     yield from _storage(settings.data_dir)
     yield from _views(settings)
+    yield from _tokens(settings)
+    if settings.query_tokens:
+        yield _queries(settings.data_dir)
     if settings.spool_dir:
         yield _spool(settings.spool_dir)
     if settings.kafka_bootstrap_servers:
@@ -296,7 +307,7 @@ def _space(data_dir: Path, existing: Path) -> CheckResult:
 
 def _views(settings: Settings) -> Iterator[CheckResult]:
     """Check the SQL files. A bad one fails no sync, so it is a warning."""
-    if not any(settings.views_dir.glob("*.sql")):
+    if not sql_files(settings.views_dir):
         yield _passed("views", f"no SQL files in {settings.views_dir}")
         return
     try:
@@ -312,6 +323,35 @@ def _views(settings: Settings) -> Iterator[CheckResult]:
     manifest = metrics.current_manifest(settings.data_dir)
     for line in view_lines(manifest):
         yield _warning("views", line.strip())
+
+
+def _tokens(settings: Settings) -> Iterator[CheckResult]:
+    """Warn of tokens that can be guessed, and of those that two callers share."""
+    found = [parse_token(entry) for entry in settings.tokens]
+    for token in found:
+        if len(set(token.secret)) < FEWEST_CHARACTERS or len(token.secret) < SHORTEST:
+            yield _warning(
+                "tokens",
+                f"{token.name} is weak: use at least {SHORTEST} random characters, "
+                "such as the output of openssl rand -hex 24",
+            )
+    for secret, count in Counter(token.secret for token in found).items():
+        if count > 1:
+            names = ", ".join(t.name for t in found if t.secret == secret)
+            yield _warning("tokens", f"{names} are equal: give each caller its own")
+
+
+def _queries(data_dir: Path) -> CheckResult:
+    """Whether the API can confine queries: it answers them with 503 otherwise."""
+    try:
+        found = confinement_of(data_dir)
+    except (LandlockUnavailable, OSError) as error:
+        return _warning(
+            "SQL_TOKENS",
+            f"queries are answered with 503: {error}. Use a kernel with Landlock, or "
+            "mount DATA_DIR read-only for the API",
+        )
+    return _passed("SQL_TOKENS", f"queries are confined by {found.value}")
 
 
 def _spool(folder: Path) -> CheckResult:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from config import Settings
 from readmodel.source.connect import tables_from_settings
 from updater.event_intake import EventIntake, require_free_names
+from updater.event_retention import DailyRetention
 from updater.intake_metrics import IntakeMetrics
 from util.stopping import StopRequest
 
@@ -26,6 +27,9 @@ class EventIntakes:
         metrics = IntakeMetrics(registry)
         self._spool = _spool_intake(settings, metrics, stop)
         self._kafka = _kafka_intake(settings, metrics, stop)
+        self._retention = DailyRetention(
+            settings.data_dir, settings.event_retention_days
+        )
         self._interval = settings.events_interval_seconds
         if self._kafka:
             self._interval = min(self._interval, settings.flush_interval)
@@ -33,12 +37,15 @@ class EventIntakes:
     def run(self) -> bool:
         """Take what is there; return True if that succeeded."""
         results = [intake.run() for intake in (self._spool, self._kafka) if intake]
+        self._retention.run()
         return all(results)
 
     def run_to_end(self) -> bool:
         """The same, and wait for the connection to Kafka."""
         taken = self._spool is None or self._spool.run()
-        return (self._kafka is None or self._kafka.run_to_end()) and taken
+        taken = (self._kafka is None or self._kafka.run_to_end()) and taken
+        self._retention.run()
+        return taken
 
     def run_for(self, seconds: float) -> None:
         """Take events for *seconds*: at the beginning and at the end, and between.

@@ -86,6 +86,7 @@ class KafkaIntake:
         self._buffered_bytes = 0
         self._recorded: TopicPosition | None = None
         self._stored_at = 0.0
+        self._busy_until = 0.0
         self._try_at = 0.0
         self._pause = FIRST_PAUSE_SECONDS
         self._reported: str | None = None
@@ -95,7 +96,7 @@ class KafkaIntake:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._has_batch():
             self._stop.check()
-            if self._is_open:
+            if self._is_open and not self._is_full():
                 self._guarded(partial(self._read, min(left, READ_SECONDS)))
             else:
                 time.sleep(min(left, READ_SECONDS))
@@ -138,6 +139,7 @@ class KafkaIntake:
         except SyncRunning as error:
             # What was read stays in memory: the next run stores it.
             _log.warning(str(error), action="drain")
+            self._busy_until = time.monotonic() + LEAST_SECONDS
         except PositionMoved:
             _log.info("Another updater has read Kafka; reading on from there")
             self._drop()
@@ -202,9 +204,10 @@ class KafkaIntake:
 
     def _has_batch(self) -> bool:
         """True if a snapshot is worth it before the interval ends."""
-        if self._is_full():
-            return True
-        is_due = time.monotonic() - self._stored_at >= LEAST_SECONDS
+        now = time.monotonic()
+        if self._is_full() or now < self._busy_until:
+            return now >= self._busy_until
+        is_due = now - self._stored_at >= LEAST_SECONDS
         return is_due and len(self._buffer) >= self._settings.batch_size
 
     def _read_and_store(self) -> None:

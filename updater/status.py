@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from pydantic_core import to_json
@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from config import Settings
 from readmodel.store import metrics, run_log, snapshot, view_log
 from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS
+from readmodel.store.event_tables import REJECTED
 from readmodel.store.history import kept_snapshots
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
@@ -38,6 +39,9 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
         yield from _table_lines(manifest, settings, now)
     for text in (*_failures(manifest), *view_lines(manifest)):
         yield from _wrapped(f"{LATE} ", text)
+    if counts := dead_letters(settings):
+        listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
+        yield from _wrapped("  ", f"dead letters: {listed}")
     yield from kafka_status.lines(settings)
     yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
@@ -159,7 +163,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
     """
     manifest = metrics.current_manifest(settings.data_dir)
     age = now - manifest.taken_at if manifest else None
-    status = {
+    status: dict[str, Any] = {
         "taken_at": manifest.taken_at if manifest else None,
         "age_seconds": round(age.total_seconds()) if age is not None else None,
         "tables": {
@@ -180,7 +184,18 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
+    if counts := dead_letters(settings):
+        status["dead_letters"] = counts
     return to_json(status).decode()
+
+
+def dead_letters(settings: Settings) -> dict[str, int]:
+    """The number of stored dead letters by code; empty without events."""
+    if REJECTED not in snapshot.table_files(settings.data_dir):
+        return {}
+    rows = snapshot.latest(settings.data_dir).scan(REJECTED)
+    counted = rows.group_by("code").len().sort("code").collect()
+    return dict(counted.iter_rows())
 
 
 def newest_row(settings: Settings, table: str) -> datetime | None:

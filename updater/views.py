@@ -18,7 +18,7 @@ from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.disk import replace_link
 from readmodel.sync.staging import SnapshotWriter
-from sqlfiles.catalogue import Catalogue, load
+from sqlfiles.catalogue import EVENTS_FOLDER, Catalogue, load, sql_files
 from sqlfiles.definition import Definition, TableTest, quoted
 from sqlfiles.session import SessionOptions, add_tables, bind, connect
 from util.errors import ReadModelMissing, SettingsError
@@ -44,6 +44,8 @@ class ViewFinding:
 def read_catalogue(settings: Settings) -> Catalogue:
     """Load VIEWS_DIR with the tables and the time zone of the settings."""
     names = [table.name for table in tables_from_settings(settings)]
+    if manifest := metrics.current_manifest(settings.data_dir):
+        names += manifest.event_tables
     return load(settings.views_dir, names, settings.timezone)
 
 
@@ -124,7 +126,9 @@ def run_file_tests(settings: Settings, file: Path) -> Iterator[ViewFinding]:
     *file* takes the place of the file of its name in VIEWS_DIR. Raises as `plan` does.
     """
     with _scratch(settings, file) as scratch:
-        mine = [report for report in scratch.reports if report.file == file.name]
+        mine = [
+            report for report in scratch.reports if report.file == _name_in_views(file)
+        ]
         for report in mine:
             yield from _tested(report, scratch.catalogue)
         if not mine:
@@ -183,11 +187,17 @@ def _scratch(settings: Settings, file: Path | None) -> Iterator[_Scratch]:
 
 
 def _copy_views(views_dir: Path, file: Path | None, target: Path) -> None:
-    target.mkdir()
-    for source in views_dir.glob("*.sql") if views_dir.is_dir() else ():
-        shutil.copy(source, target)
+    (target / EVENTS_FOLDER).mkdir(parents=True)
+    for name, source in sql_files(views_dir).items():
+        shutil.copy(source, target / name)
     if file is not None:
-        shutil.copy(file, target / file.name)
+        shutil.copy(file, target / _name_in_views(file))
+
+
+def _name_in_views(file: Path) -> str:
+    """The name of *file* below VIEWS_DIR: ``events/top.sql`` if that is its folder."""
+    is_of_events = file.absolute().parent.name == EVENTS_FOLDER
+    return f"{EVENTS_FOLDER}/{file.name}" if is_of_events else file.name
 
 
 def _linked_copy(before: Snapshot, data_dir: Path) -> Snapshot:

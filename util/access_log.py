@@ -135,8 +135,11 @@ class _RequestRecord:
         """Measure the request and log it, unless it succeeded and its route is *quiet*."""
         took = timedelta(seconds=time.perf_counter() - self._began)
         method, route = self._scope["method"], _route_template(self._scope)
+        state = self._scope.get("state", {})
         metrics: ApiMetrics = self._scope["app"].state.metrics
         metrics.observe(route, method, self._status, took)
+        if "caller" in state:
+            metrics.calls.labels(state["caller"]).inc()
         if route in quiet and self._status in (200, 202):
             return
         fields: dict[str, Any] = {
@@ -145,7 +148,8 @@ class _RequestRecord:
             "route": route or "unmatched",
             "status": self._status,
             "ms": round(took / timedelta(milliseconds=1), 1),
-            "snapshot": self._scope.get("state", {}).get("snapshot"),
+            "snapshot": state.get("snapshot"),
+            "caller": state.get("caller"),
         }
         line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
         log.info(line, **fields)

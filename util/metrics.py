@@ -65,6 +65,12 @@ class ApiMetrics(Metrics):
             "Requests with a missing or wrong token.",
             registry=self.registry,
         )
+        self.calls = Counter(
+            "fpp_calls_total",
+            "Requests with a valid token, by the name of the token.",
+            ("caller",),
+            registry=self.registry,
+        )
         self.rate_limited = Counter(
             "fpp_rate_limited_total",
             "Requests answered 429, since the caller sent too many.",

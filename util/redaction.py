@@ -15,7 +15,7 @@ SHORTEST_SECRET: Final = 4
 """Characters. Redacting a shorter secret would also redact ordinary words."""
 
 _SECRET_FIELD: Final = re.compile(
-    r"passw|secret|token|authori[sz]ation|api_?key|cookie|credential|(^|_)(dsn|key)$",
+    r"passw|secret|token|authori[sz]ation|api[-_]?key|cookie|credential|(^|_)(dsn|key)$",
     re.IGNORECASE,
 )
 # Secrets recognised by their form, registered or not.

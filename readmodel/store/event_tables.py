@@ -1,4 +1,4 @@
-"""The tables of events, which no database has: `events` and `events_rejected`."""
+"""The tables of events, which no database has: events, dead letters and their audit log."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 import polars as pl
 
 from readmodel.dtypes import INSTANT
+from readmodel.tables import EVENT_TABLE_NAMES
 
-EVENTS: Final = "events"
-REJECTED: Final = "events_rejected"
+EVENTS, REJECTED, AUDIT = EVENT_TABLE_NAMES
 
 EVENT_SCHEMA: Final = pl.Schema(
     {
@@ -44,8 +44,30 @@ REJECTED_SCHEMA: Final = pl.Schema(
 )
 """One row per dead letter; `rejection_id` is unique."""
 
+AUDIT_SCHEMA: Final = pl.Schema(
+    {
+        "number": pl.Int64(),
+        "at": INSTANT,
+        "action": pl.String(),
+        "sender": pl.String(),
+        "salt": pl.String(),
+        "sender_hash": pl.String(),
+        "batches": pl.Int64(),
+        "accepted": pl.Int64(),
+        "repeated": pl.Int64(),
+        "rejected": pl.Int64(),
+        "removed_events": pl.Int64(),
+        "removed_rejected": pl.Int64(),
+        "details": pl.String(),
+        "previous_hash": pl.String(),
+        "row_hash": pl.String(),
+    }
+)
+"""One row per change of the other two tables, see `audit`; `number` is unique."""
+
 EVENT_TABLES: Final[Mapping[str, tuple[str, pl.Schema]]] = {
     EVENTS: ("event_id", EVENT_SCHEMA),
     REJECTED: ("rejection_id", REJECTED_SCHEMA),
+    AUDIT: ("number", AUDIT_SCHEMA),
 }
 """Table -> the column that is unique, and all columns."""

@@ -7,6 +7,7 @@ time, is compared again.
 
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
@@ -15,6 +16,8 @@ from readmodel.store.damage import checksum
 from readmodel.store.manifest import Part, VisitsFile
 from readmodel.store.snapshot import Snapshot, table_folder, visits_file
 from util.errors import ReadModelDamaged
+
+THREADS: Final = 4
 
 MOST_FILES: Final = 65_536
 """Remembered files; then all are compared again."""
@@ -70,7 +73,7 @@ class IntactFiles:
 
     def _compare(self, key: _TableKey, snapshot: Snapshot) -> None:
         with self._lock:
-            differing = next(self._differing(snapshot, key.table), None)
+            differing = self._differing(snapshot, key.table)
             if differing is None:
                 self._limit()
                 self._intact.add(key)
@@ -81,20 +84,14 @@ class IntactFiles:
             f"{self._damaged[key]} is damaged: the next sync replaces it"
         )
 
-    def _differing(self, snapshot: Snapshot, table: str) -> Iterator[Path]:
-        assert snapshot.manifest is not None
-        folder = snapshot.path / table_folder(table)
-        for part in snapshot.manifest.tables[table].parts:
-            file = folder / part.file
-            if not self._is_equal(file, part):
-                yield file
-            visits = visits_file(file)
-            if (
-                part.visits
-                and visits.exists()
-                and not self._is_equal(visits, part.visits)
-            ):
-                yield visits
+    def _differing(self, snapshot: Snapshot, table: str) -> Path | None:
+        """The first file of *table* that differs from its record."""
+        files = list(_files(snapshot, table))
+        # Computing a checksum leaves the interpreter to other threads.
+        with ThreadPoolExecutor(THREADS) as pool:
+            equal = list(pool.map(self._is_equal, *zip(*files, strict=True)))
+        found = zip(files, equal, strict=True)
+        return next((file for (file, _), is_equal in found if not is_equal), None)
 
     def _is_equal(self, file: Path, record: Part | VisitsFile) -> bool:
         try:
@@ -119,3 +116,14 @@ class IntactFiles:
             self._equal.clear()
         if len(self._intact) > MOST_FILES:
             self._intact.clear()
+
+
+def _files(snapshot: Snapshot, table: str) -> Iterator[tuple[Path, Part | VisitsFile]]:
+    """The parts of *table* and their visits, each with its record."""
+    assert snapshot.manifest is not None
+    folder = snapshot.path / table_folder(table)
+    for part in snapshot.manifest.tables[table].parts:
+        file = folder / part.file
+        yield file, part
+        if part.visits and (visits := visits_file(file)).exists():
+            yield visits, part.visits

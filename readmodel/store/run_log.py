@@ -16,6 +16,7 @@ import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS, read_file
+from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.store.seal import require_intact
 from util.errors import StorageError
 
@@ -50,6 +51,13 @@ SCHEMA: Final = pl.Schema(
     }
 )
 """The columns of the log; one row per run."""
+
+
+_TABLE_NAMES: Final = pl.col("tables").list.eval(pl.element().struct.field("table"))
+_CHANGED_EVENTS: Final = (pl.col("tables").list.len() > 0) & (
+    _TABLE_NAMES.list.set_difference(list(EVENT_TABLES)).list.len() == 0
+)
+"""True for runs that changed nothing but stored events: they are no syncs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +100,11 @@ def updated_summary(summary: RunSummary | None, run: Run) -> RunSummary:
 
 
 def read_summary(data_dir: Path) -> RunSummary | None:
-    """Summarise the log; None before the first run.
+    """Summarise the runs that synced; None before the first one.
 
     Raises StorageError when the log cannot be read.
     """
-    log = read_log(data_dir)
+    log = read_log(data_dir).filter(~_CHANGED_EVENTS)
     if log.is_empty():
         return None
     successes = log.filter("success")

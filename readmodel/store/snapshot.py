@@ -210,7 +210,9 @@ def require_complete(snapshot: Snapshot) -> Snapshot:
         raise ReadModelMissing("There is no read model yet: run update_readmodel.py")
     if missing:
         names = ", ".join(missing)
-        raise ReadModelMissing(f"The read model lacks {names}: run update_readmodel.py")
+        # A snapshot is published whole, so a file was removed or changed since.
+        kind = ReadModelMissing if snapshot.manifest is None else ReadModelDamaged
+        raise kind(f"The read model lacks {names}: run update_readmodel.py")
     return snapshot
 
 

@@ -20,6 +20,11 @@ class LastSnapshot:
     path: Path
     manifest: Manifest
 
+    @property
+    def data_dir(self) -> Path:
+        """The folder that has `current`."""
+        return self.path.parent.parent
+
     def table(self, name: str) -> StoredTable | None:
         """The record of the table *name*, if the snapshot has it."""
         return self.manifest.tables.get(name)

@@ -143,7 +143,11 @@ def build_derived(
 def _has_files(views_dir: Path) -> bool:
     # Not `sqlfiles`: an updater without SQL files should not even import it.
     try:
-        return views_dir.is_dir() and any(views_dir.glob("*.sql"))
+        return views_dir.is_dir() and any(
+            file
+            for pattern in ("*.sql", "events/*.sql")
+            for file in views_dir.glob(pattern)
+        )
     except OSError:
         return True
 

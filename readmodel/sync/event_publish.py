@@ -14,9 +14,10 @@ import polars as pl
 
 from readmodel.dtypes import dtype_name
 from readmodel.store.damage import PARSE_ERRORS, checksum
-from readmodel.store.event_tables import EVENT_TABLES, EVENTS, REJECTED
+from readmodel.store.event_tables import AUDIT, EVENT_TABLES, EVENTS, REJECTED
 from readmodel.store.manifest import Consumed, Part
 from readmodel.store.snapshot import table_folder
+from readmodel.sync.audit_rows import drained_rows
 from readmodel.sync.carry_over import LastSnapshot, carry_others, taken_at
 from readmodel.sync.event_rows import (
     conflict_rejections,
@@ -104,13 +105,15 @@ def _store(
         ),
         last.files(REJECTED) if last else [],
     )
-    _append(writer, last, EVENTS, found.new)
-    _append(writer, last, REJECTED, rejected)
+    append_rows(writer, last, EVENTS, found.new)
+    append_rows(writer, last, REJECTED, rejected)
+    audited = drained_rows(last, writer.created_at, spooled, found, rejected)
+    append_rows(writer, last, AUDIT, audited)
     counts = dict(rejected.group_by("code").len().iter_rows())
     return DrainReport(found.new.height, found.repeated, counts, 0, writer.id)
 
 
-def _append(
+def append_rows(
     writer: SnapshotWriter, last: LastSnapshot | None, name: str, rows: pl.DataFrame
 ) -> None:
     """Add the table *name* with *rows* after the stored ones.

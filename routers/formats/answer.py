@@ -1,11 +1,12 @@
 """The response with a table in one format: streamed, named and bounded in memory."""
 
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import polars as pl
 from anyio import CapacityLimiter, to_thread
@@ -36,6 +37,15 @@ _TEXT: Final[Mapping[TableFormat, Callable[[TableAnswer], Iterator[bytes]]]] = {
     TableFormat.CSV: csv_lines,
     TableFormat.NDJSON: ndjson,
 }
+
+
+class EncodedTable(NamedTuple):
+    """A table as the bytes of one format; for a workbook those of Parquet."""
+
+    body: bytes
+    rows: int
+    columns: int
+    truncated: bool
 
 
 class Exports:
@@ -93,11 +103,29 @@ class Exports:
             file, cut = await self._write(table, table_format, folder)
         finally:
             await to_thread.run_sync(_remove, folder)
-        if cut:
-            sent[TRUNCATED] = ", ".join(
-                filter(None, (sent.get(TRUNCATED), f"texts={cut}"))
-            )
-        return _file_response(file, table_format, sent)
+        return _file_response(file, table_format, _with_cut_texts(sent, cut))
+
+    async def respond_encoded(
+        self,
+        encoded: EncodedTable,
+        table_format: TableFormat,
+        headers: Mapping[str, str],
+        filename: str,
+    ) -> Response:
+        """A response with a table that somebody has encoded; see `respond`."""
+        sent = {**headers, **_disposition(table_format, filename)}
+        if encoded.truncated:
+            sent[TRUNCATED] = "rows"
+        if table_format is not TableFormat.XLSX:
+            return _file_response(io.BytesIO(encoded.body), table_format, sent)
+        folder = Path(await to_thread.run_sync(tempfile.mkdtemp))
+        try:
+            parquet = folder / "rows.parquet"
+            await to_thread.run_sync(parquet.write_bytes, encoded.body)
+            file, cut = await self._workbook(parquet, encoded.rows, encoded.columns)
+        finally:
+            await to_thread.run_sync(_remove, folder)
+        return _file_response(file, table_format, _with_cut_texts(sent, cut))
 
     async def _write(
         self, table: TableAnswer, table_format: TableFormat, folder: Path
@@ -107,10 +135,16 @@ class Exports:
         await to_thread.run_sync(write_parquet, table, parquet)
         if table_format is TableFormat.PARQUET:
             return parquet.open("rb"), 0
-        workbook = folder / "rows.xlsx"
+        rows = await to_thread.run_sync(count_rows, pl.scan_parquet(parquet))
+        return await self._workbook(parquet, rows, len(table.schema()))
+
+    async def _workbook(
+        self, parquet: Path, rows: int, columns: int
+    ) -> tuple[BinaryIO, int]:
+        """A workbook beside *parquet*, and how many of its texts were cut."""
+        workbook = parquet.with_suffix(".xlsx")
         try:
-            rows = await to_thread.run_sync(count_rows, pl.scan_parquet(parquet))
-            require_fit(rows, len(table.schema()))
+            require_fit(rows, columns)
             async with self._workbooks:
                 cut = await self._worker.run(
                     "xlsx",
@@ -123,6 +157,13 @@ class Exports:
         except JobTimeout as error:
             raise HTTPException(503, f"{error}: use .parquet or .csv") from None
         return workbook.open("rb"), cut
+
+
+def _with_cut_texts(headers: Mapping[str, str], cut: int) -> dict[str, str]:
+    if not cut:
+        return dict(headers)
+    lacks = filter(None, (headers.get(TRUNCATED), f"texts={cut}"))
+    return {**headers, TRUNCATED: ", ".join(lacks)}
 
 
 def file_stem(content: str, period: Period) -> str:

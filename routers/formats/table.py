@@ -1,13 +1,14 @@
 """A table answer: rows, the meaning of each column, and where the rows come from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 
 from calculations.period import DateRange
+from sqlfiles.definition import JSON_UNIT
 
 CHUNK_ROWS: Final = 5_000
 """Rows that are encoded at once."""
@@ -36,6 +37,7 @@ class TableAnswer:
         data_updated_at: the instant (UTC) of the data; None if unknown.
         truncated: True if a limit left out further rows.
         next: URL of the page after these rows; None if they are the last.
+        details: further members beside the rows, with JSON's types.
     """
 
     title: str
@@ -47,6 +49,7 @@ class TableAnswer:
     data_updated_at: datetime | None = None
     truncated: bool = False
     next: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """All rows in order, at most CHUNK_ROWS at a time; none for an empty table.
@@ -60,6 +63,13 @@ class TableAnswer:
     def schema(self) -> pl.Schema:
         """Column names and dtypes; reads no rows."""
         return self.rows.collect_schema()
+
+    @property
+    def json_columns(self) -> frozenset[str]:
+        """Columns whose texts are JSON; they are values in answers in JSON."""
+        return frozenset(
+            column.name for column in self.columns if column.unit == JSON_UNIT
+        )
 
     def empty(self) -> pl.DataFrame:
         """A frame with the columns and without rows."""
@@ -88,6 +98,7 @@ class TableAnswer:
             "range": days and {"from": str(days.first), "to": str(days.last)},
             "zone": self.zone,
             "data_updated_at": at and iso_instant(at),
+            **self.details,
         }
 
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import polars as pl
@@ -28,7 +28,9 @@ def json_rows(table: TableAnswer) -> Iterator[bytes]:
     before = b""
     for batch in table.batches():
         # JSON escapes line feeds in texts, so those here only end the objects.
-        yield before + _objects(batch).rstrip(b"\n").replace(b"\n", b",")
+        yield before + _objects(batch, table.json_columns).rstrip(b"\n").replace(
+            b"\n", b","
+        )
         before = b","
     yield b"]"
 
@@ -42,15 +44,17 @@ def json_document(table: TableAnswer) -> Iterator[bytes]:
     yield b"," + to_json(rest).removeprefix(b"{")
 
 
-def one_object(rows: pl.DataFrame) -> bytes:
-    """The only row of *rows* as a JSON object."""
-    return _objects(rows).rstrip(b"\n")
+def one_object(
+    rows: pl.DataFrame, json_columns: Collection[str] = frozenset()
+) -> bytes:
+    """The only row of *rows* as a JSON object; texts of *json_columns* are JSON."""
+    return _objects(rows, json_columns).rstrip(b"\n")
 
 
 def ndjson(table: TableAnswer) -> Iterator[bytes]:
     """A JSON object per line."""
     for batch in table.batches():
-        yield _objects(batch)
+        yield _objects(batch, table.json_columns)
 
 
 def csv_lines(table: TableAnswer) -> Iterator[bytes]:
@@ -65,8 +69,11 @@ def csv_lines(table: TableAnswer) -> Iterator[bytes]:
         yield _csv(_csv_cells(batch), header=False)
 
 
-def _objects(batch: pl.DataFrame) -> bytes:
-    """A JSON object per row, each with a line feed."""
+def _objects(batch: pl.DataFrame, json_columns: Collection[str]) -> bytes:
+    """A JSON object per row, each with a line feed.
+
+    Texts of *json_columns* are JSON themselves; there, line feeds are white space.
+    """
     parts: list[pl.Expr] = []
     separator = "{"
     for name in batch.columns:
@@ -76,7 +83,12 @@ def _objects(batch: pl.DataFrame) -> bytes:
         ]
         separator = ","
     line = pl.concat_str(*parts, pl.lit("}"))
-    rows = json_texts(batch).select(line.alias("line"))
+    values = json_texts(batch).with_columns(
+        column.str.replace_all(r"[\r\n]", " ").fill_null("null")
+        for column in batch
+        if column.name in json_columns and column.dtype == pl.String
+    )
+    rows = values.select(line.alias("line"))
     out = io.BytesIO()
     rows.write_csv(out, include_header=False, quote_style="never", separator="\x1f")
     return out.getvalue()

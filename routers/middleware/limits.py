@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config import Settings
-from routers.auth import identify
+from routers.auth import TOKEN_HEADERS, identify
 from routers.middleware.guesses import GuessBrake
 from routers.problems import error_response
 from util.metrics import ApiMetrics
@@ -166,7 +166,7 @@ def _refuse_oversized(scope: Scope) -> JSONResponse | None:
 
 def _authorization(scope: Scope) -> bytes:
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    return b" ".join(value for name, value in headers if name == b"authorization")
+    return b" ".join(value for name, value in headers if name in TOKEN_HEADERS)
 
 
 def _caller(scope: Scope, settings: Settings) -> str:

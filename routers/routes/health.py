@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.intact import IntactFiles
-from readmodel.store.snapshot import NO_FILES, Snapshot
+from readmodel.store.snapshot import NO_FILES, Snapshot, TableFiles
 from readmodel.tables import TABLES, select_tables, serve_statistics
 from routers.dependencies import now_of, settings_of
 from routers.direct_route import DirectRoute
@@ -68,12 +68,23 @@ class FreshnessHealth(BaseModel, defer_build=True):
     )
 
 
+class EventsHealth(BaseModel, defer_build=True):
+    """Completeness of the tables of events."""
+
+    status: HealthStatus
+
+
 class HealthComponents(BaseModel, defer_build=True):
     """Health of each component."""
 
     parquet_files: ParquetFilesHealth
     storage: StorageHealth
     freshness: FreshnessHealth
+    events: EventsHealth | None = Field(
+        None,
+        description="Absent unless events are collected.",
+        exclude_if=lambda events: events is None,
+    )
 
 
 class Health(BaseModel, defer_build=True):
@@ -118,6 +129,7 @@ async def get_health(request: Request) -> Response:
             parquet_files=ParquetFilesHealth(status=presence, files=files),
             storage=StorageHealth(status=HealthStatus.OK, data_size_mb=round(size, 2)),
             freshness=freshness,
+            events=_events(latest, tables),
         ),
     )
     return Response(
@@ -126,6 +138,17 @@ async def get_health(request: Request) -> Response:
         {"Cache-Control": "no-store"},
         JSON,
     )
+
+
+def _events(
+    latest: Snapshot | None, tables: Mapping[str, TableFiles]
+) -> EventsHealth | None:
+    """Completeness of the tables of events; None without events."""
+    names = latest.manifest.event_tables if latest and latest.manifest else ()
+    if not names:
+        return None
+    complete = all(tables.get(name, NO_FILES).complete for name in names)
+    return EventsHealth(status=HealthStatus.OK if complete else HealthStatus.DEGRADED)
 
 
 def _latest(settings: Settings) -> Snapshot | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import polars as pl
 from anyio import to_thread
 from fastapi import FastAPI, HTTPException, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.routing import Match
 
@@ -52,7 +53,7 @@ from routers.views.parameters import (
     table_page,
     template_request,
 )
-from sqlfiles.definition import Definition
+from sqlfiles.definition import JSON_UNIT, Definition
 from sqlfiles.keys import placeholders
 from sqlfiles.routes import DeclaredRoute, declared_routes
 from util.api_routes import ApiRoutes
@@ -104,6 +105,9 @@ PAGE_PARAMETERS: Final = {
 }
 
 router = ApiRoutes(tags=["views"], dependencies=[RequireToken, NoRepeatedParameters])
+
+FORMAT: Final = "format"
+"""Parameter of a `@route` that chooses the format, unless it is one of its own."""
 
 OBJECT: Final = "The derived table's name."
 
@@ -284,12 +288,47 @@ def _route_handler(route: DeclaredRoute) -> Callable[..., Awaitable[Response]]:
         if definition is None:
             raise _no_definition(loaded, route)
         manner = _Manner(accepted, ACCEPT, rows_only=True, is_route=True)
+        if FORMAT in context.request.query_params and FORMAT not in _names(definition):
+            manner = manner._replace(table_format=_format(context.request))
         values = context.request.path_params
         if definition.is_table:
             return await _respond_table(definition, context, manner, values)
         return await _respond_report(definition, loaded, context, manner, values)
 
     return get_route
+
+
+def _names(definition: Definition) -> set[str]:
+    """The parameters and columns of a definition that callers name."""
+    filters = (each.column for each in definition.filters)
+    return {*(each.name for each in definition.parameters), *filters}
+
+
+def _format(request: Request) -> TableFormat:
+    """The format by the parameter `format`. Raises RequestValidationError (422)."""
+    text = request.query_params[FORMAT]
+    try:
+        return TableFormat(text)
+    except ValueError:
+        allowed = f"use one of {', '.join(TableFormat)}"
+        raise RequestValidationError(
+            [
+                {
+                    "type": "enum",
+                    "loc": ("query", FORMAT),
+                    "msg": allowed,
+                    "input": text,
+                }
+            ]
+        ) from None
+
+
+def _sent(request: Request, manner: _Manner, definition: Definition) -> dict[str, str]:
+    """The query parameters, without the format of a route."""
+    sent = dict(request.query_params)
+    if manner.is_route and FORMAT not in _names(definition):
+        sent.pop(FORMAT, None)
+    return sent
 
 
 def _no_definition(loaded: LoadedViews, route: DeclaredRoute) -> HTTPException:
@@ -345,7 +384,7 @@ async def _respond_table(
         because = state.failed_because if state else None
         reason = because or "the next sync builds it"
         raise HTTPException(503, f"The table {name} was not built yet: {reason}")
-    sent = dict(context.request.query_params)
+    sent = _sent(context.request, manner, definition)
     asked = table_page(definition, stored.schema, sent, path_values)
     headers = _headers(definition, context, manner, manifest)
     if response := _unchanged(context.request, headers, manner):
@@ -367,7 +406,7 @@ async def _respond_report(
     path_values: Mapping[str, str] = NO_VALUES,
 ) -> Response:
     manifest = _manifest(context.snapshot)
-    sent = dict(context.request.query_params)
+    sent = _sent(context.request, manner, definition)
     schema = loaded.schema(definition)
     asked = report_request(definition, schema, sent, path_values)
     _require_inputs(definition, manifest)
@@ -388,7 +427,12 @@ async def _run_report(
     inputs = reading_of_table(context.snapshot, *definition.inputs)
     await to_thread.run_sync(context.intact.require, context.snapshot, inputs.columns)
     async with context.reports.rows(
-        context.request, definition, asked, context.snapshot, context.settings
+        context.request,
+        definition,
+        asked,
+        context.snapshot,
+        context.settings,
+        context.now,
     ) as rows:
         page = await to_thread.run_sync(select_page, rows, asked.page)
         return await _send(definition, page, context, manner, headers)
@@ -420,7 +464,12 @@ def _headers(
 ) -> dict[str, str]:
     snapshot = context.snapshot
     etag = definition_etag(
-        context.request, definition, manner.table_format, snapshot, manifest
+        context.request,
+        definition,
+        manner.table_format,
+        snapshot,
+        manifest,
+        context.now,
     )
     headers = cache_headers(etag, manner.vary)
     headers[DATA_UPDATED_AT] = iso_instant(snapshot.taken_at)
@@ -467,7 +516,7 @@ async def _send(
         headers = {**headers, "Link": f'<{next_url}>; rel="next"'}
     if manner.is_route and definition.one and manner.table_format is TableFormat.JSON:
         assert isinstance(page.rows, pl.DataFrame)
-        body = one_object(page.rows)
+        body = one_object(page.rows, _json_columns(definition))
         return Response(body, media_type=JSON, headers=headers)
     table = answer_of(definition, page, context.snapshot, next_url)
     return await context.exports.respond(
@@ -477,6 +526,11 @@ async def _send(
         f"fpp-{table.title}",
         rows_only=manner.rows_only,
     )
+
+
+def _json_columns(definition: Definition) -> frozenset[str]:
+    notes = definition.columns
+    return frozenset(note.name for note in notes if note.unit == JSON_UNIT)
 
 
 def _as_route(definition: Definition, page: Page) -> Page:

@@ -5,17 +5,18 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import HTTPException, Request
 
 from config import VERSION, Settings
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.snapshot import Snapshot
+from readmodel.tables import EVENT_TABLE_NAMES
 from routers.formats.media import TableFormat
 from routers.formats.table import TableAnswer, TableColumn
 from routers.responses import make_etag
@@ -28,7 +29,10 @@ from routers.worker.refusals import (
     OutOfMemory,
     StatementFailed,
 )
+from routers.worker.turns import QueueFull, Turns
 from sqlfiles.definition import Definition
+
+_events: Final = frozenset(EVENT_TABLE_NAMES)
 
 MAX_WAITING: Final = 8
 """Reports that may wait for the one that runs."""
@@ -48,8 +52,7 @@ class Reports:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._turn = CapacityLimiter(1)
-        self._waiting = 0
+        self._turns = Turns(MAX_WAITING)
 
     @asynccontextmanager
     async def rows(
@@ -59,8 +62,9 @@ class Reports:
         asked: ReportRequest,
         snapshot: Snapshot,
         settings: Settings,
+        now: datetime,
     ) -> AsyncIterator[pl.LazyFrame]:
-        """The rows of a report, in a file that is removed afterwards.
+        """The rows of a report at the instant *now*, in a file that is removed later.
 
         Raises HTTPException (503, 504, 500), and ClientDisconnected.
         """
@@ -72,7 +76,7 @@ class Reports:
                 "definition": definition,
                 "values": asked.values,
                 "files": files,
-                "now": snapshot.taken_at,
+                "now": clock_of(definition, snapshot, now),
                 "memory_mb": settings.report_memory_mb,
                 "target": target,
             }
@@ -88,14 +92,15 @@ class Reports:
         arguments: Mapping[str, Any],
         settings: Settings,
     ) -> None:
-        if self._waiting >= MAX_WAITING:
+        try:
+            self._turns.require_room()
+            await until_disconnect(request, self._in_turn(arguments, settings))
+        except QueueFull:
             raise HTTPException(
                 503,
                 f"{MAX_WAITING} reports are waiting already",
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
-        try:
-            await until_disconnect(request, self._in_turn(arguments, settings))
+            ) from None
         except JobTimeout as error:
             raise HTTPException(
                 504, f"The report {definition.name} was stopped. {error}."
@@ -107,12 +112,7 @@ class Reports:
             raise ReportFailed(definition, str(error)) from error
 
     async def _in_turn(self, arguments: Mapping[str, Any], settings: Settings) -> None:
-        self._waiting += 1
-        try:
-            await self._turn.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+        async with self._turns.take():
             await self._worker.run(
                 "run_report",
                 arguments,
@@ -120,8 +120,6 @@ class Reports:
                 memory_mb=settings.report_memory_mb + RESERVED_MB,
                 deadline=timedelta(seconds=settings.report_seconds),
             )
-        finally:
-            self._turn.release()
 
 
 class ReportFailed(Exception):
@@ -178,12 +176,22 @@ def answer_of(
     )
 
 
+def clock_of(definition: Definition, snapshot: Snapshot, now: datetime) -> datetime:
+    """What `now()` is in a definition: the instant of the data that it reads.
+
+    Mirrored tables are as of the snapshot's instant. Events arrive all the time, and a
+    window without a new one must move on, so for them it is that of the request, *now*.
+    """
+    return snapshot.taken_at if _events.isdisjoint(definition.inputs) else now
+
+
 def definition_etag(
     request: Request,
     definition: Definition,
     table_format: TableFormat,
     snapshot: Snapshot,
     manifest: Manifest,
+    now: datetime,
 ) -> str:
     """ETag of an answer: what its rows depend on, and the request.
 
@@ -197,7 +205,7 @@ def definition_etag(
         definition.header_digest,
         definition.zone.key,
         *(_content(manifest.tables[name]) for name in read),
-        snapshot.taken_at.isoformat() if clock else "",
+        clock_of(definition, snapshot, now).isoformat() if clock else "",
         request.url.path,
         request.url.query,
         table_format,

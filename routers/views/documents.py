@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from routers.as_of import AS_OF, AS_OF_MEANING
 from routers.formats.media import TableFormat, media_type
 from routers.formats.table import type_name
 from routers.views.catalogue import address
@@ -128,11 +129,13 @@ class _Operation:
                 **({"default": limit.default} if limit else {}),
             },
             "after": {"type": "string"},
+            AS_OF: {"type": "string", "format": "date-time"},
         }
         texts = {
             "order": "Columns to sort by, such as `-votes,name`; - is descending.",
             "limit": "Maximum number of rows.",
             "after": "Token of the next page, from `next` or the Link header.",
+            AS_OF: AS_OF_MEANING,
         }
         own = {parameter.name for parameter in self._definition.parameters}
         for name in RESERVED:

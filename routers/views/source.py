@@ -85,11 +85,11 @@ def _mirrored_columns(snapshot: Snapshot | None) -> Mapping[str, Columns]:
 
 def _key(settings: Settings, tables: Mapping[str, Columns]) -> _Key:
     files = []
-    for path in sql_files(settings.views_dir):
+    for name, path in sql_files(settings.views_dir, tables).items():
         try:
             seen = path.stat()
         except FileNotFoundError:  # removed just now
             continue
-        files.append((path.name, seen.st_ino, seen.st_mtime_ns, seen.st_size))
+        files.append((name, seen.st_ino, seen.st_mtime_ns, seen.st_size))
     columns = tuple((name, tuple(c.items())) for name, c in tables.items())
     return _Key(tuple(files), columns, settings.timezone.key)

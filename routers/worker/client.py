@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from routers.worker.messages import HEADER, encode, parse
-from routers.worker.refusals import REFUSALS, JobCrashed, JobTimeout
+from routers.worker.messages import HEADER, READY, encode, parse, parse_plain
+from routers.worker.refusals import REFUSALS, JobCrashed, JobKilled, JobTimeout
 from util import allocator
 
 ROOT: Final = Path(__file__).parents[2]
@@ -20,6 +20,9 @@ COMMAND: Final = (sys.executable, "-m", "routers.worker.helper")
 
 ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZDIR")
 """Variables that the helper gets; the others may be secret."""
+
+START_SECONDS: Final = 60
+"""Time for a job to start; the helper may have to import the engines before it."""
 
 NO_THREADS: Final = "background_thread:false"
 """For Polars' allocator: a process with threads of its own cannot be forked safely."""
@@ -46,18 +49,35 @@ class Worker:
         Raises JobTimeout, JobCrashed if the process failed or ended without a result,
         and what the job refuses with, see `refusals`.
         """
-        connection, leash = self._start()
-        try:
-            request = (job, dict(arguments), memory_mb)
-            async with asyncio.timeout(deadline.total_seconds()):
-                outcome, value = await _exchange(connection, request)
-        except TimeoutError:
-            raise JobTimeout(deadline) from None
-        finally:
-            os.close(leash)
+        request = (job, dict(arguments), memory_mb)
+        outcome, value = parse(await self._reply(request, deadline))
         if outcome == "done":
             return value
         raise REFUSALS.get(outcome, JobCrashed)(value)
+
+    async def run_confined(
+        self, job: str, arguments: Mapping[str, Any], deadline: timedelta, limit: int
+    ) -> bytes:
+        """The result of *job*, a name of `jobs.CONFINED`; at most *limit* bytes.
+
+        Raises what `run` raises. The reply is not trusted, since the job runs what
+        somebody wrote.
+        """
+        request = (job, dict(arguments), None)
+        outcome, value = parse_plain(await self._reply(request, deadline, limit))
+        if outcome == "done":
+            return value
+        raise REFUSALS.get(outcome, JobCrashed)(value.decode(errors="replace"))
+
+    async def _reply(
+        self, request: Any, deadline: timedelta, limit: int | None = None
+    ) -> bytes:
+        """The reply of a job, of at most *limit* bytes. Raises JobTimeout, JobCrashed."""
+        connection, leash = self._start()
+        try:
+            return await _exchange(connection, request, deadline, limit)
+        finally:
+            os.close(leash)
 
     def close(self) -> None:
         """End the helper and all jobs."""
@@ -119,16 +139,34 @@ def _environment() -> dict[str, str]:
     return kept | {allocator.VARIABLE: NO_THREADS}
 
 
-async def _exchange(connection: socket.socket, request: Any) -> tuple[str, Any]:
-    """Send *request* and return the result. Raises JobCrashed if there is none."""
+async def _exchange(
+    connection: socket.socket, request: Any, deadline: timedelta, limit: int | None
+) -> bytes:
+    """Send *request* and return the reply. Raises JobTimeout, and JobCrashed."""
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
-        writer.write(encode(request))
-        await writer.drain()
-        (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
-        outcome, value = parse(await reader.readexactly(length))
-        return outcome, value
+        await _begin(reader, writer, request)
+        async with asyncio.timeout(deadline.total_seconds()):
+            (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
+            if limit is not None and length > limit:
+                raise JobCrashed(f"The reply has {length:,} bytes")
+            return await reader.readexactly(length)
+    except TimeoutError:
+        raise JobTimeout(deadline) from None
     except (asyncio.IncompleteReadError, ConnectionError):
-        raise JobCrashed("The process ended without a result") from None
+        raise JobKilled("The process ended without a result") from None
     finally:
         writer.close()
+
+
+async def _begin(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Any
+) -> None:
+    """Send *request* and wait for the job to start. Raises JobCrashed if it does not."""
+    writer.write(encode(request))
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await writer.drain()
+            await reader.readexactly(len(READY))
+    except TimeoutError:
+        raise JobCrashed(f"The job did not start in {START_SECONDS} seconds") from None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from routers.worker.memory import limit_memory
-from routers.worker.messages import encode, receive
+from routers.worker.messages import READY, encode, encode_plain, receive
 
 IDLE_SECONDS: Final = 300
 
@@ -36,7 +36,7 @@ def main() -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=os.dup(0)) as control:
-        _Helper(control, jobs.JOBS).serve()
+        _Helper(control, {**jobs.JOBS, **jobs.CONFINED}).serve()
 
 
 class _Helper:
@@ -104,19 +104,32 @@ class _Helper:
 
 
 def run_job(connection: socket.socket, jobs: Mapping[str, Callable[..., Any]]) -> None:
-    """Read a request, run its job and send the result, or the error as text."""
+    """Read a request, run its job and send the result, or the error as text.
+
+    A job without a limit of memory confines its process itself, and returns bytes.
+    """
     with connection.makefile("rb") as stream:
         name, arguments, memory_mb = receive(stream)
-    prepare_process(memory_mb)
+    connection.sendall(READY)
+    if memory_mb is not None:
+        prepare_process(memory_mb)
+    outcome, value = _outcome(jobs[name], arguments)
+    if memory_mb is not None:
+        connection.sendall(encode((outcome, value)))
+    else:
+        body = value.encode() if isinstance(value, str) else value
+        connection.sendall(encode_plain(outcome, body))
+
+
+def _outcome(job: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, Any]:
+    """``done`` and the result, or the kind of the error and its text."""
     try:
-        result = ("done", jobs[name](**arguments))
+        return "done", job(**arguments)
     except BaseException as error:  # noqa: BLE001 - also Rust's panics; all are reported
         refusal = getattr(error, "REFUSAL", None)
-        if refusal is None:
-            result = ("failed", "".join(traceback.format_exception(error)))
-        else:
-            result = (refusal, str(error))
-    connection.sendall(encode(result))
+        if refusal is not None:
+            return refusal, str(error)
+        return "failed", "".join(traceback.format_exception(error))
 
 
 def prepare_process(memory_mb: int) -> None:

@@ -8,20 +8,19 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from readmodel.dtypes import parse_dtype
 from routers.formats.xlsx import write_xlsx
+from routers.queries.execution import run_query
 from routers.views.loaded import Columns, LoadedViews, bind_all
 from routers.worker.memory import limit_memory
 from routers.worker.refusals import OutOfMemory, StatementFailed
+from routers.worker.rows import as_stored
 from sqlfiles import catalogue
 from sqlfiles.definition import Definition, ParameterValue
-from sqlfiles.result_types import ResultColumn, result_columns
+from sqlfiles.result_types import result_columns
 from sqlfiles.session import SessionOptions, add_tables, connect, first_line
 
 HEADROOM_MB: Final = 256
 """For the rows as Polars has them, and for its threads."""
-
-_INT64: Final = (-(2**63), 2**63 - 1)
 
 
 def load_views(
@@ -63,15 +62,7 @@ def run_report(
         raise OutOfMemory(message) from None
     except (duckdb.Error, ValueError) as error:
         raise StatementFailed(f"{definition.name}: {first_line(error)}") from None
-    schema = {c.name: parse_dtype(c.dtype) for c in columns}
-    rows = rows.cast(pl.Schema(schema))
-    narrowed = (rows[c.name] for c in columns if c.wide and _fits(rows, c))
-    rows.with_columns(c.cast(pl.Int64) for c in narrowed).write_parquet(target)
-
-
-def _fits(rows: pl.DataFrame, column: ResultColumn) -> bool:
-    """True if all values of a wide *column* fit into 64 bits."""
-    return bool(rows[column.name].is_between(*_INT64).fill_null(True).all())
+    as_stored(rows, columns).write_parquet(target)
 
 
 JOBS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -80,3 +71,6 @@ JOBS: Final[Mapping[str, Callable[..., Any]]] = {
     "run_report": run_report,
 }
 """Name -> function; called with keyword arguments that can be pickled."""
+
+CONFINED: Final[Mapping[str, Callable[..., bytes]]] = {"run_query": run_query}
+"""The same, of functions that confine their process and return bytes."""

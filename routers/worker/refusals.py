@@ -16,6 +16,10 @@ class JobCrashed(Exception):
     """A job's process failed unexpectedly; the message is its traceback."""
 
 
+class JobKilled(JobCrashed):
+    """A job's process ended without a result: by its limits, a signal or a fault."""
+
+
 class JobRefusal(Exception):
     """A job cannot give a result; the message is a sentence for the caller."""
 
@@ -40,8 +44,27 @@ class StatementFailed(JobRefusal):
     REFUSAL = "statement_failed"
 
 
+class StatementRefused(JobRefusal):
+    """A statement is not allowed, or is no SQL."""
+
+    REFUSAL = "statement_refused"
+
+
+class NotConfined(JobRefusal):
+    """The system cannot confine the process of a statement."""
+
+    REFUSAL = "not_confined"
+
+
 REFUSALS: Final = {
     kind.REFUSAL: kind
-    for kind in (JobRefusal, SheetTooLarge, OutOfMemory, StatementFailed)
+    for kind in (
+        JobRefusal,
+        SheetTooLarge,
+        OutOfMemory,
+        StatementFailed,
+        StatementRefused,
+        NotConfined,
+    )
 }
 """Refusals by their code between the processes."""

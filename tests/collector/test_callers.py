@@ -238,3 +238,19 @@ def test_a_malformed_key_file_is_one_line(content: str, tmp_path: Path) -> None:
     file.write_text(content)
     with pytest.raises(SettingsError, match="JWT_JWKS_FILE"):
         Callers.of(load({"JWT_JWKS_FILE": str(file)}))
+
+
+def test_a_dead_letter_keeps_what_it_took_over_from_its_request(
+    start: StartCollector, spool_dir: Path
+) -> None:
+    """Without the user of the token and the time of sending it could not be replayed."""
+    client = start()
+    client.headers["Authorization"] = f"Bearer {token(sub='u1')}"
+    sent = {"sentAt": "2026-01-01T00:00:00Z", "batch": [{"event": ""}]}
+    client.post("/v1/batch", json=sent)
+    (letter,) = spooled(spool_dir)
+    assert json.loads(letter["raw"]) == {
+        "event": "",
+        "user_id": "u1",
+        "sent_at": "2026-01-01T00:00:00Z",
+    }

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +331,17 @@ def test_the_clients_clock_is_corrected(client: TestClient, spool_dir: Path) -> 
     (line,) = spooled(spool_dir)
     assert line["received_at"] - line["at"] == 300_000_000
     assert line["sent_at"] == 1_577_873_100_000_000
+
+
+def test_only_refused_requests_are_logged(
+    start: StartCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are counted; there may be thousands a minute."""
+    client = start()
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        assert client.post("/events", json={"name": "a"}).is_success
+        assert client.post("/events", content=b"{").status_code == 400
+    logged = [r.getMessage() for r in caplog.records if r.name == "fpp.collector"]
+    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in logged] == [
+        "POST /events 400"
+    ]

@@ -1,11 +1,11 @@
 """Pseudonyms instead of user ids."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from events.privacy import Pseudonyms
+from events.privacy import Pseudonyms, StoredPseudonyms
 from tests.collector.conftest import StartCollector
 from tests.collector.test_callers import post, token
 from tests.support.events import spooled
@@ -53,6 +53,35 @@ def test_no_user_id_reaches_the_spool(start: StartCollector, spool_dir: Path) ->
     assert b"alice" not in files
     users = {line["user_id"] for line in spooled(spool_dir) if "code" not in line}
     assert len(users) == 1
+
+
+def test_all_pseudonyms_of_a_user_can_be_computed() -> None:
+    """Those of all epochs between two instants, and the id itself."""
+    first, last = (
+        datetime(2026, 1, 30, 23, tzinfo=UTC),
+        datetime(2026, 2, 2, 1, tzinfo=UTC),
+    )
+    found = Pseudonyms(b"key", "day").all_of_user("u", first, last)
+    expected = {"u"}
+    for epoch in ("never", "month", "day"):
+        pseudonyms = Pseudonyms(b"key", epoch)
+        day = first
+        while day <= last + timedelta(hours=23):
+            expected.add(pseudonyms.of_user("u", min(day, last)))
+            day += timedelta(hours=1)
+    assert found == expected
+    assert len(found) == 1 + 1 + 2 + 4
+    assert Pseudonyms(None).all_of_user("u", first, last) == {"u"}
+
+
+def test_pseudonyms_of_dead_letters_are_not_replaced_again() -> None:
+    """An id that was stored before the key was set is."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    stored = StoredPseudonyms(b"key")
+    pseudonym = Pseudonyms(b"key").of_user("u", moment)
+    assert stored.of_user(pseudonym, moment) == pseudonym
+    assert stored.of_user("u", moment) == pseudonym
+    assert StoredPseudonyms(None).of_user("u", moment) == "u"
 
 
 def test_half_of_a_surrogate_pair_has_a_pseudonym_too() -> None:

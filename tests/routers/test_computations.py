@@ -14,7 +14,7 @@ from readmodel.store.manifest import Manifest, Part, StoredTable
 from readmodel.store.snapshot import Snapshot
 from routers import computations
 from routers.computations import Computations
-from routers.readings import FIXED_BYTES, Reading
+from routers.readings import BYTES_PER_VALUE, FIXED_BYTES, Reading
 from util.errors import Overloaded
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -73,15 +73,15 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_an_estimate_is_rows_times_columns() -> None:
     """Of the share of the rows that is read."""
     both = Reading({"t": 2, "unknown": 5}, fraction=0.5)
-    assert both.bytes_of(SNAPSHOT) == FIXED_BYTES + ROWS * 2 * 16 // 2
+    assert both.bytes_of(SNAPSHOT) == FIXED_BYTES + ROWS * BYTES_PER_VALUE
 
 
 def test_what_needs_more_memory_than_there_is_is_refused(gate: Gate) -> None:
     """It would end the process."""
 
     async def test(admission: Computations) -> None:
-        with pytest.raises(Overloaded, match=r"about 164 MB.*allows 64"):
-            await admission.run(Reading({"t": 10}), SNAPSHOT, gate)
+        with pytest.raises(Overloaded, match=r"about 124 MB.*allows 64"):
+            await admission.run(Reading({"t": 20}), SNAPSHOT, gate)
         assert gate.started == 0
 
     run(test)
@@ -106,14 +106,14 @@ def test_whole_answers_take_turns_and_small_ones_pass_them(gate: Gate) -> None:
 
 def test_together_they_take_no_more_memory_than_there_is(gate: Gate) -> None:
     """The third one waits for the first two."""
-    reading = Reading({"t": 1})
+    reading = Reading({"t": 3})
 
     async def test(admission: Computations) -> None:
         tasks = [
             asyncio.create_task(admission.run(reading, SNAPSHOT, gate))
             for _ in range(4)
         ]
-        await until(lambda: gate.started == 3 and admission.waiting == 1)
+        await until(lambda: gate.started == 2 and admission.waiting == 2)
         gate.opened.set()
         await asyncio.gather(*tasks)
 

@@ -28,6 +28,7 @@ PATHS = [
     "/reports/daily",
     "/retention",
     "/health",
+    "/snapshots",
     "/sync/runs",
     "/sync/runs/views",
     "/events/rejected",

@@ -146,7 +146,7 @@ WRONG = {
         f"{REPORT}-- @param x money\nSELECT $x",
         (
             "a.sql:3: a: unknown parameter type 'money': use one of text, integer, number, "
-            "boolean, date, timestamp"
+            "boolean, date, timestamp, duration"
         ),
     ),
     "empty range": (

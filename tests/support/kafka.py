@@ -37,6 +37,7 @@ class Broker:
     """Where a broker listens, and what tests do to it."""
 
     address: str
+    process: "subprocess.Popen[bytes] | None" = None
 
     @property
     def client(self) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def broker_process(
     )
     try:
         _wait_until_it_listens(address)
-        yield Broker(address)
+        yield Broker(address, process)
     finally:
         process.kill()
         process.wait()

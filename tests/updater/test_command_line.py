@@ -157,7 +157,7 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     """The error lists the commands."""
     assert refusal(["stats"], capsys) == (
         "'stats' is unknown: the commands are sync, status, verify, doctor, views, "
-        "kafka and report"
+        "kafka, report, replay, retention and forget"
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from config import Settings
 from readmodel.store import snapshot
+from readmodel.stream import topic_reader
 from readmodel.sync.drain import drain
 from readmodel.sync.staging import exclusive_lock
 from readmodel.sync.stream_drain import consumed_in, forget_positions
@@ -86,6 +88,15 @@ def run_until(intake: KafkaIntake, is_done: Callable[[], bool]) -> None:
         assert time.monotonic() < until
         intake.wait(0.05)
         intake.run()
+
+
+def run_until_buffered(intake: KafkaIntake) -> None:
+    """Let *intake* read messages, but store none."""
+    until = time.monotonic() + 30
+    while not intake._buffer:
+        assert time.monotonic() < until
+        intake.wait(0.05)
+        intake._guarded(intake._open)
 
 
 def position(data_dir: Path) -> dict[int, int]:
@@ -173,12 +184,8 @@ def test_two_updaters_store_every_message_once(
     settings = kafka.settings(topic, data_dir)
     first, second = intake_of(settings), intake_of(settings)
     kafka.send(topic, [{"name": f"n{number}"} for number in range(5)])
-    for intake in (first, second):
-        until = time.monotonic() + 30
-        while not intake._buffer:
-            assert time.monotonic() < until
-            intake.wait(0.05)
-            intake._guarded(intake._open)
+    run_until_buffered(first)
+    run_until_buffered(second)
     assert first.run()
     assert second.run()
     kafka.send(topic, [{"name": f"n{number}"} for number in range(5, 9)])
@@ -192,11 +199,13 @@ def test_a_busy_data_dir_loses_nothing(
     """What was read is stored after the sync that runs meanwhile."""
     topic = kafka.create()
     kafka.send(topic, events("a"))
-    intake = intake_of(kafka.settings(topic, data_dir))
+    intake = intake_of(kafka.settings(topic, data_dir, BATCH_SIZE="1"))
     with exclusive_lock(data_dir):
-        for _ in range(20):
-            intake.wait(0.05)
-            intake.run()
+        run_until_buffered(intake)
+        assert intake.run()
+        began = time.monotonic()
+        intake.wait(0.4)
+        assert time.monotonic() - began >= 0.4  # it does not try all the time
     run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
     assert stored(data_dir) == ["a"]
 
@@ -266,6 +275,28 @@ def test_a_broker_that_is_away_holds_up_nothing(
         assert intake.run()
         assert registry.get_sample_value("fpp_kafka_up") == 1
         network.cut()
+
+
+def test_a_frozen_broker_is_waited_for_once(
+    data_dir: Path, intake_of: StartIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the seconds of one request; what was read is read again and stored once."""
+    monkeypatch.setattr(topic_reader, "REQUEST_SECONDS", 0.5)
+    with broker_process() as broker:
+        assert broker.process
+        topic = broker.create()
+        broker.send(topic, events("a"))
+        intake = intake_of(broker.settings(topic, data_dir))
+        run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
+        broker.send(topic, events("b"))
+        run_until_buffered(intake)
+        broker.process.send_signal(signal.SIGSTOP)
+        assert not intake.run()
+        began = time.monotonic()
+        assert [intake.run() for _ in range(3)] == [False] * 3
+        assert time.monotonic() - began < 0.5
+        broker.process.send_signal(signal.SIGCONT)
+        run_until(intake, lambda: stored(data_dir) == ["a", "b"])
 
 
 def test_the_lag_is_a_metric(

@@ -122,7 +122,7 @@ def test_status_checks_whether_the_read_model_is_fresh(
     """The container's health check uses this: missing, fresh, stale."""
     missing = run_updater(settings, "status", "--check")
     assert missing.returncode == 1
-    assert "There is no read model yet." in missing.stdout
+    assert "There is no read model yet" in missing.stdout
     assert run_updater(settings, "status").returncode == 0
     assert run_updater(settings).returncode == 0
     fresh = run_updater(settings, "status", "--check")

@@ -21,6 +21,9 @@ _NO_INSTANT = -(2**63)
 _NO_DATE = -(2**31)
 _NUMERIC_HEADER = 4
 
+OCTAL_CHAR_VERSION = 150_000
+"""Since this version the text of a "char" is always ASCII."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -42,9 +45,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def column(row: Attribute) -> Column:
+def column(row: Attribute, server_version: int = OCTAL_CHAR_VERSION) -> Column:
     """How the column travels; every type can."""
     sql = identifier(row.name)
+    if row.builtin and row.type == "char" and server_version < OCTAL_CHAR_VERSION:
+        return _as_text(row, _octal_char(sql))
     make = _BUILTIN.get(row.type) if row.builtin else None
     return make(row, sql) if make else _as_text(row, sql)
 
@@ -55,6 +60,18 @@ def _plain(dtype: pl.DataType) -> Callable[[Attribute, str], Column]:
 
 def _as_text(row: Attribute, sql: str) -> Column:
     return Column(row.name, pl.String(), sql, pl.String())
+
+
+def _octal_char(sql: str) -> str:
+    r"""The text of a "char" as later servers have it: ``\303`` for the byte 0xC3.
+
+    Servers before send the byte itself, which alone is not UTF-8.
+    """
+    byte = f"({sql}::int4 + 256)"
+    digits = f"{byte} / 64, {byte} / 8 % 8, {byte} % 8"
+    return (
+        f"CASE WHEN {sql}::int4 < 0 THEN concat(chr(92), {digits}) ELSE {sql}::text END"
+    )
 
 
 def _oid(row: Attribute, sql: str) -> Column:

@@ -49,6 +49,7 @@ class Connection:
         self._read_seconds = read_seconds
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._libpq.socket, selectors.EVENT_READ)
+        self._has_lines = False
         self._last_words: ServerError | None = None
         session.add_notice_handler(self._listen)
 
@@ -99,12 +100,12 @@ class Connection:
         """
         self._send(statement)
         self._results()
-        more = True
-        while more:
+        self._has_lines = True
+        while self._has_lines:
             texts: list[bytes] = []
             rows = size = 0
-            while more and rows < ROWS_PER_BATCH and size < BYTES_PER_BATCH:
-                lines, more = self._lines()
+            while self._has_lines and rows < ROWS_PER_BATCH and size < BYTES_PER_BATCH:
+                lines = self._lines()
                 texts.append(b"".join(lines))
                 rows += len(lines)
                 size += len(texts[-1])
@@ -114,15 +115,16 @@ class Connection:
 
     def abandon_copy(self) -> None:
         """Cancel a COPY whose lines are not wanted any more, so that others can follow."""
-        with suppress(Error):
-            self._session.cancel_safe(timeout=CANCEL_SECONDS)
+        if self._has_lines:
+            with suppress(Error):
+                self._session.cancel_safe(timeout=CANCEL_SECONDS)
         with suppress(ServerError):
-            while self._lines()[1]:
-                pass
+            while self._has_lines:
+                self._lines()
             self._results()
 
-    def _lines(self) -> tuple[list[memoryview], bool]:
-        """The next lines of a COPY, and whether more may follow."""
+    def _lines(self) -> list[memoryview]:
+        """The next lines of a COPY. After the last one, `_has_lines` is False."""
         # A message a row: this loop is most of what a fetch costs.
         receive = self._libpq.get_copy_data
         lines: list[memoryview] = []
@@ -136,10 +138,11 @@ class Connection:
                 elif length == 0:
                     self._read()
                 else:
-                    return lines, False
+                    self._has_lines = False
+                    return lines
         except Error as error:
             raise self._broken(error) from error
-        return lines, True
+        return lines
 
     def close(self) -> None:
         """End the session; a statement still at work is cancelled first."""

@@ -214,7 +214,7 @@ class PostgresView:
         if table.name not in self._locked:
             raise SourceError(f"{table.name} was not named when the view was opened")
         return [
-            column(_attribute(row))
+            column(_attribute(row), self._connection.server_version)
             for row in self.execute(sql.columns(table.name), table)
         ]
 

@@ -20,39 +20,8 @@ from readmodel.sync.drain import drain
 from readmodel.sync.spool_reader import rows_of
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from tests.support.events import AT, line, rejected_line, write_spool
+from tests.support.killing import Killed, killed_before
 from util.errors import StorageError
-
-STEPS = (
-    *("mkdir", "rmdir", "link", "symlink", "rename", "replace", "unlink"),
-    *("fsync", "write"),
-)
-"""Functions of os that change what is on the disk, or flush it."""
-
-
-class Killed(BaseException):
-    """Stands in for SIGKILL: nothing that follows has an effect on the disk."""
-
-
-@contextmanager
-def killed_before(step: int) -> Iterator[None]:
-    """Let the process die before its change number *step* of the disk."""
-    count = 0
-
-    def counting(change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count >= step:  # later ones are those of handlers that clean up
-                raise Killed
-            return change(*arguments, **options)
-
-        return changed
-
-    with ExitStack() as patches:
-        for name in STEPS:
-            change = counting(getattr(os, name))
-            patches.enter_context(patch.object(os, name, change))
-        yield
 
 
 @contextmanager

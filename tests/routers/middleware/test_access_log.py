@@ -171,7 +171,7 @@ def test_metrics_work_with_a_damaged_run_log(
     assert read_model.exists()
     text = client.get("/metrics").text
     assert "fpp_snapshot_timestamp_seconds" in text
-    assert "fpp_sync" not in text
+    assert "fpp_sync_last_run" not in text
 
 
 def test_a_secret_in_an_error_does_not_reach_the_log(

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from readmodel.store import snapshot
 from readmodel.sync.drain import drain
 from tests.support.events import line, rejected_line, write_spool
+from tests.support.sample import TAKEN_AT
 
 URL = "/events/rejected"
 SECOND = 1_000_000
@@ -61,6 +62,59 @@ def test_they_can_be_selected_by_code(letters: Path, client: TestClient) -> None
     assert client.get(URL, params={"code": "other"}).json()["rejected"] == []
 
 
+def test_pages_continue_each_other(letters: Path, client: TestClient) -> None:
+    """The last one has no next page."""
+    assert letters.exists()
+    found, address = [], f"{URL}?limit=2"
+    while address:
+        answer = client.get(address).json()
+        found += [each["rejection_id"] for each in answer["rejected"]]
+        address = answer["next"]
+    assert found == ["r3", "r2", "r1"]
+
+
+def test_they_can_be_narrowed_by_arrival_and_sender(
+    letters: Path, client: TestClient
+) -> None:
+    """A range includes its beginning and not its end; without an offset it is in UTC."""
+    assert letters.exists()
+
+    def found(**query: str) -> list[str]:
+        answer = client.get(URL, params=query).json()
+        return [each["rejection_id"] for each in answer["rejected"]]
+
+    assert found(since="2026-11-21T10:00:01", until="2026-11-21T10:00:02Z") == ["r2"]
+    assert found(since="2026-11-21T12:00:02+02:00") == ["r3"]
+    assert found(sender="token-1", code="clock") == ["r3", "r1"]
+    assert found(sender="other") == []
+
+
+def test_they_are_a_table_in_every_format(letters: Path, client: TestClient) -> None:
+    """By extension and by Accept; what a limit leaves out is said."""
+    assert letters.exists()
+    csv = client.get(f"{URL}.csv", params={"limit": 2})
+    assert csv.headers["X-Truncated"] == "rows"
+    lines = csv.text.splitlines()
+    assert lines[0].startswith("rejection_id,event_id,code,message,raw,schema")
+    assert [each.partition(",")[0] for each in lines[1:]] == ["r3", "r2"]
+    accepted = client.get(URL, headers={"Accept": "application/x-ndjson"})
+    assert len(accepted.text.splitlines()) == 3
+    table = client.get(f"{URL}.json").json()
+    assert table["title"] == "events-rejected"
+    for extension in ("xlsx", "parquet"):
+        assert client.get(f"{URL}.{extension}").status_code == 200
+
+
+def test_they_can_be_listed_as_of_an_earlier_instant(
+    letters: Path, client: TestClient
+) -> None:
+    """From the snapshot of that time; 404 if none is kept of then."""
+    newest = snapshot.latest(letters)
+    before = TAKEN_AT.isoformat().replace("+00:00", "Z")
+    answer = client.get(URL, params={"as_of": before})
+    assert answer.status_code == 404, newest.id
+
+
 def test_an_unchanged_list_is_304(letters: Path, client: TestClient) -> None:
     """Until the next drain."""
     assert letters.exists()
@@ -76,7 +130,9 @@ def test_without_events_it_is_404(read_model: Path, client: TestClient) -> None:
     assert (answer.status_code, "SPOOL_DIR" in answer.json()["detail"]) == (404, True)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "x=1", "limit=1&limit=2"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "x=1", "limit=1&limit=2", "after=x", "since=y"]
+)
 def test_other_parameters_are_refused(
     query: str, letters: Path, client: TestClient
 ) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from readmodel.store import snapshot
 from tests.routers.conftest import client_of, make_settings
+from tests.support.events import line
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.snapshots import publish
+from tests.support.stored_events import store
 
 TABLES = ["estimations", "events", "page_views", "rooms", "users", "votes"]
 
@@ -70,3 +73,16 @@ def test_without_a_read_model_the_status_is_unavailable(client: TestClient) -> N
     """DATA_DIR does not exist here."""
     got = client.get("/health")
     assert (got.status_code, got.json()["status"]) == (503, "unavailable")
+
+
+def test_events_are_a_component_where_they_are_collected(
+    read_model: Path, client: TestClient
+) -> None:
+    """Without them the answer is as it always was."""
+    assert "events" not in client.get("/health").json()["components"]
+    store(read_model, [line("e1")])
+    assert client.get("/health").json()["components"]["events"] == {"status": "ok"}
+    for file in snapshot.latest(read_model).files("events"):
+        Path(file).unlink()
+    found = client.get("/health").json()["components"]["events"]
+    assert found == {"status": "degraded"}

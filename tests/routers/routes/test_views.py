@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
+from readmodel.tables import EVENT_TABLE_NAMES, TABLES
 from routers.formats.media import TableFormat
 from routers.routes.views import add_routes
 from routers.views import answers
@@ -289,7 +290,8 @@ def test_no_shipped_route_is_a_route_of_the_api(data_dir: Path) -> None:
     """`/rooms/{room_id}/pace`, a report, is served beside `/rooms/{room_id}`."""
     app = create_fixed_app(make_settings(data_dir=data_dir))
     assert "/rooms/{room_id}" in app.openapi()["paths"]
-    catalogue = load(ROOT / "views", zone=ZoneInfo("UTC"))
+    names = (*TABLES, *EVENT_TABLE_NAMES)
+    catalogue = load(ROOT / "views", names, ZoneInfo("UTC"))
     added = add_routes(app, ROOT / "views")
     assert "/rooms/{room_id}/pace" in added
     assert set(added) == {found.route for found in catalogue.definitions if found.route}
@@ -560,10 +562,14 @@ def test_a_client_that_disconnects_ends_its_report(slow_url: str) -> None:
     assert time.perf_counter() - began < 4
 
 
-def test_a_full_queue_is_503(slow_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_is_503(
+    built: Path, views_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One report runs, and no other may wait."""
     monkeypatch.setattr(answers, "MAX_WAITING", 0)
-    got = httpx.get(f"{slow_url}/reports/slow", headers=TOKEN_HEADER, timeout=60)
+    settings = make_settings(data_dir=built, views_dir=views_dir)
+    with served(create_fixed_app(settings, NOON)) as url:
+        got = httpx.get(f"{url}/reports/slow", headers=TOKEN_HEADER, timeout=60)
     assert got.status_code == 503
     assert got.headers["Retry-After"] == "5"
 

@@ -3,13 +3,17 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
 
 from readmodel.source.postgres.columns import Attribute, column
+from readmodel.source.postgres.source import PostgresView
+from readmodel.source.protocol import PassingFault
 from testbed.postgres import Database
-from tests.readmodel.source.postgres.reading import read
+from tests.readmodel.source.postgres.reading import THINGS, read, read_from, source_of
+from util.errors import SourceError
 
 DAY = timedelta(days=1)
 
@@ -202,3 +206,40 @@ def test_money_has_the_digits_of_its_currency(scale: int) -> None:
 def test_an_unknown_type_of_the_system_is_text() -> None:
     """The next version's types need no change here."""
     assert column(Attribute("v", "int16")).dtype == pl.String()
+
+
+def test_every_char_is_ascii_on_servers_that_send_its_byte(postgres: Database) -> None:
+    r"""The expression for servers before 15 gives what later ones write: ``\303``."""
+    attribute = Attribute("v", "char")
+    expression = column(attribute, 140_000).sql
+    assert column(attribute).sql == '"v"'
+    postgres.run(
+        'CREATE TABLE things (id int, v "char")',
+        'INSERT INTO things SELECT i, i::"char" FROM generate_series(-128, 127) i',
+        "INSERT INTO things VALUES (128, NULL)",
+    )
+    rows = postgres.query(f"SELECT v::int4, {expression} FROM things ORDER BY id")
+    expected = {None: None, 0: ""} | {n: chr(n) for n in range(1, 128)}
+    expected |= {n: f"\\{n + 256:03o}" for n in range(-128, 0)}
+    assert dict(rows) == expected
+
+
+def test_rows_that_cannot_be_decoded_say_so(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the server has sent all of them; the session can be used on."""
+    postgres.run(
+        "CREATE TABLE things (id int, v text)", "INSERT INTO things VALUES (1, 'x')"
+    )
+    with source_of(postgres).view([THINGS]) as view:
+        assert isinstance(view, PostgresView)
+        assert len(read_from(view).frame) == 1
+        broken = SourceError("things cannot be read: invalid utf-8 sequence")
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                "readmodel.source.postgres.source.decode", Mock(side_effect=broken)
+            )
+            with pytest.raises(SourceError, match="invalid utf-8") as caught:
+                read_from(view)
+        assert not isinstance(caught.value, PassingFault)
+        assert len(read_from(view).frame) == 1

@@ -1,0 +1,253 @@
+"""Attacks on `POST /query`: statements that the gate refuses, and those that it lets run.
+
+`{secret}` is a file outside of DATA_DIR, `{part}` a part of the snapshot, `{folder}` the
+folder of the snapshot, `{new}` a file that does not exist.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "copy": (
+        "COPY rounds TO '{new}'",
+        "COPY (SELECT 1) TO '{part}' (FORMAT parquet, USE_TMP_FILE false)",
+        "COPY rounds FROM '{secret}'",
+        "EXPORT DATABASE '{new}'",
+        "IMPORT DATABASE '{new}'",
+    ),
+    "attach": (
+        "ATTACH '{new}' AS other",
+        "ATTACH 'https://example.org/x.duckdb'",
+        "DETACH memory",
+        "USE memory",
+    ),
+    "extensions": ("INSTALL httpfs", "LOAD httpfs", "FORCE INSTALL spatial"),
+    "settings": (
+        "PRAGMA memory_limit='100GB'",
+        "PRAGMA database_list",
+        "SET memory_limit='100GB'",
+        "SET enable_external_access=true",
+        "RESET memory_limit",
+        "SET VARIABLE x = 1",
+        "SELECT current_setting('allowed_paths')",
+        "CALL pragma_version()",
+    ),
+    "changes": (
+        "CREATE TABLE t (a INTEGER)",
+        "CREATE TEMP TABLE t AS SELECT 1",
+        "CREATE OR REPLACE VIEW rounds AS SELECT 1",
+        "CREATE OR REPLACE MACRO sum(x) AS 0",
+        "CREATE SECRET s (TYPE http, BEARER_TOKEN 'x')",
+        "CREATE SEQUENCE s",
+        "CREATE TYPE t AS ENUM ('a')",
+        "INSERT INTO rounds VALUES (1)",
+        "UPDATE rounds SET id = 1",
+        "DELETE FROM rounds",
+        "TRUNCATE rounds",
+        "DROP VIEW rounds",
+        "ALTER VIEW rounds RENAME TO x",
+        "VACUUM",
+        "CHECKPOINT",
+        "COMMIT",
+        "BEGIN TRANSACTION",
+        "MERGE INTO rounds USING scores ON (rounds.id = scores.id) WHEN MATCHED THEN DELETE",
+    ),
+    "changes in WITH": (
+        "WITH x AS (INSERT INTO rounds VALUES (1) RETURNING *) SELECT * FROM x",
+        "WITH x AS (DELETE FROM rounds RETURNING *) SELECT * FROM x",
+        "WITH x AS (UPDATE rounds SET id = 1 RETURNING *) SELECT * FROM x",
+        "SELECT * FROM (WITH x AS (INSERT INTO rounds VALUES (1) RETURNING *) FROM x)",
+    ),
+    "file functions": (
+        "SELECT * FROM read_csv('{secret}')",
+        "SELECT * FROM READ_CSV_AUTO('{secret}')",
+        "SELECT * FROM read_text('{secret}')",
+        "SELECT * FROM read_blob('{secret}')",
+        "SELECT * FROM read_json('{secret}')",
+        "SELECT * FROM read_ndjson_objects('{secret}')",
+        "SELECT * FROM read_parquet('{part}')",
+        "SELECT * FROM parquet_scan(['{part}'])",
+        "SELECT * FROM parquet_metadata('{part}')",
+        "SELECT * FROM parquet_kv_metadata('{part}')",
+        "SELECT * FROM sniff_csv('{secret}')",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM read_duckdb('{secret}')",
+        "SELECT * FROM read_csv('https://example.org/x.csv')",
+        "SELECT * FROM read_parquet('s3://bucket/x.parquet')",
+        "SELECT * FROM \"read_text\"('{secret}')",
+        "SELECT * FROM main.read_text('{secret}')",
+        "SELECT * FROM system.main.read_text('{secret}')",
+        "SELECT (SELECT content FROM read_text('{secret}'))",
+        "SELECT * FROM rounds, LATERAL (SELECT * FROM read_text('{secret}'))",
+        "SELECT * FROM rounds WHERE id IN (SELECT size FROM read_blob('{secret}'))",
+        "WITH a AS (SELECT * FROM read_text('{secret}')) SELECT * FROM a",
+        "SELECT 1 UNION ALL SELECT content FROM read_text('{secret}')",
+        "SELECT list_transform([1], lambda x: (SELECT content FROM read_text('{secret}')))",
+    ),
+    "files by name": (
+        "SELECT * FROM '{secret}'",
+        'SELECT * FROM "{secret}"',
+        "SELECT * FROM '{part}'",
+        "SELECT * FROM 'https://example.org/x.parquet'",
+        "FROM '/etc/passwd'",
+        "TABLE '/etc/passwd'",
+        'WITH "{secret}" AS (SELECT * FROM "{secret}") SELECT * FROM "{secret}"',
+        "WITH a AS (SELECT 1) SELECT * FROM (WITH b AS (SELECT 2) FROM b), '{secret}'",
+        "PIVOT '{secret}' ON a IN (1) USING sum(b)",
+        "UNPIVOT '{secret}' ON COLUMNS(*) INTO NAME n VALUE v",
+        "SELECT * FROM rounds JOIN '{secret}' ON true",
+    ),
+    "statements from text": (
+        "SELECT * FROM query('SELECT 1')",
+        "SELECT * FROM query_table('rounds')",
+        "SELECT * FROM query_table(['/etc/passwd'])",
+        "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+        "SELECT json_serialize_plan('SELECT 1')",
+        "SELECT * FROM histogram_values(rounds, id)",
+        "PREPARE p AS SELECT 1",
+        "EXECUTE p",
+        "DEALLOCATE p",
+    ),
+    "environment and sessions": (
+        "SELECT getenv('SECRET')",
+        "SELECT getvariable('x')",
+        "SELECT current_user",
+        "SELECT user, session_user",
+        "SELECT current_database(), current_schemas(true)",
+        "SELECT version()",
+        "SELECT txid_current(), current_query_id()",
+        "SELECT setseed(0.5)",
+        "SELECT nextval('s')",
+        "SELECT write_log('x')",
+        "SELECT * FROM which_secret('s3://x', 's3')",
+        "SELECT * FROM enable_logging()",
+        "SELECT pg_sleep(10)",
+        "SELECT sleep_ms(10000)",
+        "SELECT sleep_ms(10000) FROM rounds",
+        "SELECT inet_client_addr()",
+        "SELECT has_table_privilege('rounds', 'SELECT')",
+    ),
+    "catalogue": (
+        "SELECT * FROM duckdb_settings()",
+        "SELECT * FROM duckdb_secrets()",
+        "SELECT sql FROM duckdb_views()",
+        "SELECT * FROM duckdb_views",
+        "SELECT * FROM duckdb_functions()",
+        "SELECT * FROM pragma_database_list",
+        "SELECT * FROM pragma_table_info('rounds')",
+        "SELECT * FROM information_schema.tables",
+        "SELECT * FROM pg_catalog.pg_class",
+        "SELECT * FROM sqlite_master",
+        "SELECT * FROM memory.main.rounds",
+        "SELECT * FROM other.rounds",
+        "SELECT pg_get_viewdef(1)",
+        "SELECT 1::main.t",
+        "SHOW TABLES",
+        "DESCRIBE rounds",
+        "SUMMARIZE rounds",
+        "SELECT * FROM (DESCRIBE rounds)",
+        "SELECT * FROM (SHOW ALL TABLES)",
+        "SELECT * FROM rounds AT (VERSION => 1)",
+        "PIVOT rounds ON player USING sum(score)",
+    ),
+    "several and other statements": (
+        "SELECT 1; SELECT 2",
+        "SELECT 1; COPY rounds TO '{new}'",
+        "SELECT 1;; DROP VIEW rounds",
+        "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT 1",
+        "",
+        ";",
+        "-- nothing",
+        "SELECT 1 /* not ended",
+        "SELECT 1) UNION (SELECT 2",
+        "SELECT 1) AS q, (SELECT content FROM read_text('{secret}')",
+    ),
+    "disguises": (
+        "/* SELECT */ COPY rounds TO '{new}'",
+        "SELECT/**/*/**/FROM/**/read_text('{secret}')",
+        "SeLeCt * FrOm ReAd_TeXt('{secret}')",
+        'SELECT * FROM "READ_TEXT"($$ {secret} $$)',
+        "SELECT\u00a0* FROM read_text('{secret}')",
+        "SELECT * FROM read\u200b_text('{secret}')",
+        "SELECT * FROM \uff52ead_text('{secret}')",
+        "SELECT * FROM U&\"\\0072ead_text\"('{secret}')",
+        "SELECT '{secret}'.read_text()",
+        "SELECT 'SECRET'.getenv()",
+        "SELECT system.main.getenv('SECRET')",
+        "SELECT \"getenv\"('SECRET')",
+    ),
+}
+"""Kind of attack -> statements."""
+
+ENDLESS: Final = (
+    "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r",
+    "SELECT count(*) FROM range(1000000000000)",
+    "SELECT sum(a.range * b.range % 7) FROM range(10000000) a, range(10000000) b",
+    (
+        "SELECT count(*) FROM rounds a, rounds b, rounds c, rounds d, rounds e, rounds f,"
+        " rounds g, rounds h, rounds i, rounds j, rounds k, rounds l, rounds m, rounds n"
+    ),
+    "SELECT list_reduce(range(5000000), lambda x, y: (x * y) % 1000003) FROM range(100)",
+    (
+        "SELECT count(*) FROM range(40000) a, range(40000) b"
+        " WHERE levenshtein(repeat('ab', 500) || a.range, repeat('ba', 500) || b.range) = 1"
+    ),
+    (
+        "SELECT count(regexp_replace(repeat('a', 20000) || range, '(a|aa)+$', 'x'))"
+        " FROM range(1000000)"
+    ),
+)
+"""Statements that run until they are killed."""
+
+HUNGRY: Final = (
+    "SELECT repeat('a', 2000000000) AS x",
+    "SELECT length(repeat('a', 2000000000)) AS x",
+    "SELECT lpad('a', 2000000000, 'b') AS x",
+    "SELECT printf('%2000000000d', 1) AS x",
+    "SELECT array_agg(range) AS x FROM range(100000000)",
+    "SELECT range(2000000000) AS x",
+    "SELECT string_agg(repeat('x', 1000000) || range, ',') AS x FROM range(2000)",
+    "SELECT row_number() OVER (ORDER BY hash(range)) AS n FROM range(200000000) ORDER BY n",
+    "SELECT hash(a.range), count(*) FROM range(100000000) a GROUP BY ALL",
+    "SELECT count(*) FROM (SELECT DISTINCT range, uuid() FROM range(100000000))",
+    "SELECT count(*) FROM range(30000000) a JOIN range(30000000) b USING (range)",
+    "SELECT json_group_array(repeat('x', 10000)) AS x FROM range(200000)",
+    "SELECT histogram(range) AS x FROM range(50000000)",
+    "SELECT repeat([repeat('x', 1000)], 10000000) AS x",
+)
+"""Statements that need more memory than there is."""
+
+NESTED: Final = (
+    f"SELECT {'(' * 5000}1{')' * 5000}",
+    f"SELECT {'-' * 20000} 1",
+    f"SELECT {'NOT ' * 15000} true",
+    f"SELECT {'[' * 3000}{']' * 3000}",
+    f"SELECT {' + '.join(['1'] * 15000)}",
+    "SELECT * FROM " + "(SELECT * FROM " * 1500 + "rounds" + ")" * 1500,
+    f"SELECT {'CASE WHEN true THEN ' * 2000} 1 {'END ' * 2000}",
+    f"SELECT 1::INT{'[]' * 10000}",
+)
+"""Statements that are nested deeply; an answer is allowed, a crash is contained."""
+
+HARMLESS: Final = (
+    "SELECT error('/etc/passwd and {folder}/x')",
+    "SELECT CAST('{folder}/snapshot.json' AS INTEGER)",
+    "SELECT *, #1 FROM rounds ORDER BY 1 LIMIT 1",
+    "SELECT COLUMNS('.*') FROM rounds LIMIT 1",
+    "SELECT repeat('\"', 10000) AS x FROM range(10000)",
+    "SELECT range(100000) AS x FROM range(10000)",
+    "SELECT [true] || range(1000)::BOOLEAN[] AS x FROM range(10000)",
+    f"SELECT {', '.join(['1'] * 5000)} FROM range(10000)",
+    f'SELECT 1 AS "{"n" * 60000}" FROM range(10000)',
+    "SELECT '\u202e' || chr(0) || chr(55296) AS x",
+    "SELECT 'a' ~ '(((((a{{1,100}}){{1,100}}){{1,100}}){{1,100}}){{1,100}})'",
+    "SELECT '1'::BIT, 1::UHUGEINT, MAP {{1: 2}}, INTERVAL 1 DAY, union_value(a := 1)",
+    "SELECT 340282366920938463463374607431768211455::UHUGEINT AS x",
+    "SELECT 'x'::BLOB, '12:00'::TIMETZ",
+    "SELECT 'infinity'::TIMESTAMP",
+    "SELECT '290309-12-22 (BC)'::DATE",
+    'SELECT 1 AS "a\nb", 2 AS "a\tb", 3 AS "=1+1"',
+    "SELECT now(), random(), uuid() FROM rounds USING SAMPLE 2",
+)
+"""Statements that are allowed, with odd results."""

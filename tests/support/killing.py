@@ -1,0 +1,39 @@
+"""Stand in for SIGKILL before each change of the disk, one after the other."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+STEPS = (
+    *("mkdir", "rmdir", "link", "symlink", "rename", "replace", "unlink"),
+    *("fsync", "write"),
+)
+"""Functions of os that change what is on the disk, or flush it."""
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL: nothing that follows has an effect on the disk."""
+
+
+@contextmanager
+def killed_before(step: int) -> Iterator[None]:
+    """Let the process die before its change number *step* of the disk."""
+    count = 0
+
+    def counting(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count >= step:  # later ones are those of handlers that clean up
+                raise Killed
+            return change(*arguments, **options)
+
+        return changed
+
+    with ExitStack() as patches:
+        for name in STEPS:
+            change = counting(getattr(os, name))
+            patches.enter_context(patch.object(os, name, change))
+        yield
