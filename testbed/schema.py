@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -130,14 +131,20 @@ def fill(
     connection: Any, seed: int = 1, count: int = 300, first: int = 1
 ) -> dict[str, list[Row]]:
     """Insert *count* random rows into each of the six tables; return them per table."""
-    rng = random.Random(seed)
-    rows = {table: random_rows(table, count, rng, first) for table in TABLES}
+    rows = {table: [*several] for table, several in _drawn(seed, count, first).items()}
     if dialect_of(connection) is POSTGRES:
         rows = {
             table: list(map(_without_nul, several)) for table, several in rows.items()
         }
     put(connection, rows)
     return rows
+
+
+@cache
+def _drawn(seed: int, count: int, first: int) -> Mapping[str, Sequence[Row]]:
+    """Rows of all tables; many tests use the same."""
+    rng = random.Random(seed)
+    return {table: random_rows(table, count, rng, first) for table in TABLES}
 
 
 def dialect_of(connection: Any) -> Dialect:
@@ -164,11 +171,22 @@ def put(connection: Any, rows: Mapping[str, Sequence[Row]]) -> None:
     if dialect is MYSQL:
         cursor.execute("SET time_zone = '+00:00'")
     for table, several in rows.items():
-        if several:
-            values = [tuple(map(_for_sqlite, row)) for row in several]
-            cursor.executemany(insert(table, dialect), values if is_sqlite else several)
+        if several and dialect is POSTGRES:
+            _copy(cursor, table, several)
+        elif several:
+            values = [tuple(map(_for_sqlite, row)) for row in several if is_sqlite]
+            cursor.executemany(insert(table, dialect), values or several)
     cursor.close()
     connection.commit()
+
+
+def _copy(cursor: psycopg.Cursor[Any], table: str, rows: Sequence[Row]) -> None:
+    """Insert in a tenth of the time of executemany()."""
+    columns = ", ".join(f'"{name}"' for name in TABLES[table])
+    statement = f'COPY "{table}" ({columns}) FROM STDIN'
+    with cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def _for_sqlite(value: Any) -> Any:

@@ -12,7 +12,9 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     Page,
+    Request,
     sync_playwright,
 )
 
@@ -33,12 +35,15 @@ FLAGS = (
     "--disable-sync",
 )
 DESKTOP = {"width": 1280, "height": 900}
+SIGHT = {"viewport": DESKTOP, "color_scheme": "light", "reduced_motion": "reduce"}
+"""What a tab can change. Animations would draw the page sixty times per second."""
+
 TIMEOUT_MS = 20_000
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium for all tests; each test has its own context and thus its own profile."""
+    """Chromium for all tests; a test's tab has nothing left of another test."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     assert program, "install Chromium for the tests of the dashboard"
     # Chromium refuses to run its sandbox as root.
@@ -91,30 +96,46 @@ def empty_server(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-class Contexts:
-    """Contexts of the browser by their options, kept for all tests.
+class Tabs:
+    """Contexts of the browser and their tabs, kept for all tests.
 
-    A context keeps the page's files, which never change, with their compiled code:
-    loading the page costs half as much then.
+    A context keeps the page's files, which never change, with their compiled code, and a
+    tab its process: the page costs half as much then. A tab that is given back has
+    nothing left of its page, and a size and a media as if it were new.
     """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._kept: dict[str, BrowserContext] = {}
+        self._free: dict[BrowserContext, list[Page]] = {}
 
     def create(self, options: dict[str, Any]) -> BrowserContext:
         """A new context, of a user who was never here."""
-        defaults = {
-            "viewport": DESKTOP,
-            "locale": "en-GB",
-            "timezone_id": "Europe/Berlin",
-        }
-        context = self._browser.new_context(**defaults | options)
+        defaults = {"locale": "en-GB", "timezone_id": "Europe/Berlin"}
+        context = self._browser.new_context(**defaults | SIGHT | options)
         context.set_default_timeout(TIMEOUT_MS)
         return context
 
-    def kept(self, options: dict[str, Any]) -> BrowserContext:
-        """The context with *options* that all tests use."""
+    def take(self, options: dict[str, Any]) -> Page:
+        """An empty tab with *options*, which nobody else uses."""
+        sight = SIGHT | {name: options.pop(name) for name in SIGHT & options.keys()}
+        context = self._context(options)
+        free = self._free.setdefault(context, [])
+        page = free.pop() if free else context.new_page()
+        page.set_viewport_size(sight.pop("viewport"))
+        page.emulate_media(media="null", **sight)
+        return page
+
+    def give_back(self, page: Page) -> None:
+        """Leave the page, and remove what it stored."""
+        page.unroute_all()
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.goto("about:blank")
+        page.context.clear_cookies()
+        self._free[page.context].append(page)
+
+    def _context(self, options: dict[str, Any]) -> BrowserContext:
         key = repr(sorted(options.items()))
         if key not in self._kept:
             self._kept[key] = self.create(options)
@@ -122,43 +143,47 @@ class Contexts:
 
 
 @pytest.fixture(scope="package")
-def contexts(browser: Browser) -> Contexts:
-    """The contexts that tests share."""
-    return Contexts(browser)
+def tabs(browser: Browser) -> Tabs:
+    """The tabs that tests share."""
+    return Tabs(browser)
 
 
 class Visitor:
     """A user with a browser; records the browser's errors, warnings and requests."""
 
-    def __init__(self, contexts: Contexts) -> None:
-        self._contexts = contexts
+    def __init__(self, tabs: Tabs) -> None:
+        self._tabs = tabs
         self._own: list[BrowserContext] = []
         self._pages: list[Page] = []
         self.problems: list[str] = []
         self.requests: list[str] = []
+        self._listeners = {
+            "console": self._record,
+            "pageerror": self._record_error,
+            "request": self._record_request,
+        }
 
     def open_page(self, *, fresh: bool = False, **options: Any) -> Page:
         """Open a page; by default in British English on a desktop.
 
-        A *fresh* one has a context of its own: an empty cache, and a clock to be set.
+        A *fresh* one has a context of its own: an empty cache, no history, and a clock
+        to be set.
         """
-        if fresh:
-            context = self._contexts.create(options)
-            self._own.append(context)
-        else:
-            context = self._contexts.kept(options)
-        page = context.new_page()
-        self._pages.append(page)
-        page.on("console", self._record)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
+        page = self._fresh(options) if fresh else self._tabs.take(options)
+        if not fresh:
+            self._pages.append(page)
+        for event, listener in self._listeners.items():
+            page.on(event, listener)  # type: ignore[call-overload]
         return page
 
+    def _fresh(self, options: dict[str, Any]) -> Page:
+        context = self._tabs.create(options)
+        self._own.append(context)
+        return context.new_page()
+
     def sign_in(self, page: Page, server: Server, query: str = "") -> Page:
-        """Open the dashboard, enter the token and wait for all figures."""
-        page.goto(f"{server.page}{query}")
-        page.get_by_label("Access token").fill(TOKEN)
-        page.get_by_role("button", name="Sign in").click()
+        """Open the dashboard with the token, as by a link, and wait for all figures."""
+        page.goto(f"{server.page}{query}#token={TOKEN}")
         return settled(page)
 
     def expect_problem(self, text: str) -> None:
@@ -170,15 +195,35 @@ class Visitor:
         if message.type in ("error", "warning"):
             self.problems.append(message.text)
 
+    def _record_error(self, error: Error) -> None:
+        self.problems.append(str(error))
+
+    def _record_request(self, request: Request) -> None:
+        self.requests.append(request.url)
+
     def close(self) -> None:
-        """Close all pages, and leave nothing of them in the contexts."""
+        """Leave all pages."""
         for page in self._pages:
-            if page.url.startswith("http"):
-                page.evaluate("localStorage.clear()")
-            page.context.clear_cookies()
-            page.close()
+            for event, listener in self._listeners.items():
+                page.remove_listener(event, listener)
+            self._tabs.give_back(page)
         for context in self._own:
             context.close()
+
+
+VIEW = """query => {
+  history.pushState(null, "", location.pathname + query);
+  dispatchEvent(new PopStateEvent("popstate"));
+}"""
+
+
+def show_view(page: Page, query: str = "") -> Page:
+    """Show the view of *query* and wait for its figures.
+
+    The page stays loaded, as when the reader goes back: half the work.
+    """
+    page.evaluate(VIEW, query)
+    return settled(page)
 
 
 def settled(page: Page) -> Page:
@@ -191,9 +236,9 @@ def settled(page: Page) -> Page:
 
 
 @contextmanager
-def visiting(contexts: Contexts) -> Iterator[Visitor]:
+def visiting(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor whose browser must log no problem and contact no other host."""
-    visitor = Visitor(contexts)
+    visitor = Visitor(tabs)
     yield visitor
     visitor.close()
     assert visitor.problems == []
@@ -202,9 +247,9 @@ def visiting(contexts: Contexts) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def visitor(contexts: Contexts) -> Iterator[Visitor]:
+def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor for one test."""
-    with visiting(contexts) as visitor:
+    with visiting(tabs) as visitor:
         yield visitor
 
 

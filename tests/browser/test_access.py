@@ -96,26 +96,28 @@ def test_ranges_are_chosen_by_keyboard_alone(page: Page) -> None:
     expect(button).to_contain_text("30 days")
 
 
-@pytest.mark.parametrize(
-    ("key", "query"),
-    [
-        ("t", "period=today"),
-        ("e", "period=yesterday"),
-        ("w", "period=7d"),
-        ("m", "period=month"),
-        ("p", "period=last_month"),
-        ("y", "period=year"),
-        ("l", "period=12m"),
-        ("a", "period=all"),
-        ("x", "compare=none"),
-        ("k", "kiosk=true"),
-    ],
-)
-def test_keys_change_the_view(page: Page, key: str, query: str) -> None:
+VIEWS_OF_KEYS = {
+    "t": "period=today",
+    "e": "period=yesterday",
+    "w": "period=7d",
+    "m": "period=month",
+    "p": "period=last_month",
+    "y": "period=year",
+    "l": "period=12m",
+    "a": "period=all",
+    "x": "compare=none",
+    "k": "kiosk=true",
+}
+
+
+def test_keys_change_the_view(page: Page, subtests: pytest.Subtests) -> None:
     """A key changes the address; it does nothing while one types."""
-    page.keyboard.press(key)
-    settled(page)
-    assert query in page.url
+    for key, query in VIEWS_OF_KEYS.items():
+        with subtests.test(key=key):
+            assert query not in page.url
+            page.keyboard.press(key)
+            settled(page)
+            assert query in page.url
 
 
 def test_keys_are_listed_and_do_nothing_while_typing(page: Page) -> None:
@@ -139,8 +141,11 @@ def test_keys_are_listed_and_do_nothing_while_typing(page: Page) -> None:
     expect(page.locator("#keys")).to_be_visible()
 
 
-def test_arrow_keys_step_and_leave_one_entry_in_the_history(page: Page) -> None:
+def test_arrow_keys_step_and_leave_one_entry_in_the_history(
+    visitor: Visitor, server: Server
+) -> None:
     """A quick series of steps is one entry and few requests."""
+    page = visitor.sign_in(visitor.open_page(fresh=True), server)
     entries = page.evaluate("history.length")
     page.keyboard.press("w")
     settled(page)
@@ -188,7 +193,10 @@ def test_the_layout_is_stable_while_figures_arrive(
 ) -> None:
     """The page reserves space for missing figures."""
     screen = {"width": width, "height": 900}
-    page = visitor.sign_in(visitor.open_page(viewport=screen), server)
+    page = visitor.open_page(
+        fresh=True, viewport=screen, reduced_motion="no-preference"
+    )
+    visitor.sign_in(page, server)
     page.add_init_script(WATCH_SHIFTS)
     page.reload()
     settled(page)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import DESKTOP, Contexts, Visitor, settled, visiting
+from tests.browser.conftest import DESKTOP, Tabs, Visitor, settled, show_view, visiting
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -27,15 +27,28 @@ METRICS = {
     "rooms": "New rooms",
 }
 PHONE = {"width": 360, "height": 780}
-RANGES = ("today", "yesterday", "7d", "30d", "90d", "last_month", "year", "12m", "all")
+RANGES = (
+    *("today", "yesterday", "7d", "28d", "30d", "90d"),
+    *("last_month", "year", "12m", "all"),
+)
+INTERVAL_OF_RANGE = {
+    ("today", 1280): "hour",
+    ("7d", 1280): "day",
+    ("90d", 1280): "day",
+    ("12m", 1280): "week",
+    ("all", 1280): "month",
+    ("28d", 360): "day",
+    ("90d", 360): "week",
+    ("12m", 360): "month",
+}
 INTERVALS = ("hour", "day", "week", "month")
 LEAST_CONTRAST = 3
 
 
 @pytest.fixture(scope="module")
-def visitor(contexts: Contexts) -> Iterator[Visitor]:
+def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor that all tests share, because they only read."""
-    with visiting(contexts) as visitor:
+    with visiting(tabs) as visitor:
         yield visitor
 
 
@@ -54,12 +67,6 @@ def page(pages: dict[int, Page]) -> Page:
     return pages[DESKTOP["width"]]
 
 
-def show(page: Page, server: Server, query: str = "") -> Page:
-    """Show the view of *query*, and wait for its figures."""
-    page.goto(f"{server.page}{query}")
-    return settled(page)
-
-
 def series(server: Server, **query: Any) -> list[dict[str, Any]]:
     """Rows of the API's series, weekends included."""
     query = {"weekends": True, "sections": "historical"} | query
@@ -74,13 +81,26 @@ def row_count(page: Page) -> int:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("period", RANGES)
-def test_labels_are_at_rows_and_never_repeat_overlap_or_are_cut(
-    pages: dict[int, Page], server: Server, period: str, width: int
+def test_axes_and_intervals_of_every_range(
+    pages: dict[int, Page], server: Server, width: int, subtests: pytest.Subtests
 ) -> None:
-    """Each label is the date of a row of the series; the first is not before the range."""
-    page = show(pages[width], server, f"?period={period}&compare=none")
-    query = server.ask("/", period=period, sections="historical").json()["query"]
+    """On a desktop and on a phone, which shows fewer rows."""
+    page = pages[width]
+    for period in RANGES:
+        with subtests.test(period=period):
+            show_view(page, f"?period={period}&compare=none")
+            query = server.ask("/", period=period, sections="historical").json()
+            check_labels(page, period, query["query"])
+            check_grid(page)
+            if interval := INTERVAL_OF_RANGE.get((period, width)):
+                check_interval(page, interval)
+
+
+def check_labels(page: Page, period: str, query: dict[str, str]) -> None:
+    """They are at rows, and never repeat, overlap or are cut.
+
+    Each label is the date of a row of the series; the first is not before the range.
+    """
     ticks = drawn.dates(page)
     assert ticks
     context = 10 if period in ("today", "yesterday") else 4
@@ -102,6 +122,21 @@ def test_labels_are_at_rows_and_never_repeat_overlap_or_are_cut(
     assert ticks[-1].right <= card["x"] + card["width"]
 
 
+def check_grid(page: Page) -> None:
+    """The axis begins at 0 and ends at or above the largest bar."""
+    lines = drawn.values(page)
+    assert lines[0] == 0
+    assert 2 <= len(lines) <= 7
+    bars = drawn.bars(page)
+    assert not bars or lines[-1] >= max(bar.value for bar in bars)
+
+
+def check_interval(page: Page, interval: str) -> None:
+    """It follows the range and the width, unless the reader chose one."""
+    expect(page.locator("#main-chart h3")).to_contain_text(f"per {interval}")
+    assert row_count(page) <= 105
+
+
 @pytest.mark.parametrize(
     "query", ["?period=90d&interval=week", "?period=12m&interval=month"]
 )
@@ -109,7 +144,7 @@ def test_labels_of_weeks_and_months_are_at_rows(
     page: Page, server: Server, query: str
 ) -> None:
     """Mondays, and first days of months."""
-    show(page, server, query)
+    show_view(page, query)
     rows = {bar.date for bar in drawn.bars(page)}
     assert {tick.at for tick in drawn.dates(page)} <= rows
 
@@ -177,12 +212,12 @@ def test_tile_chart_table_and_file_have_one_number(
     page: Page, server: Server, query: str
 ) -> None:
     """For each series; with Monday to Friday the page says so."""
-    show(page, server, query)
+    show_view(page, query)
     only_weekdays = "weekends=false" in query
     expect(page.locator("#range-text")).to_contain_text(
         "Monday to Friday" if only_weekdays else "UTC"
     )
-    if not page.locator("#activity-table details").get_attribute("open"):
+    if page.locator("#activity-table details[open]").count() == 0:
         page.locator("#activity-table summary").click()
     parameters = dict(re.findall(r"(\w+)=(\w+)", query)) | {
         "weekends": str(not only_weekdays).lower()
@@ -206,7 +241,7 @@ def test_tile_chart_table_and_file_have_one_number(
 
 def test_tiles_equal_the_figures_of_their_sections(page: Page, server: Server) -> None:
     """Page views and votes are also figures of the API: the numbers are the same."""
-    show(page, server)
+    show_view(page)
     data = server.ask("/", period="90d").json()["data"]
     for metric, figure in (
         ("page_views", data["traffic"]["page_views"]),
@@ -220,7 +255,7 @@ def test_weekends_are_in_unless_the_reader_leaves_them_out(
     page: Page, server: Server
 ) -> None:
     """Monday to Friday is a choice."""
-    show(page, server, "?period=30d")
+    show_view(page, "?period=30d")
     assert {date.fromisoformat(bar.date).weekday() for bar in drawn.bars(page)} == set(
         range(7)
     )
@@ -246,7 +281,7 @@ def test_each_day_is_compared_with_the_same_weekday(
     page: Page, server: Server, query: str, weeks: int
 ) -> None:
     """Every row has a pair, whole weeks before; the values are those of that day."""
-    show(page, server, query)
+    show_view(page, query)
     bars, marks = drawn.bars(page), drawn.compared(page)
     assert [mark.date for mark in marks] == [bar.date for bar in bars]
     shift = timedelta(weeks=weeks)
@@ -257,7 +292,7 @@ def test_each_day_is_compared_with_the_same_weekday(
 
 def test_the_tooltip_has_both_dates_and_the_change(page: Page, server: Server) -> None:
     """For a finished day; the change is that of the two values."""
-    show(page, server, "?period=30d")
+    show_view(page, "?period=30d")
     bars, marks = drawn.bars(page), drawn.compared(page)
     index = next(
         index
@@ -277,7 +312,7 @@ def test_the_tooltip_has_both_dates_and_the_change(page: Page, server: Server) -
 
 def test_averages_reach_back_before_the_range(page: Page, server: Server) -> None:
     """From the first day on they are the mean of seven days."""
-    show(page, server, "?period=30d")
+    show_view(page, "?period=30d")
     bars, lines = drawn.bars(page), drawn.averages(page)
     assert len(lines) == len(bars)
     assert "7-day average" in drawn.legend(page)
@@ -297,7 +332,7 @@ def test_the_legend_names_only_lines_that_are_drawn(
     page: Page, server: Server, query: str
 ) -> None:
     """Weeks, months and hours have no average."""
-    show(page, server, query)
+    show_view(page, query)
     assert drawn.averages(page) == []
     assert not [entry for entry in drawn.legend(page) if "average" in entry.lower()]
 
@@ -314,7 +349,7 @@ def test_only_the_present_row_is_marked_as_unfinished(
     page: Page, server: Server, query: str, words: str
 ) -> None:
     """The tooltip says "so far" and no change; rows that the range cuts are marked, too."""
-    show(page, server, query)
+    show_view(page, query)
     bars = drawn.bars(page)
     assert bars[-1].unfinished
     assert not any(bar.unfinished for bar in bars[1:-1])
@@ -328,33 +363,9 @@ def test_only_the_present_row_is_marked_as_unfinished(
     assert "Change" in drawn.point_at(page, finished.index(True))
 
 
-@pytest.mark.parametrize(
-    ("period", "width", "interval"),
-    [
-        ("today", 1280, "hour"),
-        ("7d", 1280, "day"),
-        ("90d", 1280, "day"),
-        ("12m", 1280, "week"),
-        ("all", 1280, "month"),
-        ("28d", 360, "day"),
-        ("90d", 360, "week"),
-        ("12m", 360, "month"),
-    ],
-)
-def test_the_interval_follows_the_range_and_the_width(
-    pages: dict[int, Page], server: Server, period: str, width: int, interval: str
-) -> None:
-    """A phone shows fewer rows; an interval that the reader chose stays."""
-    page = pages[width]
-    page.goto(f"{server.page}?period={period}")
-    settled(page)
-    expect(page.locator("#main-chart h3")).to_contain_text(f"per {interval}")
-    assert row_count(page) <= 105
-
-
 def test_hours_of_today_end_with_the_present_hour(page: Page, server: Server) -> None:
     """A row per hour; the last is unfinished."""
-    show(page, server, "?period=today")
+    show_view(page, "?period=today")
     bars = drawn.bars(page)
     assert bars[0].date.endswith("T00:00")
     assert bars[-1].unfinished
@@ -391,7 +402,7 @@ def test_marks_have_a_contrast_of_three_to_one(
     page: Page, server: Server, scheme: Any
 ) -> None:
     """Against the card; lines over bars have a rim in the card's colour."""
-    show(page, server, "?period=30d")
+    show_view(page, "?period=30d")
     page.emulate_media(color_scheme=scheme)
     contrasts = page.evaluate(CONTRAST, scheme)
     page.emulate_media(color_scheme="light")
@@ -400,24 +411,11 @@ def test_marks_have_a_contrast_of_three_to_one(
     assert halos == page.locator("#main-chart line.before").count() > 0
 
 
-@pytest.mark.parametrize("period", RANGES)
-def test_a_grid_line_is_not_below_the_largest_value(
-    page: Page, server: Server, period: str
-) -> None:
-    """The axis begins at 0 and ends at or above the largest bar."""
-    show(page, server, f"?period={period}&compare=none")
-    lines = drawn.values(page)
-    assert lines[0] == 0
-    assert 2 <= len(lines) <= 7
-    bars = drawn.bars(page)
-    assert not bars or lines[-1] >= max(bar.value for bar in bars)
-
-
 def test_a_tile_chooses_the_chart_and_the_address_keeps_it(
     visitor: Visitor, page: Page, server: Server
 ) -> None:
     """Without a request; the tile is marked, and a shared address shows the same."""
-    show(page, server)
+    show_view(page)
     visitor.requests.clear()
     page.get_by_role("button", name=re.compile("^Votes")).first.click()
     expect(page.locator('[data-chart="Votes"]')).to_be_visible()
@@ -467,7 +465,7 @@ def test_tiles_stand_in_one_row(visitor: Visitor, server: Server, width: int) ->
 
 def test_today_is_compared_with_the_same_hours_only(page: Page, server: Server) -> None:
     """Before noon a whole day would always be more; other figures have no change."""
-    show(page, server, "?period=today")
+    show_view(page, "?period=today")
     query = {"period": "today", "interval": "hour", "weekends": "true"}
     query |= {"compare": "previous", "match": "weekday", "sections": "historical"}
     answer = server.ask("/", **query).json()

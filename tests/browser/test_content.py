@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Contexts, Visitor, settled, visiting
+from tests.browser.conftest import Tabs, Visitor, settled, visiting
 from tests.support.world import HOSTILE, Server, counts
 
 pytestmark = pytest.mark.external
@@ -17,9 +17,9 @@ RANGE = {"period": "90d", "compare": "previous", "match": "weekday"}
 
 
 @pytest.fixture(scope="module")
-def visitor(contexts: Contexts) -> Iterator[Visitor]:
+def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor that all tests share, because they only read."""
-    with visiting(contexts) as visitor:
+    with visiting(tabs) as visitor:
         yield visitor
 
 

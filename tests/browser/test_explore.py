@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import TIMEOUT_MS, Contexts, Visitor, visiting
+from tests.browser.conftest import TIMEOUT_MS, Tabs, Visitor, visiting
 from tests.browser.test_access import AXE
 from tests.support.derived import table_sql, write_views
 from tests.support.programs import ROOT, run_updater
@@ -110,16 +110,16 @@ def _patience() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def visitor(contexts: Contexts) -> Iterator[Visitor]:
+def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor that all tests share."""
-    with visiting(contexts) as visitor:
+    with visiting(tabs) as visitor:
         yield visitor
 
 
 @pytest.fixture(scope="module")
 def page(visitor: Visitor, server: Server) -> Page:
     """A page on which the visitor has signed in."""
-    return visitor.sign_in(visitor.open_page(accept_downloads=True), server)
+    return visitor.sign_in(visitor.open_page(), server)
 
 
 @pytest.fixture

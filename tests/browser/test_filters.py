@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Contexts, Visitor, settled
+from tests.browser.conftest import Tabs, Visitor, settled, show_view
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -92,15 +92,19 @@ def test_a_chip_can_exclude_its_value(page: Page) -> None:
     assert int(views(page).replace(",", "")) == whole - inside
 
 
-@pytest.mark.parametrize("card", NAMES)
-def test_every_row_of_users_and_visits_filters(page: Page, card: str) -> None:
+def test_every_row_of_users_and_visits_filters(
+    page: Page, subtests: pytest.Subtests
+) -> None:
     """The first row of each card sends a filter that the API accepts."""
-    name = page.locator(f'[data-bars="{card}"] tbody button.name').first
-    with page.expect_response(re.compile(r"/\?.*filter=")) as answered:
-        name.click()
-    settled(page)
-    assert answered.value.status == 200
-    assert f"{NAMES[card]}:" in filter_of(page)
+    for card, dimension in NAMES.items():
+        with subtests.test(card=card):
+            show_view(page)
+            name = page.locator(f'[data-bars="{card}"] tbody button.name').first
+            with page.expect_response(re.compile(r"/\?.*filter=")) as answered:
+                name.click()
+            settled(page)
+            assert answered.value.status == 200
+            assert f"{dimension}:" in filter_of(page)
 
 
 def test_figures_without_meaning_under_a_filter_say_so(page: Page) -> None:
@@ -173,9 +177,9 @@ def test_any_value_survives_the_text_of_a_filter(
 
 
 @pytest.fixture(scope="module")
-def open_page(contexts: Contexts, server: Server) -> Any:
+def open_page(tabs: Tabs, server: Server) -> Any:
     """The page without a token, for its modules."""
-    visitor = Visitor(contexts)
+    visitor = Visitor(tabs)
     page = visitor.open_page()
     page.goto(server.page)
     yield page

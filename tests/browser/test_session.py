@@ -152,7 +152,7 @@ def test_one_stays_signed_in_without_a_token_in_reach_of_scripts(
     visitor: Visitor, server: Server
 ) -> None:
     """A cookie replaces it, in new tabs and for files, until one signs out."""
-    page = visitor.open_page(accept_downloads=True)
+    page = visitor.open_page()
     page.goto(server.page)
     page.get_by_label("Access token").fill(TOKEN)
     page.get_by_label("Keep me signed in").check()
@@ -172,6 +172,7 @@ def test_one_stays_signed_in_without_a_token_in_reach_of_scripts(
     tab.wait_for_function("() => document.cookie === ''")
     assert stored(tab) == []
     expect(tab.get_by_label("Access token")).to_be_visible()
+    tab.close()
     page.reload()
     expect(page.get_by_label("Access token")).to_be_visible()
     assert page.context.cookies() == []

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Contexts, Visitor, settled, visiting
+from tests.browser.conftest import Tabs, Visitor, settled, visiting
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
 
 
 @pytest.fixture(scope="module")
-def visitor(contexts: Contexts) -> Iterator[Visitor]:
+def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor that all tests share; signing in is tested elsewhere."""
-    with visiting(contexts) as visitor:
+    with visiting(tabs) as visitor:
         yield visitor
 
 

@@ -186,7 +186,11 @@ def test_the_printed_address_of_the_dashboard_works(shared: Running) -> None:
 def test_a_second_run_reuses_the_first_and_takes_the_next_port(
     shared: Running, used: Path
 ) -> None:
-    """It starts with seconds of work, even while the first one runs."""
+    """It starts with seconds of work, even while the first one runs.
+
+    The end of one of its programs ends it: it names the program, stops the others and
+    fails.
+    """
     port = int(shared.curl_lines()[0].rpartition(":")[2].partition("/")[0])
     made = (used / "source.db").stat().st_mtime_ns
     before = children_seconds()
@@ -196,15 +200,35 @@ def test_a_second_run_reuses_the_first_and_takes_the_next_port(
         assert "Mirroring" not in demo.text
         assert f":{port}/" not in demo.text
         assert pasted(demo.curl_lines()[0])["status"] == "ok"
+        programs = demo.children()
+        os.kill(min(programs), signal.SIGKILL)
+        _, complaints = demo.process.communicate(timeout=STOP_SECONDS)
     assert children_seconds() - before < QUICK_SECONDS
     assert (used / "source.db").stat().st_mtime_ns == made
+    assert demo.process.returncode == 1
+    assert complaints.startswith("✗ API ended with exit code -9")
+    assert "Traceback" not in complaints
+    assert not any(map(is_alive, programs))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything(left: Path, number: signal.Signals) -> None:
-    """It prints a line, no traceback, and leaves no program running."""
+@pytest.mark.parametrize(
+    ("broken", "number"),
+    [("source.db", signal.SIGINT), ("data/**/*.parquet", signal.SIGTERM)],
+)
+def test_broken_files_are_replaced_and_a_signal_stops_everything(
+    left: Path, broken: str, number: signal.Signals
+) -> None:
+    """Files may be truncated, as a full disk leaves them.
+
+    After the signal it prints a line, no traceback, and leaves no program running.
+    """
+    files = {path.resolve() for path in left.glob(broken) if path.is_file()}
+    assert files
+    for path in files:
+        os.truncate(path, path.stat().st_size // 2)
     port = free_port()
     with demonstration(left, port) as demo:
+        assert pasted(demo.curl_lines()[-1])["data"]["votes"]["total_votes"] > 0
         programs = demo.children()
         assert len(programs) == 3
         demo.process.send_signal(number)
@@ -215,29 +239,6 @@ def test_a_signal_stops_everything(left: Path, number: signal.Signals) -> None:
     assert not any(map(is_alive, programs))
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-@pytest.mark.parametrize("broken", ["source.db", "data/**/*.parquet"])
-def test_broken_files_are_replaced(left: Path, broken: str) -> None:
-    """A truncated file, as a full disk leaves it."""
-    files = {path.resolve() for path in left.glob(broken) if path.is_file()}
-    assert files
-    for path in files:
-        os.truncate(path, path.stat().st_size // 2)
-    with demonstration(left, free_port()) as demo:
-        assert pasted(demo.curl_lines()[-1])["data"]["votes"]["total_votes"] > 0
-
-
-def test_the_end_of_a_program_ends_the_demonstration(left: Path) -> None:
-    """It names the program, stops the other one and fails."""
-    with demonstration(left, free_port()) as demo:
-        programs = demo.children()
-        os.kill(min(programs), signal.SIGKILL)
-        _, complaints = demo.process.communicate(timeout=STOP_SECONDS)
-    assert demo.process.returncode == 1
-    assert complaints.startswith("✗ API ended with exit code -9")
-    assert "Traceback" not in complaints
-    assert not any(map(is_alive, programs))
 
 
 @pytest.mark.usefixtures("own_signals")

@@ -50,7 +50,8 @@ _PACKAGES = (
     ),
     *("sentry_sdk", "structlog", "tenacity", "httpx", "wsgiref.simple_server"),
     *("uvicorn.lifespan.on", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.auto"),
-    *("jsonschema_rs", "jwt", "xlsxwriter"),
+    *("jsonschema_rs", "jwt", "xlsxwriter", "orjson"),
+    *("sqlfiles.catalogue", "sqlfiles.session", "sqlfiles.result_types"),
 )
 _PROGRAMS = ("main", "update_readmodel", "collect_events")
 _EXECUTED_ANEW = (*_PROGRAMS, "tests", "util.allocator")

@@ -12,11 +12,22 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-SHARED = ("tests/browser",)
-"""Folders whose files share fixtures of their package, and thus a process."""
+SHARED = {
+    "tests/browser": (
+        "tests/browser/test_charts.py",
+        "tests/browser/test_explore.py",
+        "tests/browser/test_states.py",
+        "tests/browser/test_view.py",
+    )
+}
+"""Folders whose files share fixtures of their package, and thus a process.
+
+Each is two units, or one would take longest of all: the files that are named are one.
+"""
 
 LONG = (
-    "tests/browser",
+    "tests/browser/first",
+    "tests/browser/rest",
     "tests/demo/test_demo.py",
     "tests/routers/test_schemathesis.py",
     "tests/readmodel/sync/test_derived.py",
@@ -41,10 +52,12 @@ class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def unit_of(nodeid: str) -> str:
-    """The file of a test, or the folder in SHARED that contains it."""
+    """The file of a test, or its part of the folder in SHARED that contains it."""
     path = nodeid.partition("::")[0]
-    folders = map(str, PurePosixPath(path).parents)
-    return next((folder for folder in folders if folder in SHARED), path)
+    for folder in map(str, PurePosixPath(path).parents):
+        if folder in SHARED:
+            return f"{folder}/{'first' if path in SHARED[folder] else 'rest'}"
+    return path
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's own
