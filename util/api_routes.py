@@ -18,7 +18,8 @@ class LazyRoute(BaseRoute):
         """Let *create* return the route of *path*."""
         self.path = path
         self._create = create
-        self._pattern = compile_path(path)[0]
+        # FastAPI names the span of a request by the path's format.
+        self._pattern, self.path_format, _ = compile_path(path)
 
     @cached_property
     def created(self) -> BaseRoute:
