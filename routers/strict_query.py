@@ -96,3 +96,15 @@ def invalid_parameter(name: str, value: Any, allowed: str) -> RequestValidationE
             }
         ]
     )
+
+
+def no_number(text: Any) -> Any:
+    """Refuse a number as an instant, which pydantic takes for seconds since 1970.
+
+    Raises ValueError.
+    """
+    try:
+        float(text)
+    except ValueError:
+        return text
+    raise ValueError("use an instant in ISO 8601, as in 2026-01-31T18:00:00Z")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import polars as pl
 from fastapi import HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from starlette.datastructures import URL
 
 from config import VERSION, Settings
@@ -39,7 +39,7 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters
+from routers.strict_query import NoRepeatedParameters, no_number
 from routers.views.page import Page, PageRequest, parse_token, select_page
 from sqlfiles.definition import OrderTerm
 from util.api_routes import ApiRoutes
@@ -59,10 +59,10 @@ class DeadLettersParameters(SnapshotParameters):
     sender: str | None = Field(
         None, max_length=200, description="Only those that this sender sent."
     )
-    since: datetime | None = Field(
+    since: Annotated[datetime | None, BeforeValidator(no_number)] = Field(
         None, description="Only those that arrived then or later; without offset UTC."
     )
-    until: datetime | None = Field(
+    until: Annotated[datetime | None, BeforeValidator(no_number)] = Field(
         None, description="Only those that arrived before; without offset UTC."
     )
     limit: int = Field(100, ge=1, le=MAX_LIMIT, description="How many at most.")

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import polars as pl
 from anyio import to_thread
 from fastapi import Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from config import VERSION, Settings
 from readmodel.store import run_log, view_log
@@ -34,7 +34,7 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, QueryParameters
+from routers.strict_query import NoRepeatedParameters, QueryParameters, no_number
 from util.api_routes import ApiRoutes
 
 MAX_LIMIT = 1_000
@@ -52,7 +52,7 @@ class SyncRunsParameters(QueryParameters):
 class SyncRunsQueryParameters(SyncRunsParameters):
     """Which runs of the updater to list."""
 
-    before: AwareDatetime | None = Field(
+    before: Annotated[AwareDatetime | None, BeforeValidator(no_number)] = Field(
         None,
         description=(
             "Only runs that ended before this instant: `ended_at` of the last run of an "

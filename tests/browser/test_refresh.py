@@ -121,6 +121,7 @@ def test_where_its_tables_are_not_mirrored_the_page_says_so(
     expect(banner).to_have_attribute("data-kind", "info")
     expect(banner).not_to_contain_text("Retrying")
     visitor.expect_problem("404")
+    visitor.expect_problem("503")  # of /health: the table is not there yet
 
 
 def test_stale_data_is_marked_as_late(visitor: Visitor, own_server: Server) -> None:

@@ -156,4 +156,5 @@ def test_every_run_is_reached_by_following_the_links(
     assert [run["message"] for run in failed] == ["run 6", "run 3", "run 0"]
     rows = client.get("/sync/runs.csv?success=false&limit=2").text
     assert (rows.count("run 6"), rows.count("run 0")) == (1, 0)
-    assert client.get("/sync/runs?before=yesterday").status_code == 422
+    for value in ("yesterday", "0.5", "1790000000"):
+        assert client.get(f"/sync/runs?before={value}").status_code == 422
