@@ -56,9 +56,7 @@ class DeadLettersParameters(SnapshotParameters):
     code: str | None = Field(
         None, max_length=50, description="Only those with this code, such as `schema`."
     )
-    sender: str | None = Field(
-        None, max_length=200, description="Only those that this sender sent."
-    )
+    sender: str | None = Field(None, description="Only those that this sender sent.")
     since: Annotated[datetime | None, BeforeValidator(no_number)] = Field(
         None, description="Only those that arrived then or later; without offset UTC."
     )
@@ -66,9 +64,7 @@ class DeadLettersParameters(SnapshotParameters):
         None, description="Only those that arrived before; without offset UTC."
     )
     limit: int = Field(100, ge=1, le=MAX_LIMIT, description="How many at most.")
-    after: str | None = Field(
-        None, max_length=2_000, description="Token of the next page, as in `next`."
-    )
+    after: str | None = Field(None, description="Token of the next page, as in `next`.")
 
     def page(self) -> PageRequest:
         """The rows to select. Raises RequestValidationError (422) for a wrong token."""
