@@ -23,7 +23,7 @@ from util.api_routes import ApiRoutes
 from util.errors import StorageError
 
 router = ApiRoutes(
-    tags=["statistics"], dependencies=[RequireToken, NoRepeatedParameters]
+    tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters]
 )
 
 STATE: Final = "X-Report-State"
