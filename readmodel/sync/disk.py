@@ -57,8 +57,10 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-_UNFINISHED: Final = re.compile(r"\.(current|.+\.parquet)\.part|\.link-.+")
-"""The second form is how earlier builds named unfinished links."""
+_UNFINISHED: Final = re.compile(
+    r"\.(current|.+\.parquet|.+\.(claim|outcome)\.json)\.part|\.link-.+"
+)
+"""Files of ours with this ending. The last form is how earlier builds named unfinished links."""
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -22,9 +22,7 @@ from routers.strict_query import NoRepeatedParameters, QueryParameters
 from util.api_routes import ApiRoutes
 from util.errors import StorageError
 
-router = ApiRoutes(
-    tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters]
-)
+router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
 STATE: Final = "X-Report-State"
 """Header with `sent`, `refused` or `unknown`."""
