@@ -1,4 +1,4 @@
-"""Derived tables over HTTP: a page and the whole table, beside DuckDB alone."""
+"""Derived tables over HTTP: a page of each, beside DuckDB alone."""
 
 import http.client
 import json
@@ -28,15 +28,13 @@ SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ServingCost:
-    """Median seconds of the first page and of the whole table as CSV, by both."""
+    """Median seconds of the first page, by the API and by DuckDB alone."""
 
     name: str
     rows: int
     page_rows: int
     page: float
-    csv: float
     duckdb_page: float
-    duckdb_csv: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +54,13 @@ def measure(scale: float) -> ViewsServing:
         files, rows = _derived_files(data_dir)
         settings = {"VIEWS_DIR": str(VIEWS_DIR)}
         with running_api(data_dir, "main:app", settings) as api:
-            ours = {name: _times(api, name) for name in files}
+            ours = {name: _page_seconds(api, name) for name in files}
             page_rows = {name: _page_rows(api, name) for name in files}
             peak = peak_bytes(api.pid)
         alone = _duckdb_alone(files, page_rows)
     costs = [
         ServingCost(
-            name, rows[name], page_rows[name], *ours[name], *alone["seconds"][name]
+            name, rows[name], page_rows[name], ours[name], alone["seconds"][name]
         )
         for name in files
     ]
@@ -96,16 +94,12 @@ def _derived_files(data_dir: Path) -> tuple[dict[str, list[str]], dict[str, int]
     return files, {name: current.manifest.tables[name].rows for name in names}
 
 
-def _times(api: RunningApi, name: str) -> tuple[float, float]:
-    """Median seconds of the first page of *name*, and of all its rows as CSV."""
-    paths = (f"/views/{name}", f"/views/{name}.csv")
-    page, csv = (
-        ClientProcess(
-            Load(port=api.port, path=path, headers=api.headers, seconds=SECONDS)
-        ).latencies()
-        for path in paths
+def _page_seconds(api: RunningApi, name: str) -> float:
+    """Median seconds of the first page of *name*."""
+    load = Load(
+        port=api.port, path=f"/views/{name}", headers=api.headers, seconds=SECONDS
     )
-    return page.percentile(50), csv.percentile(50)
+    return ClientProcess(load).latencies().percentile(50)
 
 
 def _page_rows(api: RunningApi, name: str) -> int:
@@ -134,12 +128,12 @@ def tables(serving: ViewsServing) -> Iterator[str]:
     """Yield the figures as Markdown."""
     yield (
         f"**Derived tables over HTTP at scale {serving.scale:g}**, median ms of the "
-        "first page as JSON and of the whole table as CSV. The API needed "
+        "first page as JSON. The API needed "
         f"{megabytes(serving.api_peak)} MB at the peak, DuckDB, which writes to a "
         f"file, {megabytes(serving.duckdb_peak)} MB."
     )
     yield markdown(
-        ("table", "rows", "page", "ms", "DuckDB alone", "CSV ms", "DuckDB alone"),
+        ("table", "rows", "page", "ms", "DuckDB alone"),
         (
             (
                 cost.name,
@@ -147,8 +141,6 @@ def tables(serving: ViewsServing) -> Iterator[str]:
                 f"{cost.page_rows:,} rows",
                 milliseconds(cost.page),
                 milliseconds(cost.duckdb_page),
-                milliseconds(cost.csv),
-                milliseconds(cost.duckdb_csv),
             )
             for cost in serving.costs
         ),
