@@ -16,7 +16,8 @@ from calculations.period import Period
 from calculations.tables import Tables
 from readmodel.store import visits
 from readmodel.store.snapshot import Snapshot
-from routers.tables import open_tables, open_votes
+from readmodel.store.votes import open_votes
+from routers.tables import open_tables
 
 MAX_SNAPSHOTS: Final = 2
 """The current snapshot, and the one before for requests that still read it."""

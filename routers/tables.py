@@ -1,15 +1,11 @@
 """Open the tables of one snapshot for the statistics."""
 
-from typing import Final
-
 import polars as pl
 
 from calculations.tables import Tables
 from readmodel.store import visits
 from readmodel.store.snapshot import Snapshot
-
-SUMMABLE_DIGITS: Final = 28
-"""Digits of decimals of which 10 billion have a sum within a decimal's 38."""
+from readmodel.store.votes import open_votes
 
 
 def open_tables(snapshot: Snapshot) -> Tables:
@@ -38,20 +34,6 @@ def with_visitor(rows: pl.LazyFrame, user: str) -> pl.LazyFrame:
     if user not in rows.collect_schema():
         return rows
     return rows.with_columns(visits.visitor(user))
-
-
-def open_votes(snapshot: Snapshot) -> pl.LazyFrame:
-    """The votes of *snapshot* as a lazy frame; reads no rows.
-
-    A column of decimals is Float64 if their sum may have more digits than a decimal.
-    """
-    votes = snapshot.scan("fpp_votes")
-    wide = [
-        name
-        for name, dtype in votes.collect_schema().items()
-        if isinstance(dtype, pl.Decimal) and dtype.precision > SUMMABLE_DIGITS
-    ]
-    return votes.with_columns(pl.col(wide).cast(pl.Float64)) if wide else votes
 
 
 def _with_event_at(events: pl.LazyFrame) -> pl.LazyFrame:

@@ -21,6 +21,7 @@ from readmodel.store.report_ledger import (
     read_report,
 )
 from readmodel.store.snapshot import Snapshot
+from readmodel.store.votes import open_votes
 from readmodel.sync import report_claims
 from util.errors import (
     DeliveryError,
@@ -225,8 +226,8 @@ def _body(current: Snapshot, day: date, settings: Settings) -> bytes:
         settings.timezone,
         range=DateRange(day, day),
     )
-    votes, page_views = map(current.scan, READ_TABLES)
-    return encode_daily(collect_figures(Daily, daily(votes, page_views, period), None))
+    plan = daily(open_votes(current), current.scan("fpp_page_views"), period)
+    return encode_daily(collect_figures(Daily, plan, None))
 
 
 def describe_reports(settings: Settings, last: int) -> Iterator[str]:

@@ -1,0 +1,24 @@
+"""The votes of a snapshot, in a form whose sums cannot overflow."""
+
+from typing import Final
+
+import polars as pl
+
+from readmodel.store.snapshot import Snapshot
+
+SUMMABLE_DIGITS: Final = 28
+"""Digits of decimals of which 10 billion have a sum within a decimal's 38."""
+
+
+def open_votes(snapshot: Snapshot) -> pl.LazyFrame:
+    """The votes of *snapshot* as a lazy frame; reads no rows.
+
+    A column of decimals is Float64 if their sum may have more digits than a decimal.
+    """
+    votes = snapshot.scan("fpp_votes")
+    wide = [
+        name
+        for name, dtype in votes.collect_schema().items()
+        if isinstance(dtype, pl.Decimal) and dtype.precision > SUMMABLE_DIGITS
+    ]
+    return votes.with_columns(pl.col(wide).cast(pl.Float64)) if wide else votes
