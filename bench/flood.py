@@ -24,7 +24,7 @@ SCALE = 1.0
 
 HEALTH_EVERY_SECONDS = 0.05
 RETRY_SECONDS = 0.5
-"""Pause after an answer that is none, as a good client makes one."""
+"""Pause after a refused request, as a considerate client makes one."""
 
 
 @dataclass

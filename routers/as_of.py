@@ -5,9 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-from routers.strict_query import QueryParameters, invalid_parameter
+from routers.strict_query import AS_OF, QueryParameters, invalid_parameter
 
-AS_OF: Final = "as_of"
 AS_OF_MEANING: Final = (
     "Answer as at this instant, from the last snapshot that existed then. 404 if it is "
     "not kept any more, see SNAPSHOT_RETENTION and `/snapshots`."

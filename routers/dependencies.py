@@ -15,14 +15,14 @@ from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
-from routers.as_of import AS_OF, parse_instant
+from routers.as_of import parse_instant
 from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
 from routers.readings import Reading
-from routers.strict_query import invalid_parameter
+from routers.strict_query import AS_OF, invalid_parameter
 from routers.views.answers import Reports, until_disconnect
 from routers.views.source import ViewsSource
 

@@ -1,7 +1,7 @@
 """Strict query parameters: unknown and repeated ones are refused, never ignored."""
 
 from collections import Counter
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +12,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+AS_OF: Final = "as_of"
+"""The parameter of all answers that are computed from a snapshot, see `as_of`."""
 
 
 class QueryParameters(BaseModel, extra="forbid"):
@@ -45,7 +48,7 @@ class QueryParameters(BaseModel, extra="forbid"):
     @classmethod
     def _known_parameters(cls) -> str:
         # The one that all answers have comes last.
-        fields = sorted(cls.model_fields.items(), key=lambda field: field[0] == "as_of")
+        fields = sorted(cls.model_fields.items(), key=lambda field: field[0] == AS_OF)
         names = ", ".join(field.alias or name for name, field in fields)
         return f"unknown parameter, use {names}"
 

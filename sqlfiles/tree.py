@@ -1,6 +1,7 @@
 """The parse tree of a SELECT, by DuckDB's own parser, and a walk over it."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -97,7 +98,7 @@ def function_path(node: Node) -> list[str]:
 
 
 @dataclass(slots=True)
-class TreeWalker:
+class TreeWalker(ABC):
     """Collects the tables of a tree; subclasses look at its other nodes.
 
     A name that WITH defines is a table only outside of its scope.
@@ -119,9 +120,9 @@ class TreeWalker:
                     self._table(value, ctes)
                 todo += reversed(list(_children(value, ctes)))
 
+    @abstractmethod
     def look_at(self, node: Node) -> None:
         """Look at one node. Raises SqlFault for one that is not allowed."""
-        raise NotImplementedError
 
     def _table(self, node: Node, ctes: frozenset[str]) -> None:
         path = [str(name).lower() for name in node["qualified_name"]["path"]]

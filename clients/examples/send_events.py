@@ -52,7 +52,7 @@ def send(client: httpx.Client, events: Iterable[Mapping[str, Any]]) -> dict[str,
 
 
 def _post(client: httpx.Client, body: list[Mapping[str, Any]]) -> httpx.Response | None:
-    """The answer; None if there is none."""
+    """The answer, or None without one."""
     try:
         return client.post("/events", json=body)
     except httpx.TransportError:

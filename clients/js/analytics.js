@@ -239,7 +239,7 @@ export class AnalyticsClient {
     this.#notBefore = Date.now() + Math.max(told, pause * (0.5 + Math.random() / 2));
   }
 
-  /** The answer, or null if there is none. */
+  /** The answer, or null without one. */
   async #post(ids, init) {
     try {
       if (typeof this.#token === "function") this.#lastToken = await this.#token();

@@ -55,19 +55,19 @@ def snapshot_at(data_dir: Path, instant: datetime) -> Snapshot:
     name = instant.astimezone(UTC).strftime(ID_FORMAT)
     ids = kept_ids(data_dir)
     earlier = [one for one in ids if one <= name]
+    missing = f"No snapshot of {instant.isoformat()} is kept"
     if not earlier:
-        oldest = f"the oldest one is of {instant_of(ids[0]).isoformat()}" if ids else ""
-        raise SnapshotNotKept(
-            f"No snapshot of {instant.isoformat()} is kept"
-            + (f"; {oldest}" if oldest else "")
-        )
+        oldest = [
+            f"; the oldest one is of {instant_of(o).isoformat()}" for o in ids[:1]
+        ]
+        raise SnapshotNotKept("".join([missing, *oldest]))
     try:
         return open_snapshot(os.path.realpath(data_dir / SNAPSHOTS / earlier[-1]))
     except ReadModelMissing:
         if earlier[-1] in kept_ids(data_dir):
             raise
         # It was removed between the two.
-        raise SnapshotNotKept(f"No snapshot of {instant.isoformat()} is kept") from None
+        raise SnapshotNotKept(missing) from None
 
 
 def kept_snapshots(data_dir: Path) -> list[KeptSnapshot]:

@@ -14,7 +14,7 @@ from config import VERSION, Settings
 from readmodel.store import snapshot
 from readmodel.store.event_tables import REJECTED, REJECTED_SCHEMA
 from readmodel.store.snapshot import Snapshot
-from routers.as_of import AS_OF, SnapshotParameters
+from routers.as_of import SnapshotParameters
 from routers.auth import RequireToken
 from routers.computations import Computations
 from routers.dependencies import (
@@ -39,7 +39,7 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters, no_number
+from routers.strict_query import AS_OF, NoRepeatedParameters, no_number
 from routers.views.page import Page, PageRequest, parse_token, select_page
 from sqlfiles.definition import OrderTerm
 from util.api_routes import ApiRoutes
@@ -156,10 +156,8 @@ async def get_rejected_events(
     exports: CurrentExports,
 ) -> Response:
     """Events that the collector rejected, or that are in conflict with a stored one."""
-    current = _with_events(request, settings)
-    page = query.page()
-    url = request.url
-    etag = make_etag(VERSION, current.id, url.path, url.query, accepted)
+    current, page = _with_events(request, settings), query.page()
+    etag = _etag(request, current, accepted)
     if response := unchanged(request, etag, ACCEPT):
         return response
     if accepted is TableFormat.JSON:
@@ -183,14 +181,17 @@ async def get_rejected_events_file(
     exports: CurrentExports,
 ) -> Response:
     """Events that were rejected as a table, the newest first."""
-    current = _with_events(request, settings)
-    page = query.page()
-    url = request.url
-    etag = make_etag(VERSION, current.id, url.path, url.query, extension)
+    current, page = _with_events(request, settings), query.page()
+    etag = _etag(request, current, extension)
     if response := unchanged(request, etag):
         return response
     table = await _computed(request, current, _table, page)
     return await exports.respond(table, extension, cache_headers(etag), FILENAME)
+
+
+def _etag(request: Request, current: Snapshot, table_format: TableFormat) -> str:
+    url = request.url
+    return make_etag(VERSION, current.id, url.path, url.query, table_format)
 
 
 async def _computed[T](

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
-from routers.as_of import AS_OF, AS_OF_MEANING
+from routers.as_of import AS_OF_MEANING
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -40,7 +40,7 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import NoParameters, NoRepeatedParameters
+from routers.strict_query import AS_OF, NoParameters, NoRepeatedParameters
 from routers.views.answers import answer_of, definition_etag
 from routers.views.catalogue import ViewsAnswer, describe_views, find_error
 from routers.views.kept import is_kept, kept_since, kept_tables

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from routers.as_of import AS_OF, AS_OF_MEANING
+from routers.as_of import AS_OF_MEANING
 from routers.formats.media import TableFormat, media_type
 from routers.formats.table import type_name
+from routers.strict_query import AS_OF
 from routers.views.catalogue import address
 from routers.views.loaded import LoadedViews
 from routers.views.parameters import MAX_LIMIT, RESERVED, filter_parameters

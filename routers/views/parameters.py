@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 from fastapi.exceptions import RequestValidationError
 
-from routers.as_of import AS_OF
 from routers.formats.table import type_name
+from routers.strict_query import AS_OF
 from routers.views.page import PageRequest, parse_token, parse_value
 from sqlfiles.definition import (
     Definition,

@@ -1,8 +1,9 @@
 """Stand in for SIGKILL before each change of the disk, one after the other."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
@@ -18,8 +19,13 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_before(step: int) -> Iterator[None]:
-    """Let the process die before its change number *step* of the disk."""
+def killed_before(
+    step: int, effects: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+) -> Iterator[None]:
+    """Let the process die before its change number *step* of the disk.
+
+    *effects* are further functions that change something, by their dotted names.
+    """
     count = 0
 
     def counting(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,4 +42,6 @@ def killed_before(step: int) -> Iterator[None]:
         for name in STEPS:
             change = counting(getattr(os, name))
             patches.enter_context(patch.object(os, name, change))
+        for name, effect in effects.items():
+            patches.enter_context(patch(name, counting(effect)))
         yield

@@ -1,9 +1,7 @@
 """The daily report: once per day, in order, and never twice whatever fails when."""
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,6 +26,7 @@ from readmodel.store.report_ledger import (
     read_report,
 )
 from tests.support.effort import examples
+from tests.support.killing import Killed, killed_before
 from tests.support.programs import run_updater
 from tests.support.servers import StubServer, closed_port, serving
 from updater.daily_report import DailyReporter, due_days
@@ -205,13 +204,6 @@ def test_a_service_that_cannot_be_reached_is_tried_after_the_next_sync(
     assert state_of(data_dir) is ReportState.SENT
 
 
-class Killed(BaseException):
-    """Stands in for SIGKILL: nothing that follows has an effect."""
-
-
-STEPS = ("mkdir", "link", "replace", "unlink", "fsync", "write")
-
-
 def test_whenever_it_dies_there_are_never_two_posts(
     template: Path, tmp_path: Path, mailer: StubServer
 ) -> None:
@@ -224,7 +216,7 @@ def test_whenever_it_dies_there_are_never_two_posts(
         shutil.copytree(template, folder, symlinks=True)
         settings = settings_of(folder, mailer.url)
         mailer.requests.clear()
-        with killed_before(step):
+        with killed_before(step, {"updater.daily_report.send_daily": send_daily}):
             try:
                 reporter_of(settings).run()
                 finished = True
@@ -243,28 +235,6 @@ def test_whenever_it_dies_there_are_never_two_posts(
         shutil.rmtree(folder)
     assert step > 8
     assert posts == {0, 1}
-
-
-def killed_before(step: int) -> Any:
-    """Let the process die before its change number *step* of the disk or its post."""
-    count = 0
-
-    def counting(change: Any) -> Any:
-        def changed(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count >= step:
-                raise Killed
-            return change(*arguments, **options)
-
-        return changed
-
-    stack = ExitStack()
-    for name in STEPS:
-        stack.enter_context(patch.object(os, name, counting(getattr(os, name))))
-    send = counting(send_daily)
-    stack.enter_context(patch("updater.daily_report.send_daily", send))
-    return stack
 
 
 def test_a_claim_that_cannot_be_written_sends_nothing(
