@@ -35,6 +35,8 @@ def test_without_variables_settings_have_the_documented_defaults() -> None:
         ("TIMEZONE", "Mars/Olympus"),
         ("TIMEZONE", "../etc/passwd"),
         ("LOG_LEVEL", "loud"),
+        ("PATH_PREFIX", "stats"),
+        ("PATH_PREFIX", "/a b"),
     ],
 )
 def test_a_malformed_value_is_one_line_with_the_variables_name(
