@@ -1,0 +1,1 @@
+"""The examples, each started once and asked everything."""
