@@ -29,6 +29,7 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.path_prefix import PathPrefix
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 
 SERVICE: Final = "fpp-analytics-collector"
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         component="collector",
         quiet=(*health.QUIET, *ingest.QUIET),
     )
+    app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
     return app

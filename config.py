@@ -235,6 +235,14 @@ def _valid_metric_names(text: str | None) -> str | None:
     return text
 
 
+def _path_prefix(path: str) -> str:
+    """Return *path*, without a slash at its end, if it can begin a path."""
+    path = path.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError("use a path such as /api/analytics")
+    return path
+
+
 def _installation(name: str) -> str:
     """Return *name* if it can be part of an HTTP header."""
     if not re.fullmatch(r"[!-~]{1,100}", name):
@@ -304,6 +312,7 @@ class Settings(BaseSettings):
     answer_memory_mb: int = Field(default=0, ge=0)
     max_connections: int = Field(default=4096, ge=16)
 
+    path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"

@@ -40,6 +40,8 @@ def test_without_variables_settings_have_the_documented_defaults() -> None:
         ("METRIC_NAMES", "a=b,a=c"),
         ("METRIC_NAMES", "a b=c"),
         ("SQL_ANSWER", "list"),
+        ("PATH_PREFIX", "stats"),
+        ("PATH_PREFIX", "/a b"),
     ],
 )
 def test_a_malformed_value_is_one_line_with_the_variables_name(

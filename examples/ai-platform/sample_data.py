@@ -1,13 +1,13 @@
 """A learning platform: the old service's table of events, and events sent since then.
 
 It writes the table to the database at SOURCE_URL, and sends the events to COLLECTOR_URL
-with COLLECTOR_TOKEN. The same instant gives the same rows and events, with the same ids.
+with COLLECTOR_TOKEN. The same instant, SAMPLE_NOW or else now, gives the same rows and
+events, with the same ids.
 """
 
 import json
 import os
 import random
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import batched
@@ -153,21 +153,21 @@ def write_history(url: str, rows: Sequence[Event]) -> None:
 
 def send(url: str, bearer: str, sent: Sequence[Event]) -> int:
     """Send events to the collector at *url*; returns how many it has accepted."""
+    import httpx
+
     accepted = 0
-    for batch in batched(sent, BATCH):
-        request = urllib.request.Request(
-            f"{url}/api/analytics/ingest",
-            json.dumps(batch).encode(),
-            {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            accepted += json.load(answer)["ingested"]
+    headers = {"Authorization": f"Bearer {bearer}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+        for batch in batched(sent, BATCH):
+            answer = client.post("/api/analytics/ingest", json=batch)
+            accepted += answer.raise_for_status().json()["ingested"]
     return accepted
 
 
 def main() -> None:
     """Write the table and send the events."""
-    now = datetime.now(UTC)
+    until = os.environ.get("SAMPLE_NOW")
+    now = datetime.fromisoformat(until) if until else datetime.now(UTC)
     old, new = history(now), [*events(now), *awkward_events(now)]
     write_history(os.environ["SOURCE_URL"], old)
     accepted = send(os.environ["COLLECTOR_URL"], os.environ["COLLECTOR_TOKEN"], new)

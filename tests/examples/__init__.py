@@ -1,1 +1,1 @@
-"""The examples, each started once and asked everything."""
+"""Tests of the examples: each is asked everything that its original answered."""

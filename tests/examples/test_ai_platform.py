@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import shutil
-import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -23,19 +22,19 @@ import openpyxl
 import pytest
 
 from readmodel.sync.retention import apply_retention
-from testbed.postgres import Database, Login, fresh_database
+from testbed.postgres import Database
 from tests.support import preloaded
-from tests.support.collectors import collector
-from tests.support.example_files import load_module, settings_of
-from tests.support.programs import ROOT, api, environ, run_updater
+from tests.support.examples import example_running, load_module
+from tests.support.programs import ROOT, environ, run_updater
 from tests.support.servers import closed_port
 from tests.support.stored_events import actions, rows
 
 pytestmark = pytest.mark.external
 
-EXAMPLE = ROOT / "examples" / "ai-platform"
+NAME = "ai-platform"
+EXAMPLE = ROOT / "examples" / NAME
 SECRET = "secret-of-the-auth-service-0123456789"
-OPERATOR = "token-of-the-operators-0123456789"
+NEW_YORK = "America/New_York"
 USER_ID_KEY = "key-of-the-pseudonyms-0123456789abcdef"
 sample = load_module(EXAMPLE / "sample_data.py")
 ACCEPTED = ("awkward-formula", "awkward-long-type", "awkward-nul", "awkward-unknown")
@@ -89,7 +88,6 @@ class Stack:
     client: httpx.Client
     collector: str
     data_dir: Path
-    database: Database
     settings: Mapping[str, str]
     history: Sequence[Event]
     sent: list[Event]
@@ -125,69 +123,35 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def stack(
-    tmp_path_factory: pytest.TempPathFactory, postgres_login: Login
+    tmp_path_factory: pytest.TempPathFactory, example_database: Database
 ) -> Iterator[Stack]:
-    """The example with its sample; database and programs are in New York."""
-    folder = tmp_path_factory.mktemp("ai")
-    spool = folder / "spool"
+    """The example behind its proxy; the database and all programs are in New York."""
+    folder, now = tmp_path_factory.mktemp(NAME), datetime.now(UTC)
+    name = example_database.name
+    example_database.run(f"ALTER DATABASE \"{name}\" SET timezone = '{NEW_YORK}'")
     settings = {
-        **settings_of(EXAMPLE),
-        "VIEWS_DIR": str(EXAMPLE / "sql"),
-        "DATA_DIR": str(folder / "data"),
-        "SPOOL_DIR": str(spool),
+        "SAMPLE_NOW": now.isoformat(),
         "EVENTS_INTERVAL_SECONDS": "0.1",
-        "ANALYTICS_SECRET_TOKEN": OPERATOR,
         "JWT_SECRET_KEY": SECRET,
         "USER_ID_KEY": USER_ID_KEY,
-        "TZ": "America/New_York",
+        "TZ": NEW_YORK,
     }
-    now = datetime.now(UTC)
-    history, sent = sample.history(now), sample.events(now)
-    with (
-        fresh_database(postgres_login) as database,
-        collector(spool, **settings) as running,
-    ):
-        zone = f"ALTER DATABASE \"{database.name}\" SET timezone = 'America/New_York'"
-        database.run(zone)
-        sample.write_history(database.owner.url(database.name), history)
-        settings |= database.environ()
-        bad = sample.awkward_events(now)
-        accepted = sample.send(running.url, token("importer", "service"), [*sent, *bad])
-        assert accepted == len(sent) + len(ACCEPTED)
-        done = run_updater(settings)
-        assert done.returncode == 0, done.stderr
-        good = [event for event in bad if event["id"] in ACCEPTED]
+    bad = sample.awkward_events(now)
+    good = [event for event in bad if event["id"] in ACCEPTED]
+    with example_running(NAME, folder, example_database, **settings) as started:
+        assert started.collector_url
         with (
-            repeating(settings),
-            api(settings) as url,
-            proxy(folder / "proxy", url, running.url) as address,
+            proxy(folder / "proxy", started.url, started.collector_url) as address,
             httpx.Client(base_url=address, timeout=60) as client,
         ):
             yield Stack(
                 client=client,
-                collector=running.url,
-                data_dir=folder / "data",
-                database=database,
-                settings=settings,
-                history=history,
-                sent=[*sent, *good],
+                collector=started.collector_url,
+                data_dir=Path(started.settings["DATA_DIR"]),
+                settings=started.settings,
+                history=sample.history(now),
+                sent=[*sample.events(now), *good],
             )
-
-
-@contextmanager
-def repeating(settings: Mapping[str, str]) -> Iterator[None]:
-    """An updater that takes events all the time."""
-    updater = preloaded.start(
-        [str(ROOT / "update_readmodel.py"), "--every", "600"],
-        env=environ(settings),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        updater.send_signal(signal.SIGTERM)
-        assert updater.wait(15) == 0
 
 
 @contextmanager
@@ -598,7 +562,9 @@ def test_health_and_readiness(stack: Stack) -> None:
 
 def test_the_documents_are_below_the_prefix(stack: Stack) -> None:
     """With the reports; and the page loads nothing from other servers."""
-    document = stack.client.get("/api/analytics/openapi.json").json()
+    answer = stack.client.get("/api/analytics/openapi.json")
+    assert answer.status_code == 200, answer.text
+    document = answer.json()
     paths = document["paths"]
     parameters = {
         p["name"] for p in paths["/api/analytics/reports/events"]["get"]["parameters"]
@@ -627,8 +593,7 @@ def test_every_change_is_in_the_audit_log(stack: Stack) -> None:
     """Who sent how many; the chain is whole, and `verify` says so."""
     assert set(actions(stack.data_dir)) == {"batches"}
     log = rows(stack.data_dir, "audit")
-    assert pseudonym("importer") not in log["sender"].to_list()
-    assert "importer" in log["sender"].to_list()
+    assert log["sender"][0].startswith("token-")
     assert log["rejected"].sum() == 5
     done = run_updater(stack.settings, "verify")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -694,7 +659,8 @@ def test_the_javascript_client_sends_by_a_timer(stack: Stack) -> None:
 
 def test_there_is_no_secret_by_default(stack: Stack) -> None:
     """The collector does not start without one."""
-    settings = {k: v for k, v in stack.settings.items() if k != "JWT_SECRET_KEY"}
+    secrets = ("JWT_SECRET_KEY", "INGEST_TOKENS")
+    settings = {k: v for k, v in stack.settings.items() if k not in secrets}
     done = preloaded.run(
         ["-m", "uvicorn", "collect_events:app", "--port", str(closed_port())],
         timeout=60,

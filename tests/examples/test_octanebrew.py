@@ -17,10 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from demo.example import find_example
 from readmodel.store import snapshot
 from readmodel.sync.retention import apply_retention
 from tests.support import preloaded
-from tests.support.example_files import load_module, settings_of
+from tests.support.examples import load_module
 from tests.support.kafka import Broker, broker_process
 from tests.support.programs import ROOT, api, environ, run_updater
 from tests.support.servers import closed_port
@@ -132,7 +133,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         closed_port(),
     )
     settings = {
-        **settings_of(EXAMPLE),
+        **find_example("octanebrew").settings,
         "VIEWS_DIR": str(EXAMPLE / "sql"),
         "DATA_DIR": str(folder / "data"),
         "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
