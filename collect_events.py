@@ -84,6 +84,7 @@ def _prepare(app: FastAPI) -> None:
     startup.start(SERVICE, settings)
     limit_connections(settings.max_connections)
     app.state.settings = settings
+    app.state.metrics.registry.further_names = settings.further_metric_names
     app.state.intake = Intake(
         callers=Callers.of(settings),
         judge=Judge.of(settings),

@@ -210,6 +210,31 @@ _UNITS: Final = {
 }
 
 
+def parse_metric_names(text: str) -> dict[str, str]:
+    """Parse ``events_total=fpp_events_stored_total,…``: further names -> names.
+
+    Raises ValueError for a malformed list, and for a further name given twice.
+    """
+    found: dict[str, str] = {}
+    for entry in listed(text):
+        further, _, name = (part.strip() for part in entry.partition("="))
+        if not (_METRIC_NAME.fullmatch(further) and _METRIC_NAME.fullmatch(name)):
+            raise ValueError(f"{entry!r} is not OTHER_NAME=NAME of a metric")
+        if further in found:
+            raise ValueError(f"{further} is named twice")
+        found[further] = name
+    return found
+
+
+_METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+
+
+def _valid_metric_names(text: str | None) -> str | None:
+    """Return *text* if `parse_metric_names` accepts it."""
+    parse_metric_names(text or "")
+    return text
+
+
 def _path_prefix(path: str) -> str:
     """Return *path*, without a slash at its end, if it can begin a path."""
     path = path.rstrip("/")
@@ -266,6 +291,7 @@ class Settings(BaseSettings):
     sql_tokens: SecretStr | None = None
     sql_memory_mb: int = Field(default=512, ge=256)
     sql_seconds: float = Field(default=5, gt=0, le=60)
+    sql_answer: Literal["document", "rows"] = "document"
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: date = date(2024, 6, 3)
@@ -291,6 +317,8 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    metric_names: Annotated[str | None, AfterValidator(_valid_metric_names)] = None
+    service_name: str = Field(default="collector", min_length=1, max_length=100)
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
@@ -368,6 +396,11 @@ class Settings(BaseSettings):
         if self.tables is None:
             return None
         return () if self.tables == NO_TABLES else parse_tables(self.tables)
+
+    @property
+    def further_metric_names(self) -> Mapping[str, str]:
+        """Further names of metrics, by METRIC_NAMES."""
+        return parse_metric_names(self.metric_names or "")
 
     @property
     def further_table_keys(self) -> tuple[TableKey, ...]:
