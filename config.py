@@ -1,7 +1,6 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
 from util.errors import SettingsError
 
 ENV_FILE: Final = ".env"
@@ -127,29 +127,6 @@ def _valid_table_choice(text: str | None) -> str | None:
 def listed(text: str | None) -> tuple[str, ...]:
     """The values of a comma-separated list, without blanks: ``a, b,`` has a and b."""
     return tuple(item.strip() for item in (text or "").split(",") if item.strip())
-
-
-class NamedToken(NamedTuple):
-    """A token of the settings, and the name of whoever sends it.
-
-    `entry` is how the settings have it, with or without a name.
-    """
-
-    name: str
-    secret: str
-    entry: str
-
-
-_TOKEN_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
-
-
-def parse_token(entry: str) -> NamedToken:
-    """Parse ``NAME:token``, or a token without a name, which is named by its hash."""
-    name, colon, secret = entry.partition(":")
-    if colon and secret and _TOKEN_NAME.fullmatch(name):
-        return NamedToken(name, secret, entry)
-    digest = hashlib.sha256(entry.encode()).hexdigest()
-    return NamedToken(f"token-{digest[:8]}", entry, entry)
 
 
 def _revealed(secret: SecretStr | None) -> str:
@@ -366,24 +343,24 @@ class Settings(BaseSettings):
         return tokens
 
     @property
-    def query_tokens(self) -> tuple[str, ...]:
-        """The tokens of callers who may send SQL; without any, nobody may."""
-        return listed(_revealed(self.sql_tokens))
+    def access(self) -> AccessSettings:
+        """Who may do what: all tokens, the roles of JWTs and their keys."""
+        return AccessSettings(
+            tuple((name, self._tokens_of(name)) for name in TOKEN_RIGHTS),
+            tuple((name, listed(getattr(self, name))) for name in ROLE_RIGHTS),
+            _revealed(self.jwt_secret_key) or None,
+            self.jwt_jwks_file,
+            self.jwt_audience,
+            self.jwt_issuer,
+        )
+
+    def _tokens_of(self, setting: str) -> tuple[str, ...]:
+        return listed(_revealed(getattr(self, setting)))
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """All tokens of callers, of the API and of the collector."""
-        return (
-            *listed(_revealed(self.analytics_secret_token)),
-            *self.viewer_tokens,
-            *self.query_tokens,
-            *listed(_revealed(self.ingest_tokens)),
-        )
-
-    @property
-    def viewer_tokens(self) -> tuple[str, ...]:
-        """The tokens whose callers only read."""
-        return listed(_revealed(self.analytics_viewer_tokens))
+        return tuple(entry for name in TOKEN_RIGHTS for entry in self._tokens_of(name))
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
