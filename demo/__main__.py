@@ -20,6 +20,7 @@ from demo.errors import DemoError
 from demo.processes import PROJECT, Program, finish, free_port, running
 from demo.sharing import folder_lock
 from util.errors import Stopped
+from util.output import run_command
 from util.stopping import StopRequest
 
 HOST: Final = "127.0.0.1"
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped:
         print("\nStopped. The files stay in place for the next time.", flush=True)
         return 0
+    except BrokenPipeError:  # nobody reads the report
+        raise
     except (DemoError, OSError) as error:
         print(f"✗ {error}", file=sys.stderr)
     return 1
@@ -289,4 +292,4 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         # Print "?" for characters that the terminal cannot show.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(main())
+    sys.exit(run_command(main))
