@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -151,9 +153,23 @@ def parse_zone(name: Any) -> Any:
             hint = ""
             if name.replace(" ", "+", 1) in _zone_names():
                 hint = ", and write + as %2B in an address"
+            elif meant := _similar_zone(name):
+                hint = f", such as {meant}"
             raise ValueError(f"unknown time zone {name!r}, use an IANA name{hint}")
         return ZoneInfo(name)
     return name
+
+
+def _similar_zone(name: str) -> str | None:
+    """The zone that differs from *name* in capitals and blanks, or by its region alone.
+
+    ``new york`` is America/New_York.
+    """
+    wanted = name.strip().lower().replace(" ", "_")
+    for zone in sorted(_zone_names(), key=lambda zone: (zone.count("/"), zone)):
+        if wanted in (zone.lower(), zone.lower().rpartition("/")[2]):
+            return zone
+    return None
 
 
 @cache
@@ -220,6 +236,14 @@ def _path_prefix(path: str) -> str:
     return path
 
 
+def _calendar_day(text: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+    """Parse a day; say its form if it has another one. Raises ValueError."""
+    try:
+        return parse(text)
+    except ValidationError:
+        raise ValueError("use YYYY-MM-DD, as in 2024-06-03") from None
+
+
 def _installation(name: str) -> str:
     """Return *name* if it can be part of an HTTP header."""
     if not re.fullmatch(r"[!-~]{1,100}", name):
@@ -271,7 +295,7 @@ class Settings(BaseSettings):
     sql_answer: Literal["document", "rows"] = "document"
 
     sync_interval_seconds: int = Field(default=600, ge=1)
-    start_date: date = date(2024, 6, 3)
+    start_date: Annotated[date, WrapValidator(_calendar_day)] = date(2024, 6, 3)
     timezone: Annotated[ZoneInfo, BeforeValidator(parse_zone)] = ZoneInfo("UTC")
 
     uptimekuma_push_url: SecretStr | None = None
@@ -280,7 +304,7 @@ class Settings(BaseSettings):
     sentry_environment: str = "development"
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
-    report_sender: Literal["api", "updater"] = "api"
+    report_sender: Literal["api", "api-post", "updater"] = "api"
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
