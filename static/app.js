@@ -404,6 +404,7 @@ async function loadStatistics(fetchPart) {
   Object.assign(state, { answer: data, etag, query: data.query });
   settle();
   clearSecondary();
+  document.documentElement.classList.remove("no-statistics");
   sections.update(data, view);
   controls.setProblem("");
   showView();
@@ -453,6 +454,8 @@ async function loadSecondary(fetchPart) {
 
 function showHealth(health) {
   freshness.setHealth(health);
+  const updatedAt = health.components.freshness.data_updated_at;
+  if (!state.answer && updatedAt) freshness.setUpdatedAt(updatedAt);
   return showEvents(health);
 }
 
@@ -511,11 +514,9 @@ function showError(error) {
   }
   if (error.kind === "invalid") return repair(error);
   if (error.kind === "missing") {
-    // The statistics' tables are not mirrored: the reason is shown, and nothing has failed.
-    markMissingData();
-    freshness.setReachable(true);
-    showBanner(error.message, "info");
-    if (!session.link) loadHealth();
+    // The statistics' tables are not mirrored, and nothing has failed.
+    clearError();
+    showWithoutStatistics(error.message);
     return REFRESH_MS;
   }
   // Runs and health may change during the outage without a new ETag of the statistics.
@@ -528,6 +529,22 @@ function showError(error) {
   if (error.kind === "unavailable" && !state.answer) showFirstRun(error, delay);
   else showBanner(`${errorText(error)} Retrying in ${format.duration(delay)}.`, "error");
   return delay;
+}
+
+/** Another product's tables: show events, derived tables and syncs, and in small print why the rest is not there. */
+function showWithoutStatistics(reason) {
+  document.documentElement.classList.add("no-statistics");
+  settle();
+  setText(byId("no-statistics"), reason);
+  if (!session.link) Promise.all([loadRuns(), loadHealth()]);
+}
+
+async function loadRuns() {
+  try {
+    freshness.setRuns(await fetchJson("sync/runs", { limit: RUNS_SHOWN }));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
 }
 
 /**

@@ -104,7 +104,7 @@ def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
 def test_where_its_tables_are_not_mirrored_the_page_says_so(
     visitor: Visitor, empty_server: Server, tmp_path: Path
 ) -> None:
-    """The reason, without an error or a retry that would not help."""
+    """In small print, without an error, and without the sections that have no data."""
     data_dir = tmp_path / "data"
     with (
         exclusive_lock(data_dir),
@@ -116,10 +116,14 @@ def test_where_its_tables_are_not_mirrored_the_page_says_so(
     page.goto(empty_server.page)
     page.get_by_label("Access token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
-    banner = page.locator("#banner")
-    expect(banner).to_contain_text("TABLES does not mirror all tables that they need")
-    expect(banner).to_have_attribute("data-kind", "info")
-    expect(banner).not_to_contain_text("Retrying")
+    reason = page.locator("#no-statistics")
+    expect(reason).to_contain_text("TABLES does not mirror all tables that they need")
+    expect(page.locator("#banner")).to_be_hidden()
+    for absent in ("#controls", "#overview", "#rooms", "#share"):
+        expect(page.locator(absent)).to_be_hidden()
+    for present in ("#explore", "#sync"):
+        expect(page.locator(present)).to_be_visible()
+    expect(page.locator("#sections a:visible")).to_have_text(["Explore", "Sync"])
     visitor.expect_problem("404")
     visitor.expect_problem("503")  # of /health: the table is not there yet
 

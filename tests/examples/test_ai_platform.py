@@ -45,7 +45,7 @@ _subjects = itertools.count(1)
 type Event = dict[str, Any]
 
 
-def token(subject: str | None = None, *roles: str, **claims: object) -> str:
+def token(subject: str | None = None, *roles: str, **claims: Any) -> str:
     """An access token as the auth service issues it; each has a subject of its own."""
     now = datetime.now(UTC)
     content = {
@@ -60,7 +60,7 @@ def token(subject: str | None = None, *roles: str, **claims: object) -> str:
     return jwt.encode(sent, SECRET, "HS256")
 
 
-def bearer(*arguments: str, **claims: object) -> dict[str, str]:
+def bearer(*arguments: str, **claims: Any) -> dict[str, str]:
     """The header with such a token."""
     return {"Authorization": f"Bearer {token(*arguments, **claims)}"}
 
@@ -206,7 +206,7 @@ def test_clients_get_their_number(stack: Stack) -> None:
     """With a verdict besides; times in all forms, without `src`, with unknown fields."""
     now = datetime.now(UTC)
     plain = {"user_id": "u-forms", "type": "page_view", "payload": {}}
-    sent = [
+    sent: list[Event] = [
         {**plain, "id": "forms-1", "ts": now.isoformat(), "src": "web_app"},
         {**plain, "id": "forms-2", "ts": now.replace(tzinfo=None).isoformat()},
         {**plain, "id": "forms-3", "ts": now.timestamp(), "unknown": "dropped"},
@@ -269,7 +269,7 @@ def test_a_request_that_is_no_batch_is_refused(
         bearer("", sub=None),
         {
             "Authorization": "Bearer "
-            + jwt.encode({"sub": "u", "type": "access"}, None, "none")
+            + jwt.encode({"sub": "u", "type": "access"}, "", "none")
         },
         {
             "Authorization": "Bearer "

@@ -217,7 +217,7 @@ class VideoReports:
                 abs(at - event.at) <= PAIRED for at in by_text[event.text("query")]
             )
         )
-        found = [{"query": text, "count": count} for text, count in counts.items()]
+        found: list[Row] = [{"query": t, "count": n} for t, n in counts.items()]
         return sorted(found, key=lambda row: (-row["count"], row["query"]))[:limit]
 
     def engagement_trend(self, days: int, channel: str) -> list[Row]:
