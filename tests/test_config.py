@@ -53,6 +53,26 @@ def test_a_malformed_value_is_one_line_with_the_variables_name(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("START_DATE", "03.06.2024", "use YYYY-MM-DD, as in 2024-06-03"),
+        ("START_DATE", "2024-02-30", "use YYYY-MM-DD, as in 2024-06-03"),
+        ("TIMEZONE", "Berlin", "use an IANA name, such as Europe/Berlin"),
+        ("TIMEZONE", "europe/berlin", "use an IANA name, such as Europe/Berlin"),
+        ("TIMEZONE", "New York", "use an IANA name, such as America/New_York"),
+        ("TIMEZONE", "Mars", "use an IANA name"),
+    ],
+)
+def test_a_malformed_value_is_answered_with_what_was_meant(
+    name: str, value: str, said: str
+) -> None:
+    """A person who sets up a server need not look it up."""
+    with pytest.raises(SettingsError) as caught:
+        load({name: value})
+    assert str(caught.value).endswith(said)
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     """Compose files pass empty variables on."""
     assert load({"DB_PORT": "", "TIMEZONE": ""}).db_port == 3306

@@ -151,6 +151,7 @@ class _RequestRecord:
             "ms": round(took / timedelta(milliseconds=1), 1),
             "snapshot": state.get("snapshot"),
             "caller": state.get("caller"),
+            **state.get("log_fields", {}),
         }
         line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
         log.info(line, **fields)

@@ -55,11 +55,7 @@ class QueryOutcome:
         return json.dumps(values).encode() + b"\n" + body
 
 
-def parse_outcome(reply: bytes) -> tuple[QueryOutcome, bytes]:
-    """The outcome and the encoded rows of a reply. Raises ValueError."""
-    head, _, body = reply.partition(b"\n")
+def parse_outcome(head: bytes) -> QueryOutcome:
+    """The outcome from the first line of a reply. Raises ValueError."""
     truncated, rows, columns, milliseconds = json.loads(head)
-    outcome = QueryOutcome(
-        bool(truncated), int(rows), int(columns), float(milliseconds)
-    )
-    return outcome, body
+    return QueryOutcome(bool(truncated), int(rows), int(columns), float(milliseconds))

@@ -1,13 +1,16 @@
 """The examples as folders: their settings, secrets and lines to paste."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 
 from demo import broker, example, postgres
@@ -108,14 +111,13 @@ def test_what_is_missing_is_one_line(
         broker.require_broker("x")
 
 
-@pytest.mark.external
-def test_ctrl_c_ends_an_example_and_leaves_nothing(public: Path) -> None:
-    """As `make demo EXAMPLE=bf1942` runs it; every printed line works."""
-    port = free_port()
+@contextmanager
+def example_demo(name: str, port: int, folder: Path) -> Iterator[Running]:
+    """Run an example as `make demo EXAMPLE=NAME` does, with its files in *folder*."""
     process = preloaded.start(
-        ["-m", "demo", "--example", "bf1942", "--port", str(port)],
+        ["-m", "demo", "--example", name, "--port", str(port)],
         cwd=PROJECT,
-        env={**os.environ, "TMPDIR": str(public), "SAMPLE_DAYS": "2"},
+        env={**os.environ, "TMPDIR": str(folder), "SAMPLE_DAYS": "2"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -123,18 +125,41 @@ def test_ctrl_c_ends_an_example_and_leaves_nothing(public: Path) -> None:
     )
     with process:
         try:
-            demo = Running(process)
-            for line in demo.curl_lines():
-                assert answers_well(line), line
-            programs = demo.children()
-            assert len(programs) == 3  # PostgreSQL, API, updater
-            process.send_signal(signal.SIGINT)
-            printed, complaints = process.communicate(timeout=STOP_SECONDS)
+            yield Running(process)
         finally:
             if process.poll() is None:
-                process.kill()
-    assert (process.returncode, complaints) == (0, "")
-    assert printed.strip() == "Stopped. Nothing is left of it."
+                process.terminate()
+
+
+@pytest.mark.external
+def test_two_examples_run_side_by_side_and_ctrl_c_leaves_nothing(public: Path) -> None:
+    """Every printed line works; neither knows of the other, though both get one port."""
+    port = free_port()
+    with (
+        example_demo("bf1942", port, public) as one,
+        example_demo("events-service", port, public) as two,
+    ):
+        tables = []
+        for demo in (one, two):
+            for line in demo.curl_lines():
+                assert answers_well(line), line
+            page = re.search(
+                r"^The page: +(\S+)/dashboard#token=(\w+)$", demo.text, re.MULTILINE
+            )
+            assert page
+            url, token = page.groups()
+            headers = {"Authorization": f"Bearer {token}"}
+            listed = httpx.get(f"{url}/views", headers=headers).json()
+            tables.append({view["name"] for view in listed["views"]})
+        assert tables[0]
+        assert tables[0].isdisjoint(tables[1])
+        programs = one.children() | two.children()
+        assert len(programs) == 3 + 4  # PostgreSQL, API, updater, and the collector
+        for demo in (one, two):
+            demo.process.send_signal(signal.SIGINT)
+            printed, complaints = demo.process.communicate(timeout=STOP_SECONDS)
+            assert (demo.process.returncode, complaints) == (0, "")
+            assert printed.strip() == "Stopped. Nothing is left of it."
     assert not any(map(is_alive, programs))
     assert list(public.iterdir()) == []
 
