@@ -128,6 +128,7 @@ single AS (
                 END
                 AND s.change = b.change
                 AND s.video_id = b.video_id
+                AND b.video_id <> ''
                 AND abs(epoch_us(s."at") - epoch_us(b."at")) <= 5000000
                 AND (s.user_id = b.user_id OR 'anonymous' IN (s.user_id, b.user_id))
         )
