@@ -229,6 +229,7 @@ def _prepare(app: FastAPI) -> None:
     limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
+    app.state.metrics.registry.further_names = settings.further_metric_names
     startup.start(SERVICE, settings)
 
 

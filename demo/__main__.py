@@ -20,6 +20,7 @@ from demo.processes import PROJECT, Program, finish, free_port, running
 from demo.sharing import folder_lock
 from demo.steps import HOST, await_health, kept_token, step
 from util.errors import Stopped
+from util.output import run_command
 from util.stopping import StopRequest
 
 VIEWS_DIR: Final = PROJECT / "views"
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped:
         print(f"\nStopped. {left}", flush=True)
         return 0
+    except BrokenPipeError:  # nobody reads the report
+        raise
     except (DemoError, OSError) as error:
         print(f"✗ {error}", file=sys.stderr)
     return 1
@@ -264,4 +267,4 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         # Print "?" for characters that the terminal cannot show.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(main())
+    sys.exit(run_command(main))

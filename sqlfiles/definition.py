@@ -104,12 +104,13 @@ def _parse(kind: ParameterType, text: str, zone: ZoneInfo) -> ParameterValue:
             at = datetime.fromisoformat(text)
             return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
         case ParameterType.DURATION:
-            if not _DURATION.fullmatch(text):
+            if not DURATION.fullmatch(text):
                 raise ValueError("no duration")
             return text
 
 
-_DURATION = re.compile(r"[1-9][0-9]{0,4}[mhd]")
+DURATION = re.compile(r"[1-9][0-9]{0,4}[mhd]")
+"""Minutes, hours or days."""
 """Minutes, hours or days, as text: the statement computes with it."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}

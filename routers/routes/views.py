@@ -15,7 +15,7 @@ from starlette.routing import Match
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
-from routers.as_of import AS_OF_MEANING
+from routers.as_of import AS_OF_MEANING, Instant
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -40,7 +40,7 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import AS_OF, NoParameters, NoRepeatedParameters
+from routers.strict_query import AS_OF, NoRepeatedParameters
 from routers.views.answers import answer_of, definition_etag
 from routers.views.catalogue import ViewsAnswer, describe_views, find_error
 from routers.views.kept import is_kept, kept_since, kept_tables
@@ -86,21 +86,33 @@ REPORT_RESPONSES: Final[DocumentedResponses] = {
     504: {"model": ErrorResponse, "description": "The report took too long."},
 }
 
+ORDER_MEANING: Final = "Columns to sort by, such as `-votes,name`."
+
+AS_OF_PARAMETER: Final = {
+    "name": AS_OF,
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "format": "date-time"},
+    "description": AS_OF_MEANING,
+}
+
 PAGE_PARAMETERS: Final = {
     "parameters": [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "schema": schema,
-            "description": description,
-        }
-        for name, schema, description in (
-            ("order", {"type": "string"}, "Columns to sort by, such as `-votes,name`."),
-            ("limit", {"type": "integer", "minimum": 1}, "Maximum number of rows."),
-            ("after", {"type": "string"}, "Token of the next page, as in `next`."),
-            (AS_OF, {"type": "string", "format": "date-time"}, AS_OF_MEANING),
-        )
+        *(
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": schema,
+                "description": description,
+            }
+            for name, schema, description in (
+                ("order", {"type": "string"}, ORDER_MEANING),
+                ("limit", {"type": "integer", "minimum": 1}, "Maximum number of rows."),
+                ("after", {"type": "string"}, "Token of the next page, as in `next`."),
+            )
+        ),
+        AS_OF_PARAMETER,
     ]
 }
 
@@ -130,9 +142,8 @@ class TemplateRequest(BaseModel):
     "/views",
     response_model=ViewsAnswer,
     responses=READ_MODEL_RESPONSES,
-    dependencies=[NoParameters],
 )
-async def get_views(context: Context) -> Response:
+async def get_views(_instant: Instant, context: Context) -> Response:
     """Every derived table and report: columns, SQL, inputs, tests and freshness."""
     loaded = await context.views.current(context.settings, context.snapshot)
     body = encode(describe_views(loaded, context.snapshot))
@@ -218,6 +229,7 @@ async def get_report(
         **table_responses(description="The rows, in JSON as an array of objects."),
         400: {"model": ErrorResponse, "description": "The template has no name."},
     },
+    openapi_extra={"parameters": [AS_OF_PARAMETER]},
 )
 async def post_report(
     body: TemplateRequest, accepted: AcceptedFormat, context: Context

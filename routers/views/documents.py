@@ -13,7 +13,13 @@ from routers.strict_query import AS_OF
 from routers.views.catalogue import address
 from routers.views.loaded import LoadedViews
 from routers.views.parameters import MAX_LIMIT, filter_parameters
-from sqlfiles.definition import Definition, Parameter, ParameterType, ParameterValue
+from sqlfiles.definition import (
+    DURATION,
+    Definition,
+    Parameter,
+    ParameterType,
+    ParameterValue,
+)
 from sqlfiles.keys import RESERVED, placeholders
 
 type JsonObject = dict[str, Any]
@@ -25,6 +31,7 @@ _PARAMETER_SCHEMAS: Final[Mapping[ParameterType, JsonObject]] = {
     ParameterType.BOOLEAN: {"type": "boolean"},
     ParameterType.DATE: {"type": "string", "format": "date"},
     ParameterType.TIMESTAMP: {"type": "string", "format": "date-time"},
+    ParameterType.DURATION: {"type": "string", "pattern": f"^{DURATION.pattern}$"},
 }
 
 _COLUMN_SCHEMAS: Final[Mapping[str, JsonObject]] = {

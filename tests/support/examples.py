@@ -1,9 +1,11 @@
 """The programs of an example, for the tests of a module."""
 
+import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -49,6 +51,16 @@ def client_of(started: RunningExample, **headers: str) -> httpx.Client:
     """A client of the API with the token."""
     sent = {"Authorization": f"Bearer {started.token}", **headers}
     return httpx.Client(base_url=started.url, headers=sent, timeout=60)
+
+
+def load_module(path: Path) -> Any:
+    """The module of a script in a folder that is no package."""
+    spec = importlib.util.spec_from_file_location(f"sample_{path.parent.name}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run_sample_data(name: str, environ: Mapping[str, str]) -> None:
