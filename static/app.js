@@ -406,7 +406,7 @@ async function loadStatistics(fetchPart) {
   Object.assign(state, { answer: data, etag, query: data.query });
   settle();
   clearSecondary();
-  document.documentElement.classList.remove("no-statistics");
+  showStatistics(true);
   sections.update(data, view);
   controls.setProblem("");
   showView();
@@ -456,15 +456,24 @@ async function loadSecondary(fetchPart) {
 
 function showHealth(health) {
   freshness.setHealth(health);
-  const updatedAt = health.components.freshness.data_updated_at;
-  if (!state.answer && updatedAt) freshness.setUpdatedAt(updatedAt);
   return showEvents(health);
 }
 
-/** Without statistics there may still be events. */
-async function loadHealth() {
+/** Whether the sections of the statistics are there, with all that belongs to them. */
+function showStatistics(served) {
+  document.documentElement.classList.toggle("no-statistics", !served);
+  setText(byId("page-title"), served ? "Free Planning Poker in numbers" : "Tables and reports");
+}
+
+/** Without statistics there are tables, reports, perhaps events, and the state of the sync. */
+async function loadState() {
   try {
-    showHealth(await fetchJson("health"));
+    const runs = fetchJson("sync/runs", { limit: RUNS_SHOWN });
+    const [health, recent] = await Promise.all([fetchJson("health"), runs]);
+    const { data_updated_at: at } = health.components.freshness;
+    if (at) freshness.setUpdatedAt(at);
+    freshness.setRuns(recent);
+    await showHealth(health);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }
@@ -516,9 +525,12 @@ function showError(error) {
   }
   if (error.kind === "invalid") return repair(error);
   if (error.kind === "missing") {
-    // The statistics' tables are not mirrored, and nothing has failed.
+    // The statistics' tables are not mirrored. Nothing has failed: all else is shown.
     clearError();
-    showWithoutStatistics(error.message);
+    markMissingData();
+    showStatistics(false);
+    setText(byId("no-statistics"), error.message);
+    if (!session.link) loadState();
     return REFRESH_MS;
   }
   // Runs and health may change during the outage without a new ETag of the statistics.
@@ -531,22 +543,6 @@ function showError(error) {
   if (error.kind === "unavailable" && !state.answer) showFirstRun(error, delay);
   else showBanner(`${errorText(error)} Retrying in ${format.duration(delay)}.`, "error");
   return delay;
-}
-
-/** Another product's tables: show events, derived tables and syncs, and in small print why the rest is not there. */
-function showWithoutStatistics(reason) {
-  document.documentElement.classList.add("no-statistics");
-  settle();
-  setText(byId("no-statistics"), reason);
-  if (!session.link) Promise.all([loadRuns(), loadHealth()]);
-}
-
-async function loadRuns() {
-  try {
-    freshness.setRuns(await fetchJson("sync/runs", { limit: RUNS_SHOWN }));
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-  }
 }
 
 /**
