@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from routers.queries.request import MAX_BODY_BYTES
 from tests.support.servers import StubServer, closed_port, serving
 
 pytestmark = pytest.mark.external
@@ -164,9 +165,16 @@ def test_a_failing_api_leaves_no_token_in_the_error_log(nginx: Nginx) -> None:
     assert TOKEN not in nginx.logged('" 502 ')
 
 
-def test_the_api_receives_the_client_address_and_a_request_id(nginx: Nginx) -> None:
-    """An X-Forwarded-For sent by the client is replaced."""
-    nginx.https.get("/", headers={"X-Forwarded-For": "6.6.6.6"})
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(NAME, "/"), (NAME, "/query"), (NAME, "/report"), (EVENTS_NAME, "/events")],
+)
+def test_the_programs_receive_the_client_address_and_a_request_id(
+    nginx: Nginx, name: str, path: str
+) -> None:
+    """An X-Forwarded-For sent by the client is replaced, at every address."""
+    forged = {"X-Forwarded-For": "6.6.6.6", "Host": name}
+    nginx.https.post(path, content=b"x", headers=forged)
     headers = nginx.behind.requests[-1].headers
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
@@ -191,6 +199,15 @@ def test_nginx_refuses_bodies_and_long_headers(nginx: Nginx) -> None:
     assert nginx.https.post("/", content=b"x" * 2_000).status_code == 413
     assert nginx.https.get("/", headers={"X-Long": "x" * 9_000}).status_code == 400
     assert len(nginx.behind.requests) == count
+
+
+@pytest.mark.parametrize("path", ["/query", "/report"])
+def test_sql_reaches_the_api(nginx: Nginx, path: str) -> None:
+    """A statement of the longest that the API takes, and no endless one."""
+    body = b"x" * MAX_BODY_BYTES
+    assert nginx.https.post(path, content=body).status_code == 200
+    assert nginx.behind.requests[-1].body == body
+    assert nginx.https.post(path, content=body * 2).status_code == 413
 
 
 def test_metrics_are_not_public(nginx: Nginx) -> None:
