@@ -29,6 +29,7 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.path_prefix import PathPrefix
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.workers import require_one_worker
 
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         component="collector",
         quiet=(*health.QUIET, *ingest.QUIET),
     )
+    app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
     return app
@@ -84,6 +86,7 @@ def _prepare(app: FastAPI) -> None:
     startup.start(SERVICE, settings)
     limit_connections(settings.max_connections)
     app.state.settings = settings
+    app.state.metrics.registry.further_names = settings.further_metric_names
     app.state.intake = Intake(
         callers=Callers.of(settings),
         judge=Judge.of(settings),

@@ -252,5 +252,6 @@ def _asks_the_same(view: Mapping[str, str], sent: QueryParams) -> bool:
 RequireToken: Final = Security(_RightScheme(Right.READ))
 RequireQuery: Final = Security(_RightScheme(Right.QUERY))
 RequireMetrics: Final = Security(_RightScheme(Right.METRICS))
+RequireDelivery: Final = Security(_RightScheme(Right.DELIVER))
 
 CurrentPrincipal = Annotated[Principal, RequireToken]

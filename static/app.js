@@ -9,6 +9,7 @@ import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
 import * as keys from "./keys.js";
+import { loadRegions } from "./regions.js";
 import { cohortQuery, Retention } from "./retention.js";
 import { isMissing, RoomList, RoomPage } from "./rooms.js";
 import { Sections } from "./sections.js";
@@ -205,6 +206,7 @@ function open() {
   setText(byId("sign-in-problem"), "");
   showSignedIn(true);
   freshness.clear();
+  loadRegions();
   showView();
   announce("Loading");
   load();

@@ -30,6 +30,13 @@ export const share = (value) => percent.format(value);
 /** A change in per cent, with its sign: 12.3 becomes "+12.3%". */
 export const change = (perCent) => signed.format(perCent / 100);
 
+const signedNumber = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, signDisplay: "exceptZero" });
+/** A change of a share, with its sign: 0.01 becomes "+1 point". */
+export const points = (difference) => {
+  const amount = signedNumber.format(difference * 100);
+  return `${amount} ${/^[+-]1$/.test(amount) ? "point" : "points"}`;
+};
+
 const inUtc = (options) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...options });
 
 /* Days are ISO dates without a time zone. As numbers they are epoch seconds of midnight UTC. */

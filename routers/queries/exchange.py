@@ -21,7 +21,8 @@ class Query:
     """A query, and what it may read and use.
 
     `files` are those of all tables of the snapshot, which is in `folder`. `use_landlock`
-    is false where the folder is mounted read-only instead.
+    is false where the folder is mounted read-only instead. With `rows_only`, JSON is
+    the array of rows.
     """
 
     sql: str
@@ -36,6 +37,7 @@ class Query:
     memory_mb: int
     cpu_seconds: int
     use_landlock: bool
+    rows_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def _query(
         # Its clock counts whole seconds of the process, and the deadline comes first.
         cpu_seconds=math.ceil(_deadline(sent, settings).total_seconds()) + 1,
         use_landlock=confinement is Confinement.LANDLOCK,
+        rows_only=settings.sql_answer == "rows",
     )
 
 

@@ -1,5 +1,6 @@
 """compose.yaml: valid, with hardened containers."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,6 +47,7 @@ def test_docker_compose_accepts_it_if_installed() -> None:
         done = subprocess.run(
             [docker, "compose", "--profile", "demo", "config", "--quiet"],
             cwd=ROOT,
+            env=os.environ | {"ANALYTICS_SECRET_TOKEN": "token"},
             capture_output=True,
             text=True,
             timeout=60,
@@ -115,10 +117,18 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
         for service in ("api", "updater", "collector")
         for name in SERVICES[service]["environment"]
     }
-    # Fixed by the image, an alternative name, not meant for containers, and always the
-    # default: logs in containers are JSON lines.
-    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn", "log_format"}
+    # Fixed by the image, and an alternative name.
+    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn"}
     assert set(Settings.model_fields) - passed == elsewhere
+
+
+def test_without_a_token_nothing_starts() -> None:
+    """An API without one would restart for ever; Compose says what is missing."""
+    token = SERVICES["api"]["environment"]["ANALYTICS_SECRET_TOKEN"]
+    assert token.startswith("${ANALYTICS_SECRET_TOKEN:?write it to .env")
+    said = (ROOT / "README.md").read_text(encoding="utf-8")
+    trial = SERVICES["demo-api"]["environment"]["ANALYTICS_SECRET_TOKEN"]
+    assert f"ANALYTICS_SECRET_TOKEN={trial} docker compose up --build demo-api" in said
 
 
 def test_no_port_is_public() -> None:

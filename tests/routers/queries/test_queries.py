@@ -410,6 +410,19 @@ def test_before_the_first_sync_there_is_nothing_to_query(tmp_path: Path) -> None
     assert "Retry-After" in got.headers
 
 
+def test_json_may_be_the_array_of_rows_alone(published: Path) -> None:
+    """By SQL_ANSWER; the headers tell the rest, and other formats stay as they are."""
+    with client_of_queries(published, sql_answer="rows") as client:
+        sql = {"sql": "SELECT id FROM rounds ORDER BY id", "limit": 2}
+        got = client.post("/query", json=sql)
+        assert got.json() == [{"id": 1}, {"id": 2}]
+        assert got.headers["X-Truncated"] == "rows"
+        lines = client.post("/query", json=sql, headers={"Accept": "text/csv"})
+        assert lines.text == "id\r\n1\r\n2\r\n"
+        none = client.post("/query", json={"sql": "SELECT 1 AS a WHERE false"})
+        assert none.json() == []
+
+
 @pytest.fixture(scope="module")
 def url(published: Path) -> Iterator[str]:
     """The URL of a served API that answers queries."""
