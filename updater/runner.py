@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final, Literal
 
 from config import Settings
@@ -77,8 +76,8 @@ class Runner:
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds)
             * RETRY_WINDOW_SHARE,
-            on_step=partial(guarded, self._progress.begin),
-            on_progress=partial(guarded, self._progress.rows),
+            on_step=lambda step: guarded(self._progress.begin, step),
+            on_progress=lambda *rows: guarded(self._progress.rows, *rows),
             on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
             retention=settings.snapshot_retention,
