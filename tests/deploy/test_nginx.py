@@ -1,6 +1,7 @@
 """The nginx example, running with TLS in front of a server on loopback."""
 
 import gzip
+import re
 import shutil
 import ssl
 import subprocess
@@ -17,7 +18,8 @@ from tests.support.servers import StubServer, closed_port, serving
 
 pytestmark = pytest.mark.external
 
-EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "deploy" / "nginx"
 NAME = "analytics.example.org"
 EVENTS_NAME = "events.example.org"
 JOINED_NAME = "joined.example.org"
@@ -289,3 +291,24 @@ def test_under_one_address_reports_have_bodies_and_metrics_are_not_public(
     assert nginx.behind.requests[-1].body == body
     for path in ("/metrics", "/readyz", "/api/analytics/metrics"):
         assert nginx.https.get(path, headers=host).status_code == 404
+
+
+CONFIGURATIONS = sorted((*EXAMPLES.glob("*.conf"), *ROOT.glob("examples/*/nginx.conf")))
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
+def test_every_example_replaces_the_address_that_a_client_sends(file: Path) -> None:
+    """Limits are per address: whoever could choose one would evade them.
+
+    A location with headers of its own inherits none.
+    """
+    text = re.sub(r"^\s*#.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert "proxy_add_x_forwarded_for" not in text
+    replaced = "proxy_set_header X-Forwarded-For $remote_addr;"
+    blocks = re.findall(r"location[^{]*\{[^{}]*\}", text)
+    proxied = [block for block in blocks if "proxy_pass" in block]
+    assert proxied
+    server = re.sub(r"location[^{]*\{[^{}]*(\{[^{}]*\}[^{}]*)*\}", "", text)
+    for block in proxied:
+        sets = block if "proxy_set_header" in block else server
+        assert replaced in sets, block
