@@ -1,7 +1,6 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
 from util.errors import SettingsError
 
 ENV_FILE: Final = ".env"
@@ -131,29 +131,6 @@ def listed(text: str | None) -> tuple[str, ...]:
     return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
-class NamedToken(NamedTuple):
-    """A token of the settings, and the name of whoever sends it.
-
-    `entry` is how the settings have it, with or without a name.
-    """
-
-    name: str
-    secret: str
-    entry: str
-
-
-_TOKEN_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
-
-
-def parse_token(entry: str) -> NamedToken:
-    """Parse ``NAME:token``, or a token without a name, which is named by its hash."""
-    name, colon, secret = entry.partition(":")
-    if colon and secret and _TOKEN_NAME.fullmatch(name):
-        return NamedToken(name, secret, entry)
-    digest = hashlib.sha256(entry.encode()).hexdigest()
-    return NamedToken(f"token-{digest[:8]}", entry, entry)
-
-
 def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
@@ -226,6 +203,39 @@ _UNITS: Final = {
 }
 
 
+def parse_metric_names(text: str) -> dict[str, str]:
+    """Parse ``events_total=fpp_events_stored_total,…``: further names -> names.
+
+    Raises ValueError for a malformed list, and for a further name given twice.
+    """
+    found: dict[str, str] = {}
+    for entry in listed(text):
+        further, _, name = (part.strip() for part in entry.partition("="))
+        if not (_METRIC_NAME.fullmatch(further) and _METRIC_NAME.fullmatch(name)):
+            raise ValueError(f"{entry!r} is not OTHER_NAME=NAME of a metric")
+        if further in found:
+            raise ValueError(f"{further} is named twice")
+        found[further] = name
+    return found
+
+
+_METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+
+
+def _valid_metric_names(text: str | None) -> str | None:
+    """Return *text* if `parse_metric_names` accepts it."""
+    parse_metric_names(text or "")
+    return text
+
+
+def _path_prefix(path: str) -> str:
+    """Return *path*, without a slash at its end, if it can begin a path."""
+    path = path.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError("use a path such as /api/analytics")
+    return path
+
+
 def _calendar_day(text: Any, parse: ValidatorFunctionWrapHandler) -> Any:
     """Parse a day; say its form if it has another one. Raises ValueError."""
     try:
@@ -282,6 +292,7 @@ class Settings(BaseSettings):
     sql_tokens: SecretStr | None = None
     sql_memory_mb: int = Field(default=512, ge=256)
     sql_seconds: float = Field(default=5, gt=0, le=60)
+    sql_answer: Literal["document", "rows"] = "document"
 
     sync_interval_seconds: int = Field(default=600, ge=1)
     start_date: Annotated[date, WrapValidator(_calendar_day)] = date(2024, 6, 3)
@@ -302,10 +313,13 @@ class Settings(BaseSettings):
     answer_memory_mb: int = Field(default=0, ge=0)
     max_connections: int = Field(default=4096, ge=16)
 
+    path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    metric_names: Annotated[str | None, AfterValidator(_valid_metric_names)] = None
+    service_name: str = Field(default="collector", min_length=1, max_length=100)
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
@@ -353,24 +367,24 @@ class Settings(BaseSettings):
         return tokens
 
     @property
-    def query_tokens(self) -> tuple[str, ...]:
-        """The tokens of callers who may send SQL; without any, nobody may."""
-        return listed(_revealed(self.sql_tokens))
+    def access(self) -> AccessSettings:
+        """Who may do what: all tokens, the roles of JWTs and their keys."""
+        return AccessSettings(
+            tuple((name, self._tokens_of(name)) for name in TOKEN_RIGHTS),
+            tuple((name, listed(getattr(self, name))) for name in ROLE_RIGHTS),
+            _revealed(self.jwt_secret_key) or None,
+            self.jwt_jwks_file,
+            self.jwt_audience,
+            self.jwt_issuer,
+        )
+
+    def _tokens_of(self, setting: str) -> tuple[str, ...]:
+        return listed(_revealed(getattr(self, setting)))
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """All tokens of callers, of the API and of the collector."""
-        return (
-            *listed(_revealed(self.analytics_secret_token)),
-            *self.viewer_tokens,
-            *self.query_tokens,
-            *listed(_revealed(self.ingest_tokens)),
-        )
-
-    @property
-    def viewer_tokens(self) -> tuple[str, ...]:
-        """The tokens whose callers only read."""
-        return listed(_revealed(self.analytics_viewer_tokens))
+        return tuple(entry for name in TOKEN_RIGHTS for entry in self._tokens_of(name))
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -383,6 +397,11 @@ class Settings(BaseSettings):
         if self.tables is None:
             return None
         return () if self.tables == NO_TABLES else parse_tables(self.tables)
+
+    @property
+    def further_metric_names(self) -> Mapping[str, str]:
+        """Further names of metrics, by METRIC_NAMES."""
+        return parse_metric_names(self.metric_names or "")
 
     @property
     def further_table_keys(self) -> tuple[TableKey, ...]:

@@ -48,12 +48,18 @@ def settings_of(request: HTTPConnection) -> Settings:
     return settings
 
 
+def clock_of(request: HTTPConnection) -> datetime:
+    """The time of the application's clock, whatever the request asks for."""
+    now: datetime = request.app.state.clock()
+    return now
+
+
 def now_of(request: Request) -> datetime:
     """The time of the application's clock, or that of `as_of`.
 
     Raises RequestValidationError (422) if `as_of` is no instant of the past.
     """
-    now: datetime = request.app.state.clock()
+    now = clock_of(request)
     if AS_OF not in request.query_params:
         return now
     instant = parse_instant(request.query_params[AS_OF])

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from config import Settings, parse_token
+from config import Settings
 from events.spool_files import list_files
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlSource, MysqlView
@@ -24,6 +24,7 @@ from readmodel.tables import Table
 from sqlfiles.catalogue import sql_files
 from updater import kafka_status, views
 from updater.status import view_lines
+from util.access import parse_token
 from util.confinement import confinement_of
 from util.errors import FppError, SettingsError, SourceError, StorageError
 from util.heartbeat import Heartbeat
@@ -89,7 +90,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     yield from _storage(settings.data_dir)
     yield from _views(settings)
     yield from _tokens(settings)
-    if settings.query_tokens or settings.jwt_query_roles:
+    if settings.sql_tokens or settings.jwt_query_roles:
         yield _queries(settings.data_dir)
     if settings.spool_dir:
         yield _spool(settings.spool_dir)

@@ -96,6 +96,7 @@ class Runner:
                 interval=lambda: settings.sync_interval_seconds,
             )
         )
+        self.metrics.registry.further_names = settings.further_metric_names
 
     def use_pauses(self, pause: Callable[[float], None]) -> None:
         """Call *pause* with the seconds to wait before a sync is tried again."""

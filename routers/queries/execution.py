@@ -13,7 +13,7 @@ import polars._utils.parquet
 from routers.formats.media import TableFormat
 from routers.formats.parquet import write_parquet
 from routers.formats.table import TableAnswer
-from routers.formats.text import csv_lines, json_document, ndjson
+from routers.formats.text import csv_lines, json_document, json_rows, ndjson
 from routers.queries.confinement import confine
 from routers.queries.exchange import MAX_RESULT_BYTES, Query, QueryOutcome
 from routers.queries.messages import cut
@@ -161,7 +161,12 @@ def _encode(rows: pl.DataFrame, query: Query, began: float) -> bytes:
         details={"snapshot": query.snapshot, "milliseconds": milliseconds},
     )
     outcome = QueryOutcome(truncated, len(kept), kept.width, milliseconds)
-    return outcome.encode(_ENCODERS[query.table_format](answer))
+    return outcome.encode(_encoder(query)(answer))
+
+
+def _encoder(query: Query) -> Callable[[TableAnswer], bytes]:
+    is_bare = query.rows_only and query.table_format is TableFormat.JSON
+    return _joined(json_rows) if is_bare else _ENCODERS[query.table_format]
 
 
 def rows_within(rows: pl.DataFrame, limit: int) -> int:

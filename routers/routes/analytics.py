@@ -33,7 +33,7 @@ from calculations.shapes import rows_of
 from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireDelivery, RequireToken, Right, principal_of
+from routers.auth import RequireDelivery, RequireToken, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -71,6 +71,7 @@ from routers.responses import (
     unchanged,
 )
 from routers.strict_query import NoParameters, NoRepeatedParameters
+from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 

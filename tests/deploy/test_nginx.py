@@ -19,6 +19,7 @@ pytestmark = pytest.mark.external
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
 NAME = "analytics.example.org"
 EVENTS_NAME = "events.example.org"
+JOINED_NAME = "joined.example.org"
 TOKEN = "t0ken-that-never-shows"
 
 
@@ -29,6 +30,7 @@ class Nginx:
     https: httpx.Client
     http: httpx.Client
     behind: StubServer
+    collector: StubServer
     logs: Path
 
     def logged(self, request: str) -> str:
@@ -50,9 +52,9 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     assert program, "nginx is missing: apt-get install nginx-light"
     folder = tmp_path_factory.mktemp("nginx")
     _make_certificate(folder)
-    with serving() as behind:
+    with serving() as behind, serving() as collector:
         plain, tls = closed_port(), closed_port()
-        config = _write_config(folder, behind.port, plain, tls)
+        config = _write_config(folder, (behind.port, collector.port), plain, tls)
         arguments = ["-e", str(folder / "start.err"), "-p", str(folder), "-c", config]
         checked = subprocess.run(
             [program, "-t", *arguments], capture_output=True, text=True, timeout=30
@@ -72,7 +74,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
                 ) as http,
             ):
                 _wait_until_listening(http)
-                yield Nginx(https, http, behind, folder)
+                yield Nginx(https, http, behind, collector, folder)
         finally:
             process.terminate()
             process.wait(10)
@@ -92,16 +94,18 @@ def _make_certificate(folder: Path) -> None:
     )
 
 
-def _write_config(folder: Path, behind: int, plain: int, tls: int) -> str:
+def _write_config(folder: Path, ports: tuple[int, int], plain: int, tls: int) -> str:
     """Write the example with other ports, addresses and paths; return the main file."""
     changes = {
-        "127.0.0.1:5100": f"127.0.0.1:{behind}",
+        "127.0.0.1:5100": f"127.0.0.1:{ports[0]}",
         "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen [::]:80;": "",
     }
     _write_site(folder, "fpp-analytics.conf", NAME, tls, changes)
-    changes = {"127.0.0.1:5200": f"127.0.0.1:{behind}"}
-    _write_site(folder, "fpp-analytics-events.conf", EVENTS_NAME, tls, changes)
+    collector = {"127.0.0.1:5200": f"127.0.0.1:{ports[1]}"}
+    _write_site(folder, "fpp-analytics-events.conf", EVENTS_NAME, tls, collector)
+    changes = collector | {"127.0.0.1:5100": f"127.0.0.1:{ports[0]}"}
+    _write_site(folder, "fpp-analytics-joined.conf", JOINED_NAME, tls, changes)
     config = folder / "nginx.conf"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
@@ -222,6 +226,49 @@ def test_events_reach_the_collector(nginx: Nginx) -> None:
     body = b"x" * 2**20
     answer = nginx.https.post("/events", content=body, headers=host)
     assert answer.status_code == 200
-    assert nginx.behind.requests[-1].body == body
+    assert nginx.collector.requests[-1].body == body
     assert nginx.https.get("/metrics", headers=host).status_code == 404
     assert nginx.https.get("/readyz", headers=host).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/events", "/v1/batch", "/healthz", "/api/analytics/events"),
+        *("/api/analytics/ingest", "/api/analytics/healthz"),
+    ],
+)
+def test_under_one_address_events_go_to_the_collector(nginx: Nginx, path: str) -> None:
+    """With bodies of a megabyte, and the token."""
+    headers = {"Host": JOINED_NAME, "Authorization": f"Bearer {TOKEN}"}
+    answer = nginx.https.post(path, content=b"x" * 2**20, headers=headers)
+    assert answer.status_code == 200
+    received = nginx.collector.requests[-1]
+    assert (received.path, len(received.body)) == (path, 2**20)
+    assert received.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/dashboard", "/health", "/events/rejected", "/analytics/top-events"),
+        *("/api/analytics/reports/dau", "/api/analytics/docs", "/eventsx"),
+    ],
+)
+def test_under_one_address_all_else_goes_to_the_api(nginx: Nginx, path: str) -> None:
+    """Questions about events, too."""
+    answer = nginx.https.get(path, headers={"Host": JOINED_NAME})
+    assert answer.status_code == 200
+    assert nginx.behind.requests[-1].path == path
+
+
+def test_under_one_address_reports_have_bodies_and_metrics_are_not_public(
+    nginx: Nginx,
+) -> None:
+    """`POST /report` and `POST /query` reach the API."""
+    host = {"Host": JOINED_NAME}
+    body = b"x" * 65_000
+    assert nginx.https.post("/query", content=body, headers=host).status_code == 200
+    assert nginx.behind.requests[-1].body == body
+    for path in ("/metrics", "/readyz", "/api/analytics/metrics"):
+        assert nginx.https.get(path, headers=host).status_code == 404
