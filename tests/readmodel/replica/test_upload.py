@@ -1,6 +1,7 @@
 """Uploads: what is sent, what is not sent again, and who may write."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from readmodel.replica.upload import is_behind
 from readmodel.store import snapshot
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from tests.support.replicas import (
+    Content,
     Replica,
     content,
     damage_unnoticed,
@@ -119,6 +121,34 @@ def test_a_writer_that_loses_the_last_step_is_told(
     assert content(tmp_path / "follower") == expected
     with pytest.raises(ReplicaConflict):
         replica.upload(copy)
+
+
+def test_of_writers_at_the_same_time_one_succeeds(
+    replica: Replica, tmp_path: Path
+) -> None:
+    """Copies of one DATA_DIR may all write next; the others are told."""
+    origin = tmp_path / "origin"
+    publish_ids(origin, 0, [1])
+    replica.upload(origin)
+    contents = {}
+    for number in range(4):
+        copy = tmp_path / f"{number}"
+        shutil.copytree(origin, copy, symlinks=True)
+        contents[copy] = publish_ids(copy, 1 + number, [1], [10 + number])
+
+    def write(copy: Path) -> Content | None:
+        writer = Replica(replica.url)
+        try:
+            return contents[copy] if writer.upload(copy) else None
+        except ReplicaConflict:
+            return None
+        finally:
+            writer.storage.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        (winner,) = filter(None, pool.map(write, contents))
+    replica.follow(tmp_path / "follower")
+    assert content(tmp_path / "follower") == winner
 
 
 def test_a_lost_answer_of_the_last_step_is_no_conflict(
