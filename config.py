@@ -273,6 +273,8 @@ class Settings(BaseSettings):
         minutes=10
     )
 
+    delta_logs: bool = False
+
     replica_url: Annotated[str | None, AfterValidator(_replica_url)] = None
     replica_retention: Annotated[
         timedelta, BeforeValidator(_duration), AfterValidator(_at_least_an_hour)

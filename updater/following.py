@@ -43,6 +43,7 @@ class Follower:
             self._storage,
             self._url,
             self._settings.snapshot_retention,
+            delta_logs=self._settings.delta_logs,
         )
         if report:
             guarded(_log_download, report, "follow")

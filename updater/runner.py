@@ -81,6 +81,7 @@ class Runner:
             on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
             retention=settings.snapshot_retention,
+            delta_logs=settings.delta_logs,
             check_stop=self._stop.check,
         )
         self._settings = settings

@@ -42,6 +42,7 @@ from readmodel.store.snapshot import (
     MOST_MANIFEST_BYTES,
     SNAPSHOTS,
 )
+from readmodel.sync.delta_log import write_delta_logs
 from readmodel.sync.disk import replacing, storage_errors, sync_folder
 from readmodel.sync.event_publish import has_plain_files
 from readmodel.sync.snapshot_retention import kept_instants
@@ -85,10 +86,13 @@ def follow(
     url: str,
     retention: timedelta,
     now: Callable[[], datetime] = utc_now,
+    *,
+    delta_logs: bool = False,
 ) -> DownloadReport | None:
     """Make the replica's current snapshot that of *data_dir*; None if it is already.
 
-    Earlier snapshots stay for *retention*, as after a sync. Raises ReplicaError,
+    Earlier snapshots stay for *retention*, as after a sync; see `delta_log` for the logs.
+    Raises ReplicaError,
     ReplicaConflict if *data_dir* has snapshots of another origin, and StorageError.
     """
     with replica_lock(data_dir):
@@ -99,7 +103,8 @@ def follow(
                 _forget_failure(data_dir)
                 return None
             try:
-                return _Download(data_dir, storage, url, now).follow(pointer, retention)
+                download = _Download(data_dir, storage, url, now, delta_logs)
+                return download.follow(pointer, retention)
             except ObjectMissing:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -218,6 +223,7 @@ class _Download:
     storage: ObjectStorage
     url: str
     now: Callable[[], datetime]
+    delta_logs: bool = False
     files: int = 0
     bytes: int = 0
     linkable: dict[str, Path] = field(default_factory=dict)
@@ -387,6 +393,8 @@ class _Download:
         for path, source in fetched.sources.items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).hardlink_to(source)
+        if self.delta_logs:
+            write_delta_logs(folder, fetched.id, fetched.manifest.tables)
         seal_folder(folder, fetched.content)
         return folder
 

@@ -44,6 +44,7 @@ from readmodel.store.snapshot import (
     table_folder,
     visits_file,
 )
+from readmodel.sync.delta_log import has_delta_logs, write_delta_logs
 from readmodel.sync.disk import (
     remove_unfinished,
     replace_link,
@@ -265,6 +266,8 @@ class SnapshotWriter:
         self._failed: dict[str, TableFailure] = {}
         self.configured: tuple[str, ...] | None = None
         self.retention: timedelta | None = None
+        self.delta_logs: bool | None = None
+        """Whether to write them, see `delta_log`; None: as in the last snapshot."""
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
@@ -346,10 +349,17 @@ class SnapshotWriter:
         )
         manifest = replace(manifest, tables=tables, consumed=self.consumed)
         with storage_errors(self.data_dir):
+            if self._has_delta_logs():
+                write_delta_logs(self.path, self.id, tables)
             seal_folder(self.path, manifest.to_json())
             publish_folder(self.data_dir, self.path, self.id, tables)
             if self.retention is not None:
                 remove_old_snapshots(self.data_dir, self.created_at, self.retention)
+
+    def _has_delta_logs(self) -> bool:
+        if self.delta_logs is None:
+            return has_delta_logs(self.data_dir / CURRENT)
+        return self.delta_logs
 
 
 def staged_folder(data_dir: Path, id_: str) -> Path:
