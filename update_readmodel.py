@@ -172,7 +172,9 @@ def _replication(settings: Settings, stop: StopRequest) -> "Replication | None":
         return None
     from updater.replication import Replication  # Nobody else needs it.
 
-    return Replication(settings, stop)
+    replication = Replication(settings, stop)
+    replication.require_restored()
+    return replication
 
 
 def _with_report(

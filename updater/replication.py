@@ -4,6 +4,7 @@ A failure fails no sync. It is reported once, until an upload succeeds, and the 
 upload sends what is missing.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,17 +16,24 @@ from typing import Final, Literal
 from config import Settings
 from readmodel.replica.collect import EVERY, ReplicaCollector
 from readmodel.replica.connect import open_storage
-from readmodel.replica.transfer import utc_now, write_state
+from readmodel.replica.transfer import read_pointer, utc_now, write_state
 from readmodel.replica.upload import UploadReport, is_behind, upload
 from readmodel.store.replica_state import ReplicaState, read_state
+from readmodel.store.snapshot import CURRENT
 from updater.guarded import guarded
-from util.errors import FppError, ReplicaBusy, SettingsError
+from util.errors import (
+    FppError,
+    ReplicaBusy,
+    ReplicaConflict,
+    ReplicaError,
+    SettingsError,
+)
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import StopRequest
 
 POLL_SECONDS: Final = 1.0
-"""Time between two looks for a new snapshot, which cost a microsecond."""
+"""Time between two looks at where `current` points."""
 
 LONGEST_PAUSE_SECONDS: Final = 60.0
 """After failures; the first pause is POLL_SECONDS, each later one twice as long."""
@@ -88,6 +96,26 @@ class Replication:
             return False
         return True
 
+    def require_restored(self) -> None:
+        """Raise ReplicaConflict if DATA_DIR is empty, and the replica is not.
+
+        A sync would begin another read model, and take events that a restore would then
+        remove. A storage that does not answer is waited for, and then ignored.
+        """
+        if os.path.lexists(self._data_dir / CURRENT):
+            return
+        try:
+            pointer, _ = read_pointer(self._storage)
+        except ReplicaError as error:
+            _log.warning(f"The replica cannot be read: {error}", action="upload")
+            return
+        if pointer:
+            raise ReplicaConflict(
+                f"DATA_DIR {self._data_dir} is empty, and {self._url} has a replica with "
+                f"the snapshot {pointer.current}: run `update_readmodel.py restore` "
+                "first, or name another REPLICA_URL to begin anew"
+            )
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Upload on a thread of its own during the block."""
@@ -107,10 +135,15 @@ class Replication:
         self._storage.close()
 
     def _repeat(self, ended: threading.Event) -> None:
-        pause = POLL_SECONDS
+        pause, uploaded = POLL_SECONDS, None
         while not ended.wait(pause):
-            succeeded = self.run()
-            pause = POLL_SECONDS if succeeded else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            current = _link(self._data_dir)
+            if current == uploaded:
+                continue
+            if self.run():
+                pause, uploaded = POLL_SECONDS, current
+            else:
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _succeeded(self, report: UploadReport | None) -> None:
         if self._reported is not None:
@@ -145,6 +178,14 @@ class Replication:
         write_state(self._data_dir, replace(state, collected_at=now))
         if removed:
             _log.info(f"Removed {removed} objects from {self._url}", action="collect")
+
+
+def _link(data_dir: Path) -> str | None:
+    """Where `current` points; None without it."""
+    try:
+        return str((data_dir / CURRENT).readlink())
+    except OSError:
+        return None
 
 
 def record_failure(

@@ -65,6 +65,12 @@ def test_a_lost_data_dir_comes_back_and_no_table_is_fetched_again(
     assert run_updater(with_events).returncode == 0
     before = content(data_dir)
     data_dir.rename(tmp_path / "lost")
+    write_spool(spool, [line("e2"), line("e3")], 2)
+    begun = run_updater(with_events)
+    assert begun.returncode == 1
+    assert "is empty, and file://" in begun.stderr
+    assert "restore` first" in begun.stderr
+    assert not (data_dir / "current").exists()
 
     done = run_updater(with_events, "restore")
     assert done.returncode == 0, done.stderr
@@ -76,7 +82,6 @@ def test_a_lost_data_dir_comes_back_and_no_table_is_fetched_again(
 
     verified = run_updater(with_events, "verify")
     assert verified.returncode == 0, verified.stdout
-    write_spool(spool, [line("e2"), line("e3")], 2)
     done = run_updater(with_events)
     assert done.returncode == 0
     assert ", 0 fetched, " in done.stderr
@@ -136,6 +141,16 @@ def test_a_replica_that_cannot_be_written_fails_no_sync(
     state = read_state(data_dir)
     assert state
     assert state.failed_because is None
+
+
+def test_a_storage_that_is_down_holds_up_no_first_sync(
+    replicated: dict[str, str], data_dir: Path
+) -> None:
+    """Nobody knows then whether there is a replica."""
+    done = run_updater(replicated | {"REPLICA_URL": "file:///no/such"})
+    assert done.returncode == 0
+    assert "The replica cannot be read: The folder /no/such" in done.stderr
+    assert snapshot.current(data_dir)
 
 
 def test_doctor_tries_the_storage(replicated: dict[str, str], drive: Path) -> None:
@@ -383,6 +398,8 @@ def test_a_storage_that_hangs_does_not_hold_up_sigterm(
     settings: dict[str, str], data_dir: Path, bucket: Bucket, s3_port: int, command: str
 ) -> None:
     """An upload can be cut off anywhere."""
+    if command != "follow":
+        assert run_updater(settings).returncode == 0
     with network(s3_port) as net:
         net.fault = lambda *_: "hang"
         process = preloaded.start(
@@ -397,7 +414,6 @@ def test_a_storage_that_hangs_does_not_hold_up_sigterm(
         assert net.requests
         process.terminate()
         assert process.wait(10) == 0
-    assert command == "follow" or snapshot.current(data_dir)
 
 
 def test_the_replica_in_a_bucket_is_that_of_the_updater(
