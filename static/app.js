@@ -68,7 +68,10 @@ const roomList = new RoomList(byId("room-cards"), {
   onRoom: (room) => changeView({ room }),
   csv: { request: () => ({ path: "breakdown/room.csv", query: views.rangeQuery(state.view) }) },
 });
-const roomPage = new RoomPage({ onClose: () => changeView({ room: null }) });
+const roomPage = new RoomPage({
+  onClose: () => changeView({ room: null }),
+  onShowAll: session.link ? null : () => changeView({ period: "all", from: null, to: null }),
+});
 new Share({
   fetchLink: (days) => fetchJson("link", { ...views.linkQuery(state.view), days }),
   address: () => `${location.pathname}${views.write(state.view)}`,
@@ -333,11 +336,12 @@ function showView() {
   showChips(view.room ? "" : view.filter, (filter) => changeView({ filter }));
   byId("sections").hidden = view.room !== null || !session.isSignedIn();
   byId("accumulated").checked = view.series === "accumulated";
+  document.documentElement.classList.toggle("room", view.room !== null);
   byId("everything").hidden = view.room !== null;
   byId("room-page").hidden = view.room === null;
   document.documentElement.classList.toggle("kiosk", view.kiosk);
   byId("kiosk").setAttribute("aria-pressed", String(view.kiosk));
-  byId("notes").replaceChildren(...state.notes.map((note) => el("li", {}, note)));
+  byId("notes").replaceChildren(...state.notes.map((note) => el("p", {}, note)));
   byId("notes").hidden = state.notes.length === 0;
 }
 
@@ -533,6 +537,11 @@ function showError(error) {
     if (!session.link) loadState();
     return REFRESH_MS;
   }
+  // What is still on screen belongs to another question.
+  if (byId("view").classList.contains("outdated")) {
+    clearTimeout(state.outdateTimer);
+    clearNumbers();
+  }
   // Runs and health may change during the outage without a new ETag of the statistics.
   state.secondaryLoadedAt = 0;
   state.failures += 1;
@@ -540,7 +549,7 @@ function showError(error) {
   const delay = error.retryAfter ? error.retryAfter * 1000 : backoff;
   markMissingData();
   freshness.setReachable(error.kind === "unavailable");
-  if (error.kind === "unavailable" && !state.answer) showFirstRun(error, delay);
+  if (error.kind === "unavailable" && !freshness.isKnown()) showFirstRun(error, delay);
   else showBanner(`${errorText(error)} Retrying in ${format.duration(delay)}.`, "error");
   return delay;
 }

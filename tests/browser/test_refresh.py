@@ -1,5 +1,6 @@
 """The page refreshes itself, and says so if it cannot."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,6 +86,25 @@ def test_the_page_survives_an_outage(visitor: Visitor, own_server: Server) -> No
     expect(banner).to_be_hidden()
     expect(page.locator("#view")).not_to_have_class("stale")
     expect(page.locator("#freshness")).to_have_attribute("data-state", "fresh")
+    visitor.expect_problem("ERR_CONNECTION_REFUSED")
+
+
+def test_an_outage_does_not_speak_of_data_that_is_not_shown(
+    visitor: Visitor, own_server: Server
+) -> None:
+    """The reader has chosen another range, of which there is no answer."""
+    page = page_with_clock(visitor, own_server)
+    own_server.stop()
+    page.keyboard.press("w")
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("The API is not responding.")
+    expect(banner).not_to_contain_text("Showing data")
+    expect(page.locator("#tiles .value[data-loading]")).to_have_count(5)
+    expect(page.locator("#view")).to_have_class(re.compile("no-data"))
+    own_server.start()
+    page.get_by_role("button", name="Try again now").click()
+    expect(banner).to_be_hidden()
+    expect(page.locator("#view")).not_to_have_class(re.compile("no-data"))
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 

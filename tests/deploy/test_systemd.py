@@ -88,6 +88,24 @@ def test_the_collector_can_write_the_spool_and_see_no_read_model() -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize(
+    "limit", ["MemoryMax=75%", "TasksMax=1024", "LimitNOFILE=65536"]
+)
+def test_each_service_is_limited(unit: Path, limit: str) -> None:
+    """In memory, tasks and open files; a connection of each client needs one of these."""
+    assert f"{limit}\n" in unit.read_text()
+
+
+@pytest.mark.parametrize("name", ["fpp-analytics-api", "fpp-analytics-collector"])
+def test_only_this_host_is_trusted_as_a_proxy(name: str) -> None:
+    """That is uvicorn's default; its option or variable would replace it."""
+    text = (UNITS / f"{name}.service").read_text()
+    assert "forwarded-allow-ips" not in text
+    assert "FORWARDED_ALLOW_IPS" not in text
+    assert "--host 127.0.0.1" in text
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_each_service_is_killed_after_at_most_ten_seconds(unit: Path) -> None:
     """Stopping a service never hangs."""
     assert "TimeoutStopSec=10\n" in unit.read_text()

@@ -11,7 +11,6 @@ from typing import Any
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
-import httpx
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
@@ -207,7 +206,7 @@ def earlier(
         yield client
 
 
-def ask(client: TestClient, path: str, as_of: str | None = None) -> httpx.Response:
+def ask(client: TestClient, path: str, as_of: str | None = None) -> Any:
     """The answer to *path*, now or as at an instant."""
     mark = "&" if "?" in path else "?"
     url = f"{path}{mark}as_of={as_of}" if as_of else path
@@ -235,10 +234,11 @@ def without_echo(answer: bytes, expected: bytes) -> bytes:
     return re.sub(rb'[?&]as_of=[^&"]*', b"", answer)
 
 
-def content_of(response: httpx.Response) -> bytes | dict[str, bytes]:
+def content_of(response: Any) -> bytes | dict[str, bytes]:
     """The bytes; of a workbook those of its files but the one with the time it was made."""
     if "spreadsheet" not in response.headers["content-type"]:
-        return response.content
+        content: bytes = response.content
+        return content
     with ZipFile(io.BytesIO(response.content)) as book:
         names = set(book.namelist()) - {"docProps/core.xml"}
         return {name: book.read(name) for name in sorted(names)}
