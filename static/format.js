@@ -129,6 +129,12 @@ export const capital = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /** The moment `at`, in ms, in the time zone `zone`, as ISO date and time: "2026-11-25T22:30". */
 export function localMoment(at, zone) {
-  const parts = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "short" }).format(at);
-  return parts.replace(" ", "T");
+  if (!isoFormats.has(zone)) {
+    const options = { timeZone: zone, dateStyle: "short", timeStyle: "short" };
+    isoFormats.set(zone, new Intl.DateTimeFormat("sv-SE", options));
+  }
+  return isoFormats.get(zone).format(at).replace(" ", "T");
 }
+
+/** By time zone: to create one takes longer than everything else here. */
+const isoFormats = new Map();

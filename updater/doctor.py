@@ -96,6 +96,8 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
         yield _spool(settings.spool_dir)
     if settings.kafka_bootstrap_servers:
         yield _kafka(settings)
+    if settings.replica_url:
+        yield _replica(settings.replica_url)
     yield _monitor(settings)
     yield _sentry(settings)
 
@@ -398,6 +400,17 @@ def _kafka(settings: Settings) -> CheckResult:
         "Kafka",
         f"{settings.kafka_topic} can be read, {sum(lags.values()):,} messages to go",
     )
+
+
+def _replica(url: str) -> CheckResult:
+    """Try what an upload needs: a write that fails if the object is there."""
+    from readmodel.replica.probe import examine_storage
+
+    try:
+        found = examine_storage(url)
+    except FppError as error:
+        return _failed("replica", str(error))
+    return _passed("replica", found)
 
 
 def _monitor(settings: Settings) -> CheckResult:

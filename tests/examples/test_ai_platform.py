@@ -33,6 +33,7 @@ pytestmark = pytest.mark.external
 
 NAME = "ai-platform"
 EXAMPLE = ROOT / "examples" / NAME
+JOINED = ROOT / "deploy" / "nginx" / "fpp-analytics-joined.conf"
 SECRET = "secret-of-the-auth-service-0123456789"
 NEW_YORK = "America/New_York"
 USER_ID_KEY = "key-of-the-pseudonyms-0123456789abcdef"
@@ -45,7 +46,7 @@ _subjects = itertools.count(1)
 type Event = dict[str, Any]
 
 
-def token(subject: str | None = None, *roles: str, **claims: object) -> str:
+def token(subject: str | None = None, *roles: str, **claims: Any) -> str:
     """An access token as the auth service issues it; each has a subject of its own."""
     now = datetime.now(UTC)
     content = {
@@ -60,7 +61,7 @@ def token(subject: str | None = None, *roles: str, **claims: object) -> str:
     return jwt.encode(sent, SECRET, "HS256")
 
 
-def bearer(*arguments: str, **claims: object) -> dict[str, str]:
+def bearer(*arguments: str, **claims: Any) -> dict[str, str]:
     """The header with such a token."""
     return {"Authorization": f"Bearer {token(*arguments, **claims)}"}
 
@@ -156,20 +157,25 @@ def stack(
 
 @contextmanager
 def proxy(folder: Path, api_url: str, collector_url: str) -> Iterator[str]:
-    """Nginx with the example's file in front of both programs."""
+    """Nginx in front of both programs: deploy/nginx has the file, here it is without TLS."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/sbin")
     assert program, "nginx is missing: apt-get install nginx-light"
     folder.mkdir()
     port = closed_port()
-    site = (EXAMPLE / "nginx.conf").read_text()
+    site = JOINED.read_text()
     for found, actual in (
         ("127.0.0.1:5100", api_url.removeprefix("http://")),
         ("127.0.0.1:5200", collector_url.removeprefix("http://")),
-        ("listen 8000;", f"listen 127.0.0.1:{port};"),
+        ("listen 443 ssl http2;", f"listen 127.0.0.1:{port};"),
+        ("listen [::]:443 ssl http2;", ""),
+        ("/var/log/nginx", str(folder)),
     ):
         assert found in site
         site = site.replace(found, actual)
-    (folder / "site.conf").write_text(site)
+    plain = "".join(
+        x for x in site.splitlines(True) if not x.strip().startswith("ssl_")
+    )
+    (folder / "site.conf").write_text(plain)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     (folder / "nginx.conf").write_text(
@@ -206,7 +212,7 @@ def test_clients_get_their_number(stack: Stack) -> None:
     """With a verdict besides; times in all forms, without `src`, with unknown fields."""
     now = datetime.now(UTC)
     plain = {"user_id": "u-forms", "type": "page_view", "payload": {}}
-    sent = [
+    sent: list[Event] = [
         {**plain, "id": "forms-1", "ts": now.isoformat(), "src": "web_app"},
         {**plain, "id": "forms-2", "ts": now.replace(tzinfo=None).isoformat()},
         {**plain, "id": "forms-3", "ts": now.timestamp(), "unknown": "dropped"},
@@ -269,7 +275,7 @@ def test_a_request_that_is_no_batch_is_refused(
         bearer("", sub=None),
         {
             "Authorization": "Bearer "
-            + jwt.encode({"sub": "u", "type": "access"}, None, "none")
+            + jwt.encode({"sub": "u", "type": "access"}, "", "none")
         },
         {
             "Authorization": "Bearer "
@@ -553,7 +559,10 @@ def test_health_and_readiness(stack: Stack) -> None:
     for path in ("/healthz", "/api/analytics/healthz"):
         answer = stack.client.get(path)
         assert (answer.status_code, answer.json()) == (200, expected)
-    assert stack.client.get("/readyz").json()["status"] == "ok"
+    # Operators ask the programs directly.
+    assert stack.client.get("/readyz").status_code == 404
+    assert httpx.get(f"{stack.collector}/readyz").json()["status"] == "ok"
+    assert httpx.get(f"{stack.collector}/api/analytics/nothing").status_code == 404
     metrics = httpx.get(f"{stack.collector}/metrics").text
     assert "fpp_events_accepted_total" in metrics
     assert 'route="/api/analytics/ingest"' in metrics

@@ -145,7 +145,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "SQL_SECONDS": "1",
         "TZ": "America/New_York",
     }
-    sent = sample.messages(datetime.now(UTC))
+    sent = sample.messages(datetime.now(UTC), views_per_day=16)
     half = len(sent) // 2
     first = start_updater(settings)
     wait_until(lambda: metric(metrics_port, "fpp_kafka_failures_total") >= 1)

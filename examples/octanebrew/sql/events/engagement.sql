@@ -6,7 +6,7 @@
 -- @param app_id text
 -- | The application, such as openstream
 -- @param days integer 28 1..3650
--- | Events of so many times 24 hours before now
+-- | How many times 24 hours before now
 -- @param limit integer 10 1..1000
 -- | Number of texts
 -- @order count desc, query
@@ -45,7 +45,7 @@ LIMIT $limit;
 -- @param channel_id text
 -- | The channel
 -- @param days integer 28 1..3650
--- | Events of so many times 24 hours before now
+-- | How many times 24 hours before now
 -- @order bucket
 -- @column bucket Beginning of the day or hour
 -- @column comments Events comment, comment_add and chat_message
@@ -128,6 +128,7 @@ single AS (
                 END
                 AND s.change = b.change
                 AND s.video_id = b.video_id
+                AND b.video_id <> ''
                 AND abs(epoch_us(s."at") - epoch_us(b."at")) <= 5000000
                 AND (s.user_id = b.user_id OR 'anonymous' IN (s.user_id, b.user_id))
         )

@@ -6,7 +6,7 @@
 -- @param channel_id text
 -- | The channel
 -- @param days integer 28 1..3650
--- | Events of so many times 24 hours before now
+-- | How many times 24 hours before now
 -- @column views Events view and video_view
 -- @column watch_time_hours Sum of watch_time of the heartbeats
 -- @unit watch_time_hours hours
@@ -84,7 +84,7 @@ FROM watched CROSS JOIN changes;
 -- @param channel_id text
 -- | The channel
 -- @param days integer 28 1..3650
--- | Events of so many times 24 hours before now
+-- | How many times 24 hours before now
 -- @order bucket
 -- @column bucket Beginning of the day or hour
 -- @column views Events view and video_view
@@ -157,7 +157,7 @@ ORDER BY bucket;
 -- @param channel_id text
 -- | The channel
 -- @param days integer 28 1..3650
--- | Events of so many times 24 hours before now
+-- | How many times 24 hours before now
 -- @param limit integer 10 1..1000
 -- | Number of videos
 -- @order views desc, video_id
