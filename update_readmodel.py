@@ -51,6 +51,7 @@ from util import sentry_wrapper, telemetry
 from util.errors import FppError, SettingsError, Stopped
 from util.logs import get_logger
 from util.metrics import UpdaterMetrics
+from util.output import run_command
 from util.redaction import redact
 from util.stopping import StopRequest
 
@@ -184,7 +185,7 @@ def _with_report(
 
     Raises SettingsError if the updater is to post them and cannot.
     """
-    if settings.report_sender == "api":
+    if settings.report_sender != "updater":
         return runner.run
     from updater.daily_report import DailyReporter  # Nobody else needs it.
 
@@ -369,4 +370,4 @@ def _print(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

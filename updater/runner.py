@@ -76,8 +76,8 @@ class Runner:
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds)
             * RETRY_WINDOW_SHARE,
-            on_step=self._progress.begin,
-            on_progress=self._progress.rows,
+            on_step=lambda step: guarded(self._progress.begin, step),
+            on_progress=lambda *rows: guarded(self._progress.rows, *rows),
             on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
             retention=settings.snapshot_retention,
@@ -98,6 +98,7 @@ class Runner:
                 replica=lambda: metrics.replica_figures(settings.data_dir),
             )
         )
+        self.metrics.registry.further_names = settings.further_metric_names
 
     def use_pauses(self, pause: Callable[[float], None]) -> None:
         """Call *pause* with the seconds to wait before a sync is tried again."""
@@ -121,7 +122,7 @@ class Runner:
 
     def _sync(self, began: datetime) -> Run | None:
         """Sync; return the run, or None if another updater is running, which reports."""
-        _log.info(self._announcement(), action="sync")
+        guarded(self._announce)
         try:
             with self._progress.told():
                 report = sync(
@@ -144,6 +145,9 @@ class Runner:
             reason = f"Unexpected error ({type(error).__name__}); see the log"
             return self._failed(began, error, reason, Severity.CRITICAL)
         return self._succeeded(began, report)
+
+    def _announce(self) -> None:
+        _log.info(self._announcement(), action="sync")
 
     def _announcement(self) -> str:
         """What the sync reads; the first line, before the database answers."""
