@@ -322,10 +322,10 @@ def _write(
     spec = decision.spec
     fetched = _fetch(view, spec, step.fetch, on_rows)
     replaced = _replaced_blocks(step, decision.stored.parts)
-    changes = diff(pl.concat([_no_rows(spec), *decision.read(replaced)]), fetched.frame)
+    changes = diff(pl.concat([no_rows(spec), *decision.read(replaced)]), fetched.frame)
     rows = pl.concat([*decision.read(step.stored), fetched.frame])
     part = table.write(
-        _sorted(rows, spec.blocking.key),
+        sort_rows(rows, spec.blocking.key),
         encode_footer(spec.blocking, step.blocks),
         decision.checked_at(step.stored),
         decision.mark_of(step.stored),
@@ -343,21 +343,22 @@ def _fetch(
     view: View, spec: TableSpec, blocks: Sequence[Block], on_rows: Callable[[int], None]
 ) -> Batch:
     """All rows of *blocks* as one batch; *on_rows* gets the rows of each as it arrives."""
-    frames, zero_dates, repaired_texts = [_no_rows(spec)], 0, 0
+    frames, zero_dates, repaired_texts = [no_rows(spec)], 0, 0
     if blocks:
         for batch in view.rows(spec.table, spec.columns, spec.blocking, blocks):
             on_rows(batch.frame.height)
-            frames.append(_sorted(batch.frame, spec.blocking.key))
+            frames.append(sort_rows(batch.frame, spec.blocking.key))
             zero_dates += batch.zero_dates
             repaired_texts += batch.repaired_texts
     return Batch(pl.concat(frames), zero_dates, repaired_texts)
 
 
-def _no_rows(spec: TableSpec) -> pl.DataFrame:
+def no_rows(spec: TableSpec) -> pl.DataFrame:
+    """An empty frame with the columns of *spec*."""
     return pl.DataFrame(schema={column.name: column.dtype for column in spec.columns})
 
 
-def _sorted(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+def sort_rows(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """Sort *rows* by *key*, stably; rows already in order are not copied."""
     if rows.get_column(key).is_sorted():
         return rows

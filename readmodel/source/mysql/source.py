@@ -3,7 +3,7 @@
 A user with SELECT rights is enough.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +20,7 @@ from readmodel.source.blocking import (
     KnownBlocks,
     in_order,
 )
-from readmodel.source.mysql import digest_format_1, session, sql
+from readmodel.source.mysql import digest_format_1, inline, session, sql
 from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
 from readmodel.source.mysql.errors import (
     is_denied_column,
@@ -31,7 +31,7 @@ from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.log_position import LogPosition, read_position
 from readmodel.source.mysql.login import new_connection
 from readmodel.source.mysql.server import MysqlServer
-from readmodel.source.protocol import PassingFault
+from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -397,12 +397,25 @@ class MysqlView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
+        yield from self._fetch(table, columns, blocking).batches(blocks)
 
+    def scan(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Generator[ScannedBatch] | None:
+        """Yield all blocks and their rows, if each can be read as a range of keys."""
+        numbers = self._ranges(table, blocking, EVERYTHING)
+        if numbers is None or not inline.fits(columns):
+            return None
+        return self._fetch(table, columns, blocking).scan(numbers)
+
+    def _fetch(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> BlockFetch:
         def stream(statement: str) -> Iterator[tuple[Any, ...]]:
             self._lock(table)
             return self.stream(statement, table.name)
 
-        yield from BlockFetch(stream, table, columns, blocking).batches(blocks)
+        return BlockFetch(stream, table, columns, blocking)
 
     def stream(
         self, statement: str, subject: str | None = None
