@@ -17,9 +17,9 @@ help: ## List these commands
 	@echo 'Usage: make COMMAND'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: ## Show the statistics of a sample database, served by the real API (Ctrl-C stops it)
-	$(SETUP) --no-dev
-	@exec $(PYTHON) -m demo
+demo: ## Show the statistics of a sample database; EXAMPLE=bf1942 shows another product's
+	$(SETUP) --no-dev $(if $(EXAMPLE),--group examples)
+	@exec $(PYTHON) -m demo $(if $(EXAMPLE),--example '$(EXAMPLE)')
 
 test: ## Run every check and test; installs MariaDB for them where that is possible
 	$(SETUP)

@@ -13,7 +13,7 @@ import config
 import startup
 from collector.app_state import Intake
 from collector.bodies import MalformedBody
-from collector.callers import Callers, NotAuthenticated
+from collector.callers import Callers, NotAllowed, NotAuthenticated
 from collector.metrics import EventMetrics
 from collector.rates import RateLimited, RateLimiter
 from collector.receiving import ForeignUser
@@ -29,7 +29,9 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.path_prefix import PathPrefix
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
+from util.workers import require_one_worker
 
 SERVICE: Final = "fpp-analytics-collector"
 
@@ -67,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         component="collector",
         quiet=(*health.QUIET, *ingest.QUIET),
     )
+    app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
     return app
@@ -79,9 +82,11 @@ def _prepare(app: FastAPI) -> None:
         raise SettingsError(
             "SPOOL_DIR is missing: set it to the folder that the updater reads, too"
         )
+    require_one_worker()
     startup.start(SERVICE, settings)
     limit_connections(settings.max_connections)
     app.state.settings = settings
+    app.state.metrics.registry.further_names = settings.further_metric_names
     app.state.intake = Intake(
         callers=Callers.of(settings),
         judge=Judge.of(settings),
@@ -111,7 +116,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(NotAuthenticated, _respond_not_authenticated)
-    app.add_exception_handler(ForeignUser, _respond_foreign_user)
+    app.add_exception_handler(NotAllowed, _respond_forbidden)
+    app.add_exception_handler(ForeignUser, _respond_forbidden)
     app.add_exception_handler(RateLimited, _respond_rate_limited)
     app.add_exception_handler(MalformedBody, _respond_malformed)
     app.add_exception_handler(SpoolUnavailable, _respond_unavailable)
@@ -122,7 +128,7 @@ def _respond_not_authenticated(request: Request, error: Exception) -> JSONRespon
     return _refusal(error, 401, {"WWW-Authenticate": "Bearer"})
 
 
-def _respond_foreign_user(_: Request, error: Exception) -> JSONResponse:
+def _respond_forbidden(_: Request, error: Exception) -> JSONResponse:
     return _refusal(error, 403)
 
 

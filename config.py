@@ -1,7 +1,6 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -19,9 +18,12 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
 from util.errors import SettingsError
 
 ENV_FILE: Final = ".env"
@@ -129,29 +131,6 @@ def listed(text: str | None) -> tuple[str, ...]:
     return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
-class NamedToken(NamedTuple):
-    """A token of the settings, and the name of whoever sends it.
-
-    `entry` is how the settings have it, with or without a name.
-    """
-
-    name: str
-    secret: str
-    entry: str
-
-
-_TOKEN_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
-
-
-def parse_token(entry: str) -> NamedToken:
-    """Parse ``NAME:token``, or a token without a name, which is named by its hash."""
-    name, colon, secret = entry.partition(":")
-    if colon and secret and _TOKEN_NAME.fullmatch(name):
-        return NamedToken(name, secret, entry)
-    digest = hashlib.sha256(entry.encode()).hexdigest()
-    return NamedToken(f"token-{digest[:8]}", entry, entry)
-
-
 def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
@@ -174,9 +153,23 @@ def parse_zone(name: Any) -> Any:
             hint = ""
             if name.replace(" ", "+", 1) in _zone_names():
                 hint = ", and write + as %2B in an address"
+            elif meant := _similar_zone(name):
+                hint = f", such as {meant}"
             raise ValueError(f"unknown time zone {name!r}, use an IANA name{hint}")
         return ZoneInfo(name)
     return name
+
+
+def _similar_zone(name: str) -> str | None:
+    """The zone that differs from *name* in capitals and blanks, or by its region alone.
+
+    ``new york`` is America/New_York.
+    """
+    wanted = name.strip().lower().replace(" ", "_")
+    for zone in sorted(_zone_names(), key=lambda zone: (zone.count("/"), zone)):
+        if wanted in (zone.lower(), zone.lower().rpartition("/")[2]):
+            return zone
+    return None
 
 
 @cache
@@ -208,6 +201,71 @@ _UNITS: Final = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+
+
+def parse_metric_names(text: str) -> dict[str, str]:
+    """Parse ``events_total=fpp_events_stored_total,…``: further names -> names.
+
+    Raises ValueError for a malformed list, and for a further name given twice.
+    """
+    found: dict[str, str] = {}
+    for entry in listed(text):
+        further, _, name = (part.strip() for part in entry.partition("="))
+        if not (_METRIC_NAME.fullmatch(further) and _METRIC_NAME.fullmatch(name)):
+            raise ValueError(f"{entry!r} is not OTHER_NAME=NAME of a metric")
+        if further in found:
+            raise ValueError(f"{further} is named twice")
+        found[further] = name
+    return found
+
+
+_METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+
+
+def _valid_metric_names(text: str | None) -> str | None:
+    """Return *text* if `parse_metric_names` accepts it."""
+    parse_metric_names(text or "")
+    return text
+
+
+def _path_prefix(path: str) -> str:
+    """Return *path*, without a slash at its end, if it can begin a path."""
+    path = path.rstrip("/")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError("use a path such as /api/analytics")
+    return path
+
+
+def _calendar_day(text: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+    """Parse a day; say its form if it has another one. Raises ValueError."""
+    try:
+        return parse(text)
+    except ValidationError:
+        raise ValueError("use YYYY-MM-DD, as in 2024-06-03") from None
+
+
+def _replica_url(url: str | None) -> str | None:
+    """Return *url* if it names a place in an object storage, or a folder."""
+    parts = _split(url) if url else None
+    if parts is None:
+        return url
+    is_folder = (
+        parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc
+    )
+    is_bucket = parts.scheme in ("s3", "gs", "az") and parts.netloc
+    if "@" in parts.netloc or parts.query or not (is_folder or is_bucket):
+        raise ValueError(
+            "use s3://bucket/folder, gs://bucket/folder, az://container/folder or "
+            "file:///folder; credentials are set in the environment"
+        )
+    return url.rstrip("/") if url else url
+
+
+def _at_least_an_hour(retention: timedelta) -> timedelta:
+    """Return *retention* if a follower has the time to download a snapshot."""
+    if retention < timedelta(hours=1):
+        raise ValueError("use at least 1h")
+    return retention
 
 
 def _installation(name: str) -> str:
@@ -249,6 +307,13 @@ class Settings(BaseSettings):
         minutes=10
     )
 
+    delta_logs: bool = False
+
+    replica_url: Annotated[str | None, AfterValidator(_replica_url)] = None
+    replica_retention: Annotated[
+        timedelta, BeforeValidator(_duration), AfterValidator(_at_least_an_hour)
+    ] = timedelta(days=7)
+
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)
     views_disk_mb: int = Field(default=4096, ge=0)
@@ -258,9 +323,10 @@ class Settings(BaseSettings):
     sql_tokens: SecretStr | None = None
     sql_memory_mb: int = Field(default=512, ge=256)
     sql_seconds: float = Field(default=5, gt=0, le=60)
+    sql_answer: Literal["document", "rows"] = "document"
 
     sync_interval_seconds: int = Field(default=600, ge=1)
-    start_date: date = date(2024, 6, 3)
+    start_date: Annotated[date, WrapValidator(_calendar_day)] = date(2024, 6, 3)
     timezone: Annotated[ZoneInfo, BeforeValidator(parse_zone)] = ZoneInfo("UTC")
 
     uptimekuma_push_url: SecretStr | None = None
@@ -269,7 +335,7 @@ class Settings(BaseSettings):
     sentry_environment: str = "development"
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
-    report_sender: Literal["api", "updater"] = "api"
+    report_sender: Literal["api", "api-post", "updater"] = "api"
     installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
@@ -278,10 +344,13 @@ class Settings(BaseSettings):
     answer_memory_mb: int = Field(default=0, ge=0)
     max_connections: int = Field(default=4096, ge=16)
 
+    path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    metric_names: Annotated[str | None, AfterValidator(_valid_metric_names)] = None
+    service_name: str = Field(default="collector", min_length=1, max_length=100)
 
     spool_dir: Path | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
@@ -329,24 +398,24 @@ class Settings(BaseSettings):
         return tokens
 
     @property
-    def query_tokens(self) -> tuple[str, ...]:
-        """The tokens of callers who may send SQL; without any, nobody may."""
-        return listed(_revealed(self.sql_tokens))
+    def access(self) -> AccessSettings:
+        """Who may do what: all tokens, the roles of JWTs and their keys."""
+        return AccessSettings(
+            tuple((name, self._tokens_of(name)) for name in TOKEN_RIGHTS),
+            tuple((name, listed(getattr(self, name))) for name in ROLE_RIGHTS),
+            _revealed(self.jwt_secret_key) or None,
+            self.jwt_jwks_file,
+            self.jwt_audience,
+            self.jwt_issuer,
+        )
+
+    def _tokens_of(self, setting: str) -> tuple[str, ...]:
+        return listed(_revealed(getattr(self, setting)))
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """All tokens of callers, of the API and of the collector."""
-        return (
-            *listed(_revealed(self.analytics_secret_token)),
-            *self.viewer_tokens,
-            *self.query_tokens,
-            *listed(_revealed(self.ingest_tokens)),
-        )
-
-    @property
-    def viewer_tokens(self) -> tuple[str, ...]:
-        """The tokens whose callers only read."""
-        return listed(_revealed(self.analytics_viewer_tokens))
+        return tuple(entry for name in TOKEN_RIGHTS for entry in self._tokens_of(name))
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -359,6 +428,11 @@ class Settings(BaseSettings):
         if self.tables is None:
             return None
         return () if self.tables == NO_TABLES else parse_tables(self.tables)
+
+    @property
+    def further_metric_names(self) -> Mapping[str, str]:
+        """Further names of metrics, by METRIC_NAMES."""
+        return parse_metric_names(self.metric_names or "")
 
     @property
     def further_table_keys(self) -> tuple[TableKey, ...]:

@@ -72,6 +72,7 @@ from util.errors import (
 )
 from util.memory import available_bytes
 from util.metrics import ApiMetrics
+from util.path_prefix import PathPrefix
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
 from util.workers import require_one_worker
@@ -178,6 +179,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestLimits)
     app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
+    app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
     return app
 
@@ -190,6 +192,7 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
         ),
         runs=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
         interval=lambda: app.state.settings.sync_interval_seconds,
+        replica=lambda: read_model_metrics.replica_figures(app.state.settings.data_dir),
     )
 
 
@@ -227,6 +230,7 @@ def _prepare(app: FastAPI) -> None:
     limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
+    app.state.metrics.registry.further_names = settings.further_metric_names
     startup.start(SERVICE, settings)
 
 

@@ -28,6 +28,7 @@ from bench import (
 )
 from bench.errors import BenchError
 from util.errors import FppError
+from util.output import run_command
 
 SCALE = "SCALE"
 
@@ -174,4 +175,4 @@ PARTS: Mapping[str, BenchPart] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

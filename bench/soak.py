@@ -34,6 +34,7 @@ from demo import source
 from demo.processes import free_port
 from readmodel.store.history import instant_of, kept_ids
 from readmodel.sync.snapshot_retention import KEEP_NEWEST, KEEP_YOUNGER
+from util.output import run_command
 
 SECONDS: Final = float(os.environ.get("SOAK_SECONDS", "3600"))
 SCALE: Final = 0.05
@@ -318,4 +319,4 @@ def _residue(data_dir: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

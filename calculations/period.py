@@ -15,7 +15,8 @@ FRIDAY = 5
 
 ONE_DAY = timedelta(days=1)
 QUARTER = timedelta(minutes=15)
-DAY_MICROSECONDS = ONE_DAY // timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
+DAY_MICROSECONDS = ONE_DAY // MICROSECOND
 
 
 class Interval(StrEnum):
@@ -73,6 +74,8 @@ class Period:
         weekends: list Saturdays and Sundays in series, too.
         average_rows: rows in a moving average, which then reaches back before the
             range; None for MOVING_AVERAGE_ROWS rows of the range alone.
+        until: instant, timezone-aware, from which on rows of the range are left out;
+            None for all of it. The range is then compared with an unfinished one.
     """
 
     start: date
@@ -82,6 +85,7 @@ class Period:
     interval: Interval = Interval.DAY
     weekends: bool = False
     average_rows: int | None = None
+    until: datetime | None = None
 
     @property
     def today(self) -> date:
@@ -150,10 +154,31 @@ class Period:
     def bounds(self) -> tuple[datetime, datetime]:
         """First instant of the first day, and of the day after the last, in UTC.
 
-        Unlike `last`, the end of a range in the future is not cut at today.
+        Unlike `last`, the end of a range in the future is not cut at today. An
+        unfinished range ends at `until`.
         """
         last = self.range.last if self.range else self.last
-        return self.midnight(self.first), self.midnight(last + ONE_DAY)
+        begins, ends = self.midnight(self.first), self.midnight(last + ONE_DAY)
+        if self.until is not None:
+            ends = max(begins, min(ends, self.until))
+        return begins, ends
+
+    def moved_to(self, days: DateRange, reached: datetime | None = None) -> "Period":
+        """The period for other *days*.
+
+        With *reached*, the instant until which there are rows: if it lies before the
+        end of the range, the period ends after as many days and at the same time of
+        day. Raises ValueError without a range.
+        """
+        if self.range is None:
+            raise ValueError("a period without a range cannot be moved")
+        moved = replace(self, range=days)
+        if reached is None or reached >= self.bounds[1]:
+            return moved
+        clock = reached.astimezone(self.zone).replace(tzinfo=None)
+        shifted = clock - (self.range.first - days.first)
+        until = shifted.replace(tzinfo=self.zone).astimezone(UTC)
+        return replace(moved, until=until)
 
     def midnight(self, day: date) -> datetime:
         """The first instant of *day* in the zone, in UTC.
@@ -195,7 +220,7 @@ class Period:
         """Every hour of the listed days until now: ``date`` and ``hour``, ascending."""
         begins, ends = self.bounds
         # Quarters of an hour, since zones differ from UTC by these.
-        last = max(min(ends, self.now + QUARTER), begins) - QUARTER
+        last = max(min(ends - MICROSECOND, self.now), begins - QUARTER)
         quarters = pl.datetime_range(begins, last, QUARTER, time_unit="us").alias("at")
         hours = pl.LazyFrame().select(quarters.dt.convert_time_zone("UTC"))
         return (

@@ -126,7 +126,7 @@ def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     in_range = at.is_between(begins, ends, closed="left")
     before = (at >= period.history_start) & (at < begins) & period.is_listed("date")
     # A range that ends today includes nearly all rows: filtering would only copy them.
-    if period.last < period.today:
+    if period.last < period.today or period.until:
         estimations = estimations.filter(at < ends)
 
     def occurs(column: str, condition: pl.Expr) -> pl.Expr:

@@ -90,12 +90,17 @@ class QueryEcho(Result):
     compare_from: dt.date | SkipJsonSchema[None] = Field(
         None,
         examples=["2025-11-16"],
-        description="First day compared with; only with `match`, `compare=year` or `compare=custom`.",
+        description="First day compared with; only with `match`, `so_far`, `compare=year` or `compare=custom`.",
     )
     compare_to: dt.date | SkipJsonSchema[None] = Field(
         None,
         examples=["2025-11-22"],
-        description="Last day compared with; only with `match`, `compare=year` or `compare=custom`.",
+        description="Last day compared with; only with `match`, `so_far`, `compare=year` or `compare=custom`.",
+    )
+    compare_until: dt.datetime | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2025-11-22T09:30:00Z"],
+        description="End (UTC) of what is compared with; only with `so_far`, while the range is not over.",
     )
     match: Literal["weekday"] | None = Field(
         None,

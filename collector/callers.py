@@ -1,95 +1,62 @@
-"""Who sends events: a service with a token of its own, or a user or service with a JWT."""
+"""Who sends events: a service with a token of its own, or a user or service with a JWT.
+
+What each may do is decided in `util.access`.
+"""
 
 import base64
 import binascii
-import hashlib
-import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from config import NamedToken, Settings, listed, parse_token
+from config import Settings
+from util.access import COLLECTOR_RIGHTS, Access, Caller, Right, access_of
 from util.errors import SettingsError
-from util.json_web_tokens import (
-    SHORTEST_SECRET,
-    InvalidToken,
-    TokenVerifier,
-    roles_of,
-    verification_keys,
-)
+from util.json_web_tokens import SHORTEST_SECRET, InvalidToken
 
 
 class NotAuthenticated(Exception):
     """The request carries no valid token; the message says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who sends a request. `user` is the only user that it may send events of, or None.
-
-    `name` is stored with each event, for a user after replacing it by a pseudonym.
-    """
-
-    name: str
-    user: str | None = None
+class NotAllowed(Exception):
+    """The caller lacks the right to send events."""
 
 
 class Callers:
     """Recognises callers by the header Authorization, or X-API-Key."""
 
-    def __init__(
-        self,
-        tokens: Sequence[NamedToken],
-        verifier: TokenVerifier,
-        service_roles: Sequence[str] = (),
-    ) -> None:
-        self._digests = [
-            (token.name, _digest(sent.encode()))
-            for token in tokens
-            for sent in dict.fromkeys((token.secret, token.entry))
-        ]
-        self._verifier = verifier
-        self._service_roles = frozenset(service_roles)
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     @classmethod
     def of(cls, settings: Settings) -> "Callers":
         """Read the secrets. Raises SettingsError if there is none, or one is too weak."""
-        tokens = _ingest_tokens(settings)
-        secret = settings.jwt_secret_key
-        keys = verification_keys(
-            secret.get_secret_value() if secret else None, settings.jwt_jwks_file
-        )
-        if not tokens and not keys:
+        access = access_of(settings.access, COLLECTOR_RIGHTS)
+        if any(len(token.secret) < SHORTEST_SECRET for token in access.tokens):
+            raise SettingsError(
+                f"INGEST_TOKENS has a token of less than {SHORTEST_SECRET} characters: "
+                "make one by openssl rand -hex 24"
+            )
+        if not access.verifier.keys.current() and not access.tokens:
             raise SettingsError(
                 "JWT_SECRET_KEY and INGEST_TOKENS are missing: set one of them, or "
                 "JWT_JWKS_FILE, so that only known callers can send events"
             )
-        return cls(
-            tokens,
-            TokenVerifier(keys, settings.jwt_audience, settings.jwt_issuer),
-            listed(settings.jwt_service_roles),
-        )
+        return cls(access)
 
     def identify(self, authorization: str, api_key: str = "") -> Caller:
-        """The sender of a request with one of these headers. Raises NotAuthenticated."""
+        """The sender of a request with one of these headers, who may send events.
+
+        Raises NotAuthenticated and NotAllowed.
+        """
         if authorization and api_key:
             raise NotAuthenticated("Send one of Authorization and X-API-Key")
         token = _token(authorization) if authorization else _latin(api_key.strip())
-        digest = _digest(token)
-        # All of them, so that the time tells neither which one nor how much of it.
-        matches = [hmac.compare_digest(digest, each) for _, each in self._digests]
-        if any(matches):
-            return Caller(self._digests[matches.index(True)][0])
         try:
-            return self._caller_of(self._verifier.claims(token))
+            caller = self._access.by_token(token) or self._access.by_jwt(token)
         except InvalidToken as error:
             raise NotAuthenticated(str(error)) from None
-
-    def _caller_of(self, claims: Mapping[str, Any]) -> Caller:
-        subject = claims["sub"]
-        if self._service_roles & roles_of(claims):
-            return Caller(subject)
-        return Caller(subject, user=subject)
+        if Right.INGEST not in caller.rights:
+            raise NotAllowed(f"This token does not have the right to {Right.INGEST}")
+        return caller
 
 
 def _token(authorization: str) -> bytes:
@@ -121,20 +88,3 @@ def _user(credentials: str) -> str:
     except (binascii.Error, ValueError):
         return ""
     return decoded.partition(b":")[0].decode("latin-1")
-
-
-def _digest(token: bytes) -> bytes:
-    """A digest, so that all comparisons are of equal lengths."""
-    return hashlib.sha256(token).digest()
-
-
-def _ingest_tokens(settings: Settings) -> tuple[NamedToken, ...]:
-    secret = settings.ingest_tokens
-    tokens = listed(secret.get_secret_value()) if secret else ()
-    parsed = tuple(map(parse_token, tokens))
-    if any(len(token.secret) < SHORTEST_SECRET for token in parsed):
-        raise SettingsError(
-            f"INGEST_TOKENS has a token of less than {SHORTEST_SECRET} characters: "
-            "make one by openssl rand -hex 24"
-        )
-    return parsed

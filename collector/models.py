@@ -120,7 +120,9 @@ class Liveness(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
-    service: Literal["collector"] = "collector"
+    service: str = Field(
+        "collector", description="SERVICE_NAME of the settings.", examples=["collector"]
+    )
 
 
 class Readiness(BaseModel):

@@ -9,13 +9,13 @@ from fastapi import Request
 
 from collector.app_state import Intake
 from collector.bodies import MalformedBody, SentBatch
-from collector.callers import Caller
 from collector.models import Receipt, RejectedEvent
 from events import fields
 from events.ids import new_id, repeatable_id
 from events.instants import microseconds
 from events.lines import TRACEPARENT
 from events.verdicts import BatchContext, EventPlace, Verdict
+from util.access import Caller
 from util.telemetry import traceparent
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -31,7 +31,7 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     """Take the events of *request*, whose body *parse* reads.
 
     Nothing is stored unless this returns: then all of it is. Raises NotAuthenticated,
-    RateLimited, SpoolUnavailable, MalformedBody and ForeignUser.
+    NotAllowed, RateLimited, SpoolUnavailable, MalformedBody and ForeignUser.
     """
     intake: Intake = request.app.state.intake
     caller = intake.callers.identify(

@@ -1,14 +1,11 @@
 """``make demo``: mirror a sample database, serve it with the API, and collect events."""
 
 import argparse
-import os
-import secrets
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,16 +14,19 @@ import httpx
 
 from demo import answers, source
 from demo.errors import DemoError
+from demo.example import find_example
+from demo.example_stack import describe, running_example
 from demo.processes import PROJECT, Program, finish, free_port, running
 from demo.sharing import folder_lock
+from demo.steps import HOST, await_health, kept_token, step
 from util.errors import Stopped
+from util.output import run_command
 from util.stopping import StopRequest
 
-HOST: Final = "127.0.0.1"
-START_SECONDS: Final = 60
-TOKEN_BYTES: Final = 24
 VIEWS_DIR: Final = PROJECT / "views"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+KEPT: Final = "The files stay in place for the next time."
 
 type _Running = AbstractContextManager[Program]
 
@@ -83,27 +83,40 @@ class Served:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until a signal; return 0 after a signal, 1 if a step failed."""
-    demo = _parse(arguments)
-    demo.stop.listen()
+    options = _parse(arguments)
+    # No exception in the midst of starting a program: it would go unnoticed and run on.
+    stop = StopRequest(SIGNALS, interrupt=False)
+    stop.listen()
+    left = "Nothing is left of it." if options.example else KEPT
     try:
-        _run(demo)
+        if options.example:
+            _run_example(options.example, options.port, stop)
+        else:
+            _run(Demo(options.folder.resolve(), options.port, options.scale, stop))
     except Stopped:
-        print("\nStopped. The files stay in place for the next time.", flush=True)
+        print(f"\nStopped. {left}", flush=True)
         return 0
+    except BrokenPipeError:  # nobody reads the report
+        raise
     except (DemoError, OSError) as error:
         print(f"✗ {error}", file=sys.stderr)
     return 1
 
 
-def _parse(arguments: Sequence[str] | None) -> Demo:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=PROJECT / ".demo")
     parser.add_argument("--port", type=int, default=5100, help="the first one to try")
     parser.add_argument("--scale", type=float, default=1, help="1 is 130,000 rows")
-    options = parser.parse_args(arguments)
-    # No exception in the midst of starting a program: it would go unnoticed and run on.
-    stop = StopRequest(SIGNALS, interrupt=False)
-    return Demo(options.folder.resolve(), options.port, options.scale, stop)
+    parser.add_argument("--example", help="one of the examples instead")
+    return parser.parse_args(arguments)
+
+
+def _run_example(name: str, port: int, stop: StopRequest) -> None:
+    """Serve an example until a signal, or until one of its programs ends."""
+    with running_example(find_example(name), port, stop) as started:
+        print(describe(started), flush=True)
+        _watch(started.programs, stop)
 
 
 def _run(demo: Demo) -> None:
@@ -116,10 +129,15 @@ def _run(demo: Demo) -> None:
             served = _serve(demo, programs)
         lock.share()
         print(_report(demo, served), flush=True)
-        while True:
-            demo.stop.pause()
-            for program in served.programs:
-                program.check()
+        _watch(served.programs, demo.stop)
+
+
+def _watch(programs: Sequence[Program], stop: StopRequest) -> None:
+    """Wait for a signal, or for the end of a program. Raises Stopped or DemoError."""
+    while True:
+        stop.pause()
+        for program in programs:
+            program.check()
 
 
 def _serve_usable(demo: Demo, programs: ExitStack) -> Served:
@@ -153,16 +171,16 @@ def _prepare_and_serve(demo: Demo, programs: ExitStack) -> Served:
 
 
 def _serve(demo: Demo, programs: ExitStack) -> Served:
-    token, port = _token(demo.folder / "token"), free_port(demo.port)
+    token, port = kept_token(demo.folder / "token"), free_port(demo.port)
     events_port = free_port(port + 1)
     url, events_url = f"http://{HOST}:{port}", f"http://{HOST}:{events_port}"
-    with _step(f"Starting the API on port {port}, the collector on port {events_port}"):
+    with step(f"Starting the API on port {port}, the collector on port {events_port}"):
         api = programs.enter_context(_api(demo, token, port))
         collector = programs.enter_context(_collector(demo, token, events_port))
-        _await_health(api, url, demo.stop)
-        _await_health(collector, events_url, demo.stop)
+        await_health(api, url, demo.stop)
+        await_health(collector, events_url, demo.stop)
         _send_events(events_url, token)
-    with _step("Requesting the first answers"), httpx.Client(base_url=url) as client:
+    with step("Requesting the first answers"), httpx.Client(base_url=url) as client:
         client.headers["Authorization"] = f"Bearer {token}"
         analytics = answers.get_json(client, "/")
         daily = answers.get_json(client, "/daily-analytics")
@@ -173,13 +191,13 @@ def _serve(demo: Demo, programs: ExitStack) -> Served:
 def _ensure_sample(demo: Demo) -> None:
     if source.is_usable(demo.database):
         return
-    with _step("Making a sample of Free Planning Poker's database"):
+    with step("Making a sample of Free Planning Poker's database"):
         source.make(demo.database, demo.scale)
 
 
 def _sync(demo: Demo) -> None:
     with (
-        _step("Mirroring it as Parquet with the updater"),
+        step("Mirroring it as Parquet with the updater"),
         _updater(demo, "first update", []) as updater,
     ):
         lines = finish(updater, demo.stop)
@@ -219,46 +237,6 @@ def _send_events(url: str, token: str) -> None:
         raise DemoError(f"the collector answered {answer.status_code}: {answer.text}")
 
 
-def _token(path: Path) -> str:
-    """Return the token of earlier runs or a new one. Only the owner may read the file."""
-    if path.exists() and (token := path.read_text().strip()):
-        return token
-    token = secrets.token_hex(TOKEN_BYTES)
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
-        file.write(token)
-    return token
-
-
-def _await_health(api: Program, url: str, stop: StopRequest) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    with httpx.Client(timeout=START_SECONDS) as client:
-        while time.monotonic() < deadline:
-            api.check()
-            try:
-                if client.get(f"{url}/health").is_success:
-                    return
-            except httpx.TransportError:
-                pass  # not listening yet
-            stop.pause()
-    raise DemoError(f"the {api.name} was not healthy within {START_SECONDS} seconds")
-
-
-@contextmanager
-def _step(name: str) -> Iterator[None]:
-    """Print *name* at the start of the block and the duration at its end."""
-    print(f"▸ {name} … ", end="", flush=True)
-    began = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        # Also at a stop: the message that follows starts on a new line.
-        print(flush=True)
-        raise
-    print(f"{time.monotonic() - began:.1f} s", flush=True)
-
-
 def _report(demo: Demo, served: Served) -> str:
     url, header = served.url, f"-H 'Authorization: Bearer {served.token}'"
     room = source.busiest_room(demo.database)
@@ -289,4 +267,4 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         # Print "?" for characters that the terminal cannot show.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -18,6 +18,7 @@ import polars.selectors as cs
 
 from demo.sample import sample
 from demo.schema import COLUMNS, create_table, insert_into
+from util.output import run_command
 
 BATCH_ROWS: Final = 5_000
 
@@ -71,4 +72,4 @@ def _fill(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Final
 
+from fastapi import Query
 from pydantic import BeforeValidator, Field
 
 from routers.strict_query import AS_OF, QueryParameters, invalid_parameter
@@ -41,3 +42,10 @@ class SnapshotParameters(QueryParameters):
         description=AS_OF_MEANING,
         examples=["2026-01-31T18:00:00Z"],
     )
+
+
+Instant = Annotated[SnapshotParameters, Query()]
+"""Checks and documents `as_of` for a handler without further parameters.
+
+It need not read it: `dependencies.snapshot_of` does.
+"""

@@ -1,17 +1,14 @@
-"""Who may do what: the only place that decides.
+"""Who calls: the token, the cookie or the link of a request, and the right of its route.
 
-A caller sends a token, or a credential that was signed with one (`routers.credentials`):
-the cookie of a session, or the token of a link to one view.
+A caller sends a token or a JWT, which `util.access` knows, or a credential that was
+signed with a token (`routers.credentials`): the cookie of a session, or the token of a
+link to one view.
 """
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import HTTPException, Request, Security
 from fastapi.security import HTTPBearer
@@ -19,14 +16,13 @@ from starlette.datastructures import QueryParams
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
-from config import NamedToken, Settings, listed, parse_token
+from config import Settings
 from routers import credentials
 from routers.credentials import Credential, CredentialKind
-from routers.dependencies import now_of, settings_of
+from routers.dependencies import clock_of, settings_of
+from routers.strict_query import AS_OF
+from util.access import API_RIGHTS, SIGNED_RIGHTS, Access, AccessToken, Right, access_of
 from util.errors import SettingsError
-
-if TYPE_CHECKING:
-    from util.json_web_tokens import TokenVerifier
 
 SESSION_COOKIE: Final = "fpp_session"
 
@@ -34,42 +30,6 @@ TOKEN_HEADERS: Final = (b"authorization", b"x-api-key")
 
 SAFE_METHODS: Final = ("GET", "HEAD")
 """Methods for which the cookie counts: a page of another origin can cause no effect."""
-
-
-class Right(StrEnum):
-    """What a caller may do."""
-
-    READ = "read"
-    """Read statistics, tables, reports and the state of the sync."""
-    METRICS = "metrics"
-    """Read the metrics of the program."""
-    DELIVER = "deliver"
-    """Send the figures of the day to the e-mail service."""
-    QUERY = "query"
-    """Send SQL."""
-
-
-FULL: Final = frozenset({Right.READ, Right.METRICS, Right.DELIVER})
-"""Of ANALYTICS_SECRET_TOKEN."""
-
-VIEWER: Final = frozenset({Right.READ})
-"""Of ANALYTICS_VIEWER_TOKENS."""
-
-ANALYST: Final = frozenset({Right.READ, Right.QUERY})
-"""Of SQL_TOKENS: SQL reads all that the other routes do."""
-
-
-class AccessToken(NamedTuple):
-    """A token of the settings, who sends it, and what it allows.
-
-    `digests` are those of what may be sent: the token, also with its name before it,
-    since a token of earlier settings may have a colon.
-    """
-
-    name: str
-    secret: str
-    rights: frozenset[Right]
-    digests: tuple[bytes, ...]
 
 
 class Principal(NamedTuple):
@@ -91,37 +51,29 @@ class Principal(NamedTuple):
         return self.credential.view if self.credential else None
 
 
-def access_tokens(settings: Settings) -> tuple[AccessToken, ...]:
-    """All tokens that callers may send."""
-    return _access_tokens(
-        (
-            (settings.require_tokens(), FULL),
-            (settings.viewer_tokens, VIEWER),
-            (settings.query_tokens, ANALYST),
-        )
-    )
+class _Same:
+    """Settings as the key of a cache, by identity: every request asks for theirs."""
+
+    __slots__ = ("settings",)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __hash__(self) -> int:
+        return id(self.settings)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.settings is self.settings
 
 
-@lru_cache(maxsize=4)  # Every request needs them.
-def _access_tokens(
-    groups: tuple[tuple[tuple[str, ...], frozenset[Right]], ...],
-) -> tuple[AccessToken, ...]:
-    return tuple(
-        _access_token(parse_token(entry), rights)
-        for entries, rights in groups
-        for entry in entries
-    )
+def api_access(settings: Settings) -> Access:
+    """Who may do what in the API."""
+    return _api_access(_Same(settings))
 
 
-def _access_token(token: NamedToken, rights: frozenset[Right]) -> AccessToken:
-    sent = dict.fromkeys((token.secret, token.entry))
-    digests = tuple(_digest(each.encode()) for each in sent)
-    return AccessToken(token.name, token.secret, rights, digests)
-
-
-def _digest(sent: bytes) -> bytes:
-    """A digest, so that all comparisons are of equal lengths."""
-    return hashlib.sha256(sent).digest()
+@lru_cache(maxsize=4)
+def _api_access(same: _Same) -> Access:
+    return access_of(same.settings.access, API_RIGHTS)
 
 
 def identify(scope: Scope, settings: Settings) -> Principal | None:
@@ -129,73 +81,42 @@ def identify(scope: Scope, settings: Settings) -> Principal | None:
 
     Whether a session or a link has ended is checked later.
     """
-    tokens = access_tokens(settings)
+    access = api_access(settings)
     headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
     found = None
     if any(name in TOKEN_HEADERS for name, _ in headers):
-        found = _by_header(headers, tokens) or _by_jwt(sent_token(headers), settings)
+        found = _by_header(sent_token(headers), access)
     elif scope["method"] in SAFE_METHODS:
-        found = _by_cookie(headers, tokens)
+        found = _by_cookie(headers, access.tokens)
     if found is not None:
         scope.setdefault("state", {})["caller"] = found.name  # for the log line
     return found
 
 
-def _by_header(
-    headers: Iterable[tuple[bytes, bytes]], tokens: Sequence[AccessToken]
-) -> Principal | None:
-    sent = sent_token(headers)
-    digest = _digest(sent)
-    # All of them, so that the time tells neither which one it was nor how much of it.
-    matches = [_matches(digest, token) for token in tokens]
-    if any(matches):
-        token = tokens[matches.index(True)]
-        return Principal(token.name, token.secret, token.rights)
-    return _by_credential(sent, CredentialKind.LINK, tokens)
+def _by_header(sent: bytes, access: Access) -> Principal | None:
+    if caller := access.by_token(sent):
+        return Principal(caller.name, caller.secret or "", caller.rights)
+    link = _by_credential(sent, CredentialKind.LINK, access.tokens)
+    return link or _by_jwt(sent, access)
 
 
-def _by_jwt(sent: bytes, settings: Settings) -> Principal | None:
-    """The caller by a JWT of another issuer, whose roles map to rights."""
-    by_role = ((settings.jwt_read_roles, VIEWER), (settings.jwt_query_roles, ANALYST))
-    if not sent or not any(roles for roles, _ in by_role):
+def _by_jwt(sent: bytes, access: Access) -> Principal | None:
+    if not sent or not access.takes_jwts:
         return None
-    from util.json_web_tokens import InvalidToken, roles_of
+    from util.json_web_tokens import InvalidToken
 
     try:
-        claims = jwt_verifier(settings).claims(sent)
+        caller = access.by_jwt(sent)
     except InvalidToken:
         return None
-    held = roles_of(claims)
-    rights = [rights for roles, rights in by_role if held & set(listed(roles))]
-    secret = f"jwt {claims['sub']}"
-    return Principal("jwt", secret, frozenset().union(*rights), has_token=False)
-
-
-def jwt_verifier(settings: Settings) -> "TokenVerifier":
-    """What verifies JWTs. Raises SettingsError if a key cannot be used, or is weak."""
-    secret = settings.jwt_secret_key
-    return _jwt_verifier(
-        secret.get_secret_value() if secret else None,
-        settings.jwt_jwks_file,
-        settings.jwt_audience,
-        settings.jwt_issuer,
-    )
-
-
-@lru_cache(maxsize=4)
-def _jwt_verifier(
-    secret: str | None, file: Path | None, audience: str | None, issuer: str | None
-) -> "TokenVerifier":
-    from util.json_web_tokens import TokenVerifier, verification_keys
-
-    return TokenVerifier(verification_keys(secret, file), audience, issuer)
+    # Its subject is personal, so it names neither log lines nor metrics.
+    return Principal("jwt", f"jwt {caller.name}", caller.rights, has_token=False)
 
 
 def require_usable_keys(settings: Settings) -> None:
     """Raise SettingsError if JWTs have rights, and no key could verify them."""
-    if not (settings.jwt_read_roles or settings.jwt_query_roles):
-        return
-    if not jwt_verifier(settings).keys:
+    access = api_access(settings)
+    if access.takes_jwts and not access.verifier.keys.current():
         raise SettingsError(
             "JWT_SECRET_KEY and JWT_JWKS_FILE are missing: JWT_READ_ROLES and "
             "JWT_QUERY_ROLES need one of them"
@@ -207,11 +128,6 @@ def signing_secret(caller: Principal) -> str:
     if not caller.has_token:
         raise HTTPException(403, "A JWT makes no sessions and links: it ends by itself")
     return caller.secret
-
-
-def _matches(digest: bytes, token: AccessToken) -> bool:
-    matches = [hmac.compare_digest(digest, each) for each in token.digests]
-    return any(matches)
 
 
 def sent_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -248,7 +164,7 @@ def _by_credential(
         return None
     for token in tokens:
         if credential := credentials.verify(sent, kind, token.secret):
-            rights = token.rights & {Right.READ}
+            rights = token.rights & SIGNED_RIGHTS
             return Principal(token.name, token.secret, rights, credential)
     return None
 
@@ -275,7 +191,7 @@ class _RightScheme(HTTPBearer):
         caller = identify(request.scope, settings_of(request))
         if caller is None:
             raise _unauthorized("Missing or wrong token")
-        _require_not_ended(caller, now_of(request))
+        _require_not_ended(caller, clock_of(request))
         if self._right not in caller.rights:
             raise HTTPException(
                 403, f"This token does not have the right to {self._right}"
@@ -308,7 +224,7 @@ def _require_view(request: Request, caller: Principal) -> None:
         raise HTTPException(403, "This link is to one view, and this is another one")
 
 
-VIEW_PARAMETERS: Final = ("period", "from", "to", "tz", "filter")
+VIEW_PARAMETERS: Final = ("period", "from", "to", "tz", "filter", AS_OF)
 """Parameters whose values a link fixes."""
 
 COMPARISON_PARAMETERS: Final = ("compare", "compare_from", "compare_to")
@@ -357,5 +273,6 @@ def _asks_the_same(view: Mapping[str, str], sent: QueryParams) -> bool:
 RequireToken: Final = Security(_RightScheme(Right.READ))
 RequireQuery: Final = Security(_RightScheme(Right.QUERY))
 RequireMetrics: Final = Security(_RightScheme(Right.METRICS))
+RequireDelivery: Final = Security(_RightScheme(Right.DELIVER))
 
 CurrentPrincipal = Annotated[Principal, RequireToken]

@@ -21,6 +21,7 @@ from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
+from routers.query import RangeParameters
 from routers.readings import Reading
 from routers.strict_query import AS_OF, invalid_parameter
 from routers.views.answers import Reports, until_disconnect
@@ -47,12 +48,18 @@ def settings_of(request: HTTPConnection) -> Settings:
     return settings
 
 
+def clock_of(request: HTTPConnection) -> datetime:
+    """The time of the application's clock, whatever the request asks for."""
+    now: datetime = request.app.state.clock()
+    return now
+
+
 def now_of(request: Request) -> datetime:
     """The time of the application's clock, or that of `as_of`.
 
     Raises RequestValidationError (422) if `as_of` is no instant of the past.
     """
-    now: datetime = request.app.state.clock()
+    now = clock_of(request)
     if AS_OF not in request.query_params:
         return now
     instant = parse_instant(request.query_params[AS_OF])
@@ -140,6 +147,19 @@ class RequestContext(NamedTuple):
         """
         work = self.computations.run(reading, self.snapshot, function, *args, **kwargs)
         return await until_disconnect(self.request, work)
+
+    def resolve(self, query: RangeParameters) -> Period:
+        """The period of *query*. The request's log line will have it, too.
+
+        Raises RequestValidationError (422).
+        """
+        period = query.resolve(self.settings, self.now)
+        self.request.state.log_fields = {
+            "range": "{} to {}".format(*period.range) if period.range else "all",
+            "interval": str(period.interval),
+            "tz": period.zone.key,
+        }
+        return period
 
     def etag_by_day(self, period: Period, table_format: TableFormat | str = "") -> str:
         """See `responses.etag_by_day`; each format has its own."""

@@ -64,6 +64,6 @@ def encode_figures(
         {"not_applicable": not_applicable} if not_applicable else {}
     )
     if query.is_customised:
-        envelope["query"] = describe(query, period)
+        envelope["query"] = describe(query, period, snapshot.taken_at)
         envelope["data_updated_at"] = snapshot.taken_at
     return encode(answer.model_construct(**figures, **envelope))

@@ -1,7 +1,6 @@
 """Query parameters of ranges and series, resolved once into a Period."""
 
 import re
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -244,24 +243,42 @@ class ComparisonParameters(RangeParameters):
             "meets the same weekday: back by whole weeks."
         ),
     )
+    # Without a default that clients would send: a parameter adds the envelope.
+    so_far: bool | None = Field(
+        None,
+        description=(
+            "Compare like with like while the range is not over: the range compared "
+            "with then ends as many days after its first one, and at the same time of "
+            "day, as the data ends (`data_updated_at`). By default a part of today is "
+            "compared with a whole day."
+        ),
+    )
 
-    def compared(self, period: Period) -> Period | None:
+    def compared(
+        self, period: Period, updated_at: datetime | None = None
+    ) -> Period | None:
         """The period to compare *period* with; None without a comparison.
 
-        Without a range, `previous` is the same period: its caller knows the 24 hours
-        before. Raises RequestValidationError (422).
+        *updated_at* is the instant of the data, at which `so_far` ends. Without a
+        range, `previous` is the same period: its caller knows the 24 hours before.
+        Raises RequestValidationError (422).
         """
         self._require_consistent()
         if self.compare is None:
             return None
         if period.range is None:
             return None if self.is_beyond_previous else period
-        return replace(period, range=self._compared_range(period.range, period.start))
+        earlier = self._compared_range(period.range, period.start)
+        return period.moved_to(earlier, updated_at if self.so_far else None)
 
     @property
     def is_beyond_previous(self) -> bool:
-        """True for a comparison with other days than those directly before."""
-        return self.match is not None or self.compare in ("year", "custom")
+        """True for a comparison with other rows than all of the days directly before."""
+        return (
+            self.match is not None
+            or bool(self.so_far)
+            or self.compare in ("year", "custom")
+        )
 
     def _compared_range(self, days: DateRange, start: date) -> DateRange:
         match self.compare:
@@ -304,6 +321,8 @@ class ComparisonParameters(RangeParameters):
         if self.match and self.compare not in ("previous", "year"):
             allowed = "use it with compare=previous or compare=year"
             raise invalid_parameter("match", self.match, allowed)
+        if self.so_far and self.compare is None:
+            raise invalid_parameter("so_far", "true", "use it with compare")
 
 
 class SeriesParameters(RangeParameters):
@@ -391,8 +410,10 @@ FilteredSeriesQuery = Annotated[FilteredSeriesParameters, Query()]
 AnalyticsQuery = Annotated[AnalyticsParameters, Query()]
 
 
-def describe(query: RangeParameters, period: Period) -> QueryEcho:
-    """The parameters as they were resolved, for the answer."""
+def describe(
+    query: RangeParameters, period: Period, updated_at: datetime | None = None
+) -> QueryEcho:
+    """The parameters as they were resolved, for an answer of data of *updated_at*."""
     members: dict[str, Any] = {
         "from": period.range and period.range.first,
         "to": period.range and period.range.last,
@@ -402,7 +423,7 @@ def describe(query: RangeParameters, period: Period) -> QueryEcho:
         "compare": None,
     }
     if isinstance(query, ComparisonParameters):
-        members |= _describe_comparison(query, period)
+        members |= _describe_comparison(query, period, updated_at)
     if period.average_rows is not None:
         members["average"] = period.average_rows
     if isinstance(query, FilterParameters) and query.filters:
@@ -412,16 +433,19 @@ def describe(query: RangeParameters, period: Period) -> QueryEcho:
     return QueryEcho(**members)
 
 
-def _describe_comparison(query: ComparisonParameters, period: Period) -> dict[str, Any]:
-    earlier = query.compared(period)
+def _describe_comparison(
+    query: ComparisonParameters, period: Period, updated_at: datetime | None
+) -> dict[str, Any]:
+    earlier = query.compared(period, updated_at)
     if earlier is None or earlier.range is None or not query.is_beyond_previous:
         return {"compare": query.compare}
-    return {
+    members = {
         "compare": query.compare,
         "compare_from": earlier.range.first,
         "compare_to": earlier.range.last,
         "match": query.match,
     }
+    return members | ({"compare_until": earlier.until} if earlier.until else {})
 
 
 def require_range(query: ComparisonParameters, period: Period) -> None:

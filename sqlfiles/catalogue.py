@@ -279,13 +279,15 @@ class _Reader:
             limit=self._value("limit", keys.row_limit),
             order=self._value("order", keys.order) or (),
             route=self._value("route", keys.route),
-            one=self._flag("one"),
+            one="one" in self._single,
+            one_with=self._one_with(),
             missing=self._value("missing", str),
             columns=self._columns(units),
             tests=tests,
             refresh_sql=self._value("refresh_sql", str),
             indexes="\n".join(e.text for e in self._repeated.get("indexes", []))
             or None,
+            every_sync=self._flag("every_sync"),
             header_digest=self._digest(),
         )
         return definition if statement else None
@@ -295,6 +297,10 @@ class _Reader:
         if entry is not None and entry.text:
             self._error(entry.line, f"@{key} takes no value")
         return entry is not None
+
+    def _one_with(self) -> str | None:
+        entry = self._single.get("one")
+        return self._value("one", keys.identifier) if entry and entry.text else None
 
     def _parameters(
         self, zone: ZoneInfo, units: Mapping[str, str]
@@ -307,7 +313,7 @@ class _Reader:
 
     def _filters(self) -> tuple[Filter, ...]:
         found = self._values("filter", lambda e: keys.column_filter(e.text))
-        self._refuse_repeats("filter", (f.column for f in found))
+        self._refuse_repeats("filter", (f.name for f in found))
         return tuple(found)
 
     def _units(self) -> dict[str, str]:
@@ -363,6 +369,7 @@ class _Reader:
             self._check_report(definition)
         if definition.route:
             self._check_route(definition, definition.route)
+        self._check_one(definition)
 
     def _check_table(self, definition: Definition) -> None:
         if definition.parameters:
@@ -385,7 +392,7 @@ class _Reader:
         for name in sorted(declared - used):
             line = self._repeated["param"][0].line
             self._error(line, f"@param {name} is not used: there is no ${name}")
-        for key in ("object", "refresh_sql"):
+        for key in ("object", "refresh_sql", "every_sync"):
             if entry := self._single.get(key):
                 self._error(entry.line, f"@{key} belongs to tables: a report has none")
         for key in ("test", "filter", "indexes"):
@@ -394,9 +401,17 @@ class _Reader:
                     entry.line, f"@{key} belongs to tables: a report is not stored"
                 )
 
+    def _check_one(self, definition: Definition) -> None:
+        names = {p.name for p in definition.parameters}
+        names |= {f.name for f in definition.filters}
+        name = definition.one_with
+        if name is not None and name not in names:
+            line = self._single["one"].line
+            self._error(line, f"@one {name} is no parameter and no filter")
+
     def _check_route(self, definition: Definition, path: str) -> None:
         names = {p.name for p in definition.parameters}
-        names |= {f.column for f in definition.filters if "=" in f.operators}
+        names |= {f.name for f in definition.filters if "=" in f.operators}
         for name in keys.placeholders(path):
             if name not in names:
                 what = "filter with =" if definition.is_table else "parameter"

@@ -1,7 +1,7 @@
 """Definitions of derived tables and reports, as frozen data."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -104,12 +104,13 @@ def _parse(kind: ParameterType, text: str, zone: ZoneInfo) -> ParameterValue:
             at = datetime.fromisoformat(text)
             return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
         case ParameterType.DURATION:
-            if not _DURATION.fullmatch(text):
+            if not DURATION.fullmatch(text):
                 raise ValueError("no duration")
             return text
 
 
-_DURATION = re.compile(r"[1-9][0-9]{0,4}[mhd]")
+DURATION = re.compile(r"[1-9][0-9]{0,4}[mhd]")
+"""Minutes, hours or days."""
 """Minutes, hours or days, as text: the statement computes with it."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -134,10 +135,20 @@ def _number(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A column that callers may narrow a table by, and the operators they may use."""
+    """A column that callers may narrow a table by, and the operators they may use.
+
+    `alias` is the name of the parameter if it is not that of the column; then there is
+    one operator.
+    """
 
     column: str
     operators: tuple[str, ...] = ("=",)
+    alias: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its parameter; in a path, and the beginning of it in a query."""
+        return self.alias or self.column
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +250,9 @@ class Definition:
     """A derived table or a report: its header and its statement.
 
     `inputs` are the tables that it reads, as they are spelled where they are defined.
-    Derived tables have an `object`, the name of the table; reports have none.
+    Derived tables have an `object`, the name of the table; reports have none. With
+    `one`, the address of `route` gives the first row; if `one_with` is set, only to
+    callers who send the parameter of that name.
     """
 
     name: str
@@ -259,11 +272,13 @@ class Definition:
     order: tuple[OrderTerm, ...] = ()
     route: str | None = None
     one: bool = False
+    one_with: str | None = None
     missing: str | None = None
     columns: tuple[ColumnNote, ...] = ()
     tests: tuple[TableTest, ...] = ()
     refresh_sql: str | None = None
     indexes: str | None = None
+    every_sync: bool = False
     header_digest: str = ""
 
     @property
@@ -277,6 +292,10 @@ class Definition:
         ordered = {term.column for term in self.order}
         unique = (t.columns for t in self.tests if t.kind is TestKind.UNIQUE)
         return any(ordered.issuperset(columns) for columns in unique)
+
+    def gives_one(self, sent: Container[str]) -> bool:
+        """True if the answer to callers who send the parameters *sent* is one row."""
+        return self.one and (self.one_with is None or self.one_with in sent)
 
     def note(self, column: str) -> ColumnNote:
         """The note on *column*, empty if the header has none."""

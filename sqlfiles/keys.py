@@ -32,11 +32,15 @@ KEYS = REPEATED | {
     "route",
     "one",
     "missing",
+    "every_sync",
     "zone",
 }
 
 OPERATORS = ("=", "!=", ">", ">=", "<", "<=", "in")
 """What a filter may compare by."""
+
+RESERVED = ("order", "limit", "after", "as_of")
+"""Parameters of every definition. A filter of a column of such a name ends in .eq."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _TYPE_ALIASES = {
@@ -133,7 +137,8 @@ def _bounds(
 
 
 def column_filter(value: str) -> Filter:
-    """`column [operators]`; without operators it is `=`."""
+    """`column [operators] [as parameter]`; without operators it is `=`."""
+    value, alias = _alias(value)
     name, _, listed = value.partition(" ")
     # With or without the brackets of the documentation.
     operators = [op.lower() for op in re.split(r"[\s,\[\]]+", listed) if op]
@@ -143,7 +148,21 @@ def column_filter(value: str) -> Filter:
             raise ValueError(
                 f"@filter {name}: unknown operator {operator!r}: use {known}"
             )
-    return Filter(identifier(name), tuple(dict.fromkeys(operators)) or ("=",))
+    found = Filter(identifier(name), tuple(dict.fromkeys(operators)) or ("=",), alias)
+    if alias is not None and len(found.operators) > 1:
+        raise ValueError(f"@filter {name} as {alias}: use one operator for one name")
+    return found
+
+
+def _alias(value: str) -> tuple[str, str | None]:
+    """Split `as parameter` from the end of a filter."""
+    words = value.split()
+    if len(words) < 3 or words[-2].lower() != "as":
+        return value, None
+    alias = identifier(words[-1])
+    if alias in RESERVED:
+        raise ValueError(f"@filter {words[0]} as {alias}: the name is reserved")
+    return " ".join(words[:-2]), alias
 
 
 def row_limit(value: str) -> RowLimit:

@@ -9,6 +9,7 @@ import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
 import * as keys from "./keys.js";
+import { loadRegions } from "./regions.js";
 import { cohortQuery, Retention } from "./retention.js";
 import { isMissing, RoomList, RoomPage } from "./rooms.js";
 import { Sections } from "./sections.js";
@@ -67,7 +68,10 @@ const roomList = new RoomList(byId("room-cards"), {
   onRoom: (room) => changeView({ room }),
   csv: { request: () => ({ path: "breakdown/room.csv", query: views.rangeQuery(state.view) }) },
 });
-const roomPage = new RoomPage({ onClose: () => changeView({ room: null }) });
+const roomPage = new RoomPage({
+  onClose: () => changeView({ room: null }),
+  onShowAll: session.link ? null : () => changeView({ period: "all", from: null, to: null }),
+});
 new Share({
   fetchLink: (days) => fetchJson("link", { ...views.linkQuery(state.view), days }),
   address: () => `${location.pathname}${views.write(state.view)}`,
@@ -205,6 +209,7 @@ function open() {
   setText(byId("sign-in-problem"), "");
   showSignedIn(true);
   freshness.clear();
+  loadRegions();
   showView();
   announce("Loading");
   load();
@@ -331,11 +336,12 @@ function showView() {
   showChips(view.room ? "" : view.filter, (filter) => changeView({ filter }));
   byId("sections").hidden = view.room !== null || !session.isSignedIn();
   byId("accumulated").checked = view.series === "accumulated";
+  document.documentElement.classList.toggle("room", view.room !== null);
   byId("everything").hidden = view.room !== null;
   byId("room-page").hidden = view.room === null;
   document.documentElement.classList.toggle("kiosk", view.kiosk);
   byId("kiosk").setAttribute("aria-pressed", String(view.kiosk));
-  byId("notes").replaceChildren(...state.notes.map((note) => el("li", {}, note)));
+  byId("notes").replaceChildren(...state.notes.map((note) => el("p", {}, note)));
   byId("notes").hidden = state.notes.length === 0;
 }
 
@@ -404,6 +410,7 @@ async function loadStatistics(fetchPart) {
   Object.assign(state, { answer: data, etag, query: data.query });
   settle();
   clearSecondary();
+  showStatistics(true);
   sections.update(data, view);
   controls.setProblem("");
   showView();
@@ -456,10 +463,21 @@ function showHealth(health) {
   return showEvents(health);
 }
 
-/** Without statistics there may still be events. */
-async function loadHealth() {
+/** Whether the sections of the statistics are there, with all that belongs to them. */
+function showStatistics(served) {
+  document.documentElement.classList.toggle("no-statistics", !served);
+  setText(byId("page-title"), served ? "Free Planning Poker in numbers" : "Tables and reports");
+}
+
+/** Without statistics there are tables, reports, perhaps events, and the state of the sync. */
+async function loadState() {
   try {
-    showHealth(await fetchJson("health"));
+    const runs = fetchJson("sync/runs", { limit: RUNS_SHOWN });
+    const [health, recent] = await Promise.all([fetchJson("health"), runs]);
+    const { data_updated_at: at } = health.components.freshness;
+    if (at) freshness.setUpdatedAt(at);
+    freshness.setRuns(recent);
+    await showHealth(health);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }
@@ -511,12 +529,18 @@ function showError(error) {
   }
   if (error.kind === "invalid") return repair(error);
   if (error.kind === "missing") {
-    // The statistics' tables are not mirrored: the reason is shown, and nothing has failed.
+    // The statistics' tables are not mirrored. Nothing has failed: all else is shown.
+    clearError();
     markMissingData();
-    freshness.setReachable(true);
-    showBanner(error.message, "info");
-    if (!session.link) loadHealth();
+    showStatistics(false);
+    setText(byId("no-statistics"), error.message);
+    if (!session.link) loadState();
     return REFRESH_MS;
+  }
+  // What is still on screen belongs to another question.
+  if (byId("view").classList.contains("outdated")) {
+    clearTimeout(state.outdateTimer);
+    clearNumbers();
   }
   // Runs and health may change during the outage without a new ETag of the statistics.
   state.secondaryLoadedAt = 0;
@@ -525,7 +549,7 @@ function showError(error) {
   const delay = error.retryAfter ? error.retryAfter * 1000 : backoff;
   markMissingData();
   freshness.setReachable(error.kind === "unavailable");
-  if (error.kind === "unavailable" && !state.answer) showFirstRun(error, delay);
+  if (error.kind === "unavailable" && !freshness.isKnown()) showFirstRun(error, delay);
   else showBanner(`${errorText(error)} Retrying in ${format.duration(delay)}.`, "error");
   return delay;
 }

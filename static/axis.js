@@ -46,8 +46,13 @@ function* choices(rows, interval) {
   if (interval === "day") yield* days();
   if (interval === "week") yield* everyNth(format.tickDayMonth);
   if (interval === "month") yield* months();
-  yield { picks: (_, index) => index === 0 || index === rows.length - 1, label: format.tickDayMonth };
+  const label = interval === "month" ? format.tickMonthYear : labelEnd;
+  yield { picks: (_, index) => index === 0 || index === rows.length - 1, label };
 }
+
+/** "3 Jun", or "Jun 2026" where the first row has the same day and month of another year. */
+const labelEnd = (row, before) =>
+  before && row.slice(5, 10) === before.slice(5, 10) ? format.tickMonthYear(row) : format.tickDayMonth(row);
 
 function* hours() {
   for (const step of [1, 2, 3, 6, 12, 24]) {

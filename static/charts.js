@@ -19,8 +19,9 @@ const SIDE = 1000;
 
 /**
  * `onZoom(zoom)` is called with the first and last visible index, or null. `update` takes points:
- * `{date, name, value, average, before: {name, value}, note}`. `name` is the date in words, `note`
- * says why a row is not finished; a null value or average is a gap, a null `before` is no pair.
+ * `{date, name, value, average, before: {name, value, isCut}, note}`. `name` is the date in words, `note`
+ * says why a row is not finished, `isCut` that the compared one is not either; a null value or average is
+ * a gap, a null `before` is no pair.
  */
 export class Chart {
   constructor(root, { onZoom = () => null } = {}) {
@@ -384,7 +385,8 @@ export class Chart {
     if (before) {
       rows.push({ style: "before", label: before.name, value: formatValue(before.value) });
       const change = percentChange(value, before.value);
-      if (change !== null && !note) rows.push({ style: "none", label: "Change", value: format.change(change) });
+      if (change !== null && (!note || before.isCut))
+        rows.push({ style: "none", label: "Change", value: format.change(change) });
     }
     if (average !== null && average !== undefined) {
       rows.push({ style: "average", label: averageLabel, value: format.number(average) });

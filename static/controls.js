@@ -69,7 +69,7 @@ export class Controls {
     this.days.value = String(view.weekends);
     if (document.activeElement !== this.zone) this.zone.value = view.tz ?? "";
     if (query && !view.tz) setAttribute(this.zone, "placeholder", `${query.tz} (server)`);
-    const summary = [compares(view) ? "compared" : null, view.tz ?? query?.tz].filter(Boolean);
+    const summary = [compares(view) && !view.room ? "compared" : null, view.tz ?? query?.tz].filter(Boolean);
     setText(byId("options-toggle"), summary.length ? summary.join(" · ") : "Options");
   }
 

@@ -6,7 +6,7 @@ import * as format from "./format.js";
 
 /**
  * Tiles in the list `root`, one for each of `definitions`: `name`, `label`, `format`, and optionally
- * `hint` and `good`, which is 1 if an increase is good and -1 if a decrease is. With `onChoose`, tiles
+ * `hint`, `formatChange` and `good`, which is 1 if an increase is good and -1 if a decrease is. With `onChoose`, tiles
  * are buttons that call it with their name. `update` takes values, changes and earlier values in the
  * same order. Changes are in per cent; null if there is no base.
  */
@@ -90,7 +90,7 @@ const DIRECTIONS = {
 };
 const MEANINGS = { 1: "good", 0: null, [-1]: "bad" };
 
-function showChange(note, { format: formatValue, good = 0 }, change, earlier) {
+function showChange(note, { format: formatValue, formatChange = format.change, good = 0 }, change, earlier) {
   const before = earlier === undefined || earlier === null ? "" : ` from ${formatValue(earlier)}`;
   if (change === null || change === undefined) {
     note.replaceChildren(el("span", {}, earlier === 0 ? "from 0" : "\u00a0"));
@@ -104,7 +104,7 @@ function showChange(note, { format: formatValue, good = 0 }, change, earlier) {
       { class: "change", "data-meaning": MEANINGS[sign * good] },
       el("span", { "aria-hidden": "true" }, `${arrow} `),
       el("span", { class: "visually-hidden" }, `${word} `),
-      format.change(change),
+      formatChange(change),
     ),
     el("span", { class: "before" }, before),
   );

@@ -2,6 +2,7 @@
 
 import { byId, el } from "./dom.js";
 import * as format from "./format.js";
+import { regionName } from "./regions.js";
 
 const NAMES = {
   country: "Country",
@@ -76,14 +77,23 @@ const invert = (filter, term) => {
     .join(",");
 };
 
-/** "Country: Germany" or "Country: not Germany". */
-export function words(term) {
+/** "Country: Germany" or "Country: not Germany"; a region has its name in the only `country` of the filter. */
+function words(term, country) {
   const { dimension, negated, value } = parse(term);
-  return `${NAMES[dimension] ?? dimension}: ${negated ? "not " : ""}${valueWords(dimension, value)}`;
+  return `${NAMES[dimension] ?? dimension}: ${negated ? "not " : ""}${valueWords(dimension, value, country)}`;
 }
 
-export function valueWords(dimension, value) {
+/** The country of a filter that has exactly one; otherwise null. */
+function onlyCountry(filter) {
+  const countries = terms(filter)
+    .map(parse)
+    .filter(({ dimension, negated }) => dimension === "country" && !negated);
+  return countries.length === 1 ? countries[0].value : null;
+}
+
+export function valueWords(dimension, value, country = null) {
   if (value === null) return "unknown";
+  if (dimension === "region") return regionName(country, value);
   if (dimension === "country") return format.country(value);
   if (dimension === "route" || dimension === "event") return format.words(value);
   if (dimension === "room_state") return STATES[value] ?? value;
@@ -104,7 +114,7 @@ export function showChips(filter, onChange) {
 }
 
 function chip(filter, term, onChange) {
-  const text = words(term);
+  const text = words(term, onlyCountry(filter));
   const { negated } = parse(term);
   return el(
     "li",

@@ -30,6 +30,13 @@ export const share = (value) => percent.format(value);
 /** A change in per cent, with its sign: 12.3 becomes "+12.3%". */
 export const change = (perCent) => signed.format(perCent / 100);
 
+const signedNumber = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, signDisplay: "exceptZero" });
+/** A change of a share, with its sign: 0.01 becomes "+1 point". */
+export const points = (difference) => {
+  const amount = signedNumber.format(difference * 100);
+  return `${amount} ${/^[+-]1$/.test(amount) ? "point" : "points"}`;
+};
+
 const inUtc = (options) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...options });
 
 /* Days are ISO dates without a time zone. As numbers they are epoch seconds of midnight UTC. */
@@ -122,6 +129,12 @@ export const capital = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /** The moment `at`, in ms, in the time zone `zone`, as ISO date and time: "2026-11-25T22:30". */
 export function localMoment(at, zone) {
-  const parts = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "short" }).format(at);
-  return parts.replace(" ", "T");
+  if (!isoFormats.has(zone)) {
+    const options = { timeZone: zone, dateStyle: "short", timeStyle: "short" };
+    isoFormats.set(zone, new Intl.DateTimeFormat("sv-SE", options));
+  }
+  return isoFormats.get(zone).format(at).replace(" ", "T");
 }
+
+/** By time zone: to create one takes longer than everything else here. */
+const isoFormats = new Map();

@@ -74,6 +74,11 @@ export class Freshness {
     this.update();
   }
 
+  /** True once there was data. */
+  isKnown() {
+    return this.updatedAt !== null;
+  }
+
   setReachable(reachable) {
     this.reachable = reachable;
     this.update();

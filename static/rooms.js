@@ -195,13 +195,15 @@ const FIGURES = [
   },
 ];
 
-/** The page of one room. `onClose` leads back to all rooms. */
+/** The page of one room. `onClose` leads back to all rooms, `onShowAll` to a range with all of its votes. */
 export class RoomPage {
-  constructor({ onClose }) {
+  constructor({ onClose, onShowAll }) {
     this.figures = new Figures(byId("room-figures"), FIGURES);
     this.votes = new Chart(byId("room-charts"));
     this.spread = new Chart(byId("room-charts"));
     byId("room-back").addEventListener("click", onClose);
+    this.showAll = onShowAll && byId("room-all");
+    this.showAll?.addEventListener("click", onShowAll);
     byId("room-tools").append(csvButton("Room", "room", { rows: () => csvRows(this.room) }));
     this.clear();
   }
@@ -212,6 +214,7 @@ export class RoomPage {
     this.votes.clear();
     this.spread.clear();
     byId("room-body").hidden = false;
+    this.#offerAll(false);
     setText(byId("room-title"), "\u00a0");
     setText(byId("room-status"), "\u00a0");
   }
@@ -224,6 +227,7 @@ export class RoomPage {
     setText(byId("room-status"), statusText(room));
     const voted = status === "voted";
     byId("room-body").hidden = !voted;
+    this.#offerAll(status === "not_in_range");
     if (!voted) return;
     this.figures.update(FIGURES.map(({ value }) => value(room) ?? null));
     const rows = filled(room);
@@ -238,6 +242,10 @@ export class RoomPage {
       { rows, query, now },
       { name: "avg_spread", title: "Spread of estimates", whole: false, formatValue: format.number },
     );
+  }
+
+  #offerAll(offers) {
+    if (this.showAll) this.showAll.hidden = !offers;
   }
 
   /** Say that there is no room `id`. */
@@ -274,7 +282,7 @@ export class RoomPage {
 export const isMissing = (error) => error instanceof ApiError && error.kind === "missing";
 
 function statusText({ status, room_id: id, number: roomNumber, first_vote_at: first, last_vote_at: last, query }) {
-  const names = [roomNumber ? `number ${roomNumber}` : null, `id ${id}`].filter(Boolean).join(", ");
+  const names = roomNumber ? `Number ${roomNumber}, id ${id}` : `Id ${id}`;
   const range = format.range(query.from, query.to);
   if (status === "never_voted") return `${names}. This room has never voted.`;
   if (status === "not_in_range")

@@ -8,7 +8,7 @@ import { Figures } from "./figures.js";
 import { csvButton } from "./files.js";
 import * as filters from "./filters.js";
 import * as format from "./format.js";
-import { regionName } from "./regions.js";
+import { hasRegions, loadRegions, regionName } from "./regions.js";
 import { daysOfRow, incompleteness, keyOf, pair, percentChange } from "./series.js";
 import { DataTable } from "./tables.js";
 
@@ -43,6 +43,9 @@ const FIGURES = [
     name: "bounce_rate",
     label: "Bounce rate",
     format: format.share,
+    // Of a share in whole per cent, a change in per cent would jump.
+    changeOf: (value, before) => (before === null ? null : value - before),
+    formatChange: format.points,
     good: -1,
     hint: "Visitors who did not estimate",
   },
@@ -223,6 +226,7 @@ export class Sections {
 
   /** Show skeletons in place of all that depends on the range. */
   clearFigures() {
+    this.isShown = false;
     for (const figures of [this.tiles, this.figures, this.votes]) figures.clear();
     this.chart.clear();
     this.zoomTools.update(null);
@@ -233,6 +237,7 @@ export class Sections {
   /** Show a response of `GET /`. */
   update(answer, view) {
     this.answer = answer;
+    this.isShown = true;
     const { query, not_applicable: reasons = {} } = answer;
     const now = format.localMoment(serverNow(), query.tz);
     this.state = { answer, view, reasons, now, future: query.from > now.slice(0, 10) };
@@ -240,12 +245,21 @@ export class Sections {
     this.#updateFigures(this.figures, FIGURES);
     this.#updateFigures(this.votes, VOTE_FIGURES);
     this.#updateSeries();
-    const nothing = this.state.future ? NOT_BEGUN : null;
-    for (const { bars, section, place, rows } of this.breakdowns) {
-      const reason = nothing ?? reasons[section] ?? reasons[place] ?? null;
-      const [shown, total] = answer.data[section] && !reason ? rows(answer.data[section]) : [[], 0];
-      bars.update(shown, total, { filter: view.filter, reason });
-    }
+    for (const breakdown of this.breakdowns) this.#updateBreakdown(breakdown);
+    if (!hasRegions()) this.#nameRegions();
+  }
+
+  #updateBreakdown({ bars, section, place, rows }) {
+    const { answer, view, reasons, future } = this.state;
+    const reason = (future ? NOT_BEGUN : null) ?? reasons[section] ?? reasons[place] ?? null;
+    const [shown, total] = answer.data[section] && !reason ? rows(answer.data[section]) : [[], 0];
+    bars.update(shown, total, { filter: view.filter, reason });
+  }
+
+  /** Show the names of regions, which arrive after the first answer, in place of their codes. */
+  async #nameRegions() {
+    if (!(await loadRegions()) || !this.isShown) return;
+    this.#updateBreakdown(this.breakdowns.find(({ dimension }) => dimension === "region"));
   }
 
   /** Show a response of `GET /daily-analytics`. */
@@ -298,14 +312,14 @@ export class Sections {
       const request = () => ({ path: `breakdown/${dimension}.csv`, query: this.queries.filter() });
       const search = options.natural ? null : (text) => this.#search(dimension, text);
       const csv = { name: dimension, request };
-      return { ...breakdown, bars: new Bars(byId(root), { title, csv, search, onFilter, ...options }) };
+      return { ...breakdown, dimension, bars: new Bars(byId(root), { title, csv, search, onFilter, ...options }) };
     });
   }
 
   /** All rows of a breakdown whose name contains `text`. */
   async #search(dimension, text) {
     const query = { ...this.queries.filter(), limit: SEARCH_LIMIT, q: text || null };
-    const answer = await this.fetchJson(`breakdown/${dimension}`, query);
+    const [answer] = await Promise.all([this.fetchJson(`breakdown/${dimension}`, query), loadRegions()]);
     const rows = answer.rows.map((row) => ({
       name: displayName(dimension, row),
       note: row.country === undefined ? null : format.country(row.country),
@@ -324,10 +338,10 @@ export class Sections {
         return section && !future ? figureOf(section, definition) : null;
       });
     const [values, earlier] = [valuesOf(data), valuesOf(previous)];
-    // The figures of a whole day are no measure for those of a part of today.
-    const comparesDay = previous && this.state.answer.query.from !== this.state.now.slice(0, 10);
     figures.update(values, {
-      changes: comparesDay ? values.map((value, index) => percentChange(value, earlier[index])) : null,
+      changes: previous
+        ? definitions.map(({ changeOf = percentChange }, index) => changeOf(values[index], earlier[index]))
+        : null,
       earlier,
       reasons: definitions.map(({ section }) => (future ? null : reasons[section])),
     });
@@ -418,7 +432,15 @@ const totalText = (total, { weekends }) => `${format.count(total)}${weekends ? "
 
 function beforeLabel({ previous, query }) {
   if (!previous) return null;
-  return query.compare_from ? format.range(query.compare_from, query.compare_to) : "Previous period";
+  return query.compare_from ? comparedRange(query) : "Previous period";
+}
+
+/** "29 May – 26 Aug 2026 until 07:05": an unfinished range is compared with as much of the other one. */
+function comparedRange({ compare_from: from, compare_to: to, compare_until: end, tz }) {
+  const range = format.range(from, to);
+  if (!end) return range;
+  const until = format.localMoment(Date.parse(end), tz);
+  return `${range} until ${until.slice(0, 10) === to ? "" : `${format.date(until)}, `}${until.slice(11)}`;
 }
 
 /** Points of a chart for `name`: of the rows, of the rows compared with, and of their averages. */
@@ -434,9 +456,25 @@ function pointsOf(rows, { previous, query }, { name, accumulated, now }) {
     value: row[column],
     // Today would pull it down.
     average: accumulated || interval !== "day" || isUnfinished(row, query, now) ? null : row[`ma_${name}`],
-    before: pairs[index] && { name: rowName(pairs[index], interval), value: pairs[index][column] },
+    before: pairs[index] && beforeOf(pairs[index], query, pairs[index][column]),
     note: incompleteness(row, interval, { range: query, now }),
   }));
+}
+
+/** A compared value; `isCut` says that its row ends at the same time as the data in the row compared with it. */
+function beforeOf(row, { interval, compare_until: end, tz }, value) {
+  const name = rowName(row, interval);
+  const until = end ? format.localMoment(Date.parse(end), tz) : null;
+  if (!until || !contains(row, interval, until)) return { name, value, isCut: false };
+  const day = ["hour", "day"].includes(interval) ? "" : `${format.date(until)}, `;
+  return { name: `${name}, until ${day}${until.slice(11)}`, value, isCut: true };
+}
+
+/** True if `moment`, an ISO date and time, lies in the row. */
+function contains(row, interval, moment) {
+  if (interval === "hour") return keyOf(row).slice(0, 13) === moment.slice(0, 13);
+  const [first, last] = daysOfRow(row.date, interval);
+  return first <= moment.slice(0, 10) && moment.slice(0, 10) <= last;
 }
 
 /** A row in words: "Tue, 10 Nov 2026", "9 – 15 Nov 2026", "November 2026". */
@@ -467,7 +505,7 @@ function rangeText({ query, previous }, { future }) {
   const parts = [`${format.range(query.from, query.to)}, ${query.tz.replaceAll("_", " ")}`];
   if (!query.weekends) parts.push("tiles with a chart: Monday to Friday");
   if (previous && query.compare_from && !future) {
-    parts.push(`compared with ${format.range(query.compare_from, query.compare_to)}`);
+    parts.push(`compared with ${comparedRange(query)}`);
   }
   return future ? `${parts[0]}: ${NOT_BEGUN.toLowerCase()}` : parts.join(", ");
 }

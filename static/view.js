@@ -180,9 +180,9 @@ export const daysPerWeek = ({ weekends }) => (weekends ? 7 : 5);
 export function comparisonQuery(view) {
   if (!compares(view)) return {};
   if (view.compare === "custom") {
-    return { compare: "custom", compare_from: view.compareFrom, compare_to: view.compareTo };
+    return { compare: "custom", compare_from: view.compareFrom, compare_to: view.compareTo, so_far: true };
   }
-  return { compare: view.compare, match: "weekday" };
+  return { compare: view.compare, match: "weekday", so_far: true };
 }
 
 /** The whole history has no earlier period to compare with. */

@@ -35,6 +35,13 @@ def test_without_variables_settings_have_the_documented_defaults() -> None:
         ("TIMEZONE", "Mars/Olympus"),
         ("TIMEZONE", "../etc/passwd"),
         ("LOG_LEVEL", "loud"),
+        ("METRIC_NAMES", "events_total"),
+        ("METRIC_NAMES", "a=b=c"),
+        ("METRIC_NAMES", "a=b,a=c"),
+        ("METRIC_NAMES", "a b=c"),
+        ("SQL_ANSWER", "list"),
+        ("PATH_PREFIX", "stats"),
+        ("PATH_PREFIX", "/a b"),
     ],
 )
 def test_a_malformed_value_is_one_line_with_the_variables_name(
@@ -44,6 +51,26 @@ def test_a_malformed_value_is_one_line_with_the_variables_name(
     with pytest.raises(SettingsError, match=f"^{name} is malformed: .+") as caught:
         load({name: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("START_DATE", "03.06.2024", "use YYYY-MM-DD, as in 2024-06-03"),
+        ("START_DATE", "2024-02-30", "use YYYY-MM-DD, as in 2024-06-03"),
+        ("TIMEZONE", "Berlin", "use an IANA name, such as Europe/Berlin"),
+        ("TIMEZONE", "europe/berlin", "use an IANA name, such as Europe/Berlin"),
+        ("TIMEZONE", "New York", "use an IANA name, such as America/New_York"),
+        ("TIMEZONE", "Mars", "use an IANA name"),
+    ],
+)
+def test_a_malformed_value_is_answered_with_what_was_meant(
+    name: str, value: str, said: str
+) -> None:
+    """A person who sets up a server need not look it up."""
+    with pytest.raises(SettingsError) as caught:
+        load({name: value})
+    assert str(caught.value).endswith(said)
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
@@ -64,6 +91,14 @@ def test_several_tokens_are_separated_by_commas() -> None:
     """The old one stays valid while callers change to the new one."""
     settings = load({"ANALYTICS_SECRET_TOKEN": " new-token, old-token ,"})
     assert settings.require_tokens() == ("new-token", "old-token")
+
+
+def test_metrics_may_have_several_further_names() -> None:
+    """Each is the name of one metric."""
+    names = {"METRIC_NAMES": "events_total=fpp_events_stored_total, n = m,"}
+    expected = {"events_total": "fpp_events_stored_total", "n": "m"}
+    assert load(names).further_metric_names == expected
+    assert load({}).further_metric_names == {}
 
 
 def test_secrets_lists_every_secret_value() -> None:

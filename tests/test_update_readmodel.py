@@ -390,3 +390,45 @@ def test_last_limits_the_runs_that_status_shows(lite: dict[str, str]) -> None:
             update(lite, "status", "--json", "--last", str(last)).stdout
         )
         assert len(printed["runs"]) == last
+
+
+SHOWING = (
+    *(["status"], ["status", "--json"], ["status", "--check"], ["verify"], ["doctor"]),
+    *(["views"], ["report"], ["retention", "--dry-run"], ["forget", "x", "--dry-run"]),
+    *(["--help"], ["status", "--help"]),
+)
+
+
+def test_every_command_ends_quietly_when_its_reader_goes_away(
+    lite: dict[str, str], subtests: pytest.Subtests
+) -> None:
+    """As `… | head -1` does it: exit code 141 and no traceback."""
+    assert update(lite).returncode == 0
+    read, write = os.pipe()
+    os.close(read)
+    for arguments in SHOWING:
+        with subtests.test(arguments=arguments):
+            process = preloaded.start(
+                [*COMMAND, *arguments],
+                env=environ(lite),
+                cwd=ROOT,
+                stdout=write,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            _, said = process.communicate(timeout=60)
+            assert "Traceback" not in said
+            assert (process.returncode, said) == (141, "")
+    os.close(write)
+
+
+def test_a_sync_whose_log_nobody_reads_succeeds(lite: dict[str, str]) -> None:
+    """The copy matters more than its messages."""
+    read, write = os.pipe()
+    os.close(read)
+    process = preloaded.start(
+        COMMAND, env=environ(lite), cwd=ROOT, stdout=write, stderr=write
+    )
+    os.close(write)
+    assert process.wait(60) == 0
+    assert current(Path(lite["DATA_DIR"])).manifest

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import batched
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from config import Settings
 from events.messages import (
@@ -49,6 +49,9 @@ FIRST_PAUSE_SECONDS: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 """Before the next attempt to connect."""
+
+BATCH_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds. A thousand events take about 30 ms."""
 
 _log = get_logger("kafka")
 
@@ -219,7 +222,9 @@ class KafkaIntake:
         """Store what was read, after making sure that it is of the topic we know."""
         if self._buffer or self._recorded is None:
             self._reader.verify()
-            report = self._add(self._buffer)
+            with self._kafka_metrics.batch_seconds.time():
+                report = self._add(self._buffer)
+            self._kafka_metrics.messages.inc(len(self._buffer))
             self._buffer, self._buffered_bytes = [], 0
             self._stored_at = time.monotonic()
             self._reader.commit(self._reader.position)
@@ -304,6 +309,17 @@ class KafkaMetrics:
         self.failures: Final = Counter(
             "fpp_kafka_failures_total",
             "Attempts to read the topic, or to store its messages, that failed.",
+            registry=metrics.registry,
+        )
+        self.messages: Final = Counter(
+            "fpp_kafka_messages_total",
+            "Messages of the topic that were taken; those of dead letters, too.",
+            registry=metrics.registry,
+        )
+        self.batch_seconds: Final = Histogram(
+            "fpp_kafka_batch_seconds",
+            "Time to store a batch of messages and to publish it.",
+            buckets=BATCH_BUCKETS,
             registry=metrics.registry,
         )
         self.up: Final = Gauge(

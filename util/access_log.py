@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from util.logs import BoundLogger, bound_contextvars, get_logger
 from util.metrics import ApiMetrics
+from util.route_path import route_path
 from util.sentry_wrapper import separate_breadcrumbs
 
 REQUEST_ID: Final = "X-Request-ID"
@@ -150,6 +151,7 @@ class _RequestRecord:
             "ms": round(took / timedelta(milliseconds=1), 1),
             "snapshot": state.get("snapshot"),
             "caller": state.get("caller"),
+            **state.get("log_fields", {}),
         }
         line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
         log.info(line, **fields)
@@ -162,5 +164,5 @@ def _route_template(scope: Scope) -> str | None:
         return str(matched.path)
     # Starlette's plain routes and mounts do not set scope["route"].
     templates = {getattr(route, "path", None) for route in scope["app"].routes}
-    paths = (scope["path"], scope.get("root_path"))
+    paths = (route_path(scope), scope.get("root_path"))
     return next((path for path in paths if path in templates), None)

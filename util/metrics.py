@@ -1,6 +1,6 @@
 """Prometheus registries of the API and of the updater."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
@@ -14,6 +14,7 @@ from prometheus_client import (
     start_http_server,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from util.errors import SettingsError
@@ -26,12 +27,49 @@ UNMATCHED: Final = "unmatched"
 """Label for requests that match no route."""
 
 
+TOTAL: Final = "_total"
+"""End of the name of a counter's sample, which the name of its family lacks."""
+
+
+class NamedRegistry(CollectorRegistry):
+    """A registry that shows some metrics again under further names.
+
+    `further_names` maps these to the metrics' own names. A name that is not here is
+    left out: each program has some of the metrics.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.further_names: Mapping[str, str] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, each followed by its copies under further names."""
+        copies: dict[str, list[str]] = {}
+        for further, name in self.further_names.items():
+            copies.setdefault(name.removesuffix(TOTAL), []).append(
+                further.removesuffix(TOTAL)
+            )
+        for family in super().collect():
+            yield family
+            for further in copies.get(family.name, ()):
+                yield _renamed(family, further)
+
+
+def _renamed(family: Metric, name: str) -> Metric:
+    copy = Metric(name, family.documentation, family.type, family.unit)
+    copy.samples = [
+        sample._replace(name=name + sample.name.removeprefix(family.name))
+        for sample in family.samples
+    ]
+    return copy
+
+
 class Metrics:
     """One registry with the metrics of *collectors* and of the process itself."""
 
     def __init__(self, *collectors: Collector) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
+        self.registry = NamedRegistry()
         ProcessCollector(registry=self.registry)
         for collector in collectors:
             self.registry.register(collector)

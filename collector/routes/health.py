@@ -12,15 +12,15 @@ QUIET = ("/health", "/healthz", "/readyz", "/metrics")
 
 
 @router.get("/health")
-async def get_health() -> Liveness:
+async def get_health(request: Request) -> Liveness:
     """200 while the process answers."""
-    return Liveness()
+    return Liveness(service=request.app.state.settings.service_name)
 
 
 @router.get("/healthz")
-async def get_healthz() -> Liveness:
+async def get_healthz(request: Request) -> Liveness:
     """The same, by the name that Kubernetes uses."""
-    return Liveness()
+    return await get_health(request)
 
 
 @router.get(

@@ -16,10 +16,10 @@ from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import Table, select_tables
 from util.errors import SettingsError
 
+# No example has a password: it would be hidden, as any other in a log.
 _URL_FORMS = (
-    "use sqlite:///relative.db, sqlite:////absolute.db, "
-    "mysql://user:password@host:3306/database "
-    "or postgresql://user:password@host:5432/database"
+    "use sqlite:///relative.db, sqlite:////absolute.db, mysql://user@host:3306/database "
+    "or postgresql://user@host:5432/database, with a colon and the password after user"
 )
 _MYSQL_PORT = 3306
 _POSTGRES_PORT = 5432

@@ -121,6 +121,8 @@ class TopicReader:
             fault = message.error()
             if fault is None:
                 messages.append(cast(StreamMessage, message))
+                # In order: the end of a partition may follow in the same call.
+                self._ended.discard(message.partition() or 0)
             else:
                 self._note(fault, message.partition() or 0)
         self._advance(messages)
@@ -132,7 +134,6 @@ class TopicReader:
         last = {message.partition(): message for message in messages}
         if not last:
             return
-        self._ended -= last.keys()
         moved = {
             number: PartitionPosition(message.offset() + 1, _epoch(message))
             for number, message in last.items()

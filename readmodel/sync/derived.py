@@ -165,6 +165,8 @@ def fingerprint(
     )
     if spec.uses_clock:
         digest.update(f"{taken_at.astimezone(ZoneInfo(spec.zone)):%Y-%m-%d}\0".encode())
+    if spec.every_sync:
+        digest.update(f"{taken_at.isoformat()}\0".encode())
     for name, stored in sorted(inputs.items()):
         digest.update(f"{name}\0{list(stored.columns.items())}\0".encode())
         for part in stored.parts:

@@ -68,6 +68,7 @@ class DerivedSpec:
     sql_sha256: str
     header_sha256: str
     uses_clock: bool
+    every_sync: bool = False
     notes: tuple[str, ...] = ()
     is_order_unique: bool = False
 

@@ -128,6 +128,7 @@ def spec_of(definition: Definition) -> DerivedSpec:
         sql_sha256=definition.statement.digest,
         header_sha256=definition.header_digest,
         uses_clock=definition.statement.uses_clock,
+        every_sync=definition.every_sync,
         is_order_unique=definition.is_order_unique,
         notes=definition.statement.warnings,
     )

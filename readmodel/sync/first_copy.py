@@ -83,6 +83,7 @@ class _Copy:
         blocks, self.blocks = self.blocks[:count], self.blocks[count:]
         frames, self.frames = self.frames[:count], self.frames[count:]
         rows = pl.concat([no_rows(self.spec), *frames])
+        del frames  # they would keep each column that `sort_rows` replaces
         part = self.table.write(
             sort_rows(rows, self.spec.blocking.key),
             encode_footer(self.spec.blocking, blocks),

@@ -64,6 +64,16 @@ def accepted_format(accept: Iterable[str]) -> TableFormat:
     return best
 
 
+def prefers_json(accept: Iterable[str]) -> bool:
+    """True if the Accept headers name JSON, and no text that they prefer to it.
+
+    For answers that are text by default, as ``*/*`` and no header at all ask for.
+    """
+    ranges = dict(_ranges(accept))
+    text = (q for name, q in ranges.items() if name.startswith("text/"))
+    return ranges.get(media_type(TableFormat.JSON), 0.0) >= max(text, default=0.001)
+
+
 def _format_of(media_range: str) -> TableFormat | None:
     if media_range in ("*/*", "application/*"):
         return TableFormat.JSON

@@ -29,9 +29,12 @@ MAX_HEADER_BYTES: Final = 8_192
 PUBLIC_PATHS: Final = ("/health", "/docs", "/openapi.json", "/dashboard")
 """Routes without a token, and what is below them."""
 
+UNLIMITED_PATHS: Final = ("/dashboard",)
+"""The page and its files: a view loads dozens of them, and each costs less than a 429."""
+
 PUBLIC_FACTOR: Final = 10
 LEAST_PUBLIC: Final = 600
-"""A page loads a dozen files, and a busy client must not make the container restart."""
+"""A busy client must not make the container restart."""
 
 
 class _Allowance(NamedTuple):
@@ -45,8 +48,8 @@ class RequestLimits:
     """Refuse oversized and too frequent requests, and too many wrong tokens.
 
     Requests are counted per token, those without a valid one per address; public routes
-    are counted per address and apart, with a larger limit. Counts are kept in memory,
-    so a restart clears them.
+    are counted per address and apart, with a larger limit. The page's files are not
+    counted. Counts are kept in memory, so a restart clears them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -62,12 +65,12 @@ class RequestLimits:
         if refusal := _refuse_oversized(scope):
             await refusal(scope, receive, send)
             return
-        is_public = _is_public(scope)
+        is_public = _is_below(scope, PUBLIC_PATHS)
         if not is_public and (refusal := self._refuse_guess(scope)):
             await refusal(scope, receive, send)
             return
         settings: Settings = scope["app"].state.settings
-        if settings.rate_limit_per_minute:
+        if settings.rate_limit_per_minute and not _is_below(scope, UNLIMITED_PATHS):
             allowance = _allowance(scope, settings, is_public=is_public)
             refusal = self._refuse_frequent(scope, allowance)
             if not is_public:
@@ -136,10 +139,11 @@ def _whole_seconds(wait: float) -> int:
     return max(1, math.ceil(wait))
 
 
-def _is_public(scope: Scope) -> bool:
+def _is_below(scope: Scope, roots: tuple[str, ...]) -> bool:
+    """True if the path of a request is one of *roots*, or below one."""
     path = route_path(scope)
-    return path.startswith(PUBLIC_PATHS) and any(
-        path == public or path.startswith(f"{public}/") for public in PUBLIC_PATHS
+    return path.startswith(roots) and any(
+        path == root or path.startswith(f"{root}/") for root in roots
     )
 
 

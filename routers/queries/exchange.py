@@ -21,7 +21,8 @@ class Query:
     """A query, and what it may read and use.
 
     `files` are those of all tables of the snapshot, which is in `folder`. `use_landlock`
-    is false where the folder is mounted read-only instead.
+    is false where the folder is mounted read-only instead. With `rows_only`, JSON is
+    the array of rows.
     """
 
     sql: str
@@ -36,6 +37,7 @@ class Query:
     memory_mb: int
     cpu_seconds: int
     use_landlock: bool
+    rows_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,7 @@ class QueryOutcome:
         return json.dumps(values).encode() + b"\n" + body
 
 
-def parse_outcome(reply: bytes) -> tuple[QueryOutcome, bytes]:
-    """The outcome and the encoded rows of a reply. Raises ValueError."""
-    head, _, body = reply.partition(b"\n")
+def parse_outcome(head: bytes) -> QueryOutcome:
+    """The outcome from the first line of a reply. Raises ValueError."""
     truncated, rows, columns, milliseconds = json.loads(head)
-    outcome = QueryOutcome(
-        bool(truncated), int(rows), int(columns), float(milliseconds)
-    )
-    return outcome, body
+    return QueryOutcome(bool(truncated), int(rows), int(columns), float(milliseconds))

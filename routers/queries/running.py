@@ -21,7 +21,9 @@ from routers.queries.messages import without_paths
 from routers.queries.request import QueryRequest
 from routers.views.answers import until_disconnect
 from routers.worker.client import Worker
+from routers.worker.messages import Pieces
 from routers.worker.refusals import (
+    JobCrashed,
     JobKilled,
     JobTimeout,
     NotConfined,
@@ -57,12 +59,13 @@ class Queries:
         table_format: TableFormat,
         snapshot: Snapshot,
         settings: Settings,
-    ) -> tuple[QueryOutcome, bytes]:
+    ) -> tuple[QueryOutcome, Pieces]:
         """The outcome of the query *sent* by *request*, and its rows, encoded.
 
-        Raises HTTPException (400, 429, 503, 504), ClientDisconnected, and JobCrashed.
+        Raises HTTPException (400, 429, 503, 504), ReadModelMissing, ClientDisconnected,
+        and JobCrashed.
         """
-        confinement = await to_thread.run_sync(_require_confinement, settings.data_dir)
+        confinement = await require_confinement(settings.data_dir)
         query = _query(sent, table_format, snapshot, settings, confinement)
         deadline = _deadline(sent, settings)
         try:
@@ -86,13 +89,17 @@ class Queries:
                 "The query ended its process: it needs more than "
                 f"{settings.sql_memory_mb} MB of memory, or is nested too deeply",
             ) from None
-        return parse_outcome(reply)
+        return parse_outcome(reply.take_line()), reply
 
-    async def _in_turn(self, query: Query, deadline: timedelta) -> bytes:
+    async def _in_turn(self, query: Query, deadline: timedelta) -> Pieces:
         async with self._turns.take():
-            return await self._worker.run_confined(
-                "run_query", {"query": query}, deadline, _MAX_REPLY_BYTES
-            )
+            try:
+                return await self._worker.run_confined(
+                    "run_query", {"query": query}, deadline, _MAX_REPLY_BYTES
+                )
+            except (StatementFailed, JobCrashed):
+                await _require_kept(query.folder)
+                raise
 
 
 def _query(
@@ -120,6 +127,7 @@ def _query(
         # Its clock counts whole seconds of the process, and the deadline comes first.
         cpu_seconds=math.ceil(_deadline(sent, settings).total_seconds()) + 1,
         use_landlock=confinement is Confinement.LANDLOCK,
+        rows_only=settings.sql_answer == "rows",
     )
 
 
@@ -129,10 +137,16 @@ def _deadline(sent: QueryRequest, settings: Settings) -> timedelta:
     return timedelta(seconds=settings.sql_seconds)
 
 
-def _require_confinement(data_dir: Path) -> Confinement:
+async def _require_kept(snapshot: Path) -> None:
+    """Raise ReadModelMissing if the folder *snapshot* was removed meanwhile."""
+    if not await to_thread.run_sync(snapshot.exists):
+        raise ReadModelMissing("The snapshot was removed meanwhile: send it again")
+
+
+async def require_confinement(data_dir: Path) -> Confinement:
     """How a query is kept from changing *data_dir*. Raises HTTPException (503)."""
     try:
-        return confinement_of(data_dir)
+        return await to_thread.run_sync(confinement_of, data_dir)
     except LandlockUnavailable as error:
         raise _unconfined(str(error)) from None
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
-from fastapi import Response
+from fastapi import HTTPException, Response
 from pydantic import Field
 from pydantic_core import to_json
 
@@ -33,7 +33,7 @@ from calculations.shapes import rows_of
 from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
-from routers.auth import RequireToken, Right, principal_of
+from routers.auth import RequireDelivery, RequireToken, principal_of
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -70,7 +70,8 @@ from routers.responses import (
     uncached_json_response,
     unchanged,
 )
-from routers.strict_query import NoRepeatedParameters
+from routers.strict_query import NoParameters, NoRepeatedParameters
+from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 
@@ -80,6 +81,14 @@ COMPARED_SECTIONS: Final = ("traffic", "votes")
 router = ApiRoutes(
     tags=["statistics"],
     dependencies=[RequireToken, NoRepeatedParameters, RequireStatistics],
+    route_class=DirectRoute,
+)
+
+
+# Whoever lacks the right is refused before it is looked at what there is.
+delivery = ApiRoutes(
+    tags=["statistics"],
+    dependencies=[RequireDelivery, NoParameters, RequireStatistics],
     route_class=DirectRoute,
 )
 
@@ -103,13 +112,19 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
+_NOT_DELIVERED: Final[dict[str, Any]] = {
+    "model": ErrorResponse,
+    "description": "The e-mail service did not accept the figures.",
+}
+
+
 @router.get("/", response_model=AnalyticsAnswer, responses=STATISTICS_RESPONSES)
 async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
     """All statistics, section by section.
 
     Without a range they cover all rows of the database; series begin at START_DATE.
     """
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     require_range(query, period)
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
@@ -129,14 +144,7 @@ async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
 @router.get(
     "/daily-analytics",
     response_model=DailyAnswer,
-    responses=STATISTICS_RESPONSES
-    | also_as_table()
-    | {
-        502: {
-            "model": ErrorResponse,
-            "description": "The e-mail service did not accept the figures.",
-        }
-    },
+    responses=STATISTICS_RESPONSES | also_as_table() | {502: _NOT_DELIVERED},
 )
 async def get_daily_analytics(
     accepted: AcceptedFormat, query: DailyQuery, context: Context
@@ -146,29 +154,19 @@ async def get_daily_analytics(
     If BEA_BASE_URL and BEA_SECRET_KEY are set, every call without parameters also
     posts the figures to the e-mail service, and its answer must not be cached. The
     requests of one day have one `Idempotency-Key`, so the service can tell a retry. A
-    table in another format than JSON is never posted, and with REPORT_SENDER=updater
-    nothing is: the updater sends the reports then. Neither is it with a token that only
-    reads.
+    table in another format than JSON is never posted, nor is anything with another
+    REPORT_SENDER than `api`, or with a token that only reads.
     """
     if accepted is not TableFormat.JSON:
         return await _respond_daily_table(query, context, accepted, ACCEPT)
-    settings, snapshot, plans = context.settings, context.snapshot, context.plans
+    snapshot, plans = context.snapshot, context.plans
     period = _resolve_daily(query, context)
     service = _recipient(query, context)
     if service and getattr(context.request.state, IS_HEAD, False):
         # A HEAD request must have no effect (RFC 9110).
         return uncached_json_response(b"")
     if service:
-        figures = await context.computations.run(
-            reading_of_daily(period), snapshot, _last_day, period, snapshot, plans
-        )
-        key = settings.idempotency_key(f"last-24-hours/{period.today}")
-        sent = encode_daily(figures)
-        await context.deliveries.run(
-            send_daily, service.base_url, service.key, sent, key
-        )
-        body = encode(DailyAnswer.model_construct(**figures))
-        return uncached_json_response(body)
+        return await _deliver_daily(service, period, context)
     etag = _daily_etag(period, context, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
@@ -179,6 +177,51 @@ async def get_daily_analytics(
     reasons = not_applicable_daily(query.filters, plans.tables(snapshot))
     body = encode_figures(DailyAnswer, figures, query, period, snapshot, reasons)
     return json_response(body, etag, ACCEPT)
+
+
+@delivery.post(
+    "/daily-analytics",
+    response_model=Daily,
+    responses=STATISTICS_RESPONSES
+    | {
+        409: {
+            "model": ErrorResponse,
+            "description": "There is no e-mail service, or the updater posts to it.",
+        },
+        502: _NOT_DELIVERED,
+    },
+)
+async def post_daily_analytics(context: Context) -> Response:
+    """Post the figures of the last 24 hours to the e-mail service, and answer them.
+
+    The requests of one day have one `Idempotency-Key`, so the service can tell a retry.
+    """
+    settings = context.settings
+    if settings.report_sender == "updater":
+        raise HTTPException(409, "With REPORT_SENDER=updater, the updater posts them")
+    if settings.email_service is None:
+        raise HTTPException(409, "BEA_BASE_URL or BEA_SECRET_KEY is not set")
+    period = context.resolve(DailyParameters())
+    return await _deliver_daily(settings.email_service, period, context)
+
+
+async def _deliver_daily(
+    service: EmailService, period: Period, context: RequestContext
+) -> Response:
+    """Post the figures. Raises DeliveryError."""
+    figures = await context.computations.run(
+        reading_of_daily(period),
+        context.snapshot,
+        _last_day,
+        period,
+        context.snapshot,
+        context.plans,
+    )
+    key = context.settings.idempotency_key(f"last-24-hours/{period.today}")
+    await context.deliveries.run(
+        send_daily, service.base_url, service.key, encode_daily(figures), key
+    )
+    return uncached_json_response(encode(DailyAnswer.model_construct(**figures)))
 
 
 @router.get(
@@ -228,7 +271,7 @@ def _recipient(query: DailyParameters, context: RequestContext) -> EmailService 
 
 def _resolve_daily(query: DailyParameters, context: RequestContext) -> Period:
     """The period. Raises RequestValidationError (422)."""
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     if query.is_beyond_previous:
         require_range(query, period)
     query.compared(period)
@@ -251,10 +294,10 @@ def _analytics_json(
     engine = engine_for(snapshot.rows, period.fraction)
     envelope = {"data_updated_at": to_json(snapshot.taken_at)}
     if query.is_customised:
-        envelope["query"] = encode(describe(query, period))
+        envelope["query"] = encode(describe(query, period, snapshot.taken_at))
     if reasons := _reasons(query, plans.tables(snapshot), period):
         envelope["not_applicable"] = to_json(reasons)
-    earlier_period = query.compared(period)
+    earlier_period = query.compared(period, snapshot.taken_at)
     if earlier_period is None:
         _, data = _encode_sections(collect(plan, engine))
         return json_object({"data": data, **envelope})
@@ -320,7 +363,7 @@ def _daily_figures(
             without=reasons,
         )
 
-    earlier = query.compared(period)
+    earlier = query.compared(period, snapshot.taken_at)
     before = figures_of(earlier, day_before=True) if earlier else None
     return collect_figures(Daily, figures_of(period, day_before=False), before)
 
@@ -330,3 +373,6 @@ def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> dict[str,
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
     return collect_figures(Daily, plan, None)
+
+
+router.routes.extend(delivery.routes)

@@ -118,7 +118,7 @@ async def get_breakdown(
 
     Rooms without a name and deleted rooms are two rows at the end.
     """
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response

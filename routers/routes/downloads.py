@@ -163,7 +163,7 @@ async def _respond_series(
     table_format: TableFormat,
     vary: str | None = None,
 ) -> Response:
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     etag = context.etag_by_day(period, table_format)
     if response := unchanged(context.request, etag, vary):
         return response
@@ -186,7 +186,7 @@ async def _respond_breakdown(
     context: RequestContext,
     table_format: TableFormat,
 ) -> Response:
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     etag = context.etag_by_day(period, table_format)
     if response := unchanged(context.request, etag):
         return response

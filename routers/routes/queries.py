@@ -1,12 +1,15 @@
-"""`POST /query`: SQL from people, SELECT only."""
+"""`POST /query`: SQL from people, SELECT only; and what it can read."""
 
 from typing import Final
 
 from fastapi import Request, Response
 
+from config import VERSION
+from routers.as_of import Instant
 from routers.auth import RequireQuery
 from routers.dependencies import (
     AcceptedFormat,
+    Context,
     CurrentExports,
     CurrentSettings,
     snapshot_of,
@@ -14,17 +17,24 @@ from routers.dependencies import (
 from routers.formats.answer import EncodedTable
 from routers.formats.documents import table_responses
 from routers.formats.table import iso_instant
+from routers.queries.catalogue import QueryCatalogue, describe_tables
 from routers.queries.request import QUERY_BODY, QueryBody
-from routers.queries.running import Queries
+from routers.queries.running import Queries, require_confinement
 from routers.responses import (
     ACCEPT,
     PROTECTED_RESPONSES,
+    READ_MODEL_RESPONSES,
     DocumentedResponses,
     ErrorResponse,
+    encode,
+    json_response,
+    make_etag,
+    unchanged,
 )
 from routers.routes.views import DATA_UPDATED_AT
-from routers.strict_query import NoParameters
+from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.errors import ReadModelMissing
 
 SNAPSHOT: Final = "X-Snapshot"
 """Header with the id of the snapshot that was read."""
@@ -53,7 +63,7 @@ _RESPONSES: Final[DocumentedResponses] = {
     504: {"model": ErrorResponse, "description": "The query took too long."},
 }
 
-router = ApiRoutes(tags=["queries"], dependencies=[RequireQuery, NoParameters])
+router = ApiRoutes(tags=["queries"], dependencies=[RequireQuery, NoRepeatedParameters])
 
 
 @router.post(
@@ -64,12 +74,13 @@ router = ApiRoutes(tags=["queries"], dependencies=[RequireQuery, NoParameters])
 )
 async def post_query(
     sent: QueryBody,
+    _instant: Instant,
     accepted: AcceptedFormat,
     request: Request,
     settings: CurrentSettings,
     exports: CurrentExports,
 ) -> Response:
-    """The rows of one SELECT over the tables of the current snapshot.
+    """The rows of one SELECT over the tables of the current snapshot, or of `as_of`.
 
     Columns have types; `truncated` tells if rows were left out. The rows are those of
     one instant, and `now()` is that instant.
@@ -86,3 +97,27 @@ async def post_query(
     }
     table = EncodedTable(body, outcome.rows, outcome.columns, outcome.truncated)
     return await exports.respond_encoded(table, accepted, headers, "fpp-query")
+
+
+@router.get(
+    "/query/tables",
+    response_model=QueryCatalogue,
+    responses=READ_MODEL_RESPONSES
+    | {
+        503: {
+            "model": ErrorResponse,
+            "description": "There is no read model, or queries cannot be confined.",
+        }
+    },
+)
+async def get_query_tables(_instant: Instant, context: Context) -> Response:
+    """Every table that a query can read, with its columns, and the limits of a query."""
+    snapshot, settings = context.snapshot, context.settings
+    manifest = snapshot.manifest
+    if manifest is None:
+        raise ReadModelMissing("There is no snapshot yet: run update_readmodel.py")
+    await require_confinement(settings.data_dir)
+    loaded = await context.views.current(settings, snapshot)
+    body = encode(describe_tables(snapshot, manifest, loaded, settings))
+    etag = make_etag(VERSION, body.decode())
+    return unchanged(context.request, etag) or json_response(body, etag)

@@ -77,7 +77,7 @@ async def get_retention(
     The first estimation is that of the whole history; cohorts are those whose week
     begins in the range.
     """
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response

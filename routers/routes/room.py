@@ -85,8 +85,9 @@ async def get_room_stats(
     if response := unchanged(context.request, etag, ACCEPT):
         return response
     votes = context.plans.votes(context.snapshot)
+    earlier = query.compared(period, context.snapshot.taken_at)
     figures = await context.computations.run(
-        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
+        ROOM_STATS, context.snapshot, _figures, room_id, period, earlier, votes
     )
     if accepted is TableFormat.JSON:
         snapshot = context.snapshot
@@ -112,8 +113,9 @@ async def get_room_stats_file(
     if response := unchanged(context.request, etag):
         return response
     votes = context.plans.votes(context.snapshot)
+    earlier = query.compared(period, context.snapshot.taken_at)
     figures = await context.computations.run(
-        ROOM_STATS, context.snapshot, _figures, room_id, query, period, votes
+        ROOM_STATS, context.snapshot, _figures, room_id, period, earlier, votes
     )
     return await _respond_table(
         room_id, figures, period, context, extension, etag, vary=None
@@ -126,7 +128,7 @@ def _resolve(
     """The period. Raises HTTPException (400) and RequestValidationError (422)."""
     if not 0 < room_id <= _largest_id(context.plans.votes(context.snapshot)):
         raise HTTPException(400, "Invalid room_id")
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     require_range(query, period)
     return period
 
@@ -138,10 +140,9 @@ def _largest_id(votes: pl.LazyFrame) -> int:
 
 
 def _figures(
-    room_id: int, query: ComparisonParameters, period: Period, votes: pl.LazyFrame
+    room_id: int, period: Period, earlier: Period | None, votes: pl.LazyFrame
 ) -> dict[str, Any]:
     plan = room_stats(votes, room_id, period)
-    earlier = query.compared(period)
     before = room_stats(votes, room_id, earlier) if earlier else None
     return collect_figures(RoomStats, plan, before)
 

@@ -198,7 +198,7 @@ async def get_rooms(
 
     Rooms without votes in the range are listed with 0; deleted rooms if they voted.
     """
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response
@@ -245,7 +245,7 @@ async def get_room(
 
     404 if it is in no table. `status` says whether it voted in the range.
     """
-    period = query.resolve(context.settings, context.now)
+    period = context.resolve(query)
     etag = context.etag_by_day(period)
     if response := unchanged(context.request, etag):
         return response

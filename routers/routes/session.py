@@ -14,11 +14,10 @@ from routers.auth import (
     SESSION_COOKIE,
     VIEW_PARAMETERS,
     CurrentPrincipal,
-    Right,
     signing_secret,
 )
 from routers.credentials import CredentialKind
-from routers.dependencies import now_of, settings_of
+from routers.dependencies import clock_of, now_of, settings_of
 from routers.query import ComparisonParameters, FilterParameters, require_range
 from routers.responses import (
     PROTECTED_RESPONSES,
@@ -27,6 +26,7 @@ from routers.responses import (
     uncached_json_response,
 )
 from routers.strict_query import NoParameters, NoRepeatedParameters, invalid_parameter
+from util.access import Right
 from util.api_routes import ApiRoutes
 
 SESSION_LENGTH: Final = timedelta(days=30)
@@ -95,7 +95,9 @@ async def get_session(caller: CurrentPrincipal) -> Response:
 async def post_session(request: Request, caller: CurrentPrincipal) -> Response:
     """Keep the sender of a token signed in for 30 days, by a cookie that only reads."""
     session = credentials.sign(
-        CredentialKind.SESSION, signing_secret(caller), now_of(request) + SESSION_LENGTH
+        CredentialKind.SESSION,
+        signing_secret(caller),
+        clock_of(request) + SESSION_LENGTH,
     )
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})
     response.set_cookie(
@@ -140,14 +142,14 @@ async def get_link(
 
     It also ends when the token of its creator is removed. Nothing is stored.
     """
-    now = now_of(request)
-    period = query.resolve(settings_of(request), now)
+    period = query.resolve(settings_of(request), now_of(request))
     require_range(query, period)
     if period.range is None:
         raise invalid_parameter("period", None, "name the days that the link shows")
     if query.room is not None and query.filters:
         raise invalid_parameter("filter", request.query_params["filter"], _NO_FILTER)
-    expires_at = (now + timedelta(days=query.days)).replace(microsecond=0)
+    ends = clock_of(request) + timedelta(days=query.days)
+    expires_at = ends.replace(microsecond=0)
     view = _view(request.query_params, query.room)
     token = credentials.sign(
         CredentialKind.LINK, signing_secret(caller), expires_at, view

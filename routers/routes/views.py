@@ -15,7 +15,7 @@ from starlette.routing import Match
 from config import VERSION
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot
-from routers.as_of import AS_OF_MEANING
+from routers.as_of import AS_OF_MEANING, Instant
 from routers.auth import RequireToken
 from routers.dependencies import (
     AcceptedFormat,
@@ -40,7 +40,7 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.strict_query import AS_OF, NoParameters, NoRepeatedParameters
+from routers.strict_query import AS_OF, NoRepeatedParameters
 from routers.views.answers import answer_of, definition_etag
 from routers.views.catalogue import ViewsAnswer, describe_views, find_error
 from routers.views.kept import is_kept, kept_since, kept_tables
@@ -86,21 +86,33 @@ REPORT_RESPONSES: Final[DocumentedResponses] = {
     504: {"model": ErrorResponse, "description": "The report took too long."},
 }
 
+ORDER_MEANING: Final = "Columns to sort by, such as `-votes,name`."
+
+AS_OF_PARAMETER: Final = {
+    "name": AS_OF,
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "format": "date-time"},
+    "description": AS_OF_MEANING,
+}
+
 PAGE_PARAMETERS: Final = {
     "parameters": [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "schema": schema,
-            "description": description,
-        }
-        for name, schema, description in (
-            ("order", {"type": "string"}, "Columns to sort by, such as `-votes,name`."),
-            ("limit", {"type": "integer", "minimum": 1}, "Maximum number of rows."),
-            ("after", {"type": "string"}, "Token of the next page, as in `next`."),
-            (AS_OF, {"type": "string", "format": "date-time"}, AS_OF_MEANING),
-        )
+        *(
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": schema,
+                "description": description,
+            }
+            for name, schema, description in (
+                ("order", {"type": "string"}, ORDER_MEANING),
+                ("limit", {"type": "integer", "minimum": 1}, "Maximum number of rows."),
+                ("after", {"type": "string"}, "Token of the next page, as in `next`."),
+            )
+        ),
+        AS_OF_PARAMETER,
     ]
 }
 
@@ -130,9 +142,8 @@ class TemplateRequest(BaseModel):
     "/views",
     response_model=ViewsAnswer,
     responses=READ_MODEL_RESPONSES,
-    dependencies=[NoParameters],
 )
-async def get_views(context: Context) -> Response:
+async def get_views(_instant: Instant, context: Context) -> Response:
     """Every derived table and report: columns, SQL, inputs, tests and freshness."""
     loaded = await context.views.current(context.settings, context.snapshot)
     body = encode(describe_views(loaded, context.snapshot))
@@ -218,6 +229,7 @@ async def get_report(
         **table_responses(description="The rows, in JSON as an array of objects."),
         400: {"model": ErrorResponse, "description": "The template has no name."},
     },
+    openapi_extra={"parameters": [AS_OF_PARAMETER]},
 )
 async def post_report(
     body: TemplateRequest, accepted: AcceptedFormat, context: Context
@@ -240,13 +252,14 @@ class _Manner(NamedTuple):
     """How rows are sent.
 
     With `rows_only`, JSON is the array of rows without definitions. With `is_route`,
-    the definition's `@one` and `@missing` apply as well.
+    the definition's `@missing` applies as well, and `@one` with `gives_one`.
     """
 
     table_format: TableFormat
     vary: str | None = None
     rows_only: bool = False
     is_route: bool = False
+    gives_one: bool = False
 
 
 def add_routes(app: FastAPI, views_dir: FilePath) -> list[str]:
@@ -287,10 +300,11 @@ def _route_handler(route: DeclaredRoute) -> Callable[..., Awaitable[Response]]:
         definition = loaded.by_route(route.path)
         if definition is None:
             raise _no_definition(loaded, route)
-        manner = _Manner(accepted, ACCEPT, rows_only=True, is_route=True)
+        values = context.request.path_params
+        one = definition.gives_one({*values, *context.request.query_params})
+        manner = _Manner(accepted, ACCEPT, True, is_route=True, gives_one=one)
         if FORMAT in context.request.query_params and FORMAT not in _names(definition):
             manner = manner._replace(table_format=_format(context.request))
-        values = context.request.path_params
         if definition.is_table:
             return await _respond_table(definition, context, manner, values)
         return await _respond_report(definition, loaded, context, manner, values)
@@ -300,7 +314,7 @@ def _route_handler(route: DeclaredRoute) -> Callable[..., Awaitable[Response]]:
 
 def _names(definition: Definition) -> set[str]:
     """The parameters and columns of a definition that callers name."""
-    filters = (each.column for each in definition.filters)
+    filters = (each.name for each in definition.filters)
     return {*(each.name for each in definition.parameters), *filters}
 
 
@@ -508,13 +522,13 @@ async def _send(
     headers: dict[str, str],
 ) -> Response:
     if manner.is_route:
-        page = await to_thread.run_sync(_as_route, definition, page)
+        page = await to_thread.run_sync(_as_route, definition, page, manner.gives_one)
     next_url = None
     if page.token is not None and context.request.method == "GET":
         url = context.request.url.include_query_params(after=page.token)
         next_url = f"{url.path}?{url.query}"
         headers = {**headers, "Link": f'<{next_url}>; rel="next"'}
-    if manner.is_route and definition.one and manner.table_format is TableFormat.JSON:
+    if manner.gives_one and manner.table_format is TableFormat.JSON:
         assert isinstance(page.rows, pl.DataFrame)
         body = one_object(page.rows, _json_columns(definition))
         return Response(body, media_type=JSON, headers=headers)
@@ -533,11 +547,12 @@ def _json_columns(definition: Definition) -> frozenset[str]:
     return frozenset(note.name for note in notes if note.unit == JSON_UNIT)
 
 
-def _as_route(definition: Definition, page: Page) -> Page:
+def _as_route(definition: Definition, page: Page, gives_one: bool) -> Page:
     """*page* as `@one` and `@missing` want it. Raises HTTPException (404)."""
-    if definition.one:
+    if gives_one:
         page = Page(page.rows.lazy().head(1).collect())
-    needs_rows = definition.one or definition.missing is not None
+    is_list = definition.one_with is not None and not gives_one
+    needs_rows = gives_one or (definition.missing is not None and not is_list)
     if needs_rows and page.rows.lazy().head(1).collect().is_empty():
         raise HTTPException(404, definition.missing)
     return page

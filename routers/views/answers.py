@@ -34,8 +34,8 @@ from sqlfiles.definition import Definition
 
 _events: Final = frozenset(EVENT_TABLE_NAMES)
 
-MAX_WAITING: Final = 8
-"""Reports that may wait for the one that runs."""
+MAX_WAITING: Final = 64
+"""Reports that may wait for the one that runs, which usually takes a tenth of a second."""
 
 RETRY_AFTER_SECONDS: Final = 5
 

@@ -12,9 +12,15 @@ from routers.formats.table import type_name
 from routers.strict_query import AS_OF
 from routers.views.catalogue import address
 from routers.views.loaded import LoadedViews
-from routers.views.parameters import MAX_LIMIT, RESERVED, filter_parameters
-from sqlfiles.definition import Definition, Parameter, ParameterType, ParameterValue
-from sqlfiles.keys import placeholders
+from routers.views.parameters import MAX_LIMIT, filter_parameters
+from sqlfiles.definition import (
+    DURATION,
+    Definition,
+    Parameter,
+    ParameterType,
+    ParameterValue,
+)
+from sqlfiles.keys import RESERVED, placeholders
 
 type JsonObject = dict[str, Any]
 
@@ -25,6 +31,7 @@ _PARAMETER_SCHEMAS: Final[Mapping[ParameterType, JsonObject]] = {
     ParameterType.BOOLEAN: {"type": "boolean"},
     ParameterType.DATE: {"type": "string", "format": "date"},
     ParameterType.TIMESTAMP: {"type": "string", "format": "date-time"},
+    ParameterType.DURATION: {"type": "string", "pattern": f"^{DURATION.pattern}$"},
 }
 
 _COLUMN_SCHEMAS: Final[Mapping[str, JsonObject]] = {
@@ -80,10 +87,16 @@ class _Operation:
     def of_route(self) -> JsonObject:
         """At the route of its own: the rows alone, or the first one."""
         content = dict(self._generic["responses"]["200"]["content"])
-        body = self._rows()["items"] if self._definition.one else self._rows()
+        body = self._body_of_route()
         content[media_type(TableFormat.JSON)] = {"schema": body}
         in_path = set(placeholders(self._definition.route or ""))
         return self._operation(f"{self._definition.name}_route", content, in_path)
+
+    def _body_of_route(self) -> JsonObject:
+        rows = self._rows()
+        if self._definition.one_with is not None:
+            return {"anyOf": [rows["items"], rows]}
+        return rows["items"] if self._definition.one else rows
 
     def _operation(
         self, name: str, content: JsonObject, in_path: set[str]
@@ -106,9 +119,9 @@ class _Operation:
             yield _parameter(parameter, parameter.name in in_path)
         for each in filter_parameters(definition):
             schema = self._column_schema(each.column)
-            if each.column in in_path:
+            if each.name_in_path in in_path:
                 if each.operator == "=":
-                    yield _described(each.column, "path", schema, "", True)
+                    yield _described(each.name_in_path, "path", schema, "", True)
                 continue
             text = f"Only rows with {each.column} {each.operator} this."
             if each.operator == "in":

@@ -12,7 +12,6 @@ import polars as pl
 from fastapi.exceptions import RequestValidationError
 
 from routers.formats.table import type_name
-from routers.strict_query import AS_OF
 from routers.views.page import PageRequest, parse_token, parse_value
 from sqlfiles.definition import (
     Definition,
@@ -23,6 +22,7 @@ from sqlfiles.definition import (
     ParameterValue,
     TestKind,
 )
+from sqlfiles.keys import RESERVED
 from util.columns import column_named
 
 SUFFIXES: Final[Mapping[str, str]] = {
@@ -35,9 +35,6 @@ SUFFIXES: Final[Mapping[str, str]] = {
     "in": ".in",
 }
 """Operator of a filter -> end of its parameter's name, as in ``hour.gte=8``."""
-
-RESERVED: Final = ("order", "limit", "after", AS_OF)
-"""Parameters of every definition. A filter of a column of such a name ends in .eq."""
 
 MAX_LIMIT: Final = 1_000_000
 """Of definitions that state no limit."""
@@ -64,11 +61,15 @@ _EXPECTED: Final[Mapping[str, str]] = {
 
 
 class FilterParameter(NamedTuple):
-    """The query parameter of a filter with one of its operators."""
+    """The query parameter of a filter with one of its operators.
+
+    `name_in_path` is what a `@route` calls it.
+    """
 
     name: str
     column: str
     operator: str
+    name_in_path: str
 
 
 class ReportRequest(NamedTuple):
@@ -101,11 +102,15 @@ def filter_parameters(definition: Definition) -> Iterator[FilterParameter]:
     """The query parameters by which a derived table can be filtered."""
     for each in definition.filters:
         for operator in each.operators:
-            yield FilterParameter(filter_name(each, operator), each.column, operator)
+            yield FilterParameter(
+                filter_name(each, operator), each.column, operator, each.name
+            )
 
 
 def filter_name(column_filter: Filter, operator: str) -> str:
     """The name of a filter's parameter: ``hour``, ``hour.gte``, ``order.eq``."""
+    if column_filter.alias is not None:
+        return column_filter.alias
     suffix = SUFFIXES[operator]
     if not suffix and column_filter.column in RESERVED:
         suffix = ".eq"
@@ -126,7 +131,9 @@ def table_page(
     known = {each.name: each for each in filter_parameters(definition)}
     _refuse_unknown(sent, (*known, *RESERVED), problems)
     filters = []
-    equalities = {each.column: each for each in known.values() if each.operator == "="}
+    equalities = {
+        each.name_in_path: each for each in known.values() if each.operator == "="
+    }
     given = [(known[n], text) for n, text in sent.items() if n in known]
     given += [(equalities[name], text) for name, text in path_values.items()]
     for each, text in given:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from routers.worker.messages import HEADER, READY, encode, parse, parse_plain
+from routers.worker.messages import HEADER, READY, Pieces, encode, parse
 from routers.worker.refusals import REFUSALS, JobCrashed, JobKilled, JobTimeout
 from util import allocator
 
@@ -23,6 +23,9 @@ ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZDIR")
 
 START_SECONDS: Final = 60
 """Time for a job to start; the helper may have to import the engines before it."""
+
+PIECE_BYTES: Final = 64 * 1024
+"""Of a reply, read at once: a larger one would hold up all other requests."""
 
 NO_THREADS: Final = "background_thread:false"
 """For Polars' allocator: a process with threads of its own cannot be forked safely."""
@@ -50,28 +53,30 @@ class Worker:
         and what the job refuses with, see `refusals`.
         """
         request = (job, dict(arguments), memory_mb)
-        outcome, value = parse(await self._reply(request, deadline))
+        reply = await self._reply(request, deadline)
+        outcome, value = parse(b"".join(reply))
         if outcome == "done":
             return value
         raise REFUSALS.get(outcome, JobCrashed)(value)
 
     async def run_confined(
         self, job: str, arguments: Mapping[str, Any], deadline: timedelta, limit: int
-    ) -> bytes:
+    ) -> Pieces:
         """The result of *job*, a name of `jobs.CONFINED`; at most *limit* bytes.
 
         Raises what `run` raises. The reply is not trusted, since the job runs what
         somebody wrote.
         """
         request = (job, dict(arguments), None)
-        outcome, value = parse_plain(await self._reply(request, deadline, limit))
+        reply = await self._reply(request, deadline, limit)
+        outcome = reply.take_line().decode("latin-1")
         if outcome == "done":
-            return value
-        raise REFUSALS.get(outcome, JobCrashed)(value.decode(errors="replace"))
+            return reply
+        raise REFUSALS.get(outcome, JobCrashed)(reply.take_text())
 
     async def _reply(
         self, request: Any, deadline: timedelta, limit: int | None = None
-    ) -> bytes:
+    ) -> Pieces:
         """The reply of a job, of at most *limit* bytes. Raises JobTimeout, JobCrashed."""
         connection, leash = self._start()
         try:
@@ -141,7 +146,7 @@ def _environment() -> dict[str, str]:
 
 async def _exchange(
     connection: socket.socket, request: Any, deadline: timedelta, limit: int | None
-) -> bytes:
+) -> Pieces:
     """Send *request* and return the reply. Raises JobTimeout, and JobCrashed."""
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
@@ -150,13 +155,25 @@ async def _exchange(
             (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
             if limit is not None and length > limit:
                 raise JobCrashed(f"The reply has {length:,} bytes")
-            return await reader.readexactly(length)
+            return await _pieces(reader, length)
     except TimeoutError:
         raise JobTimeout(deadline) from None
     except (asyncio.IncompleteReadError, ConnectionError):
         raise JobKilled("The process ended without a result") from None
     finally:
         writer.close()
+
+
+async def _pieces(reader: asyncio.StreamReader, length: int) -> Pieces:
+    """The next *length* bytes. Raises IncompleteReadError if there are fewer."""
+    pieces = []
+    while length:
+        piece = await reader.read(min(length, PIECE_BYTES))
+        if not piece:
+            raise asyncio.IncompleteReadError(b"", length)
+        pieces.append(piece)
+        length -= len(piece)
+    return Pieces(pieces)
 
 
 async def _begin(

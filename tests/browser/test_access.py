@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
-from tests.browser.conftest import Visitor, settled
-from tests.support.world import Server
+from tests.browser.conftest import Visitor, settled, show_view
+from tests.support.world import Server, World
 
 pytestmark = pytest.mark.external
 
@@ -25,10 +25,13 @@ WATCH_SHIFTS = """
 """
 
 
-def violations(page: Page) -> list[Any]:
-    """Serious and critical violations that axe-core finds."""
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+def violations(page: Page, root: str = "html") -> list[Any]:
+    """Serious and critical violations that axe-core finds in *root*."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    found = page.evaluate(
+        "root => axe.run(root, { resultTypes: ['violations'] })", root
+    )
     return [
         (each["id"], [node["html"] for node in each["nodes"]])
         for each in found["violations"]
@@ -51,6 +54,77 @@ def test_axe_finds_no_serious_violation(
     for summary in page.locator("summary").all():
         summary.click()
     assert violations(page) == []
+
+
+def test_axe_finds_no_serious_violation_in_dialogs_panels_and_rooms(
+    page: Page, world: World
+) -> None:
+    """Each as a reader opens it; own dates to compare with, and a room."""
+    page.locator("#range").click()
+    assert violations(page, "#controls") == []
+    page.keyboard.press("Escape")
+    page.get_by_label("Compare with").select_option("custom")
+    assert violations(page, "#controls") == []
+    for button, dialog in (("Keys", "#keys"), ("Share", "#share-dialog")):
+        page.get_by_role("button", name=button, exact=True).click()
+        if button == "Share":
+            expect(page.locator("#share-status")).to_contain_text("It works until")
+        assert violations(page, dialog) == []
+        page.keyboard.press("Escape")
+    show_view(page, f"?period=all&room={world.busiest_room()}&tz=Mars/Phobos")
+    assert violations(page) == []
+
+
+FIELDS = 'a[href], button, input, select, summary, [tabindex="0"]'
+WATCH_FOCUS = """() => {
+  window.focused = new Set();
+  window.unmarked = [];
+  document.addEventListener("focusin", ({ target }) => {
+    focused.add(target);
+    const rings = [null, "::after"].map((part) => getComputedStyle(target, part).outlineStyle);
+    if (rings.every((style) => style === "none")) unmarked.push(target.outerHTML.slice(0, 120));
+  });
+}"""
+TAB_STOPS = """([root, fields]) => [...document.querySelectorAll(root)]
+  .flatMap((each) => [...each.querySelectorAll(fields)])
+  .filter((each) => each.checkVisibility({ checkVisibilityCSS: true }) && each.tabIndex >= 0 && !each.disabled)
+  .filter((each) => !window.focused.has(each))
+  .map((each) => each.outerHTML.slice(0, 120))"""
+STOPS_OF_A_DATE = 4
+"""Day, month, year and the calendar."""
+
+
+def assert_keyboard_reaches(page: Page, root: str = "body") -> None:
+    """Assert that Tab reaches all that one can use in *root*, and that one sees where."""
+    page.evaluate(WATCH_FOCUS)
+    expected = page.evaluate(TAB_STOPS, [root, FIELDS])
+    dates = len([html for html in expected if 'type="date"' in html])
+    assert len(expected) > 2
+    for _ in range(len(expected) + dates * STOPS_OF_A_DATE + 3):
+        page.keyboard.press("Tab")
+    assert page.evaluate(TAB_STOPS, [root, FIELDS]) == []
+    assert page.evaluate("window.unmarked") == []
+
+
+def test_tab_reaches_all_that_one_can_use(page: Page, world: World) -> None:
+    """The page with every table open, its panel, its dialogs, and a room's page."""
+    page.get_by_label("Compare with").select_option("custom")
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert_keyboard_reaches(page)
+    page.locator("#range").press("Enter")
+    assert_keyboard_reaches(page, "#range-panel")
+    page.keyboard.press("Escape")
+    for button, dialog in (("Keys", "#keys"), ("Share", "#share-dialog")):
+        opener = page.get_by_role("button", name=button, exact=True)
+        opener.press("Enter")
+        if button == "Share":
+            expect(page.locator("#share-status")).to_contain_text("It works until")
+            assert_keyboard_reaches(page, dialog)
+        page.keyboard.press("Escape")
+        expect(opener).to_be_focused()
+    show_view(page, f"?period=all&room={world.busiest_room()}")
+    assert_keyboard_reaches(page)
 
 
 def test_the_keyboard_reaches_everything(page: Page) -> None:
@@ -205,17 +279,24 @@ def test_the_layout_is_stable_while_figures_arrive(
 
 
 def test_the_first_load_is_small(visitor: Visitor, server: Server) -> None:
-    """Total transfer size of all files, without the API's answers."""
+    """Total transfer size of all files that the first view needs, signed in.
+
+    Without the API's answers, and without what is fetched later: names of regions.
+    """
     page = visitor.open_page(fresh=True)
-    sizes: list[int] = []
-    page.on(
-        "requestfinished",
-        lambda request: sizes.append(request.sizes()["responseBodySize"]),
-    )
-    page.goto(server.page)
+    sizes: dict[str, int] = {}
+
+    def note(request: Request) -> None:
+        if "/dashboard" in request.url:
+            sizes[request.url.rpartition("/")[2]] = request.sizes()["responseBodySize"]
+
+    page.on("requestfinished", note)
+    visitor.sign_in(page, server)
     page.wait_for_load_state("networkidle")
     assert len(sizes) > 10
-    assert sum(sizes) < LARGEST_LOAD
+    later = sizes.pop("regions.txt")
+    assert sum(sizes.values()) < LARGEST_LOAD - 30_000
+    assert sum(sizes.values()) + later < LARGEST_LOAD
 
 
 def test_figures_are_rendered_within_a_second_of_their_arrival(page: Page) -> None:

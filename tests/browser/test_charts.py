@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -269,25 +269,33 @@ def test_weekends_are_in_unless_the_reader_leaves_them_out(
 
 
 @pytest.mark.parametrize(
-    ("query", "weeks"),
+    ("period", "compare", "weeks"),
     [
-        ("?period=7d", 1),
-        ("?period=30d", 5),
-        ("?period=90d", 13),
-        ("?period=30d&compare=year", 52),
+        ("7d", "previous", 1),
+        ("30d", "previous", 5),
+        ("90d", "previous", 13),
+        ("30d", "year", 52),
     ],
 )
 def test_each_day_is_compared_with_the_same_weekday(
-    page: Page, server: Server, query: str, weeks: int
+    page: Page, server: Server, period: str, compare: str, weeks: int
 ) -> None:
-    """Every row has a pair, whole weeks before; the values are those of that day."""
-    show_view(page, query)
+    """Every row has a pair, whole weeks before; the values are those of that day.
+
+    Today is compared with what had happened by the same time.
+    """
+    show_view(page, f"?period={period}&compare={compare}")
     bars, marks = drawn.bars(page), drawn.compared(page)
     assert [mark.date for mark in marks] == [bar.date for bar in bars]
     shift = timedelta(weeks=weeks)
     first, last = (date.fromisoformat(bars[index].date) - shift for index in (0, -1))
     rows = series(server, **{"from": first, "to": last})
-    assert [mark.value for mark in marks] == [row["page_views"] for row in rows]
+    whole = [row["page_views"] for row in rows]
+    assert [mark.value for mark in marks[:-1]] == whole[:-1]
+    query = {"period": period, "compare": compare, "match": "weekday"}
+    query |= {"so_far": "true", "weekends": "true", "sections": "historical"}
+    before = server.ask("/", **query).json()["previous"]["historical"]
+    assert marks[-1].value == before[-1]["page_views"] <= whole[-1]
 
 
 def test_the_tooltip_has_both_dates_and_the_change(page: Page, server: Server) -> None:
@@ -348,7 +356,10 @@ def test_the_legend_names_only_lines_that_are_drawn(
 def test_only_the_present_row_is_marked_as_unfinished(
     page: Page, server: Server, query: str, words: str
 ) -> None:
-    """The tooltip says "so far" and no change; rows that the range cuts are marked, too."""
+    """The tooltip says "so far"; rows that the range cuts are marked, too.
+
+    Its change is that from the same time, which is named.
+    """
     show_view(page, query)
     bars = drawn.bars(page)
     assert bars[-1].unfinished
@@ -357,7 +368,8 @@ def test_only_the_present_row_is_marked_as_unfinished(
     tip = drawn.point_at(page, -1)
     assert "(so far)" in tip
     assert re.search(words, tip)
-    assert "Change" not in tip
+    assert ("Change" in tip) == bool(re.search(r"until .*\d\d:\d\d\n[1-9]", tip))
+    assert ", until " in tip
     compared = {mark.date for mark in drawn.compared(page) if mark.value}
     finished = [bar.date in compared and not bar.unfinished for bar in bars]
     assert "Change" in drawn.point_at(page, finished.index(True))
@@ -412,17 +424,18 @@ def test_marks_have_a_contrast_of_three_to_one(
 
 
 def test_a_tile_chooses_the_chart_and_the_address_keeps_it(
-    visitor: Visitor, page: Page, server: Server
+    page: Page, server: Server
 ) -> None:
     """Without a request; the tile is marked, and a shared address shows the same."""
     show_view(page)
-    visitor.requests.clear()
+    asked: list[str] = []  # by this page; another one may refresh itself
+    page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("button", name=re.compile("^Votes")).first.click()
     expect(page.locator('[data-chart="Votes"]')).to_be_visible()
     expect(page.locator('[data-metric="votes"]')).to_have_attribute(
         "aria-pressed", "true"
     )
-    assert not [url for url in visitor.requests if "interval=" in url]
+    assert not [url for url in asked if "interval=" in url]
     assert page.url.endswith("?metric=votes")
     page.reload()
     settled(page)
@@ -464,14 +477,29 @@ def test_tiles_stand_in_one_row(visitor: Visitor, server: Server, width: int) ->
 
 
 def test_today_is_compared_with_the_same_hours_only(page: Page, server: Server) -> None:
-    """Before noon a whole day would always be more; other figures have no change."""
-    show_view(page, "?period=today")
-    query = {"period": "today", "interval": "hour", "weekends": "true"}
-    query |= {"compare": "previous", "match": "weekday", "sections": "historical"}
-    answer = server.ask("/", **query).json()
-    hours = len(answer["data"]["historical"])
-    before = sum(row["page_views"] for row in answer["previous"]["historical"][:hours])
-    note = page.locator('[data-metric="page_views"] .note').inner_text()
-    if before:
-        assert f"from {before:,}" in note
-    assert page.locator("#figures .change").count() == 0
+    """Before noon a whole day would always be more."""
+    check_comparison(page, server, "today")
+
+
+@pytest.mark.parametrize("period", ["7d", "30d", "month"])
+def test_the_present_day_is_compared_with_a_part_of_a_day(
+    page: Page, server: Server, period: str
+) -> None:
+    """Of the last day, too, only what had happened by the same time counts."""
+    check_comparison(page, server, period)
+
+
+def check_comparison(page: Page, server: Server, period: str) -> None:
+    """Tiles, figures and heading of *period*, compared with the same weekdays."""
+    show_view(page, f"?period={period}")
+    query = {"period": period, "compare": "previous", "match": "weekday"}
+    answer = server.ask("/", **query, so_far="true").json()
+    before = answer["previous"]["traffic"]
+    for metric, value in (
+        ('#tiles [data-metric="page_views"]', before["page_views"]),
+        ("#figures .tile:first-child", before["unique_users"]),
+    ):
+        note = page.locator(f"{metric} .note").text_content() or ""
+        assert not value or f"from {value:,}" in note
+    ends = datetime.fromisoformat(answer["query"]["compare_until"])
+    expect(page.locator("#range-text")).to_contain_text(f" until {ends:%H:%M}")

@@ -1,5 +1,6 @@
 """The page refreshes itself, and says so if it cannot."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +89,25 @@ def test_the_page_survives_an_outage(visitor: Visitor, own_server: Server) -> No
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
+def test_an_outage_does_not_speak_of_data_that_is_not_shown(
+    visitor: Visitor, own_server: Server
+) -> None:
+    """The reader has chosen another range, of which there is no answer."""
+    page = page_with_clock(visitor, own_server)
+    own_server.stop()
+    page.keyboard.press("w")
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("The API is not responding.")
+    expect(banner).not_to_contain_text("Showing data")
+    expect(page.locator("#tiles .value[data-loading]")).to_have_count(5)
+    expect(page.locator("#view")).to_have_class(re.compile("no-data"))
+    own_server.start()
+    page.get_by_role("button", name="Try again now").click()
+    expect(banner).to_be_hidden()
+    expect(page.locator("#view")).not_to_have_class(re.compile("no-data"))
+    visitor.expect_problem("ERR_CONNECTION_REFUSED")
+
+
 def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
     """It does not wait for the next refresh."""
     page = page_with_clock(visitor, own_server)
@@ -101,10 +121,10 @@ def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
-def test_where_its_tables_are_not_mirrored_the_page_says_so(
+def test_where_its_tables_are_not_mirrored_the_page_shows_all_else(
     visitor: Visitor, empty_server: Server, tmp_path: Path
 ) -> None:
-    """The reason, without an error or a retry that would not help."""
+    """Tables, reports and the sync; the reason is there, and nothing waits or failed."""
     data_dir = tmp_path / "data"
     with (
         exclusive_lock(data_dir),
@@ -116,10 +136,14 @@ def test_where_its_tables_are_not_mirrored_the_page_says_so(
     page.goto(empty_server.page)
     page.get_by_label("Access token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
-    banner = page.locator("#banner")
-    expect(banner).to_contain_text("TABLES does not mirror all tables that they need")
-    expect(banner).to_have_attribute("data-kind", "info")
-    expect(banner).not_to_contain_text("Retrying")
+    reason = page.locator("#no-statistics")
+    expect(reason).to_contain_text("TABLES does not mirror all tables that they need")
+    expect(page.locator("#banner")).to_be_hidden()
+    for section in ("overview", "returning", "votes", "rooms", "visits", "audience"):
+        expect(page.locator(f"#{section}")).to_be_hidden()
+    expect(page.locator("#controls")).to_be_hidden()
+    expect(page.locator("#sections a:visible")).to_have_text(["Explore", "Sync"])
+    expect(page.locator("#explore-body")).to_contain_text("There are no derived tables")
     visitor.expect_problem("404")
     visitor.expect_problem("503")  # of /health: the table is not there yet
 

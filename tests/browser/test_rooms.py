@@ -94,6 +94,11 @@ def test_not_there_not_in_the_range_and_never_voted_are_three_answers(
     page.goto(f"{server.page}?period=today&room={old['room_id']}")
     settled(page)
     expect(page.locator("#room-status")).to_contain_text("it last voted on")
+    expect(page.get_by_label("Compare with")).to_be_hidden()
+    page.get_by_role("button", name="Show all its votes").click()
+    settled(page)
+    expect(page.locator("#room-body")).to_be_visible()
+    assert "period=all" in page.url
     silent = next((row for row in rows if not row["last_vote_at"]), None)
     if silent:
         page.goto(f"{server.page}?room={silent['room_id']}")

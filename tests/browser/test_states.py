@@ -241,16 +241,36 @@ def test_files_are_immutable_below_the_address_of_their_content(server: Server) 
     assert unversioned.content == script.content
 
 
-def test_a_page_without_its_script_says_so(visitor: Visitor, server: Server) -> None:
+@pytest.mark.parametrize("file", ["app.js", "axis.js"])
+def test_a_page_without_a_script_says_so(
+    visitor: Visitor, server: Server, file: str
+) -> None:
     """The message is in the page itself, and waits for slow connections."""
     page = visitor.open_page()
-    page.route("**/app.js", lambda route: route.abort())
+    page.route(f"**/{file}", lambda route: route.abort())
     page.goto(server.page)
     message = page.locator("#not-loaded")
     expect(message).to_be_hidden()
     page.evaluate("for (const each of document.getAnimations()) each.finish()")
     expect(message).to_be_visible()
     expect(message).to_contain_text("could not be loaded")
+    visitor.expect_problem("ERR_FAILED")
+
+
+def test_without_their_names_regions_have_their_codes(
+    visitor: Visitor, server: Server
+) -> None:
+    """The list is asked for again with the next answer."""
+    page = visitor.open_page()
+    page.route("**/regions.txt", lambda route: route.abort())
+    visitor.sign_in(page, server)
+    names = page.locator('[data-bars="Regions"] tbody .name')
+    expect(names.filter(has_text=re.compile("^(BE|BY|NW)Germany"))).not_to_have_count(0)
+    page.unroute_all()
+    page.keyboard.press("n")
+    page.keyboard.press("w")
+    settled(page)
+    expect(names.filter(has_text=re.compile("^(BE|BY|NW)Germany"))).to_have_count(0)
     visitor.expect_problem("ERR_FAILED")
 
 

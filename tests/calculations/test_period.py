@@ -172,3 +172,45 @@ def test_at_midnight_keeps_the_day(microseconds: int, zone: str) -> None:
     moment = at("2024-01-01") + timedelta(microseconds=microseconds)
     when = Period(START, moment, ZoneInfo(zone))
     assert when.at_midnight().today == when.today
+
+
+@pytest.mark.parametrize(
+    ("reached", "until"),
+    [
+        ("2024-06-12 10:30", "2024-06-05 10:30"),
+        ("2024-06-13 21:59", "2024-06-06 21:59"),
+        ("2024-06-13 22:00", None),
+        ("2024-07-01 00:00", None),
+        ("2024-06-01 00:00", "2024-05-25 00:00"),
+    ],
+)
+def test_a_range_is_compared_until_the_time_that_its_data_has_reached(
+    reached: str, until: str | None
+) -> None:
+    """In Berlin; a range that is over is compared with a whole one."""
+    days = DateRange(date(2024, 6, 10), date(2024, 6, 13))
+    period = Period(START, NOW, ZoneInfo("Europe/Berlin"), days)
+    moved = period.moved_to(days.shift(-7), at(reached))
+    assert moved.until == (at(until) if until else None)
+    begins, ends = moved.bounds
+    assert begins == at("2024-06-02 22:00")
+    assert ends == max(begins, at(until) if until else at("2024-06-06 22:00"))
+
+
+def test_the_same_time_of_day_is_that_of_the_clock() -> None:
+    """Clocks are put back on 27 October: 9:30 is another instant the week before."""
+    day = DateRange(date(2024, 10, 28), date(2024, 10, 28))
+    period = Period(START, NOW, ZoneInfo("Europe/Berlin"), day)
+    moved = period.moved_to(day.shift(-7), at("2024-10-28 08:30"))
+    assert moved.until == at("2024-10-21 07:30")
+
+
+def test_hours_compared_end_with_the_hour_that_the_data_has_reached() -> None:
+    """The hour in which it ends is listed, as in the range itself."""
+    day = DateRange(date(2024, 8, 1), date(2024, 8, 1))
+    period = Period(START, NOW, ZoneInfo("UTC"), day, Interval.HOUR, weekends=True)
+    moved = period.moved_to(day.shift(-7), NOW)
+    assert period.listed_hours().collect().height == NOW.hour + 1
+    assert moved.listed_hours().collect().height == NOW.hour + 1
+    whole = period.moved_to(day.shift(-7), at("2024-08-02 00:00"))
+    assert whole.listed_hours().collect().height == 24

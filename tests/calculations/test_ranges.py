@@ -1,6 +1,8 @@
 """With a range, every statistic equals the reference implementation."""
 
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from calculations.analytics import SECTIONS, analytics, collect_as, validate_row
 from calculations.comparison import collect_both, collect_figures, percent_changes
 from calculations.daily import daily
+from calculations.period import DateRange
 from calculations.results import Analytics, Daily, RoomStats
 from calculations.room_stats import room_stats
 from tests.support import oracle
@@ -50,6 +53,36 @@ def test_a_range_and_the_previous_one_equal_the_definitions(
     for name in sections & {"traffic", "votes"}:
         changes = percent_changes(getattr(current, name), getattr(previous, name))
         assert changes == oracle.percent_changes(now[name], before[name])
+
+
+@settings(max_examples=examples(20, 400), deadline=None)
+@given(
+    scenario=scenarios_with_range,
+    days=st.integers(0, 40),
+    minutes=st.sampled_from([0, 1, 59, 60, 540, 719, 1_439]),
+)
+def test_as_much_of_the_previous_range_equals_the_definitions(
+    scenario: Scenario, days: int, minutes: int
+) -> None:
+    """It ends as many days after its first one as the data of this one, and as late."""
+    assert scenario.days
+    zone, first = ZoneInfo(scenario.zone), scenario.days[0]
+    clock = datetime.combine(first + timedelta(days), time()) + timedelta(
+        minutes=minutes
+    )
+    reached = clock.replace(tzinfo=zone).astimezone(UTC)
+    drawn, previous = tables(scenario.database), previous_range(scenario.days)
+    period = scenario.period.moved_to(DateRange(*previous), reached)
+    until = None
+    if reached < scenario.period.bounds[1]:
+        shifted = clock - (first - previous[0])
+        until = shifted.replace(tzinfo=zone).astimezone(UTC)
+    expected = scenario.oracle(previous, until=until)
+    result = collect_as(Analytics, analytics(drawn, period))
+    assert _sections(result) == expected.answer()
+    assert collect_as(
+        RoomStats, room_stats(drawn.votes, 1, period)
+    ).model_dump() == expected.room(1)
 
 
 def _sections(analytics: Analytics) -> object:

@@ -132,3 +132,15 @@ def test_the_document_describes_bodies_and_the_token() -> None:
         operation = document["paths"][path]["post"]
         assert operation["security"] == [{"token": []}]
         assert operation["requestBody"]["content"]["application/json"]["schema"]
+
+
+def test_a_prefix_reaches_all_routes(start: StartCollector) -> None:
+    """For gateways that do not remove it; a route with the whole path comes first."""
+    client = start(PATH_PREFIX="/api/analytics")
+    assert client.get("/api/analytics/healthz").status_code == 200
+    assert client.get("/healthz").status_code == 200
+    events = client.post("/api/analytics/events", json={"name": "x"})
+    assert events.status_code == 202
+    old = [{"ts": 1, "user_id": "u", "type": "x", "payload": {}}]
+    assert client.post("/api/analytics/ingest", json=old).json()["ingested"] == 0
+    assert client.get("/api/analyticshealthz").status_code == 404

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.external
 START_SECONDS = 120
 STOP_SECONDS = 20
 QUICK_SECONDS = 20
-LAST_LINE = "Ctrl-C stops it."
+LAST_LINE = "Ctrl-C stops it"
 
 
 class Running:

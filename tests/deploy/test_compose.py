@@ -1,5 +1,7 @@
 """compose.yaml: valid, with hardened containers."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +47,7 @@ def test_docker_compose_accepts_it_if_installed() -> None:
         done = subprocess.run(
             [docker, "compose", "--profile", "demo", "config", "--quiet"],
             cwd=ROOT,
+            env=os.environ | {"ANALYTICS_SECRET_TOKEN": "token"},
             capture_output=True,
             text=True,
             timeout=60,
@@ -62,6 +65,31 @@ def test_each_of_our_containers_is_hardened(name: str) -> None:
     assert service["init"] is True
     assert service["stop_grace_period"] == "15s"
     assert "privileged" not in service
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_of_our_containers_is_limited(name: str) -> None:
+    """Memory, processes and open files; a flood then ends one container, not the host."""
+    service = SERVICES[name]
+    assert re.fullmatch(r"\$\{MEMORY_LIMIT:-\d+g\}", service["mem_limit"])
+    assert 0 < service["pids_limit"] <= 4096
+    assert service["ulimits"]["nofile"] == 65_536
+
+
+@pytest.mark.parametrize("name", ["api", "collector"])
+def test_the_trusted_proxies_are_named(name: str) -> None:
+    """Nobody else's X-Forwarded-For counts, so no header evades the limits."""
+    trusted = SERVICES[name]["environment"]["FORWARDED_ALLOW_IPS"]
+    assert trusted == "${PROXY_ADDRESSES:-127.0.0.1}"
+    command = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "forwarded-allow-ips" not in command  # it would count more than the variable
+
+
+def test_images_of_others_are_named_by_digest() -> None:
+    """A tag can be moved to another image."""
+    images = [each["image"] for each in SERVICES.values() if "build" not in each]
+    assert images
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in images)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +117,18 @@ def test_every_setting_reaches_the_program_that_reads_it() -> None:
         for service in ("api", "updater", "collector")
         for name in SERVICES[service]["environment"]
     }
-    # Fixed by the image, an alternative name, not meant for containers, and always the
-    # default: logs in containers are JSON lines.
-    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn", "log_format"}
+    # Fixed by the image, and an alternative name.
+    elsewhere = {"data_dir", "fpp_analytics_sentry_dsn"}
     assert set(Settings.model_fields) - passed == elsewhere
+
+
+def test_without_a_token_nothing_starts() -> None:
+    """An API without one would restart for ever; Compose says what is missing."""
+    token = SERVICES["api"]["environment"]["ANALYTICS_SECRET_TOKEN"]
+    assert token.startswith("${ANALYTICS_SECRET_TOKEN:?write it to .env")
+    said = (ROOT / "README.md").read_text(encoding="utf-8")
+    trial = SERVICES["demo-api"]["environment"]["ANALYTICS_SECRET_TOKEN"]
+    assert f"ANALYTICS_SECRET_TOKEN={trial} docker compose up --build demo-api" in said
 
 
 def test_no_port_is_public() -> None:

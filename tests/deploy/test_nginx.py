@@ -1,6 +1,7 @@
 """The nginx example, running with TLS in front of a server on loopback."""
 
 import gzip
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from routers.queries.request import MAX_BODY_BYTES
 from tests.support.servers import StubServer, closed_port, serving
 
 pytestmark = pytest.mark.external
 
-EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "deploy" / "nginx"
 NAME = "analytics.example.org"
 EVENTS_NAME = "events.example.org"
+JOINED_NAME = "joined.example.org"
 TOKEN = "t0ken-that-never-shows"
 
 
@@ -29,6 +33,7 @@ class Nginx:
     https: httpx.Client
     http: httpx.Client
     behind: StubServer
+    collector: StubServer
     logs: Path
 
     def logged(self, request: str) -> str:
@@ -50,9 +55,9 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     assert program, "nginx is missing: apt-get install nginx-light"
     folder = tmp_path_factory.mktemp("nginx")
     _make_certificate(folder)
-    with serving() as behind:
+    with serving() as behind, serving() as collector:
         plain, tls = closed_port(), closed_port()
-        config = _write_config(folder, behind.port, plain, tls)
+        config = _write_config(folder, (behind.port, collector.port), plain, tls)
         arguments = ["-e", str(folder / "start.err"), "-p", str(folder), "-c", config]
         checked = subprocess.run(
             [program, "-t", *arguments], capture_output=True, text=True, timeout=30
@@ -72,7 +77,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
                 ) as http,
             ):
                 _wait_until_listening(http)
-                yield Nginx(https, http, behind, folder)
+                yield Nginx(https, http, behind, collector, folder)
         finally:
             process.terminate()
             process.wait(10)
@@ -92,16 +97,18 @@ def _make_certificate(folder: Path) -> None:
     )
 
 
-def _write_config(folder: Path, behind: int, plain: int, tls: int) -> str:
+def _write_config(folder: Path, ports: tuple[int, int], plain: int, tls: int) -> str:
     """Write the example with other ports, addresses and paths; return the main file."""
     changes = {
-        "127.0.0.1:5100": f"127.0.0.1:{behind}",
+        "127.0.0.1:5100": f"127.0.0.1:{ports[0]}",
         "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen [::]:80;": "",
     }
     _write_site(folder, "fpp-analytics.conf", NAME, tls, changes)
-    changes = {"127.0.0.1:5200": f"127.0.0.1:{behind}"}
-    _write_site(folder, "fpp-analytics-events.conf", EVENTS_NAME, tls, changes)
+    collector = {"127.0.0.1:5200": f"127.0.0.1:{ports[1]}"}
+    _write_site(folder, "fpp-analytics-events.conf", EVENTS_NAME, tls, collector)
+    changes = collector | {"127.0.0.1:5100": f"127.0.0.1:{ports[0]}"}
+    _write_site(folder, "fpp-analytics-joined.conf", JOINED_NAME, tls, changes)
     config = folder / "nginx.conf"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
@@ -164,9 +171,16 @@ def test_a_failing_api_leaves_no_token_in_the_error_log(nginx: Nginx) -> None:
     assert TOKEN not in nginx.logged('" 502 ')
 
 
-def test_the_api_receives_the_client_address_and_a_request_id(nginx: Nginx) -> None:
-    """An X-Forwarded-For sent by the client is replaced."""
-    nginx.https.get("/", headers={"X-Forwarded-For": "6.6.6.6"})
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(NAME, "/"), (NAME, "/query"), (NAME, "/report"), (EVENTS_NAME, "/events")],
+)
+def test_the_programs_receive_the_client_address_and_a_request_id(
+    nginx: Nginx, name: str, path: str
+) -> None:
+    """An X-Forwarded-For sent by the client is replaced, at every address."""
+    forged = {"X-Forwarded-For": "6.6.6.6", "Host": name}
+    nginx.https.post(path, content=b"x", headers=forged)
     headers = nginx.behind.requests[-1].headers
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
@@ -191,6 +205,15 @@ def test_nginx_refuses_bodies_and_long_headers(nginx: Nginx) -> None:
     assert nginx.https.post("/", content=b"x" * 2_000).status_code == 413
     assert nginx.https.get("/", headers={"X-Long": "x" * 9_000}).status_code == 400
     assert len(nginx.behind.requests) == count
+
+
+@pytest.mark.parametrize("path", ["/query", "/report"])
+def test_sql_reaches_the_api(nginx: Nginx, path: str) -> None:
+    """A statement of the longest that the API takes, and no endless one."""
+    body = b"x" * MAX_BODY_BYTES
+    assert nginx.https.post(path, content=body).status_code == 200
+    assert nginx.behind.requests[-1].body == body
+    assert nginx.https.post(path, content=body * 2).status_code == 413
 
 
 def test_metrics_are_not_public(nginx: Nginx) -> None:
@@ -222,6 +245,70 @@ def test_events_reach_the_collector(nginx: Nginx) -> None:
     body = b"x" * 2**20
     answer = nginx.https.post("/events", content=body, headers=host)
     assert answer.status_code == 200
-    assert nginx.behind.requests[-1].body == body
+    assert nginx.collector.requests[-1].body == body
     assert nginx.https.get("/metrics", headers=host).status_code == 404
     assert nginx.https.get("/readyz", headers=host).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/events", "/v1/batch", "/healthz", "/api/analytics/events"),
+        *("/api/analytics/ingest", "/api/analytics/healthz"),
+    ],
+)
+def test_under_one_address_events_go_to_the_collector(nginx: Nginx, path: str) -> None:
+    """With bodies of a megabyte, and the token."""
+    headers = {"Host": JOINED_NAME, "Authorization": f"Bearer {TOKEN}"}
+    answer = nginx.https.post(path, content=b"x" * 2**20, headers=headers)
+    assert answer.status_code == 200
+    received = nginx.collector.requests[-1]
+    assert (received.path, len(received.body)) == (path, 2**20)
+    assert received.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/dashboard", "/health", "/events/rejected", "/analytics/top-events"),
+        *("/api/analytics/reports/dau", "/api/analytics/docs", "/eventsx"),
+    ],
+)
+def test_under_one_address_all_else_goes_to_the_api(nginx: Nginx, path: str) -> None:
+    """Questions about events, too."""
+    answer = nginx.https.get(path, headers={"Host": JOINED_NAME})
+    assert answer.status_code == 200
+    assert nginx.behind.requests[-1].path == path
+
+
+def test_under_one_address_reports_have_bodies_and_metrics_are_not_public(
+    nginx: Nginx,
+) -> None:
+    """`POST /report` and `POST /query` reach the API."""
+    host = {"Host": JOINED_NAME}
+    body = b"x" * 65_000
+    assert nginx.https.post("/query", content=body, headers=host).status_code == 200
+    assert nginx.behind.requests[-1].body == body
+    for path in ("/metrics", "/readyz", "/api/analytics/metrics"):
+        assert nginx.https.get(path, headers=host).status_code == 404
+
+
+CONFIGURATIONS = sorted((*EXAMPLES.glob("*.conf"), *ROOT.glob("examples/*/nginx.conf")))
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
+def test_every_example_replaces_the_address_that_a_client_sends(file: Path) -> None:
+    """Limits are per address: whoever could choose one would evade them.
+
+    A location with headers of its own inherits none.
+    """
+    text = re.sub(r"^\s*#.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert "proxy_add_x_forwarded_for" not in text
+    replaced = "proxy_set_header X-Forwarded-For $remote_addr;"
+    blocks = re.findall(r"location[^{]*\{[^{}]*\}", text)
+    proxied = [block for block in blocks if "proxy_pass" in block]
+    assert proxied
+    server = re.sub(r"location[^{]*\{[^{}]*(\{[^{}]*\}[^{}]*)*\}", "", text)
+    for block in proxied:
+        sets = block if "proxy_set_header" in block else server
+        assert replaced in sets, block

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from collector.metrics import EventMetrics
 from tests.support.metrics import FULL
@@ -17,7 +18,8 @@ from util.metrics import ApiMetrics, UpdaterMetrics
 
 pytestmark = pytest.mark.external
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
 
 
@@ -59,6 +61,32 @@ def test_every_alert_is_tested() -> None:
     cases = (RULES.parent / "alerts_test.yml").read_text()
     assert alerts
     assert alerts == set(re.findall(r"alertname: (\w+)", cases))
+
+
+def test_every_alert_leads_to_its_section() -> None:
+    """Below the address of the documentation, or else as a path of this repository."""
+    rules = YAML(typ="safe").load(RULES)["groups"][0]["rules"]
+    said = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    sections = {line[4:].strip() for line in said.splitlines() if line[:4] == "### "}
+    for rule in rules:
+        url = rule["annotations"]["runbook_url"]
+        address, _, anchor = url.partition("/operations.md#")
+        assert address == '{{ or $externalLabels.fpp_analytics_docs "docs" }}'
+        assert anchor == rule["alert"].lower()
+        assert rule["alert"] in sections
+    assert "fpp_analytics_docs" in (RULES.parent / "prometheus.yml").read_text()
+
+
+def test_every_panel_says_what_it_shows() -> None:
+    """And the API is up or down, rather than 1 or 0."""
+    panels = json.loads((DEPLOY / "grafana" / "fpp-analytics.json").read_text())[
+        "panels"
+    ]
+    assert [panel["title"] for panel in panels if not panel["description"]] == []
+    (api,) = (panel for panel in panels if panel["title"] == "API")
+    (mapping,) = api["fieldConfig"]["defaults"]["mappings"]
+    assert [mapping["options"][value]["text"] for value in "01"] == ["DOWN", "UP"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
 
 
 def test_rules_and_configuration_are_valid() -> None:

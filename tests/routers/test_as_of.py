@@ -1,9 +1,15 @@
 """`as_of`: the answer of an earlier instant, from the snapshot of that time."""
 
-from collections.abc import Iterator
+import io
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -11,46 +17,139 @@ from fastapi.testclient import TestClient
 
 from bench.data import FrameSource
 from demo.sample import sample
+from main import app
 from readmodel.store.history import kept_snapshots
+from readmodel.sync import derived_client
+from readmodel.sync.derived import DerivedOptions
+from readmodel.sync.drain import drain
 from readmodel.sync.run import Options, sync
 from readmodel.tables import TABLES
 from tests.routers.conftest import client_of, make_settings
+from tests.support import preloaded
+from tests.support.derived import table_sql, write_views
+from tests.support.effort import bounded
+from tests.support.events import rejected_line, write_spool
+from tests.support.sample import TOKEN
 
 FIRST = datetime(2026, 3, 18, 9, tzinfo=UTC)
 SECOND = datetime(2026, 11, 19, 9, tzinfo=UTC)
 NOW = SECOND + timedelta(hours=5)
-PATHS = (
-    "/",
-    "/?period=7d&sections=traffic,votes,historical",
-    "/daily-analytics",
-    "/historical.csv",
-    "/reoccurring",
-    "/breakdown/country",
-    "/breakdown/country.csv",
-    "/room/{room}/stats",
-    "/rooms?limit=5",
-    "/room/{room}/stats?from=2024-06-03",
-)
+INSTANT = "2026-03-18T11:00:00Z"
+RETENTION = timedelta(days=30)
+THEN = FIRST + timedelta(hours=2)
+QUERY_TOKEN = "q" * 40
+
+VIEWS = {
+    "rooms": table_sql(
+        "votes_by_room",
+        "SELECT room_id, count(*) AS votes, now() AS at FROM fpp_votes GROUP BY room_id",
+        "@order room_id",
+        "@filter votes [>=]",
+        "@limit 4 1000",
+        "@test unique(room_id)",
+    ),
+    "since": """\
+-- @name votes_since
+-- @type report
+-- @param day date 2024-06-03
+SELECT count(*) AS votes, max(voted_at) AS last, now() AS at FROM fpp_votes
+WHERE voted_at >= $day
+""",
+}
+
+DAYS = "from=2025-01-01&to=2026-03-18"
+FORMATS = ("csv", "xlsx", "json", "parquet", "ndjson")
+
+ASKED: Mapping[str, Sequence[str]] = {
+    "GET /": (
+        "/",
+        "/?period=7d&sections=traffic,votes,historical",
+        f"/?{DAYS}&compare=previous&interval=week&filter=country:DE",
+    ),
+    "GET /daily-analytics": ("/daily-analytics", "/daily-analytics?period=30d"),
+    "GET /daily-analytics.{extension}": ("/daily-analytics.{extension}",),
+    "GET /historical": ("/historical", f"/historical?{DAYS}&interval=month"),
+    "GET /historical.csv": ("/historical.csv",),
+    "GET /historical.{extension}": ("/historical.{extension}",),
+    "GET /reoccurring": ("/reoccurring", "/reoccurring?weekends=true"),
+    "GET /reoccurring.csv": ("/reoccurring.csv",),
+    "GET /reoccurring.{extension}": ("/reoccurring.{extension}",),
+    "GET /breakdown/{dimension}": (
+        "/breakdown/country",
+        f"/breakdown/room?{DAYS}&limit=3&offset=2",
+        "/breakdown/estimation",
+    ),
+    "GET /breakdown/{dimension}.csv": ("/breakdown/country.csv",),
+    "GET /breakdown/{dimension}.{extension}": ("/breakdown/source.{extension}",),
+    "GET /retention": ("/retention", "/retention?of=rooms"),
+    "GET /rooms": ("/rooms?limit=5", f"/rooms?{DAYS}"),
+    "GET /rooms/{room_id}": ("/rooms/{room}", f"/rooms/{{room}}?{DAYS}"),
+    "GET /room/{room_id}/stats": (
+        "/room/{room}/stats",
+        "/room/{room}/stats?from=2024-06-03",
+    ),
+    "GET /room/{room_id}/stats.{extension}": ("/room/{room}/stats.{extension}",),
+    "GET /events/rejected": ("/events/rejected",),
+    "GET /events/rejected.{extension}": ("/events/rejected.{extension}",),
+    "GET /views": ("/views",),
+    "GET /views/{object}": (
+        "/views/votes_by_room",
+        "/views/votes_by_room?votes.gte=2&order=-votes&limit=3",
+    ),
+    "GET /views/{object}.{extension}": ("/views/votes_by_room.{extension}",),
+    "GET /reports/{name}": (
+        "/reports/votes_since",
+        "/reports/votes_since?day=2026-03-01",
+    ),
+    "GET /reports/{name}.{extension}": ("/reports/votes_since.{extension}",),
+    "POST /report": ("/report",),
+    "GET /query/tables": ("/query/tables",),
+    "POST /query": ("/query",),
+}
+"""Operation that takes `as_of` -> addresses to ask."""
+
+WITHOUT_DATA = {"GET /link"}
+"""Operations that take `as_of` and answer nothing of a snapshot."""
+
+BODIES: Mapping[str, Any] = {
+    "/report": {"template": "votes_since", "params": {"day": "2026-03-01"}},
+    "/query": {
+        "sql": "SELECT room_id, count(*) AS n, now() AS at FROM fpp_votes GROUP BY 1"
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DATA_DIR with two snapshots a day apart, the second with more rows."""
-    data_dir = tmp_path_factory.mktemp("history") / "data"
+def views_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A derived table and a report."""
+    return write_views(tmp_path_factory.mktemp("as_of") / "views", **VIEWS)
+
+
+@pytest.fixture(scope="module")
+def history(views_dir: Path) -> Path:
+    """A DATA_DIR with snapshots of two instants, the second with more rows.
+
+    A minute after each, rejected events were taken into one more snapshot.
+    """
+    data_dir, spool_dir = views_dir.parent / "data", views_dir.parent / "spool"
     everything = sample(NOW, 0.05)
-    options = Options(retention=timedelta(days=30))
-    for at in (FIRST, SECOND):
+    derived = DerivedOptions(views_dir, ZoneInfo("UTC"), 256, seconds=60)
+    for number, at in enumerate((FIRST, SECOND), 1):
         tables = {
             name: rows if name == "fpp_rooms" else rows.filter(_earlier(rows, at))
             for name, rows in everything.items()
         }
-        sync(
-            FrameSource(tables),
-            data_dir,
-            list(TABLES.values()),
-            partial(_same, at),
-            options=Options(full=True, retention=options.retention),
-        )
+        with preloaded.used_by(derived_client):
+            sync(
+                FrameSource(tables),
+                data_dir,
+                list(TABLES.values()),
+                partial(_same, at),
+                options=Options(full=True, retention=RETENTION, derived=derived),
+            )
+        letters = [rejected_line(f"r{number}-{index}") for index in range(number * 2)]
+        write_spool(spool_dir, letters, number)
+        drain(data_dir, spool_dir, partial(_same, at + timedelta(minutes=1)))
     return data_dir
 
 
@@ -66,52 +165,121 @@ def _earlier(rows: pl.DataFrame, at: datetime) -> pl.Expr:
 
 
 def busiest_room(client: TestClient) -> int:
-    """The room that had the most votes in the first snapshot."""
-    room: int = client.get(f"/rooms?limit=1&as_of={FIRST:%Y-%m-%dT%H:%M:%SZ}").json()[
-        "rows"
-    ][0]["room_id"]
+    """The room with the most votes."""
+    room: int = client.get("/rooms?limit=1").json()["rows"][0]["room_id"]
     return room
 
 
-def asking(data_dir: Path, moment: datetime) -> TestClient:
+def asking(data_dir: Path, moment: datetime, views_dir: Path) -> TestClient:
     """A client of an API whose clock shows *moment*."""
-    settings = make_settings(data_dir=data_dir, snapshot_retention=timedelta(days=30))
+    settings = make_settings(
+        data_dir=data_dir,
+        views_dir=views_dir,
+        snapshot_retention=RETENTION,
+        sql_tokens=QUERY_TOKEN,
+        # Only the second snapshot is late, and no answer says so.
+        sync_interval_seconds=10**8,
+    )
     return client_of(settings, moment)
 
 
 @pytest.fixture(scope="module")
-def later(history: Path) -> Iterator[TestClient]:
+def later(history: Path, views_dir: Path) -> Iterator[TestClient]:
     """A client of today's API."""
-    with asking(history, NOW) as client:
+    with asking(history, NOW, views_dir) as client:
         yield client
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_it_equals_what_was_answered_then(
-    history: Path, later: TestClient, path: str, tmp_path: Path
-) -> None:
-    """But for the echo of the parameters."""
-    path = path.format(room=busiest_room(later))
-    then = FIRST + timedelta(hours=2)
-    only_first = tmp_path / "data"
-    (only_first / "snapshots").mkdir(parents=True)
-    first = kept_snapshots(history)[0].id
-    (only_first / "snapshots" / first).symlink_to(history / "snapshots" / first)
-    (only_first / "current").symlink_to(f"snapshots/{first}")
-    with asking(only_first, then) as client:
-        expected = client.get(path)
+@pytest.fixture(scope="module")
+def earlier(
+    history: Path, views_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
+    """A client of the API as it was at THEN: there was nothing but its snapshot."""
+    data_dir = tmp_path_factory.mktemp("then")
+    (data_dir / "snapshots").mkdir()
+    snapshot = [each.id for each in kept_snapshots(history) if each.instant <= THEN][-1]
+    link = data_dir / "snapshots" / snapshot
+    # A copy: queries are confined to the files below DATA_DIR.
+    shutil.copytree(history / "snapshots" / snapshot, link)
+    (data_dir / "current").symlink_to(f"snapshots/{snapshot}")
+    with asking(data_dir, THEN, views_dir) as client:
+        yield client
+
+
+def ask(client: TestClient, path: str, as_of: str | None = None) -> Any:
+    """The answer to *path*, now or as at an instant."""
     mark = "&" if "?" in path else "?"
-    found = later.get(f"{path}{mark}as_of={then:%Y-%m-%dT%H:%M:%SZ}")
-    assert found.status_code == expected.status_code == 200
-    assert later.get(path).content != expected.content
-    if expected.headers["content-type"] != "application/json":
-        assert found.content == expected.content
-        return
-    answer, then_answered = found.json(), expected.json()
-    if "query" in then_answered:
-        assert answer["query"].pop("as_of") == then.isoformat().replace("+00:00", "Z")
-    echo = {"query", "data_updated_at"} - then_answered.keys()
-    assert {k: v for k, v in answer.items() if k not in echo} == then_answered
+    url = f"{path}{mark}as_of={as_of}" if as_of else path
+    token = QUERY_TOKEN if path.startswith("/query") else TOKEN
+    headers = {"Authorization": f"Bearer {token}"}
+    if path not in BODIES:
+        return client.get(url, headers=headers)
+    # In its order, as CSV: a document of rows has the time that the query took.
+    headers["Accept"] = "text/csv"
+    return client.post(url, json=BODIES[path], headers=headers)
+
+
+def without_echo(answer: bytes, expected: bytes) -> bytes:
+    """*answer* without what only repeats `as_of`.
+
+    An answer without parameters has no echo, and not always the instant of its data;
+    with `as_of` it has both. The address of the next page repeats it as well.
+    """
+    if b'"query":{' not in expected:
+        answer = re.sub(rb',"query":\{[^{}]*\}', b"", answer)
+    if b'"data_updated_at"' not in expected:
+        answer = re.sub(rb',"data_updated_at":"[^"]*"', b"", answer)
+    answer = answer.replace(f',"as_of":"{INSTANT}"'.encode(), b"")
+    answer = re.sub(rb'\?as_of=[^&"]*&', b"?", answer)
+    return re.sub(rb'[?&]as_of=[^&"]*', b"", answer)
+
+
+def content_of(response: Any) -> bytes | dict[str, bytes]:
+    """The bytes; of a workbook those of its files but the one with the time it was made."""
+    if "spreadsheet" not in response.headers["content-type"]:
+        content: bytes = response.content
+        return content
+    with ZipFile(io.BytesIO(response.content)) as book:
+        names = set(book.namelist()) - {"docProps/core.xml"}
+        return {name: book.read(name) for name in sorted(names)}
+
+
+def test_every_answer_that_takes_the_parameter_is_asked() -> None:
+    """A new route belongs into the table."""
+    document = app.openapi()
+    found = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if any(each["name"] == "as_of" for each in operation.get("parameters", ()))
+    }
+    assert found - WITHOUT_DATA == set(ASKED)
+
+
+def formats_of(operation: str) -> Sequence[str]:
+    """Two formats, others for each operation; all of them in a thorough run."""
+    first = list(ASKED).index(operation) % len(FORMATS)
+    return bounded([*FORMATS[first:], *FORMATS[:first]], 2)
+
+
+@pytest.mark.parametrize("operation", ASKED)
+def test_it_equals_what_was_answered_then(
+    earlier: TestClient, later: TestClient, operation: str
+) -> None:
+    """Byte for byte, but for the echo of the parameter."""
+    room = busiest_room(earlier)
+    for path in ASKED[operation]:
+        for extension in formats_of(operation) if "{extension}" in path else ("",):
+            asked = path.format(room=room, extension=extension)
+            expected, found = ask(earlier, asked), ask(later, asked, INSTANT)
+            assert found.status_code == expected.status_code == 200, found.text
+            assert ask(later, asked).content != expected.content, asked
+            then, now = content_of(expected), content_of(found)
+            if isinstance(now, bytes) and isinstance(then, bytes):
+                now = without_echo(now, then)
+            assert now == then, asked
+            for name in ("content-type", "content-disposition", "x-data-updated-at"):
+                assert found.headers.get(name) == expected.headers.get(name)
 
 
 def test_the_echo_names_the_instant(later: TestClient) -> None:
@@ -174,11 +342,13 @@ def test_the_snapshots_are_listed_with_their_costs(
     """Newest first; what both share is in neither's bytes."""
     answer = later.get("/snapshots").json()
     assert answer["retention_seconds"] == 30 * 86_400
-    newest, oldest = answer["snapshots"]
-    assert (oldest["instant"], newest["instant"]) == (
-        "2026-03-18T09:00:00Z",
+    assert [each["instant"] for each in answer["snapshots"]] == [
+        "2026-11-19T09:01:00Z",
         "2026-11-19T09:00:00Z",
-    )
+        "2026-03-18T09:01:00Z",
+        "2026-03-18T09:00:00Z",
+    ]
+    newest, *_, oldest = answer["snapshots"]
     assert oldest["own_bytes"] > 0
     files = (history / "snapshots" / newest["id"]).rglob("*.*")
     total = sum(file.stat().st_size for file in files if file.is_file())

@@ -8,28 +8,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from config import parse_token
-from main import app
 from routers import auth
 from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import NOW
 from tests.support.sample import TOKEN
+from util import access
+from util.access import parse_token
 
 VIEWER, ANALYST = "viewer-" + "v" * 30, "analyst-" + "a" * 30
-
-RIGHTS = {
-    "full": {"read", "metrics", "deliver"},
-    "viewer": {"read"},
-    "analyst": {"read", "query"},
-    "session": {"read"},
-    "nobody": set[str](),
-}
-"""Caller -> what it may do."""
-
-SPECIAL = {("GET", "/metrics"): "metrics", ("POST", "/query"): "query"}
-"""Routes that need another right than to read."""
-
-PUBLIC = {("GET", "/health"), ("DELETE", "/session")}
 
 
 @pytest.fixture(scope="module")
@@ -44,58 +30,6 @@ def client() -> Iterator[TestClient]:
     with client_of(settings, NOW) as client:
         del client.headers["Authorization"]
         yield client
-
-
-def sent_by(client: TestClient, caller: str) -> dict[str, str]:
-    """The headers of a caller."""
-    tokens = {"full": TOKEN, "viewer": VIEWER, "analyst": ANALYST}
-    client.cookies.clear()
-    if caller == "session":
-        headers = {"Authorization": f"Bearer {ANALYST}"}
-        got = client.post("/session", headers=headers)
-        name, _, value = got.headers["set-cookie"].partition(";")[0].partition("=")
-        client.cookies.clear()
-        return {"Cookie": f"{name}={value}"}
-    return {"X-API-Key": tokens[caller]} if caller in tokens else {}
-
-
-def routes() -> list[tuple[str, str]]:
-    """Every operation of the document."""
-    return [
-        (method.upper(), path)
-        for path, methods in app.openapi()["paths"].items()
-        for method in methods
-    ]
-
-
-def is_unsafe_by_cookie(caller: str, method: str) -> bool:
-    """True for requests that a page of another origin could cause."""
-    return caller == "session" and method not in auth.SAFE_METHODS
-
-
-@pytest.mark.parametrize("caller", RIGHTS)
-def test_a_caller_may_do_what_its_rights_say(client: TestClient, caller: str) -> None:
-    """401 without any right that counts, 403 without the one that is needed."""
-    headers = sent_by(client, caller)
-    for method, path in routes():
-        right = SPECIAL.get((method, path), "read")
-        got = client.request(method, path, headers=headers)
-        refused = got.status_code in (401, 403)
-        if (method, path) in PUBLIC:
-            assert not refused, (method, path)
-        elif not RIGHTS[caller] or is_unsafe_by_cookie(caller, method):
-            assert got.status_code == 401, (method, path)
-        else:
-            assert refused is (right not in RIGHTS[caller]), (method, path)
-            assert got.status_code != 401, (method, path)
-
-
-def test_the_rights_are_shown(client: TestClient) -> None:
-    """The page shows what the caller may do."""
-    for caller, rights in RIGHTS.items():
-        if rights:
-            got = client.get("/session", headers=sent_by(client, caller))
-            assert set(got.json()["rights"]) == rights
 
 
 @pytest.mark.parametrize(
@@ -157,7 +91,7 @@ def test_every_token_is_compared_by_its_digest(
             compared.append((a, b))
             return hmac.compare_digest(a, b)
 
-    monkeypatch.setattr(auth, "hmac", Recording)
+    monkeypatch.setattr(access, "hmac", Recording)
     scope = {"headers": [(b"x-api-key", sent.encode())], "method": "GET"}
     auth.identify(scope, client.app.state.settings)  # type: ignore[attr-defined]
     entries = [f"ops:{TOKEN}", TOKEN, f"eve:{VIEWER}", VIEWER]

@@ -222,3 +222,64 @@ def test_the_answer_has_the_figures_of_the_days_compared_with(
     assert got["query"]["compare_to"] == "2024-06-04"
     plain = client.get(path, params={"period": "7d", "compare": "previous"}).json()
     assert "compare_from" not in plain["query"]
+
+
+SO_FAR = {"compare": "previous", "so_far": "true"}
+
+
+@pytest.mark.parametrize("path", ["/", "/daily-analytics", "/room/1/stats"])
+@pytest.mark.parametrize("match", [{}, {"match": "weekday"}])
+def test_so_far_compares_today_with_as_much_of_another_day(
+    client: TestClient, path: str, match: dict[str, str]
+) -> None:
+    """Until the time of day of the data. Without it, whole days are compared, as before."""
+    day = TAKEN_AT.date() - timedelta(days=7 if match else 1)
+    until = TAKEN_AT - timedelta(days=7 if match else 1)
+    got = client.get(path, params={"period": "today", **SO_FAR, **match}).json()
+    oracle = Oracle(SAMPLE, START, NOW, ZoneInfo("UTC"), (day, day), until=until)
+    assert (
+        figures(path, got["previous"])
+        == {
+            "/": oracle.traffic(),
+            "/daily-analytics": oracle.daily(),
+            "/room/1/stats": oracle.room(1),
+        }[path]
+    )
+    assert got["query"]["compare_to"] == f"{day}"
+    assert got["query"]["compare_until"] == f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    whole = client.get(path, params={"period": "today", "compare": "previous"}).json()
+    day = TAKEN_AT.date() - timedelta(days=1)
+    oracle = Oracle(SAMPLE, START, NOW, ZoneInfo("UTC"), (day, day))
+    assert (
+        figures(path, whole["previous"])
+        == {
+            "/": oracle.traffic(),
+            "/daily-analytics": oracle.daily(),
+            "/room/1/stats": oracle.room(1),
+        }[path]
+    )
+    assert "compare_until" not in whole["query"]
+
+
+def figures(path: str, previous: dict[str, Any]) -> Any:
+    """The figures of *previous* that the test compares."""
+    return previous["traffic"] if path == "/" else previous
+
+
+def test_a_range_that_is_over_is_compared_as_a_whole(client: TestClient) -> None:
+    """With and without `so_far`."""
+    query = {"from": "2024-07-31", "to": "2024-07-31", "compare": "previous"}
+    plain = client.get("/", params=query).json()
+    got = client.get("/", params=query | {"so_far": "true"}).json()
+    assert got["previous"] == plain["previous"]
+    assert got["change"] == plain["change"]
+    assert "compare_until" not in got["query"]
+
+
+@pytest.mark.parametrize("query", [{"period": "7d", "so_far": "true"}, SO_FAR])
+def test_so_far_without_a_range_or_a_comparison_is_refused(
+    client: TestClient, query: dict[str, str]
+) -> None:
+    """Nothing is ignored silently."""
+    got = client.get("/daily-analytics", params=query)
+    assert got.status_code == 422

@@ -112,6 +112,7 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "statistics.get_room_stats",
         "statistics.get_room_stats_file",
         "statistics.get_rooms",
+        "statistics.post_daily_analytics",
         "sync.get_daily_report",
         "sync.get_snapshots",
         "sync.get_sync_runs",

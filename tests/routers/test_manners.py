@@ -41,7 +41,7 @@ PATHS = [
     "/link",
 ]
 
-CHANGING = {"/session": ", DELETE, POST"}
+CHANGING = {"/daily-analytics": ", POST", "/session": ", DELETE, POST"}
 """Methods besides those of every path."""
 
 

@@ -125,6 +125,30 @@ WRONG = {
             "incremental_insert, report"
         ),
     ),
+    "alias of two operators": (
+        f"{HEAD}-- @filter n [=, <] as m\nSELECT 1 AS n",
+        "a.sql:4: a: @filter n as m: use one operator for one name",
+    ),
+    "reserved alias": (
+        f"{HEAD}-- @filter n as limit\nSELECT 1 AS n",
+        "a.sql:4: a: @filter n as limit: the name is reserved",
+    ),
+    "alias of another filter": (
+        f"{HEAD}-- @filter m\n-- @filter n as m\nSELECT 1 AS n, 2 AS m",
+        "a.sql:5: a: @filter m is given twice",
+    ),
+    "one of nothing": (
+        f"{HEAD}-- @filter n as m\n-- @one n\nSELECT 1 AS n",
+        "a.sql:5: a: @one n is no parameter and no filter",
+    ),
+    "a report at every sync": (
+        f"{REPORT}-- @every_sync\nSELECT 1",
+        "a.sql:3: a: @every_sync belongs to tables: a report has none",
+    ),
+    "a value of a flag": (
+        f"{HEAD}-- @every_sync 5m\nSELECT 1",
+        "a.sql:4: a: @every_sync takes no value",
+    ),
     "twice": (f"{HEAD}-- @limit 1 2\n-- @limit 1 2\nSELECT 1", "a.sql:5: a: @limit is given twice"),
     "bad name": (
         "-- @name ../a\n-- @type report\nSELECT 1",
@@ -241,6 +265,24 @@ def test_what_is_wrong_is_named_with_file_and_line(
     catalogue = read(tmp_path, a=text, good=good)
     assert message in [str(error) for error in catalogue.errors]
     assert catalogue.table("good")
+
+
+ALIASES = (
+    "-- @filter n [>=] as since\n-- @filter n [<] as until\n"
+    "-- @one since\n-- @every_sync\n-- @route /x\nSELECT 1 AS n"
+)
+
+
+def test_filters_may_have_other_names(tmp_path: Path) -> None:
+    """So that two of one column, and those of earlier clients, have theirs."""
+    (table,) = read(tmp_path, a=HEAD + ALIASES).definitions
+    assert table.filters == (
+        Filter("n", (">=",), "since"),
+        Filter("n", ("<",), "until"),
+    )
+    assert (table.one, table.one_with, table.every_sync) == (True, "since", True)
+    assert table.gives_one({"since", "other"})
+    assert not table.gives_one({"until"})
 
 
 def test_one_bad_definition_does_not_stop_those_in_its_file(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Oracle:
 
     *days* limits them to a range (first and last day, both included). *interval* is
     the length of a row of a series; *weekends* lists Saturdays and Sundays, too.
-    *terms* are those of a filter.
+    *terms* are those of a filter. From *until* on, rows of the range do not count.
     """
 
     def __init__(
@@ -48,8 +48,10 @@ class Oracle:
         interval: str = "day",
         weekends: bool = False,
         terms: Iterable[Term] = (),
+        until: datetime | None = None,
     ) -> None:
         self.now, self.zone, self.start = now, zone, start
+        self.until = until
         self.terms = list(terms)
         self.days, self.interval, self.weekends = days, interval, weekends
         self.history_start = datetime.combine(start, time(), zone)
@@ -158,7 +160,12 @@ class Oracle:
         if self.days is None:
             return rows
         first, last = self.days
-        return [row for row in rows if first <= self.day(row[at]) <= last]
+        return [
+            row
+            for row in rows
+            if first <= self.day(row[at]) <= last
+            and (self.until is None or row[at] < self.until)
+        ]
 
     def list_days(self) -> list[date]:
         """The listed days of a series, ascending."""

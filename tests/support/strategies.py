@@ -69,7 +69,10 @@ class Scenario:
         )
 
     def oracle(
-        self, days: tuple[date, date] | None, terms: Iterable[Term] = ()
+        self,
+        days: tuple[date, date] | None,
+        terms: Iterable[Term] = (),
+        until: datetime | None = None,
     ) -> Oracle:
         """The reference implementation for this scenario, with *days* as its range."""
         return Oracle(
@@ -81,6 +84,7 @@ class Scenario:
             self.interval,
             self.weekends,
             terms,
+            until,
         )
 
 

@@ -65,6 +65,27 @@ def test_promtool_accepts_the_metrics(metrics: ApiMetrics | UpdaterMetrics) -> N
     assert (checked.returncode, checked.stderr.decode()) == (0, "")
 
 
+def test_metrics_have_further_names() -> None:
+    """A counter, a gauge with labels and a histogram; what is not there is left out."""
+    metrics = _filled_api_metrics()
+    metrics.registry.further_names = {
+        "logins_total": "fpp_failed_logins_total",
+        "latency_seconds": "fpp_http_request_duration_seconds",
+        "rows": "fpp_table_rows",
+        "other": "no_such_metric",
+    }
+    text = _text(metrics)
+    assert "\nfpp_failed_logins_total 1.0" in text
+    assert "\nlogins_total 1.0" in text
+    assert "# TYPE logins_total counter" in text
+    assert '\nlatency_seconds_count{method="GET",route="/room/{room_id}/stats"' in text
+    assert '\nlatency_seconds_bucket{le="0.025"' in text
+    assert '\nrows{table="fpp_votes"} 12.0' in text
+    assert "other" not in text
+    openmetrics = metrics.render("application/openmetrics-text")[0].decode()
+    assert "# TYPE logins counter" in openmetrics
+
+
 def test_a_scraper_that_accepts_openmetrics_gets_it() -> None:
     """Prometheus prefers it."""
     text, content_type = ApiMetrics(FULL).render("application/openmetrics-text")

@@ -12,6 +12,7 @@ from readmodel.source.protocol import Source
 from readmodel.source.sqlite import SqliteSource
 from readmodel.tables import TABLES, Table
 from util.errors import SettingsError
+from util.redaction import redact
 
 PARTS = {"DB_HOST": "h", "DB_USERNAME": "u", "DB_PASSWORD": "p"}
 
@@ -130,3 +131,12 @@ def test_a_password_that_is_not_encoded_is_explained(
         load({"SOURCE_URL": url.replace(f"pa{character}", f"pa{escape}")})
     )
     assert source == MysqlSource("host", 3306, "user", f"pa{character}ss", "db")
+
+
+def test_the_forms_of_an_address_can_be_logged() -> None:
+    """Nothing in them looks like a password, which would be hidden."""
+    with pytest.raises(SettingsError) as caught:
+        source_from_settings(load({"SOURCE_URL": "postgres://"}))
+    message = str(caught.value)
+    assert "postgresql://user@host:5432/database" in message
+    assert redact(message) == message

@@ -51,6 +51,15 @@ def read_all(reader: TopicReader) -> list[int]:
     return offsets
 
 
+def test_the_end_may_come_with_the_last_messages(reader: TopicReader) -> None:
+    """In one call: it is the end even so, until further messages arrive."""
+    reader.open(position(11_990))
+    assert [message.offset() for message in reader.read(20, 1)] == [
+        *range(11_990, 12_000)
+    ]
+    assert reader.is_at_end
+
+
 def test_a_new_topic_is_read_from_the_first_message_that_is_there(
     reader: TopicReader,
 ) -> None:

@@ -92,6 +92,23 @@ def test_white_space_and_remarks_in_the_sql_are_no_change(
     assert outcomes(reports) == {"rooms": BuildOutcome.UNCHANGED}
 
 
+def test_a_table_of_every_sync_moves_with_the_clock(data: Path, views: Path) -> None:
+    """Others that use it are built again with the next day."""
+    sql = "SELECT count(*) AS n FROM fpp_votes WHERE now() < TIMESTAMPTZ '{}'".format(
+        "2026-11-25 12:30:00+00"
+    )
+    now = table_sql("now_table", sql, "@every_sync")
+    write_views(views, now_table=now, day=table_sql("day_table", sql))
+    run_derived(data, views, TABLES)
+    assert derived(data, "now_table").item() == len(VOTES)
+    reports = run_derived(data, views, TABLES, NOON + timedelta(hours=1))
+    assert outcomes(reports) == {
+        "day_table": BuildOutcome.UNCHANGED,
+        "now_table": BuildOutcome.BUILT,
+    }
+    assert derived(data, "now_table").item() == 0
+
+
 def test_an_edited_file_is_used_by_the_next_run(data: Path, views: Path) -> None:
     """No restart, no migration."""
     write_views(views, rooms=ROOMS)

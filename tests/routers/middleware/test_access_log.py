@@ -41,6 +41,35 @@ def test_a_request_is_one_line_with_its_route_template_and_snapshot(
 
 
 @pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (
+            "/?period=7d&tz=Asia/Tokyo&interval=week",
+            ("2024-07-27 to 2024-08-02", "week", "Asia/Tokyo"),
+        ),
+        ("/room/1/stats", ("all", "day", "UTC")),
+        (
+            "/breakdown/route?from=2024-08-01",
+            ("2024-08-01 to 2024-08-01", "day", "UTC"),
+        ),
+    ],
+)
+def test_a_slow_line_can_be_tied_to_what_was_asked(
+    read_model: Path,
+    client: TestClient,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    fields: tuple[str, str, str],
+) -> None:
+    """Range, interval and zone as they were resolved; never the query as it was sent."""
+    assert read_model.exists()
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        assert client.get(path).status_code == 200
+    (line,) = lines(caplog)
+    assert (line["range"], line["interval"], line["tz"]) == fields
+
+
+@pytest.mark.parametrize(
     ("path", "route"),
     [
         ("/nothing", "unmatched"),

@@ -116,6 +116,17 @@ def test_public_routes_have_a_limit_of_their_own(data_dir: Path) -> None:
         assert client.get("/sync/runs").status_code == 200
 
 
+def test_the_page_and_its_files_are_never_limited(data_dir: Path) -> None:
+    """A visitor whose files are refused sees an empty page."""
+    settings = make_settings(data_dir=data_dir, rate_limit_per_minute=1)
+    paths = ("/dashboard", "/dashboard/assets/icon.svg", "/dashboard/assets/none.js")
+    with client_of(settings) as client:
+        for path in paths:
+            found = {client.get(path).status_code for _ in range(limits.LEAST_PUBLIC)}
+            assert found == {404 if "none" in path else 200}
+        assert client.get("/health").status_code == 503
+
+
 def test_with_a_root_path_routes_are_told_apart_as_without(data_dir: Path) -> None:
     """A proxy serves the API below a path; the page's files do not use up the limit."""
     app = create_fixed_app(make_settings(data_dir=data_dir, rate_limit_per_minute=2))

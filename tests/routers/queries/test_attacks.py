@@ -157,7 +157,7 @@ def test_the_process_of_a_query_could_do_no_harm(
         )
     finally:
         worker.close()
-    outcomes = json.loads(reply)
+    outcomes = json.loads(b"".join(reply))
     assert outcomes.pop("read a part") == "done"
     assert outcomes.pop("query a part") == "done"
     assert outcomes

@@ -4,9 +4,10 @@ import errno
 import io
 import json
 import logging
+import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import openpyxl
 import polars as pl
 import pytest
 
+from readmodel.tables import TABLES
+from routers.formats import answer
 from routers.queries import running
 from routers.queries.messages import without_paths
 from routers.queries.request import MAX_BODY_BYTES, MAX_SQL_BYTES
+from routers.worker.client import PIECE_BYTES
 from tests.routers.conftest import create_fixed_app, make_settings, served
 from tests.routers.queries.conftest import (
+    MEMORY_MB,
     QUERY_TOKEN,
     Target,
     client_of_queries,
@@ -112,6 +117,24 @@ def test_rows_beyond_16_megabytes_are_told(target: Target) -> None:
     got = target.query("SELECT repeat('x', 100000) AS t FROM range(400)")
     assert got.json()["truncated"]
     assert 16_000_000 - 100_010 < len(got.content) < 16_001_000
+
+
+def test_no_step_of_the_event_loop_has_a_whole_answer(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It arrives and is sent in pieces: each copy of all of it would hold up /health."""
+    sizes: list[int] = []
+    send = answer._in_turns
+
+    async def recording(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+        async for piece in send(pieces):
+            sizes.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(answer, "_in_turns", recording)
+    got = target.query("SELECT repeat('x', 100000) AS t FROM range(400)")
+    assert sum(sizes) == len(got.content) > 15_000_000
+    assert max(sizes) <= PIECE_BYTES
 
 
 def test_one_row_beyond_16_megabytes_is_an_error(target: Target) -> None:
@@ -206,6 +229,16 @@ def test_wrong_parameters_are_an_error(target: Target, sql: str, params: Any) ->
         ("SELECT 1,\n  getenv('A')", "(line 2, column 3)"),
         ("SELECT * FROM nothing", "unknown table nothing (line 1, column 15)"),
         ("SELECT nothing FROM rounds", 'Referenced column "nothing" not found'),
+        (
+            ";\nSELECT 'ü',\n 'ü',  nothing FROM rounds;",
+            'not found in FROM clause! Candidate bindings: "price" (line 3, column 8)',
+        ),
+        (
+            "SELECT id FROM rounds WHERE player::INTEGER > 1",
+            "INT32 when casting from source column player (line 1, column 35)",
+        ),
+        ("SELECT id\nFROM rounds\nORDER BY 7", "between 1 and 1 (line 3, column 10)"),
+        ("SELECT error('x\"}{\"')", 'Invalid Input Error: x"}{"'),
         ("SELECT 'a'::INTEGER", "Could not convert string 'a' to INT32"),
         ("SELECT repeat('a', 2000000000)", "needs more than 512 MB of memory"),
         (
@@ -278,6 +311,70 @@ def test_a_malformed_body_is_refused(target: Target, body: str, status: int) -> 
     assert len(got.content) < 5_000
 
 
+def test_a_snapshot_that_is_removed_meanwhile_is_no_fault_of_the_query(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 as without a read model: the same query works with the next snapshot."""
+    with client_of_queries(own_folder) as client:
+        target = Target(own_folder, client)
+        confine = running.require_confinement
+
+        async def remove(data_dir: Path) -> Any:
+            shutil.rmtree(target.places["folder"])
+            return await confine(data_dir)
+
+        monkeypatch.setattr(running, "require_confinement", remove)
+        got = target.query("SELECT * FROM rounds")
+    assert (got.status_code, detail(got)) == (
+        503,
+        "The snapshot was removed meanwhile: send it again",
+    )
+
+
+def test_the_tables_are_listed_with_their_columns(target: Target) -> None:
+    """Mirrored and derived ones, with units and meanings where they are defined."""
+    got = target.client.get("/query/tables")
+    answer = got.json()
+    assert answer["snapshot"] == target.snapshot.id
+    assert answer["data_updated_at"] == "2026-11-25T12:00:00Z"
+    assert answer["limits"] == {
+        "rows": 10_000,
+        "bytes": 16_000_000,
+        "sql_bytes": MAX_SQL_BYTES,
+        "seconds": 5.0,
+        "memory_mb": MEMORY_MB,
+    }
+    tables = {table["name"]: table for table in answer["tables"]}
+    assert list(tables) == sorted([*TABLES, "rounds", "scores"])
+    rounds, scores = tables["rounds"], tables["scores"]
+    assert (rounds["kind"], rounds["rows"]) == ("mirrored", 6)
+    assert (scores["kind"], scores["rows"]) == ("derived", 6)
+    types = {column["name"]: column["type"] for column in rounds["columns"]}
+    assert types == {
+        "id": "integer",
+        "player": "text",
+        "score": "integer",
+        "price": "decimal(10,2)",
+        "played_at": "timestamp",
+    }
+    assert scores["columns"][2] == {
+        "name": "score",
+        "type": "integer",
+        "unit": "points",
+        "meaning": "Points of the round",
+    }
+    etag = {"If-None-Match": got.headers["ETag"]}
+    assert target.client.get("/query/tables", headers=etag).status_code == 304
+
+
+def test_all_that_is_listed_can_be_read(target: Target) -> None:
+    """Each column of each table by its name."""
+    for table in target.client.get("/query/tables").json()["tables"]:
+        columns = ", ".join(f'"{column["name"]}"' for column in table["columns"])
+        rows = target.rows(f'SELECT {columns} FROM "{table["name"]}"')
+        assert len(rows) == table["rows"]
+
+
 def test_without_landlock_queries_are_refused(
     own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +382,7 @@ def test_without_landlock_queries_are_refused(
     monkeypatch.setattr(landlock, "syscall", lambda *_: -errno.ENOSYS)
     with client_of_queries(own_folder) as client:
         got = client.post("/query", json={"sql": "SELECT 1"})
+        assert detail(client.get("/query/tables")) == detail(got)
     assert got.status_code == 503
     assert detail(got) == (
         "Queries cannot be confined: the kernel has no Landlock (Linux 5.13 or later "
@@ -310,6 +408,19 @@ def test_before_the_first_sync_there_is_nothing_to_query(tmp_path: Path) -> None
         got = client.post("/query", json={"sql": "SELECT 1"})
     assert got.status_code == 503
     assert "Retry-After" in got.headers
+
+
+def test_json_may_be_the_array_of_rows_alone(published: Path) -> None:
+    """By SQL_ANSWER; the headers tell the rest, and other formats stay as they are."""
+    with client_of_queries(published, sql_answer="rows") as client:
+        sql = {"sql": "SELECT id FROM rounds ORDER BY id", "limit": 2}
+        got = client.post("/query", json=sql)
+        assert got.json() == [{"id": 1}, {"id": 2}]
+        assert got.headers["X-Truncated"] == "rows"
+        lines = client.post("/query", json=sql, headers={"Accept": "text/csv"})
+        assert lines.text == "id\r\n1\r\n2\r\n"
+        none = client.post("/query", json={"sql": "SELECT 1 AS a WHERE false"})
+        assert none.json() == []
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,42 @@ def test_without_a_key_nothing_is_posted(read_model: Path, server: StubServer) -
     assert server.requests == []
 
 
+def test_a_post_posts_the_figures(read_model: Path, server: StubServer) -> None:
+    """With REPORT_SENDER=api-post nothing else does, and the key is that of the day."""
+    settings = delivering(read_model, server, report_sender="api-post")
+    with client_of(settings) as client:
+        shown = client.get("/daily-analytics")
+        assert server.requests == []
+        answered = client.post("/daily-analytics")
+        assert client.post("/daily-analytics?period=7d").status_code == 422
+    assert (answered.status_code, answered.json()) == (200, shown.json())
+    assert answered.headers["cache-control"] == "no-store"
+    (request,) = server.requests
+    assert request.json == answered.json()
+    assert request.headers["idempotency-key"].endswith(f"/last-24-hours/{NOW:%Y-%m-%d}")
+
+
+def test_a_post_needs_a_service_and_the_right(
+    read_model: Path, server: StubServer
+) -> None:
+    """409 where the updater posts, or nobody; 403 with a token that only reads."""
+    settings = delivering(read_model, server, analytics_viewer_tokens="viewer")
+    with client_of(settings) as client:
+        viewer = {"Authorization": "Bearer viewer"}
+        assert client.post("/daily-analytics", headers=viewer).status_code == 403
+        assert client.post("/daily-analytics").status_code == 200
+    assert len(server.requests) == 1
+    for settings, said in (
+        (delivering(read_model, server, report_sender="updater"), "the updater posts"),
+        (make_settings(data_dir=read_model), "BEA_BASE_URL or BEA_SECRET_KEY"),
+    ):
+        with client_of(settings) as client:
+            refused = client.post("/daily-analytics")
+        assert refused.status_code == 409
+        assert said in refused.json()["detail"]
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("query", ["period=7d", "tz=UTC", "compare=previous"])
 def test_a_call_with_parameters_posts_nothing(
     read_model: Path, server: StubServer, query: str

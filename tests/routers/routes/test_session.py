@@ -16,7 +16,7 @@ from routers.credentials import CredentialKind
 from routers.routes.session import SESSION_LENGTH
 from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import NOW
-from tests.support.sample import TOKEN
+from tests.support.sample import TAKEN_AT, TOKEN
 from tests.support.servers import serving
 
 VIEWER = "viewers-only"
@@ -276,6 +276,40 @@ def test_a_link_ends(client: TestClient, later: Any) -> None:
         assert as_caller(reader, token).get("/?period=all").status_code == 401
 
 
+def test_an_earlier_instant_does_not_revive_what_has_ended(
+    client: TestClient, later: Any
+) -> None:
+    """`as_of` is the instant of the data, and not that of the caller."""
+    token = link_to(client, "period=all&days=2")
+    signed_in(client)
+    instant = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    with later(NOW + SESSION_LENGTH) as reader:
+        reader.cookies.update(dict(client.cookies))
+        assert reader.get(f"/?as_of={instant}").status_code == 401
+        reader.cookies.clear()
+        as_caller(reader, token)
+        assert reader.get(f"/?period=all&as_of={instant}").status_code == 401
+
+
+def test_a_link_fixes_the_instant(client: TestClient) -> None:
+    """Its readers see the data of no other one, also if it names none."""
+    instant = TAKEN_AT.strftime("%Y-%m-%dT%H:%M:%SZ")
+    now, then = (
+        link_to(client, f"period=all{query}") for query in ("", f"&as_of={instant}")
+    )
+    for token, mine, other in (
+        (now, "", f"&as_of={instant}"),
+        (then, f"&as_of={instant}", ""),
+    ):
+        as_caller(client, token)
+        assert client.get(f"/?period=all{mine}").status_code == 200
+        assert client.get(f"/?period=all{other}").status_code == 403
+    # It ends as many days after it was made as any other.
+    as_caller(client, TOKEN)
+    ends = client.get(f"/link?period=all&days=2&as_of={instant}").json()["expires_at"]
+    assert datetime.fromisoformat(ends) == NOW + timedelta(days=2)
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -311,5 +345,5 @@ def test_readers_of_a_link_do_not_use_up_its_creators_requests(
 def test_tokens_of_viewers_are_secrets() -> None:
     """They are redacted from logs, and a session's cookie does not contain them."""
     settings = make_settings(analytics_viewer_tokens=f"{VIEWER}, second")
-    assert settings.viewer_tokens == (VIEWER, "second")
+    assert dict(settings.access.tokens)["analytics_viewer_tokens"] == (VIEWER, "second")
     assert {VIEWER, "second"} <= set(settings.secrets)

@@ -1,0 +1,1 @@
+"""Tests of the examples: each is asked everything that its original answered."""
