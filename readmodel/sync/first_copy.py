@@ -81,15 +81,18 @@ class _Copy:
 
     def _write(self, count: int) -> None:
         blocks, self.blocks = self.blocks[:count], self.blocks[count:]
-        frames, self.frames = self.frames[:count], self.frames[count:]
-        rows = pl.concat([no_rows(self.spec), *frames])
-        del frames  # they would keep each column that `sort_rows` replaces
+        rows = self._take_rows(count)
         part = self.table.write(
             sort_rows(rows, self.spec.blocking.key),
             encode_footer(self.spec.blocking, blocks),
             mark=self.mark,
         )
         self.bytes_written += part.bytes
+
+    def _take_rows(self, count: int) -> pl.DataFrame:
+        """The rows of the first blocks; nothing else keeps them, so sorting frees them."""
+        frames, self.frames = self.frames[:count], self.frames[count:]
+        return pl.concat([no_rows(self.spec), *frames])
 
     def report(self, seconds: float) -> TableReport:
         """What was done, in *seconds*."""
