@@ -244,6 +244,30 @@ def _calendar_day(text: Any, parse: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError("use YYYY-MM-DD, as in 2024-06-03") from None
 
 
+def _replica_url(url: str | None) -> str | None:
+    """Return *url* if it names a place in an object storage, or a folder."""
+    parts = _split(url) if url else None
+    if parts is None:
+        return url
+    is_folder = (
+        parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc
+    )
+    is_bucket = parts.scheme in ("s3", "gs", "az") and parts.netloc
+    if "@" in parts.netloc or parts.query or not (is_folder or is_bucket):
+        raise ValueError(
+            "use s3://bucket/folder, gs://bucket/folder, az://container/folder or "
+            "file:///folder; credentials are set in the environment"
+        )
+    return url.rstrip("/") if url else url
+
+
+def _at_least_an_hour(retention: timedelta) -> timedelta:
+    """Return *retention* if a follower has the time to download a snapshot."""
+    if retention < timedelta(hours=1):
+        raise ValueError("use at least 1h")
+    return retention
+
+
 def _installation(name: str) -> str:
     """Return *name* if it can be part of an HTTP header."""
     if not re.fullmatch(r"[!-~]{1,100}", name):
@@ -282,6 +306,13 @@ class Settings(BaseSettings):
     snapshot_retention: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(
         minutes=10
     )
+
+    delta_logs: bool = False
+
+    replica_url: Annotated[str | None, AfterValidator(_replica_url)] = None
+    replica_retention: Annotated[
+        timedelta, BeforeValidator(_duration), AfterValidator(_at_least_an_hour)
+    ] = timedelta(days=7)
 
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)

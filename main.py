@@ -192,6 +192,7 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
         ),
         runs=lambda: read_model_metrics.run_summary(app.state.settings.data_dir),
         interval=lambda: app.state.settings.sync_interval_seconds,
+        replica=lambda: read_model_metrics.replica_figures(app.state.settings.data_dir),
     )
 
 

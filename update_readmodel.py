@@ -11,11 +11,14 @@ python update_readmodel.py retention  remove events that are too old
 python update_readmodel.py forget     remove all events of a user
 python update_readmodel.py kafka      show how far the topic was read, or read it again
 python update_readmodel.py report     show the daily reports that were sent; send one again
+python update_readmodel.py follow     download new snapshots of the replica, on another host
+python update_readmodel.py restore    fill an empty DATA_DIR from the replica
 """
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -31,10 +34,12 @@ from updater import command_line, doctor, status, views
 from updater.command_line import (
     Command,
     DoctorCommand,
+    FollowCommand,
     ForgetCommand,
     KafkaCommand,
     ReplayCommand,
     ReportCommand,
+    RestoreCommand,
     RetentionCommand,
     StatusCommand,
     SyncCommand,
@@ -52,6 +57,7 @@ from util.stopping import StopRequest
 
 if TYPE_CHECKING:
     from updater.event_intakes import EventIntakes
+    from updater.replication import Replication
 
 SERVICE = "fpp-analytics-updater"
 
@@ -71,6 +77,8 @@ FAILURES = {
     ForgetCommand: "The user cannot be forgotten",
     KafkaCommand: "The position in Kafka cannot be shown or changed",
     ReportCommand: "The report was not sent",
+    FollowCommand: "The replica cannot be followed",
+    RestoreCommand: "The read model cannot be restored",
 }
 """Beginning of the error message of each command."""
 
@@ -112,6 +120,8 @@ def _run(command: Command, settings: Settings, stop: StopRequest) -> int:
             return _kafka(settings, command)
         case ReportCommand():
             return _report(settings, command, stop)
+        case FollowCommand() | RestoreCommand():
+            return _download(settings, command, stop)
 
 
 def _sync(settings: Settings, options: SyncCommand, stop: StopRequest) -> int:
@@ -142,13 +152,30 @@ def _run_syncs(
     events: "EventIntakes | None",
 ) -> int:
     run = _with_report(settings, runner, stop)
+    replication = _replication(settings, stop)
     if options.every is None:
         succeeded = (events.run_to_end(), run()) if events else (run(),)
+        if replication:
+            replication.run()  # The sync has succeeded or failed without it.
         return 0 if all(succeeded) else 1
     seconds = options.every or settings.sync_interval_seconds
-    with runner.metrics.serving(settings.metrics_host, settings.metrics_port):
+    with (
+        runner.metrics.serving(settings.metrics_host, settings.metrics_port),
+        replication.running() if replication else nullcontext(),
+    ):
         _repeat(run, seconds, stop, events)
     return 0
+
+
+def _replication(settings: Settings, stop: StopRequest) -> "Replication | None":
+    """What uploads snapshots; None without a replica. Raises SettingsError."""
+    if settings.replica_url is None:
+        return None
+    from updater.replication import Replication  # Nobody else needs it.
+
+    replication = Replication(settings, stop)
+    replication.require_restored()
+    return replication
 
 
 def _with_report(
@@ -318,6 +345,22 @@ def _kafka(settings: Settings, options: KafkaCommand) -> int:
 
     show = kafka_status.restart if options.restart else kafka_status.lines
     for line in show(settings):
+        _print(line)
+    return 0
+
+
+def _download(
+    settings: Settings, command: FollowCommand | RestoreCommand, stop: StopRequest
+) -> int:
+    from updater.following import run_follow, run_restore
+
+    startup.start(SERVICE, settings)
+    match command:
+        case FollowCommand():
+            lines = run_follow(settings, command, stop)
+        case RestoreCommand():
+            lines = run_restore(settings, command)
+    for line in lines:
         _print(line)
     return 0
 

@@ -7,6 +7,7 @@ link to one view.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import HTTPException, Request, Security
@@ -50,9 +51,29 @@ class Principal(NamedTuple):
         return self.credential.view if self.credential else None
 
 
+class _Same:
+    """Settings as the key of a cache, by identity: every request asks for theirs."""
+
+    __slots__ = ("settings",)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __hash__(self) -> int:
+        return id(self.settings)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.settings is self.settings
+
+
 def api_access(settings: Settings) -> Access:
     """Who may do what in the API."""
-    return access_of(settings.access, API_RIGHTS)
+    return _api_access(_Same(settings))
+
+
+@lru_cache(maxsize=4)
+def _api_access(same: _Same) -> Access:
+    return access_of(same.settings.access, API_RIGHTS)
 
 
 def identify(scope: Scope, settings: Settings) -> Principal | None:

@@ -44,9 +44,10 @@ export async function send(method, path, { token } = {}) {
   await request(path, { method, token, setsCookie: true });
 }
 
-/** Request `path`; a Response. Without `token` the session's cookie is sent. Raises ApiError, for an error of the API only without `anyStatus`. */
+/** Request `path`, with `content` as JSON; a Response. Without `token` the session's cookie is sent. Raises ApiError, for an error of the API only without `anyStatus`. */
 export async function request(path, options = {}) {
   const { query = {}, token, etag, signal, method = "GET", anyStatus = false, setsCookie = false } = options;
+  const { content, accept } = options;
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query)) {
     if (value !== null && value !== undefined) url.searchParams.set(name, value);
@@ -54,11 +55,14 @@ export async function request(path, options = {}) {
   const headers = new Headers();
   if (token) headers.set("Authorization", `Bearer ${token}`);
   if (etag) headers.set("If-None-Match", etag);
+  if (accept) headers.set("Accept", accept);
+  if (content) headers.set("Content-Type", "application/json");
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const response = await orUnreachable(
     fetch(url, {
       method,
       headers,
+      body: content && JSON.stringify(content),
       cache: "no-store",
       credentials: token && !setsCookie ? "omit" : "same-origin",
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,

@@ -410,6 +410,7 @@ async function loadStatistics(fetchPart) {
   Object.assign(state, { answer: data, etag, query: data.query });
   settle();
   clearSecondary();
+  showStatistics(true);
   sections.update(data, view);
   controls.setProblem("");
   showView();
@@ -462,10 +463,21 @@ function showHealth(health) {
   return showEvents(health);
 }
 
-/** Without statistics there may still be events. */
-async function loadHealth() {
+/** Whether the sections of the statistics are there, with all that belongs to them. */
+function showStatistics(served) {
+  document.documentElement.classList.toggle("no-statistics", !served);
+  setText(byId("page-title"), served ? "Free Planning Poker in numbers" : "Tables and reports");
+}
+
+/** Without statistics there are tables, reports, perhaps events, and the state of the sync. */
+async function loadState() {
   try {
-    showHealth(await fetchJson("health"));
+    const runs = fetchJson("sync/runs", { limit: RUNS_SHOWN });
+    const [health, recent] = await Promise.all([fetchJson("health"), runs]);
+    const { data_updated_at: at } = health.components.freshness;
+    if (at) freshness.setUpdatedAt(at);
+    freshness.setRuns(recent);
+    await showHealth(health);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }
@@ -517,11 +529,12 @@ function showError(error) {
   }
   if (error.kind === "invalid") return repair(error);
   if (error.kind === "missing") {
-    // The statistics' tables are not mirrored: the reason is shown, and nothing has failed.
+    // The statistics' tables are not mirrored. Nothing has failed: all else is shown.
+    clearError();
     markMissingData();
-    freshness.setReachable(true);
-    showBanner(error.message, "info");
-    if (!session.link) loadHealth();
+    showStatistics(false);
+    setText(byId("no-statistics"), error.message);
+    if (!session.link) loadState();
     return REFRESH_MS;
   }
   // What is still on screen belongs to another question.

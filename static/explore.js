@@ -1,7 +1,8 @@
-/** Loads the Explore section when it comes near the screen, or when the address names one of its tables. */
+/** Loads the Explore section when it comes near the screen, or when the address names one of its views. */
 
 import { byId, el } from "./dom.js";
 import { readAddress } from "./explore/address.js";
+import { forgetStatements } from "./explore/history.js";
 import { isSignedIn, link, onSessionChange } from "./session.js";
 
 /** Distance to the screen at which the section is loaded. */
@@ -12,9 +13,12 @@ const root = byId("explore-body");
 const observer = new IntersectionObserver(onScroll, { rootMargin: MARGIN });
 let section = null;
 
-onSessionChange(onSession);
+onSessionChange(() => {
+  forgetStatements();
+  onSession();
+});
 addEventListener("popstate", () => {
-  if (isSignedIn() && (section || readAddress().name)) open();
+  if (isSignedIn() && (section || isOurs(readAddress()))) open();
 });
 onSession();
 
@@ -22,8 +26,13 @@ function onSession() {
   observer.disconnect();
   section?.clear();
   if (link || !isSignedIn()) return;
-  if (readAddress().name) open({ scroll: true });
+  if (isOurs(readAddress())) open({ scroll: true });
   else observer.observe(root);
+}
+
+/** True if the address names something of the section. */
+function isOurs({ name, sql }) {
+  return name !== null || sql;
 }
 
 function onScroll(entries) {

@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.kafka",
     "tests.support.postgres",
     "tests.support.scheduling",
+    "tests.support.storage",
 ]
 
 

@@ -63,6 +63,7 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "POST /session",
         ),
         "metrics": ("GET /metrics",),
+        "deliver": ("POST /daily-analytics",),
         "query": ("GET /query/tables", "POST /query"),
     },
     "collector": {

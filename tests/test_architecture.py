@@ -72,6 +72,12 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "util",
     },
     "readmodel.sync": {"readmodel", "events", "sqlfiles", "config", "util"},
+    "readmodel.replica": {
+        "readmodel.replica",
+        "readmodel.store",
+        "readmodel.sync",
+        "util",
+    },
     "collect_events": {"collector", "events", "startup", "config", "util"},
     "collector": {"collector", "events", "config", "util"},
     "events": {"events", "config", "util"},
@@ -233,10 +239,11 @@ def test_the_api_never_reaches_databases_or_the_sync() -> None:
             "readmodel.source",
             "readmodel.stream",
             "readmodel.sync",
+            "readmodel.replica",
             "updater",
         ):
             assert not inside(module, folder), module
-        for driver in ("mysql", "sqlite3", "psycopg", "confluent_kafka"):
+        for driver in ("mysql", "sqlite3", "psycopg", "confluent_kafka", "obstore"):
             drivers = [name for name in imports(module) if inside(name, driver)]
             assert not drivers, f"{module} imports {drivers}"
 

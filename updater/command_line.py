@@ -4,7 +4,7 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ without a command: sync, with the options of sync
   update_readmodel.py views plan         say what edited SQL files would change
   update_readmodel.py replay --code x    check events again that were rejected as x
   update_readmodel.py forget USER_ID     remove all events of a user
+  update_readmodel.py follow --every     download each new snapshot of the replica
 
 `update_readmodel.py COMMAND --help` lists the options of a command.
 Exit codes: 0 for success, 1 for a failure or a finding, 2 for wrong usage, 130 after Ctrl-C.
@@ -115,6 +116,20 @@ class ForgetCommand:
     dry_run: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FollowCommand:
+    """Options of `follow`: `every` is None for once, and 0 for the usual interval."""
+
+    every: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreCommand:
+    """Options of `restore`; `as_of` is None for the last snapshot."""
+
+    as_of: datetime | None
+
+
 type Command = (
     SyncCommand
     | StatusCommand
@@ -126,6 +141,8 @@ type Command = (
     | ReplayCommand
     | RetentionCommand
     | ForgetCommand
+    | FollowCommand
+    | RestoreCommand
 )
 
 
@@ -161,6 +178,18 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a day, YYYY-MM-DD") from None
 
 
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an instant with its offset, as in 2026-01-31T18:00:00Z"
+        )
+    return instant
+
+
 def _reason(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("say why")
@@ -178,6 +207,8 @@ _SUMMARIES: Final = {
     "replay": "check rejected events again; those that pass are stored",
     "retention": "remove events that are older than EVENT_RETENTION_DAYS",
     "forget": "remove all events of one user",
+    "follow": "download new snapshots of the replica, once or repeatedly",
+    "restore": "fill an empty DATA_DIR from the replica",
 }
 _DRY_RUN: Final = {
     "action": "store_true",
@@ -280,8 +311,31 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "user_id": {"metavar": "USER_ID", "help": "the id, as clients send it"},
         "--dry-run": _DRY_RUN,
     },
+    "follow": {
+        "--every": {
+            "nargs": "?",
+            "type": _seconds,
+            "const": 0,
+            "metavar": "SECONDS",
+            "help": "repeat; look for a new snapshot every 10 seconds by default",
+        },
+    },
+    "restore": {
+        "--as-of": {
+            "type": _instant,
+            "metavar": "INSTANT",
+            "help": "the last snapshot at this instant, as in 2026-01-31T18:00:00Z",
+        },
+    },
 }
-_OPTIONS_WITH_VALUE: Final = {"--tables", "--last", "--day", "--why", "--code"}
+_OPTIONS_WITH_VALUE: Final = {
+    "--tables",
+    "--last",
+    "--day",
+    "--why",
+    "--code",
+    "--as-of",
+}
 
 type _Parsers = Mapping[str, argparse.ArgumentParser]
 
@@ -314,6 +368,10 @@ def parse(arguments: Sequence[str]) -> Command:
             return RetentionCommand(**values)
         case "forget":
             return ForgetCommand(**values)
+        case "follow":
+            return FollowCommand(**values)
+        case "restore":
+            return RestoreCommand(**values)
         case _:
             return DoctorCommand()
 

@@ -16,7 +16,7 @@ from config import Settings
 from events.spool_files import list_files
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlSource, MysqlView
-from readmodel.source.postgres.source import PostgresView
+from readmodel.source.postgres.source import PostgresSource, PostgresView
 from readmodel.source.protocol import Source, View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
@@ -96,6 +96,8 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
         yield _spool(settings.spool_dir)
     if settings.kafka_bootstrap_servers:
         yield _kafka(settings)
+    if settings.replica_url:
+        yield _replica(settings.replica_url)
     yield _monitor(settings)
     yield _sentry(settings)
 
@@ -113,11 +115,19 @@ def _database(settings: Settings) -> Iterator[CheckResult]:
 
 def _encryption(source: Source) -> Iterator[CheckResult]:
     """Warn if nothing proves that a database on another host is the right one."""
-    if isinstance(source, MysqlSource) and not (source.ssl_ca or source.is_local):
+    match source:
+        case MysqlSource():
+            address, is_known = source.address, source.ssl_ca or source.is_local
+        case PostgresSource():
+            address = f"{source.host}:{source.port}"
+            is_known = source.is_verified or source.is_local
+        case _:
+            return
+    if not is_known:
         yield _warning(
             "encryption",
-            f"nothing proves that {source.address} is the database, so whoever answers "
-            "in its place may get the password: set DB_SSL_CA",
+            f"nothing proves that {address} is the database, so whoever answers in its "
+            "place can read along: set DB_SSL_CA",
         )
 
 
@@ -390,6 +400,17 @@ def _kafka(settings: Settings) -> CheckResult:
         "Kafka",
         f"{settings.kafka_topic} can be read, {sum(lags.values()):,} messages to go",
     )
+
+
+def _replica(url: str) -> CheckResult:
+    """Try what an upload needs: a write that fails if the object is there."""
+    from readmodel.replica.probe import examine_storage
+
+    try:
+        found = examine_storage(url)
+    except FppError as error:
+        return _failed("replica", str(error))
+    return _passed("replica", found)
 
 
 def _monitor(settings: Settings) -> CheckResult:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+from updater.guarded import guarded
 from util.live_line import LiveLine
 from util.logs import get_logger
 
@@ -87,13 +88,18 @@ class Progress:
         ended = threading.Event()
         tell = self._draw if self._live else self._write
         thread = threading.Thread(target=tell, args=(ended,), daemon=True)
-        thread.start()
+        guarded(self._start, thread)
         try:
             yield
         finally:
             self._step = None
             ended.set()
-            thread.join(timedelta(seconds=1).total_seconds())
+            if thread.is_alive():
+                thread.join(timedelta(seconds=1).total_seconds())
+
+    def _start(self, thread: threading.Thread) -> None:
+        """Start *thread*. Raises RuntimeError if the system allows no further one."""
+        thread.start()
 
     def _draw(self, ended: threading.Event) -> None:
         assert self._live is not None

@@ -76,11 +76,12 @@ class Runner:
             digest_seconds=settings.digest_budget_seconds,
             patience=timedelta(seconds=settings.sync_interval_seconds)
             * RETRY_WINDOW_SHARE,
-            on_step=self._progress.begin,
-            on_progress=self._progress.rows,
+            on_step=lambda step: guarded(self._progress.begin, step),
+            on_progress=lambda *rows: guarded(self._progress.rows, *rows),
             on_retry=lambda fault: guarded(_log.warning, fault, action="sync"),
             derived=derived_options(settings),
             retention=settings.snapshot_retention,
+            delta_logs=settings.delta_logs,
             check_stop=self._stop.check,
         )
         self._settings = settings
@@ -94,6 +95,7 @@ class Runner:
                 manifest=lambda: metrics.current_manifest(settings.data_dir),
                 runs=lambda: self._runs,
                 interval=lambda: settings.sync_interval_seconds,
+                replica=lambda: metrics.replica_figures(settings.data_dir),
             )
         )
         self.metrics.registry.further_names = settings.further_metric_names
@@ -120,7 +122,7 @@ class Runner:
 
     def _sync(self, began: datetime) -> Run | None:
         """Sync; return the run, or None if another updater is running, which reports."""
-        _log.info(self._announcement(), action="sync")
+        guarded(self._announce)
         try:
             with self._progress.told():
                 report = sync(
@@ -143,6 +145,9 @@ class Runner:
             reason = f"Unexpected error ({type(error).__name__}); see the log"
             return self._failed(began, error, reason, Severity.CRITICAL)
         return self._succeeded(began, report)
+
+    def _announce(self) -> None:
+        _log.info(self._announcement(), action="sync")
 
     def _announcement(self) -> str:
         """What the sync reads; the first line, before the database answers."""
@@ -216,7 +221,15 @@ class Runner:
         guarded(self._count, run)
         guarded(self._record, run)
         push = self._heartbeat.up if run.success else self._heartbeat.down
-        guarded(push, run.message, run.took)
+        guarded(push, f"{run.message}{self._replica_note()}", run.took)
+
+    def _replica_note(self) -> str:
+        """What is wrong with the replica, as far as it is known; empty without one."""
+        replica = guarded(metrics.replica_figures, self._settings.data_dir)
+        if self._settings.replica_url is None or replica is None:
+            return ""
+        problem = replica.failed_because
+        return f"; the replica is not up to date: {problem}" if problem else ""
 
     def _count(self, run: Run) -> None:
         self.metrics.runs.labels("success" if run.success else "failure").inc()

@@ -43,6 +43,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
         listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
         yield from _wrapped("  ", f"dead letters: {listed}")
     yield from kafka_status.lines(settings)
+    yield from _replica_lines(settings, now)
     yield from _snapshot_lines(settings)
     runs = run_log.recent_runs(settings.data_dir, last)
     yield f"Last {len(runs)} runs, newest first:" if runs else "No run yet."
@@ -144,6 +145,31 @@ def _snapshot_lines(settings: Settings) -> Iterator[str]:
         )
 
 
+def _replica_lines(settings: Settings, now: datetime) -> Iterator[str]:
+    """Say how far the replica is; nothing without one."""
+    found = metrics.replica_figures(settings.data_dir)
+    if found is None:
+        return
+    if found.snapshot_at is None:
+        text = f"the replica {found.url} has no snapshot of this one yet"
+    else:
+        text = (
+            f"the replica {found.url} is {found.lag_seconds:,.0f} s behind; "
+            f"{found.bytes / 2**20:,.2f} MB were transferred in {found.seconds:.1f} s, "
+            f"{_ago(found.at, now)}"
+        )
+    if found.failed_because:
+        text += f"; failing since {_time(found.failing_since)}: {found.failed_because}"
+    mark = LATE if found.failed_because or not found.snapshot_at else GOOD
+    yield from _wrapped(f"{mark} ", text)
+
+
+def _replica_json(settings: Settings) -> dict[str, Any]:
+    """The same as ``replica``; nothing without one."""
+    found = metrics.replica_figures(settings.data_dir)
+    return {"replica": found._asdict()} if found else {}
+
+
 def view_lines(manifest: Manifest | None) -> Iterator[str]:
     """Name the derived tables whose last build failed, and why."""
     for name, state in sorted(manifest.derived.items()) if manifest else ():
@@ -180,6 +206,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
         **kafka_status.as_json(settings),
+        **_replica_json(settings),
         "snapshots": kept_snapshots(settings.data_dir),
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),

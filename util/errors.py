@@ -45,6 +45,26 @@ class SyncRunning(SyncError):
     """Another updater holds the lock of this DATA_DIR."""
 
 
+class ReplicaError(FppError):
+    """A replica cannot be written or read; DATA_DIR and the replica stay as they were."""
+
+
+class ObjectMissing(ReplicaError):
+    """An object that should be in the storage is not there."""
+
+
+class ReplicaDamaged(ReplicaError):
+    """An object in the storage is not what its name says."""
+
+
+class ReplicaBusy(ReplicaError):
+    """Another process transfers snapshots of this DATA_DIR."""
+
+
+class ReplicaConflict(ReplicaError):
+    """The replica, or DATA_DIR, has snapshots that did not come from the other one."""
+
+
 class Stopped(BaseException):
     """A stop was requested (SIGTERM, Ctrl-C) before the run published a snapshot.
 

@@ -22,8 +22,7 @@ class LiveLine:
         """Replace the line by *text*, cut to the terminal's width; "" removes it."""
         with self._lock:
             self._text = text[: shutil.get_terminal_size().columns - 1]
-            self._stream.write(ERASE + self._text)
-            self._stream.flush()
+            self._write(ERASE + self._text)
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -32,9 +31,15 @@ class LiveLine:
             if not self._text:
                 yield
                 return
-            self._stream.write(ERASE)
+            self._write(ERASE)
             try:
                 yield
             finally:
-                self._stream.write(self._text)
-                self._stream.flush()
+                self._write(self._text)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._text = ""  # The terminal has gone, and nobody can be told.

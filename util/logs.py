@@ -7,6 +7,7 @@ terminal, a readable line.
 
 import logging
 import os
+import re
 import socket
 import sys
 import traceback
@@ -74,6 +75,12 @@ MOST_PER_MINUTE: Final = 20
 """Warnings of one kind; the same one a thousand times a second would fill the disk."""
 
 MOST_KINDS: Final = 256
+
+COMPARED_CHARACTERS: Final = 200
+"""Of two messages, to tell their kinds apart."""
+
+_NUMBERS: Final = re.compile(r"[0-9a-fA-F:.]*[0-9][0-9a-fA-F:.]*")
+"""Also addresses and ids in hexadecimal."""
 
 _PREFIX: Final = "fpp."
 _LOGGED: Final = "_fpp_logged"
@@ -184,8 +191,8 @@ def _is_first_report(record: logging.LogRecord) -> bool:
 class _Folding(logging.Filter):
     """Passes the first warnings of a kind each minute, and counts the others.
 
-    A kind is a logger and a message before its arguments are put in. The first line of
-    the next minute says how many were left out. Lines below WARNING all pass.
+    A kind is a logger and a message, whatever numbers and addresses it contains. The first
+    line of the next minute says how many were left out. Lines below WARNING all pass.
     """
 
     def __init__(self) -> None:
@@ -196,7 +203,8 @@ class _Folding(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
-        kind = f"{record.name} {record.levelno} {record.msg}"
+        message = _NUMBERS.sub("#", str(record.msg)[:COMPARED_CHARACTERS])
+        kind = f"{record.name} {record.levelno} {message}"
         count = self._counts.add(kind)
         if count > MOST_PER_MINUTE:
             if kind in self._left_out or len(self._left_out) < MOST_KINDS:

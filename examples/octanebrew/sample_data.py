@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 APP: Final = "openstream"
 DAYS: Final = 90
-VIEWS_PER_DAY: Final = 16
+VIEWS_PER_DAY: Final = 40
 SPARE: Final = timedelta(minutes=10)
 """No event leaves a window of whole hours for so long after the instant."""
 
@@ -63,13 +63,13 @@ VIDEOS: Final = tuple(
 )
 
 
-def messages(now: datetime) -> list[Message]:
+def messages(now: datetime, views_per_day: float = VIEWS_PER_DAY) -> list[Message]:
     """All messages up to *now*, the oldest first, then those that are no good events."""
     chance = random.Random(18)
     found = [
         Message(json.dumps(event).encode(), at)
         for day in range(DAYS)
-        for at, event in _day(chance, now, day)
+        for at, event in _day(chance, now, day, views_per_day)
     ]
     found.sort(key=lambda message: message.at)
     return [*found, *awkward_messages(now)]
@@ -107,11 +107,11 @@ def awkward_messages(now: datetime) -> list[Message]:
 
 
 def _day(
-    chance: random.Random, now: datetime, day: int
+    chance: random.Random, now: datetime, day: int, views: float
 ) -> Iterator[tuple[datetime, Event]]:
     """The events of the *day* before now; 0 is the last one."""
     growth = 1.4 - day / DAYS
-    for _ in range(round(VIEWS_PER_DAY * growth * chance.uniform(0.6, 1.4))):
+    for _ in range(round(views * growth * chance.uniform(0.6, 1.4))):
         ago = timedelta(days=day) + _moment(chance)
         yield from _visit(chance, now - ago)
     if day % 9 == 4:

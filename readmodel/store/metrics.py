@@ -1,7 +1,9 @@
 """Metrics of the read model: the current snapshot and the runs, for Prometheus."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -10,6 +12,9 @@ from readmodel.store import run_log, snapshot
 from readmodel.store.manifest import Manifest
 from readmodel.store.run_log import RunSummary
 from util.errors import ReadModelMissing, StorageError
+
+REPLICA_STATE: Final = "replica.json"
+"""As in `replica_state`, which is imported only where there is such a file."""
 
 
 def current_manifest(data_dir: Path) -> Manifest | None:
@@ -32,6 +37,50 @@ def run_summary(data_dir: Path) -> RunSummary | None:
         return None
 
 
+class ReplicaFigures(NamedTuple):
+    """How far the replica of a DATA_DIR is, on the host that writes or follows it.
+
+    Attributes:
+        snapshot_at: when the last snapshot that was transferred was published; None
+            before the first one.
+        lag_seconds: by how much it is older than the newest one.
+        bytes: what was transferred for it.
+        seconds: how long that took.
+        at: when it was transferred.
+        failed_because: why the last attempt failed; None if it did not.
+    """
+
+    url: str
+    snapshot_at: datetime | None
+    lag_seconds: float | None
+    bytes: int
+    seconds: float
+    at: datetime | None
+    failing_since: datetime | None
+    failed_because: str | None
+
+
+def replica_figures(data_dir: Path) -> ReplicaFigures | None:
+    """What is known about the replica; None without one. Never raises."""
+    if not (data_dir / REPLICA_STATE).exists():
+        return None
+    from readmodel.store.replica_state import read_state
+
+    state = read_state(data_dir)
+    if state is None:
+        return None
+    return ReplicaFigures(
+        state.url,
+        state.snapshot_at,
+        state.lag_seconds(data_dir),
+        state.bytes,
+        state.seconds,
+        state.at,
+        state.failing_since,
+        state.failed_because,
+    )
+
+
 class ReadModelCollector(Collector):
     """Gauges of the current snapshot and of the runs, read at each scrape.
 
@@ -44,11 +93,13 @@ class ReadModelCollector(Collector):
         manifest: Callable[[], Manifest | None],
         runs: Callable[[], RunSummary | None],
         interval: Callable[[], float],
+        replica: Callable[[], ReplicaFigures | None] = lambda: None,
     ) -> None:
-        """Read the snapshot by *manifest*, the run log by *runs*.
+        """Read the snapshot by *manifest*, the run log by *runs*, the *replica*.
 
         *interval* is SYNC_INTERVAL_SECONDS, which the alerts compare ages with.
         """
+        self._replica = replica
         self._interval = interval
         self._manifest = manifest
         self._runs = runs
@@ -68,6 +119,8 @@ class ReadModelCollector(Collector):
             yield from _snapshot_gauges(manifest)
         if runs := self._runs():
             yield from _run_gauges(runs)
+        if replica := self._replica():
+            yield from _replica_gauges(replica)
 
 
 def _snapshot_gauges(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
@@ -147,6 +200,36 @@ def _run_gauges(runs: RunSummary) -> Iterator[GaugeMetricFamily]:
         "fpp_sync_rows_fetched",
         "Rows of a table that the last run fetched.",
         {name: table.rows_fetched for name, table in runs.last.tables.items()},
+    )
+
+
+def _replica_gauges(replica: ReplicaFigures) -> Iterator[GaugeMetricFamily]:
+    yield _gauge(
+        "fpp_replica_failing",
+        "1 if the last transfer to or from the replica failed, else 0.",
+        float(replica.failed_because is not None),
+    )
+    if replica.snapshot_at is None or replica.lag_seconds is None:
+        return
+    yield _gauge(
+        "fpp_replica_snapshot_timestamp_seconds",
+        "When the last snapshot that was transferred was published.",
+        replica.snapshot_at.timestamp(),
+    )
+    yield _gauge(
+        "fpp_replica_lag_seconds",
+        "By how much that snapshot is older than the newest one that is known.",
+        replica.lag_seconds,
+    )
+    yield _gauge(
+        "fpp_replica_transfer_bytes",
+        "Bytes that were transferred for that snapshot.",
+        replica.bytes,
+    )
+    yield _gauge(
+        "fpp_replica_transfer_seconds",
+        "How long that took.",
+        replica.seconds,
     )
 
 

@@ -93,7 +93,8 @@ class Options:
     others stay as they are. Comparing cold parts of large tables may take
     `digest_seconds` per run. Passing faults are retried, as long as an attempt begins
     within `patience`. Derived tables are built as `derived` says, none by default.
-    Earlier snapshots are kept for `retention`, thinned out. Callbacks: `on_retry(fault)`
+    Earlier snapshots are kept for `retention`, thinned out. With `delta_logs` others'
+    engines read the snapshot as tables of Delta Lake. Callbacks: `on_retry(fault)`
     before each retry, `on_step(name)` as a table or another step begins, and
     `on_progress` as rows arrive;
     `check_stop` raises if no further attempt may begin.
@@ -110,6 +111,7 @@ class Options:
     pause: Callable[[float], None] = time.sleep
     derived: DerivedOptions | None = None
     retention: timedelta = KEEP_YOUNGER
+    delta_logs: bool = False
 
 
 def sync(
@@ -183,6 +185,7 @@ class _Run:
                 last = _last_manifest(self.data_dir)
                 writer.configured = _configured(self.tables)
                 writer.retention = self.options.retention
+                writer.delta_logs = self.options.delta_logs
                 _carry_over(others, writer, last)
                 reports = self._mirror(view, writer, read, last)
                 failed = self.faults.record(selected, writer, last)

@@ -44,6 +44,7 @@ from readmodel.store.snapshot import (
     table_folder,
     visits_file,
 )
+from readmodel.sync.delta_log import has_delta_logs, write_delta_logs
 from readmodel.sync.disk import (
     remove_unfinished,
     replace_link,
@@ -260,11 +261,13 @@ class SnapshotWriter:
         self.created_at = named
         self.consumed: Consumed | None = None
         self.id = named.strftime(ID_FORMAT)
-        self.path = snapshots / f"{_STAGED}{self.id}"
+        self.path = staged_folder(data_dir, self.id)
         self._tables: dict[str, TableWriter] = {}
         self._failed: dict[str, TableFailure] = {}
         self.configured: tuple[str, ...] | None = None
         self.retention: timedelta | None = None
+        self.delta_logs: bool | None = None
+        """Whether to write them, see `delta_log`; None: as in the last snapshot."""
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
 
@@ -346,24 +349,47 @@ class SnapshotWriter:
         )
         manifest = replace(manifest, tables=tables, consumed=self.consumed)
         with storage_errors(self.data_dir):
-            self._seal(manifest)
-            snapshots = self.data_dir / SNAPSHOTS
-            self.path.rename(snapshots / self.id)
-            sync_folder(snapshots)
-            replace_link(self.data_dir / CURRENT, f"{SNAPSHOTS}/{self.id}")
-            _link_tables(self.data_dir, tables)
-            sync_folder(self.data_dir)
+            if self._has_delta_logs():
+                write_delta_logs(self.path, self.id, tables)
+            seal_folder(self.path, manifest.to_json())
+            publish_folder(self.data_dir, self.path, self.id, tables)
             if self.retention is not None:
-                _remove_old_snapshots(self.data_dir, self.created_at, self.retention)
+                remove_old_snapshots(self.data_dir, self.created_at, self.retention)
 
-    def _seal(self, manifest: Manifest) -> None:
-        content = manifest.to_json()
-        write_synced(self.path / MANIFEST, content)
-        write_synced(self.path / MANIFEST_COPY, content)
-        for entry in self.path.iterdir():
-            if entry.is_dir():
-                sync_folder(entry)
-        sync_folder(self.path)
+    def _has_delta_logs(self) -> bool:
+        if self.delta_logs is None:
+            return has_delta_logs(self.data_dir / CURRENT)
+        return self.delta_logs
+
+
+def staged_folder(data_dir: Path, id_: str) -> Path:
+    """The hidden folder in which the snapshot *id_* is built; a killed run leaves it."""
+    return data_dir / SNAPSHOTS / f"{_STAGED}{id_}"
+
+
+def seal_folder(folder: Path, manifest: bytes) -> None:
+    """Add the manifest to a staged snapshot, and flush it. Raises OSError."""
+    write_synced(folder / MANIFEST, manifest)
+    write_synced(folder / MANIFEST_COPY, manifest)
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            sync_folder(entry)
+    sync_folder(folder)
+
+
+def publish_folder(
+    data_dir: Path, staged: Path, id_: str, tables: Mapping[str, StoredTable]
+) -> None:
+    """Make the sealed folder *staged* the current snapshot *id_*, for all tables at once.
+
+    Raises OSError.
+    """
+    snapshots = data_dir / SNAPSHOTS
+    staged.rename(snapshots / id_)
+    sync_folder(snapshots)
+    replace_link(data_dir / CURRENT, f"{SNAPSHOTS}/{id_}")
+    _link_tables(data_dir, tables)
+    sync_folder(data_dir)
 
 
 def _link_tables(data_dir: Path, tables: Mapping[str, StoredTable]) -> None:
@@ -439,8 +465,8 @@ def _current_id(data_dir: Path) -> str | None:
         return None
 
 
-def _remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) -> None:
-    """Remove the snapshots that are not kept, see `snapshot_retention`."""
+def remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) -> None:
+    """Remove the snapshots that are not kept, see `snapshot_retention`. Raises OSError."""
     instants = {instant_of(name): name for name in kept_ids(data_dir)}
     kept = kept_instants(instants, now, retention)
     current = _current_id(data_dir)
@@ -456,7 +482,7 @@ def make_room(data_dir: Path, now: datetime, retention: timedelta) -> None:
     only the current one stays, as soon as no request can still be reading the others.
     """
     with storage_errors(data_dir):
-        _remove_old_snapshots(data_dir, now, retention)
+        remove_old_snapshots(data_dir, now, retention)
         current = _current_id(data_dir)
         needed = sum(files.bytes for files in snapshot.table_files(data_dir).values())
         if current is None or shutil.disk_usage(data_dir).free > needed:

@@ -16,14 +16,15 @@ from routers.formats.table import TableAnswer
 from routers.formats.text import csv_lines, json_document, json_rows, ndjson
 from routers.queries.confinement import confine
 from routers.queries.exchange import MAX_RESULT_BYTES, Query, QueryOutcome
-from routers.queries.messages import cut
+from routers.queries.messages import parse_error
+from routers.queries.statement import CallersStatement
 from routers.worker.memory import limit_memory, open_usage, use_one_arena
 from routers.worker.refusals import OutOfMemory, StatementFailed, StatementRefused
 from routers.worker.rows import as_stored
 from sqlfiles.definition import quoted
 from sqlfiles.query_gate import check_query
 from sqlfiles.result_types import ResultColumn, shown_columns
-from sqlfiles.session import SessionOptions, add_tables, connect, first_line
+from sqlfiles.session import SessionOptions, add_tables, connect
 from sqlfiles.tree import SqlFault
 
 if TYPE_CHECKING:
@@ -52,24 +53,28 @@ def run_query(query: Query) -> bytes:
     # are out of reach; it has read nothing of the caller yet.
     limit_memory(query.memory_mb + _RESERVED_MB, usage)
     connection = connect(_session(query))
+    connection.execute("SET errors_as_json = true")
     # Tighter than before, now that the engine has reserved what it does not use.
     limit_memory(query.memory_mb, usage)
     confine(query.folder, query.cpu_seconds, use_landlock=query.use_landlock)
+    statement = CallersStatement(query.sql)
     try:
-        return _encode(_rows(connection, query), query, began)
+        return _encode(_rows(connection, query, statement), query, began)
     except SqlFault as fault:
-        raise StatementRefused(_located(fault, query.sql)) from None
+        message = statement.placed(fault.message, fault.offset or None)
+        raise StatementRefused(message) from None
     except (duckdb.InternalException, duckdb.FatalException):
         raise StatementFailed("The engine cannot run this statement") from None
     except (duckdb.OutOfMemoryException, MemoryError):
         raise _too_large(query) from None
     except (duckdb.Error, OverflowError, ValueError, TypeError) as error:
-        raise StatementFailed(cut(first_line(error))) from None
+        raise StatementFailed(statement.placed(*parse_error(str(error)))) from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        if "memory" in str(error).lower():  # also DuckDB's, as it hands over its rows
+        message, offset = parse_error(str(error))
+        if "memory" in message.lower():  # also DuckDB's, as it hands over its rows
             raise _too_large(query) from None
-        message = f"The rows cannot be shown, cast them to text: {first_line(error)}"
-        raise StatementFailed(cut(message)) from None
+        message = f"The rows cannot be shown, cast them to text: {message}"
+        raise StatementFailed(statement.placed(message, offset)) from None
 
 
 def _too_large(query: Query) -> OutOfMemory:
@@ -86,14 +91,15 @@ def _session(query: Query) -> SessionOptions:
     )
 
 
-def _rows(connection: "DuckDBPyConnection", query: Query) -> pl.DataFrame:
+def _rows(
+    connection: "DuckDBPyConnection", query: Query, statement: CallersStatement
+) -> pl.DataFrame:
     """At most one row more than the limit. Raises SqlFault, and errors of DuckDB."""
     tables = check_query(query.sql, query.files, connection)
-    statement = _one_statement(query.sql)
     add_tables(connection, {name: query.files[name] for name in sorted(tables)})
     connection.execute("BEGIN TRANSACTION READ ONLY")
     # Each time the same check again, of exactly what is executed.
-    empty = f"SELECT * FROM (\n{statement}\n) LIMIT 0"
+    empty = statement.within("SELECT * FROM (\n", "\n) LIMIT 0")
     check_query(empty, tables, connection)
     connection.execute(empty, query.params or None)
     columns = shown_columns([each[:2] for each in connection.description or ()])
@@ -103,22 +109,9 @@ def _rows(connection: "DuckDBPyConnection", query: Query) -> pl.DataFrame:
     return as_stored(pl.DataFrame(relation), columns)
 
 
-def _one_statement(sql: str) -> str:
-    """*sql* without the semicolons around its only statement, and what follows them."""
-    import duckdb
-
-    text = sql.encode()
-    begin = 0
-    for offset, kind in duckdb.tokenize(sql):
-        if kind is not duckdb.token_type.operator or text[offset : offset + 1] != b";":
-            continue
-        if text[begin:offset].strip():
-            return text[begin:offset].decode()
-        begin = offset + 1
-    return text[begin:].decode()
-
-
-def _wrapped(statement: str, columns: Sequence[ResultColumn], limit: int) -> str:
+def _wrapped(
+    statement: CallersStatement, columns: Sequence[ResultColumn], limit: int
+) -> str:
     """A SELECT of the first *limit* rows of *statement* as *columns*.
 
     The line feeds end a comment in the statement's last line.
@@ -128,19 +121,8 @@ def _wrapped(statement: str, columns: Sequence[ResultColumn], limit: int) -> str
         f"CAST({name} AS {column.cast}) AS {quoted(column.name)}"
         for name, column in zip(names, columns, strict=True)
     )
-    return (
-        f"SELECT {selected} FROM (\n{statement}\n)"
-        f" AS q({', '.join(names)}) LIMIT {limit}"
-    )
-
-
-def _located(fault: SqlFault, sql: str) -> str:
-    """The fault with its line and column in *sql*, unless it is of the whole."""
-    if not fault.offset:
-        return cut(fault.message)
-    before = sql.encode()[: fault.offset].decode(errors="replace")
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return f"{cut(fault.message)} (line {line}, column {column})"
+    after = f"\n) AS q({', '.join(names)}) LIMIT {limit}"
+    return statement.within(f"SELECT {selected} FROM (\n", after)
 
 
 def _encode(rows: pl.DataFrame, query: Query, began: float) -> bytes:

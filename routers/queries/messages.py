@@ -1,5 +1,6 @@
 """What people are told about their query: sentences of the engine, without paths."""
 
+import json
 import re
 from typing import Final
 
@@ -21,3 +22,22 @@ def cut(message: str) -> str:
 def without_paths(message: str) -> str:
     """*message* with ``[path]`` in place of what looks like the path of a file."""
     return _PATHS.sub(PATH, message)
+
+
+_JSON: Final = '{"exception_type":'
+"""How an error of the engine begins, after its kind."""
+
+
+def parse_error(text: str) -> tuple[str, int | None]:
+    """The sentence of an error of the engine, and its place in bytes, if there is one.
+
+    *text* is the error with `errors_as_json`: ``Binder Error: {"exception_type":…}``.
+    """
+    kind, _, _ = text.partition(_JSON)
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text, len(kind))
+        message, place = f"{kind}{found['exception_message']}", found.get("position")
+        offset = int(place) if place is not None else None
+    except (ValueError, TypeError, LookupError, RecursionError):
+        message, offset = text, None
+    return " ".join(message.split()), offset

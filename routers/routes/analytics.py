@@ -85,6 +85,14 @@ router = ApiRoutes(
 )
 
 
+# Whoever lacks the right is refused before it is looked at what there is.
+delivery = ApiRoutes(
+    tags=["statistics"],
+    dependencies=[RequireDelivery, NoParameters, RequireStatistics],
+    route_class=DirectRoute,
+)
+
+
 class _AnalyticsData(FilteredAnswer):
     data: Analytics
 
@@ -171,10 +179,9 @@ async def get_daily_analytics(
     return json_response(body, etag, ACCEPT)
 
 
-@router.post(
+@delivery.post(
     "/daily-analytics",
     response_model=Daily,
-    dependencies=[RequireDelivery, NoParameters],
     responses=STATISTICS_RESPONSES
     | {
         409: {
@@ -366,3 +373,6 @@ def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> dict[str,
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)
     return collect_figures(Daily, plan, None)
+
+
+router.routes.extend(delivery.routes)

@@ -58,9 +58,11 @@ class ViewsSource:
     ) -> LoadedViews:
         if not key.files:
             return LoadedViews()
+        # The worker runs in another folder.
+        folder = settings.views_dir.absolute()
         loaded: LoadedViews = await self._worker.run(
             "load_views",
-            {"views_dir": settings.views_dir, "tables": tables, "zone": key.zone},
+            {"views_dir": folder, "tables": tables, "zone": key.zone},
             memory_mb=LOAD_MEMORY_MB,
             deadline=LOAD_DEADLINE,
         )

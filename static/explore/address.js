@@ -1,29 +1,33 @@
 /**
  * The part of the page's address that belongs to the Explore section: `explore` is the name of a table or
  * report, `explore.…` are parameters of its request, and `explore-number` is the column of the chart.
+ * `explore-sql` shows the editor; a statement is never in an address.
  */
 
 const NAME = "explore";
 const PARAMETER = "explore.";
 const NUMBER = "explore-number";
+const SQL = "explore-sql";
 
-/** The view in the address: `{name, query, number}`; `name` is null for the list. */
+/** The view in the address: `{name, query, number, sql}`; `name` is null for the list, and for the editor. */
 export function readAddress() {
   const params = new URLSearchParams(location.search);
   const query = {};
   for (const [key, value] of params) {
     if (key.startsWith(PARAMETER)) query[key.slice(PARAMETER.length)] = value;
   }
-  return { name: params.get(NAME) || null, query, number: params.get(NUMBER) };
+  const name = params.get(NAME) || null;
+  return { name, query, number: params.get(NUMBER), sql: name === null && params.has(SQL) };
 }
 
 /** The address of a view, with the rest of the page's query as it is. */
-export function addressOf({ name, query = {}, number = null }) {
+export function addressOf({ name, query = {}, number = null, sql = false }) {
   const params = new URLSearchParams(location.search);
   for (const key of [...params.keys()]) {
     if (isOurs(key)) params.delete(key);
   }
   if (name) params.set(NAME, name);
+  else if (sql) params.set(SQL, "");
   if (name && number) params.set(NUMBER, number);
   for (const [key, value] of Object.entries(name ? query : {})) params.set(PARAMETER + key, value);
   const text = params.toString();
@@ -37,4 +41,4 @@ export function keepAddress(params) {
   }
 }
 
-const isOurs = (key) => key === NAME || key === NUMBER || key.startsWith(PARAMETER);
+const isOurs = (key) => [NAME, NUMBER, SQL].includes(key) || key.startsWith(PARAMETER);

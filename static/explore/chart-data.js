@@ -9,7 +9,8 @@ const MAX_BARS = 30;
  * The chart of `rows`: `{kind: "lines", time, split, numbers}` or `{kind: "bars", category, numbers}`, whose
  * members are columns; null if they allow none. A line needs one row per time, or per time and `split`; bars
  * need one row per category. Integers by which the rows are ordered, smallest first, are categories: weekdays,
- * hours, weeks since. The first of the `numbers` differs between the lines, if one does.
+ * hours, weeks since. The first of the `numbers` differs between the lines, if one does. Rows with a text of their
+ * own each that are not ordered by time are things, such as users with their last visit: they have no lines.
  */
 export function chartOf({ columns, rows, order }) {
   if (rows.length < 2) return null;
@@ -17,7 +18,8 @@ export function chartOf({ columns, rows, order }) {
   const categories = columns
     .filter(({ name, type }) => type === "text" || (type === "integer" && keys.has(name)))
     .sort((a, b) => keys.has(b.name) - keys.has(a.name));
-  const chart = linesOf(columns, rows, categories) ?? barsOf(rows, categories);
+  const lines = isListOfThings({ columns, rows, order }) ? null : linesOf(columns, rows, categories);
+  const chart = lines ?? barsOf(rows, categories);
   if (!chart) return null;
   const axes = [chart.time, chart.split, chart.category].map((column) => column?.name);
   const numbers = columns.filter(
@@ -31,6 +33,12 @@ function withDifferentFirst({ time, split }, rows, numbers) {
   if (!split) return numbers;
   const isSame = (number) => countOf(rows, [time, number]) === countOf(rows, [time]);
   return [...numbers].sort((a, b) => isSame(a) - isSame(b));
+}
+
+function isListOfThings({ columns, rows, order }) {
+  const ordered = new Set(order.map((name) => name.replace(/^-/, "")));
+  if (columns.some((column) => isTime(column) && ordered.has(column.name))) return false;
+  return columns.some((column) => column.type === "text" && countOf(rows, [column]) === rows.length);
 }
 
 const isId = ({ name }) => name === "id" || name.endsWith("_id");

@@ -7,6 +7,8 @@ import { isNumeric, label, text, title } from "./values.js";
 /** SVG units of a full side. */
 const SIDE = 1000;
 const DATE_LABELS = 5;
+/** Of timestamps, which are longer. */
+const TIME_LABELS = 3;
 
 /**
  * The chart of `rows` as nodes, or null if they allow none. `number` is the name of the column to draw;
@@ -132,7 +134,7 @@ function valueLabels({ grid, y }, number, zone) {
 
 /** Some dates, evenly chosen among those of the rows; the outer ones stay inside the plot. */
 function dateLabels({ times, x }, time, zone) {
-  const count = Math.min(DATE_LABELS, times.length);
+  const count = Math.min(time.type === "timestamp" ? TIME_LABELS : DATE_LABELS, times.length);
   const step = count > 1 ? (times.length - 1) / (count - 1) : 0;
   const chosen = Array.from({ length: count }, (_, index) => times[Math.round(index * step)]);
   return chosen.map(([at, key]) => {

@@ -2,11 +2,10 @@
 
 import { el } from "../dom.js";
 import * as format from "../format.js";
-import { addressOf } from "./address.js";
 import { chartNode } from "./chart.js";
 import { fileButtons } from "./files.js";
 import { Form } from "./form.js";
-import { rowsText } from "./list.js";
+import { rowsText, viewLink } from "./list.js";
 import { columnNotes, definitionNodes } from "./notes.js";
 import { fetchDocument } from "./requests.js";
 import { tableNodes } from "./table.js";
@@ -40,7 +39,7 @@ export class Detail {
       el(
         "div",
         { class: "heading small" },
-        this.#backLink(),
+        viewLink("‹ All", { name: null }, { class: "button explore-back" }, () => this.onView(null)),
         this.heading,
         el(
           "div",
@@ -135,16 +134,6 @@ export class Detail {
   }
 
   /* Drawing. */
-
-  #backLink() {
-    const link = el("a", { class: "button explore-back", href: addressOf({ name: null }) }, "‹ All");
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-      event.preventDefault();
-      this.onView(null);
-    });
-    return link;
-  }
 
   /** The form of the present view; one that is being filled in stays. */
   #showForm() {

@@ -8,9 +8,13 @@ import { title, withCode } from "./values.js";
 const HINT =
   "There are no derived tables or reports yet. To add one, put a .sql file into VIEWS_DIR, as docs/sql-files.md describes.";
 
-/** The nodes of the list; `onOpen(name)` is called when an entry is chosen. */
-export function listNodes({ views, reports, errors, unmirrored }, onOpen) {
+/**
+ * The nodes of the list; `onOpen(name)` is called when an entry is chosen. With `onSql`, which is called for the
+ * editor, there is an entry for it.
+ */
+export function listNodes({ views, reports, errors, unmirrored }, onOpen, onSql = null) {
   const nodes = [
+    onSql && el("div", { class: "explore-group" }, el("ul", { class: "explore-list" }, sqlEntry(onSql))),
     group("Derived tables", views, onOpen),
     group("Reports", reports, onOpen),
     faults("Definitions with an error", errors, true),
@@ -29,14 +33,31 @@ function group(heading, definitions, onOpen) {
   );
 }
 
-function entry(definition, onOpen) {
-  const { name, description } = definition;
-  const link = el("a", { href: addressOf({ name }), "data-name": name }, title(name));
+/** A link that opens a view of the section, in this tab without loading the page. */
+export function viewLink(text, view, props, onOpen) {
+  const link = el("a", { href: addressOf(view), ...props }, text);
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    onOpen(name);
+    onOpen();
   });
+  return link;
+}
+
+function sqlEntry(onSql) {
+  const link = viewLink("SQL", { name: null, sql: true }, { "data-name": "" }, onSql);
+  return el(
+    "li",
+    { class: "card explore-entry" },
+    el("p", { class: "explore-name" }, link),
+    el("p", {}, "Ask a question of your own: one SELECT over all tables."),
+    el("p", { class: "hint" }, "Your token may send SQL"),
+  );
+}
+
+function entry(definition, onOpen) {
+  const { name, description } = definition;
+  const link = viewLink(title(name), { name }, { "data-name": name }, () => onOpen(name));
   const [summary] = description.split("\n");
   return el(
     "li",

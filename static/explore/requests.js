@@ -17,22 +17,34 @@ export class Refused extends Error {
 
 /** GET a document: its `data`, and since when it is stale, or null. */
 export async function fetchDocument(path, { query, signal } = {}) {
-  const response = await send(path, query, signal);
+  const response = await send(path, { query, signal });
   const data = parse(await body(response.text()));
   return { data, staleSince: response.headers.get("X-Stale-Since") };
 }
 
 /** GET a file: `{blob, name, truncated}`, with the API's name for it. */
-export async function fetchFile(path, query) {
-  const response = await send(path, query);
-  const [, name = null] = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "") ?? [];
-  return { blob: await body(response.blob()), name, truncated: response.headers.has("X-Truncated") };
+export const fetchFile = async (path, query) => fileOf(await send(path, { query }));
+
+/** POST `content` for a document: its `data`. */
+export async function postForDocument(path, content, { signal } = {}) {
+  const response = await post(path, content, { signal });
+  return parse(await body(response.text()));
 }
 
-async function send(path, query, signal) {
-  const response = await request(path, { query, signal, token: getToken(), anyStatus: true });
+/** POST `content` for a file in the format `accept`: `{blob, name, truncated}`. */
+export const postForFile = async (path, content, accept) => fileOf(await post(path, content, { accept }));
+
+const post = (path, content, options) => send(path, { ...options, method: "POST", content });
+
+async function send(path, options) {
+  const response = await request(path, { ...options, token: getToken(), anyStatus: true });
   if (!response.ok) throw await refusal(response);
   return response;
+}
+
+async function fileOf(response) {
+  const [, name = null] = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "") ?? [];
+  return { blob: await body(response.blob()), name, truncated: response.headers.has("X-Truncated") };
 }
 
 async function body(promise) {

@@ -3,9 +3,13 @@
 import { el, setText } from "../dom.js";
 import { addressOf, readAddress } from "./address.js";
 import { Detail } from "./detail.js";
+import { Editor } from "./editor.js";
 import { listNodes } from "./list.js";
 import { fetchDocument } from "./requests.js";
 import { Task } from "./task.js";
+
+/** The right to send SQL. */
+const QUERY = "query";
 
 export class Section {
   constructor(root) {
@@ -18,11 +22,12 @@ export class Section {
     this.clear();
   }
 
-  /** Forget everything that was loaded. */
+  /** Forget everything that was loaded, and what was written. */
   clear() {
     this.task.stop();
     this.detail?.stop();
-    Object.assign(this, { view: null, catalogue: null, outdated: false, detail: null });
+    this.editor?.stop();
+    Object.assign(this, { view: null, catalogue: null, rights: [], outdated: false, detail: null, editor: null });
     this.content.replaceChildren();
     setText(this.live, "");
   }
@@ -34,24 +39,52 @@ export class Section {
     const isOutdated = this.outdated && view.name !== this.detail?.definition.name;
     if (this.catalogue === null || isOutdated) await this.#loadCatalogue();
     if (this.catalogue === null || this.view !== view) return;
-    if (view.name === null) this.#showList();
+    if (view.sql) this.#showEditor();
+    else if (view.name === null) this.#showList();
     else this.#showDefinition(view);
   }
 
   async #loadCatalogue() {
-    const answer = await this.task.run((signal) => fetchDocument("views", { signal }), {
-      retry: () => this.show(readAddress()),
-      onWait: () => this.content.replaceChildren(),
-      onError: () => this.content.replaceChildren(),
-    });
-    this.catalogue = answer?.data ?? null;
+    const answers = await this.task.run(
+      (signal) => Promise.all([fetchDocument("views", { signal }), fetchDocument("session", { signal })]),
+      {
+        retry: () => this.show(readAddress()),
+        onWait: () => this.content.replaceChildren(),
+        onError: () => this.content.replaceChildren(),
+      },
+    );
+    const [views, session] = answers ?? [];
+    this.catalogue = views?.data ?? null;
+    this.rights = session?.data.rights ?? [];
     this.outdated = false;
   }
 
+  get #mayQuery() {
+    return this.rights.includes(QUERY);
+  }
+
   #showList() {
+    this.#leave();
+    const onSql = this.#mayQuery ? () => this.#go({ name: null, sql: true }) : null;
+    this.content.replaceChildren(...listNodes(this.catalogue, (name) => this.#go({ name }), onSql));
+  }
+
+  /** Stop what the view before this one was loading. The editor keeps what was written. */
+  #leave() {
     this.detail?.stop();
     this.detail = null;
-    this.content.replaceChildren(...listNodes(this.catalogue, (name) => this.#go({ name })));
+    this.editor?.stop();
+  }
+
+  #showEditor() {
+    if (!this.#mayQuery) {
+      this.#showMessage("This token may not send SQL.");
+      return;
+    }
+    this.#leave();
+    this.editor ??= new Editor({ onBack: () => this.#go(null), announce: (text) => this.#announce(text) });
+    this.content.replaceChildren(this.editor.root);
+    this.editor.load();
   }
 
   #showDefinition(view) {
@@ -60,6 +93,7 @@ export class Section {
       this.#showMissing(view.name);
       return;
     }
+    this.editor?.stop();
     if (this.detail?.definition !== definition) this.#create(definition);
     this.detail.show(view);
   }
@@ -79,13 +113,16 @@ export class Section {
   }
 
   #showMissing(name) {
-    this.detail?.stop();
-    this.detail = null;
     const faults = [...this.catalogue.errors, ...this.catalogue.unmirrored];
     const fault = faults.find((each) => each.name === name);
     const text = fault
       ? `${name} cannot be shown, ${fault.file}:${fault.line}: ${fault.message}`
       : `There is no derived table or report called ${name}.`;
+    this.#showMessage(text);
+  }
+
+  #showMessage(text) {
+    this.#leave();
     const back = el("button", { class: "button", type: "button", onclick: () => this.#go(null) }, "Show all");
     this.content.replaceChildren(el("div", { class: "banner", "data-kind": "info" }, el("p", {}, text), back));
     this.#announce(text);
@@ -93,16 +130,17 @@ export class Section {
 
   /** Show another view, and remember it in the history. */
   async #go(view) {
-    const before = this.view?.name ?? null;
+    const before = this.view;
     history.pushState(null, "", addressOf(view ?? { name: null }));
     await this.show(readAddress());
-    if (before !== this.view.name) this.#focus(before);
+    if (before?.name !== this.view.name || before?.sql !== this.view.sql) this.#focus(before?.name ?? "");
   }
 
   /** From the list to a heading, and back to the link that was followed. */
   #focus(before) {
-    const link = this.content.querySelector(`a[data-name="${CSS.escape(before ?? "")}"]`);
-    (this.detail?.heading ?? link)?.focus({ preventScroll: true });
+    const link = this.content.querySelector(`a[data-name="${CSS.escape(before)}"]`);
+    const heading = this.view.sql ? this.editor?.heading : this.detail?.heading;
+    (heading ?? link)?.focus({ preventScroll: true });
     const section = this.root.parentElement;
     if (section.getBoundingClientRect().top < 0) section.scrollIntoView({ behavior: "instant" });
   }

@@ -40,6 +40,9 @@ SIGHT = {"viewport": DESKTOP, "color_scheme": "light", "reduced_motion": "reduce
 
 TIMEOUT_MS = 20_000
 
+QUERY_TOKEN = "token-of-ann-0123456789-0123456789"
+"""It reads, and sends SQL."""
+
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
@@ -67,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def server(world: World) -> Iterator[Server]:
     """The API that most tests share; no test stops it."""
     server = Server(world.data_dir)
-    server.start()
+    server.start(SQL_TOKENS=f"ann:{QUERY_TOKEN}")
     yield server
     server.stop()
 
@@ -181,9 +184,11 @@ class Visitor:
         self._own.append(context)
         return context.new_page()
 
-    def sign_in(self, page: Page, server: Server, query: str = "") -> Page:
-        """Open the dashboard with the token, as by a link, and wait for all figures."""
-        page.goto(f"{server.page}{query}#token={TOKEN}")
+    def sign_in(
+        self, page: Page, server: Server, query: str = "", token: str = TOKEN
+    ) -> Page:
+        """Open the dashboard with a token, as by a link, and wait for all figures."""
+        page.goto(f"{server.page}{query}#token={token}")
         return settled(page)
 
     def expect_problem(self, text: str) -> None:

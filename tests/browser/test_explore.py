@@ -213,6 +213,30 @@ def test_a_table_shows_what_the_api_answers(
     expect(section.locator("pre")).to_contain_text("WITH visitors AS")
 
 
+@pytest.mark.parametrize(
+    ("order", "kind"), [(["-score"], "bars"), (["-seen_at"], "lines"), ([], "bars")]
+)
+def test_things_with_a_time_have_no_lines(
+    page: Page, show: Callable[..., Locator], order: list[str], kind: str
+) -> None:
+    """Players with their last visits are no series, unless they are ordered by it."""
+    show("")
+    types = {"player": "text", "score": "integer", "seen_at": "timestamp"}
+    answer = {
+        "columns": [{"name": name, "type": kind} for name, kind in types.items()],
+        "rows": [
+            {"player": f"p{n}", "score": n, "seen_at": f"2026-11-2{n}T10:00:00Z"}
+            for n in range(5)
+        ],
+        "order": order,
+    }
+    file = "/dashboard/assets/explore/chart-data.js"
+    chart = page.evaluate(
+        "async ([file, answer]) => (await import(file)).chartOf(answer)", [file, answer]
+    )
+    assert chart["kind"] == kind
+
+
 def test_a_series_per_country_is_a_line_each(
     page: Page, server: Server, show: Callable[..., Locator]
 ) -> None:

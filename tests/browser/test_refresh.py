@@ -121,10 +121,10 @@ def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
-def test_where_its_tables_are_not_mirrored_the_page_says_so(
+def test_where_its_tables_are_not_mirrored_the_page_shows_all_else(
     visitor: Visitor, empty_server: Server, tmp_path: Path
 ) -> None:
-    """The reason, without an error or a retry that would not help."""
+    """Tables, reports and the sync; the reason is there, and nothing waits or failed."""
     data_dir = tmp_path / "data"
     with (
         exclusive_lock(data_dir),
@@ -136,10 +136,14 @@ def test_where_its_tables_are_not_mirrored_the_page_says_so(
     page.goto(empty_server.page)
     page.get_by_label("Access token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
-    banner = page.locator("#banner")
-    expect(banner).to_contain_text("TABLES does not mirror all tables that they need")
-    expect(banner).to_have_attribute("data-kind", "info")
-    expect(banner).not_to_contain_text("Retrying")
+    reason = page.locator("#no-statistics")
+    expect(reason).to_contain_text("TABLES does not mirror all tables that they need")
+    expect(page.locator("#banner")).to_be_hidden()
+    for section in ("overview", "returning", "votes", "rooms", "visits", "audience"):
+        expect(page.locator(f"#{section}")).to_be_hidden()
+    expect(page.locator("#controls")).to_be_hidden()
+    expect(page.locator("#sections a:visible")).to_have_text(["Explore", "Sync"])
+    expect(page.locator("#explore-body")).to_contain_text("There are no derived tables")
     visitor.expect_problem("404")
     visitor.expect_problem("503")  # of /health: the table is not there yet
 

@@ -79,9 +79,10 @@ def test_every_example_is_complete(name: str) -> None:
     found = find_example(name)
     assert unknown_settings(found) == []
     assert found.sample_data.is_file()
-    assert list(found.views_dir.glob("*.sql"))
+    assert list(found.views_dir.rglob("*.sql"))
     values = {"API": "a", "COLLECTOR": "c", "TOKEN": "t"}
     assert found.curl_lines(values)
+    assert f"(examples/{name}/README.md)" in (PROJECT / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("own_signals")

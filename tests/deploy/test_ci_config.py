@@ -75,3 +75,38 @@ def test_every_hook_runs_a_program_of_the_lock_file() -> None:
         assert repository["repo"] == "local"
         for hook in repository["hooks"]:
             assert (ROOT / hook["entry"].split()[0]).exists(), hook["id"]
+
+
+def test_actions_and_base_images_are_named_by_digest() -> None:
+    """A tag can be moved to other content by whoever owns it."""
+    used = re.findall(r"uses: (\S+)", (ROOT / WORKFLOW).read_text())
+    assert used
+    assert [each for each in used if not re.search(r"@[0-9a-f]{40}$", each)] == []
+    stages = {"build", "base", "api"}
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    bases = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) - stages
+    assert bases
+    assert [b for b in bases if not re.search(r"@sha256:[0-9a-f]{64}$", b)] == []
+
+
+def test_no_job_keeps_credentials_or_runs_what_it_downloads() -> None:
+    """A package that is compromised finds neither a token nor a shell to feed."""
+    text = (ROOT / WORKFLOW).read_text()
+    assert not re.search(r"(curl|wget)[^\n]*\|\s*(ba)?sh", text)
+    workflow = _read(WORKFLOW)
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False, name
+
+
+def test_known_vulnerabilities_of_all_packages_fail_a_job() -> None:
+    """Of the exact versions in the lock file, extras included, by their hashes."""
+    (export, audit) = (
+        step["run"] for step in _read(WORKFLOW)["jobs"]["audit"]["steps"][2:]
+    )
+    assert "--locked" in export
+    assert "--all-extras" in export
+    assert "pip-audit@" in audit
+    assert "--require-hashes" in audit

@@ -1,6 +1,7 @@
 """compose.yaml: valid, with hardened containers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,31 @@ def test_each_of_our_containers_is_hardened(name: str) -> None:
     assert service["init"] is True
     assert service["stop_grace_period"] == "15s"
     assert "privileged" not in service
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_of_our_containers_is_limited(name: str) -> None:
+    """Memory, processes and open files; a flood then ends one container, not the host."""
+    service = SERVICES[name]
+    assert re.fullmatch(r"\$\{MEMORY_LIMIT:-\d+g\}", service["mem_limit"])
+    assert 0 < service["pids_limit"] <= 4096
+    assert service["ulimits"]["nofile"] == 65_536
+
+
+@pytest.mark.parametrize("name", ["api", "collector"])
+def test_the_trusted_proxies_are_named(name: str) -> None:
+    """Nobody else's X-Forwarded-For counts, so no header evades the limits."""
+    trusted = SERVICES[name]["environment"]["FORWARDED_ALLOW_IPS"]
+    assert trusted == "${PROXY_ADDRESSES:-127.0.0.1}"
+    command = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "forwarded-allow-ips" not in command  # it would count more than the variable
+
+
+def test_images_of_others_are_named_by_digest() -> None:
+    """A tag can be moved to another image."""
+    images = [each["image"] for each in SERVICES.values() if "build" not in each]
+    assert images
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in images)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The nginx example, running with TLS in front of a server on loopback."""
 
 import gzip
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,11 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from routers.queries.request import MAX_BODY_BYTES
 from tests.support.servers import StubServer, closed_port, serving
 
 pytestmark = pytest.mark.external
 
-EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "deploy" / "nginx"
 NAME = "analytics.example.org"
 EVENTS_NAME = "events.example.org"
 JOINED_NAME = "joined.example.org"
@@ -168,9 +171,16 @@ def test_a_failing_api_leaves_no_token_in_the_error_log(nginx: Nginx) -> None:
     assert TOKEN not in nginx.logged('" 502 ')
 
 
-def test_the_api_receives_the_client_address_and_a_request_id(nginx: Nginx) -> None:
-    """An X-Forwarded-For sent by the client is replaced."""
-    nginx.https.get("/", headers={"X-Forwarded-For": "6.6.6.6"})
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [(NAME, "/"), (NAME, "/query"), (NAME, "/report"), (EVENTS_NAME, "/events")],
+)
+def test_the_programs_receive_the_client_address_and_a_request_id(
+    nginx: Nginx, name: str, path: str
+) -> None:
+    """An X-Forwarded-For sent by the client is replaced, at every address."""
+    forged = {"X-Forwarded-For": "6.6.6.6", "Host": name}
+    nginx.https.post(path, content=b"x", headers=forged)
     headers = nginx.behind.requests[-1].headers
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
@@ -195,6 +205,15 @@ def test_nginx_refuses_bodies_and_long_headers(nginx: Nginx) -> None:
     assert nginx.https.post("/", content=b"x" * 2_000).status_code == 413
     assert nginx.https.get("/", headers={"X-Long": "x" * 9_000}).status_code == 400
     assert len(nginx.behind.requests) == count
+
+
+@pytest.mark.parametrize("path", ["/query", "/report"])
+def test_sql_reaches_the_api(nginx: Nginx, path: str) -> None:
+    """A statement of the longest that the API takes, and no endless one."""
+    body = b"x" * MAX_BODY_BYTES
+    assert nginx.https.post(path, content=body).status_code == 200
+    assert nginx.behind.requests[-1].body == body
+    assert nginx.https.post(path, content=body * 2).status_code == 413
 
 
 def test_metrics_are_not_public(nginx: Nginx) -> None:
@@ -272,3 +291,24 @@ def test_under_one_address_reports_have_bodies_and_metrics_are_not_public(
     assert nginx.behind.requests[-1].body == body
     for path in ("/metrics", "/readyz", "/api/analytics/metrics"):
         assert nginx.https.get(path, headers=host).status_code == 404
+
+
+CONFIGURATIONS = sorted((*EXAMPLES.glob("*.conf"), *ROOT.glob("examples/*/nginx.conf")))
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
+def test_every_example_replaces_the_address_that_a_client_sends(file: Path) -> None:
+    """Limits are per address: whoever could choose one would evade them.
+
+    A location with headers of its own inherits none.
+    """
+    text = re.sub(r"^\s*#.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert "proxy_add_x_forwarded_for" not in text
+    replaced = "proxy_set_header X-Forwarded-For $remote_addr;"
+    blocks = re.findall(r"location[^{]*\{[^{}]*\}", text)
+    proxied = [block for block in blocks if "proxy_pass" in block]
+    assert proxied
+    server = re.sub(r"location[^{]*\{[^{}]*(\{[^{}]*\}[^{}]*)*\}", "", text)
+    for block in proxied:
+        sets = block if "proxy_set_header" in block else server
+        assert replaced in sets, block

@@ -9,8 +9,10 @@ import pytest
 
 pytestmark = pytest.mark.external
 
-UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
-SERVICES = sorted(UNITS.glob("*.service"))
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "deploy" / "systemd"
+EXAMPLES = sorted(ROOT.glob("examples/*/systemd/*.service"))
+SERVICES = [*sorted(UNITS.glob("*.service")), *EXAMPLES]
 # Exposure on a scale to 10: systemd rates up to 2 as "OK", and a service without settings 9.6.
 HIGHEST_EXPOSURE = 2.0
 
@@ -38,7 +40,7 @@ def _installed(tmp_path: Path) -> list[str]:
 
 def test_there_are_units_for_all_programs() -> None:
     """The other tests find all services."""
-    assert {unit.stem for unit in SERVICES} == {
+    assert {unit.stem for unit in SERVICES} - {unit.stem for unit in EXAMPLES} == {
         "fpp-analytics-api",
         "fpp-analytics-collector",
         "fpp-analytics-updater",
@@ -86,6 +88,38 @@ def test_the_collector_can_write_the_spool_and_see_no_read_model() -> None:
 
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize(
+    "limit", ["MemoryMax=75%", "TasksMax=1024", "LimitNOFILE=65536"]
+)
+def test_each_service_is_limited(unit: Path, limit: str) -> None:
+    """In memory, tasks and open files; a connection of each client needs one of these."""
+    assert f"{limit}\n" in unit.read_text()
+
+
+@pytest.mark.parametrize("name", ["fpp-analytics-api", "fpp-analytics-collector"])
+def test_only_this_host_is_trusted_as_a_proxy(name: str) -> None:
+    """That is uvicorn's default; its option or variable would replace it."""
+    text = (UNITS / f"{name}.service").read_text()
+    assert "forwarded-allow-ips" not in text
+    assert "FORWARDED_ALLOW_IPS" not in text
+    assert "--host 127.0.0.1" in text
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_each_service_is_killed_after_at_most_ten_seconds(unit: Path) -> None:
     """Stopping a service never hangs."""
     assert "TimeoutStopSec=10\n" in unit.read_text()
+
+
+@pytest.mark.parametrize("unit", EXAMPLES, ids=lambda unit: unit.stem)
+def test_an_example_shares_nothing_with_another_installation(unit: Path) -> None:
+    """User, settings, data and port are its own; only the programs are the same."""
+    text = unit.read_text()
+    (user,) = re.findall("^User=(.*)$", text, re.MULTILINE)
+    assert user == unit.stem.rpartition("-")[0] != "fpp-analytics"
+    assert f"DATA_DIR=/var/lib/{user} " in text
+    assert f"EnvironmentFile=/etc/{user}/" in text
+    for name in ("/etc/fpp-analytics", "/var/lib/fpp-analytics", "--port 5100"):
+        assert name not in text
+    (folder,) = re.findall("VIEWS_DIR=/opt/fpp-analytics/(.*)$", text, re.MULTILINE)
+    assert (ROOT / folder).is_dir()

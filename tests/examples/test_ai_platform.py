@@ -26,13 +26,14 @@ from testbed.postgres import Database
 from tests.support import preloaded
 from tests.support.examples import example_running, load_module
 from tests.support.programs import ROOT, environ, run_updater
-from tests.support.servers import closed_port
+from tests.support.servers import closed_port, serving
 from tests.support.stored_events import actions, rows
 
 pytestmark = pytest.mark.external
 
 NAME = "ai-platform"
 EXAMPLE = ROOT / "examples" / NAME
+JOINED = ROOT / "deploy" / "nginx" / "fpp-analytics-joined.conf"
 SECRET = "secret-of-the-auth-service-0123456789"
 NEW_YORK = "America/New_York"
 USER_ID_KEY = "key-of-the-pseudonyms-0123456789abcdef"
@@ -45,7 +46,7 @@ _subjects = itertools.count(1)
 type Event = dict[str, Any]
 
 
-def token(subject: str | None = None, *roles: str, **claims: object) -> str:
+def token(subject: str | None = None, *roles: str, **claims: Any) -> str:
     """An access token as the auth service issues it; each has a subject of its own."""
     now = datetime.now(UTC)
     content = {
@@ -60,7 +61,7 @@ def token(subject: str | None = None, *roles: str, **claims: object) -> str:
     return jwt.encode(sent, SECRET, "HS256")
 
 
-def bearer(*arguments: str, **claims: object) -> dict[str, str]:
+def bearer(*arguments: str, **claims: Any) -> dict[str, str]:
     """The header with such a token."""
     return {"Authorization": f"Bearer {token(*arguments, **claims)}"}
 
@@ -156,20 +157,25 @@ def stack(
 
 @contextmanager
 def proxy(folder: Path, api_url: str, collector_url: str) -> Iterator[str]:
-    """Nginx with the example's file in front of both programs."""
+    """Nginx in front of both programs: deploy/nginx has the file, here it is without TLS."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/sbin")
     assert program, "nginx is missing: apt-get install nginx-light"
     folder.mkdir()
     port = closed_port()
-    site = (EXAMPLE / "nginx.conf").read_text()
+    site = JOINED.read_text()
     for found, actual in (
         ("127.0.0.1:5100", api_url.removeprefix("http://")),
         ("127.0.0.1:5200", collector_url.removeprefix("http://")),
-        ("listen 8000;", f"listen 127.0.0.1:{port};"),
+        ("listen 443 ssl http2;", f"listen 127.0.0.1:{port};"),
+        ("listen [::]:443 ssl http2;", ""),
+        ("/var/log/nginx", str(folder)),
     ):
         assert found in site
         site = site.replace(found, actual)
-    (folder / "site.conf").write_text(site)
+    plain = "".join(
+        x for x in site.splitlines(True) if not x.strip().startswith("ssl_")
+    )
+    (folder / "site.conf").write_text(plain)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     (folder / "nginx.conf").write_text(
@@ -206,7 +212,7 @@ def test_clients_get_their_number(stack: Stack) -> None:
     """With a verdict besides; times in all forms, without `src`, with unknown fields."""
     now = datetime.now(UTC)
     plain = {"user_id": "u-forms", "type": "page_view", "payload": {}}
-    sent = [
+    sent: list[Event] = [
         {**plain, "id": "forms-1", "ts": now.isoformat(), "src": "web_app"},
         {**plain, "id": "forms-2", "ts": now.replace(tzinfo=None).isoformat()},
         {**plain, "id": "forms-3", "ts": now.timestamp(), "unknown": "dropped"},
@@ -269,7 +275,7 @@ def test_a_request_that_is_no_batch_is_refused(
         bearer("", sub=None),
         {
             "Authorization": "Bearer "
-            + jwt.encode({"sub": "u", "type": "access"}, None, "none")
+            + jwt.encode({"sub": "u", "type": "access"}, "", "none")
         },
         {
             "Authorization": "Bearer "
@@ -553,7 +559,10 @@ def test_health_and_readiness(stack: Stack) -> None:
     for path in ("/healthz", "/api/analytics/healthz"):
         answer = stack.client.get(path)
         assert (answer.status_code, answer.json()) == (200, expected)
-    assert stack.client.get("/readyz").json()["status"] == "ok"
+    # Operators ask the programs directly.
+    assert stack.client.get("/readyz").status_code == 404
+    assert httpx.get(f"{stack.collector}/readyz").json()["status"] == "ok"
+    assert httpx.get(f"{stack.collector}/api/analytics/nothing").status_code == 404
     metrics = httpx.get(f"{stack.collector}/metrics").text
     assert "fpp_events_accepted_total" in metrics
     assert 'route="/api/analytics/ingest"' in metrics
@@ -613,6 +622,17 @@ def test_events_are_removed_after_ninety_days(stack: Stack, tmp_path: Path) -> N
     assert rows(copy, "public.events").height == len(stack.history)
 
 
+def run_client(url: str, *arguments: str) -> set[str]:
+    """Track two events by the client in JavaScript; their ids, once it has sent them."""
+    node = shutil.which("node")
+    assert node, "install Node.js for the tests of the client in JavaScript"
+    script = CLIENT % (ROOT / "clients" / "js" / "analytics.js")
+    command = [node, "--input-type=module", "-e", script, url, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
 CLIENT = """
 import { AnalyticsClient } from "%s";
 const [url, token] = process.argv.slice(1);
@@ -626,20 +646,7 @@ await client.close();
 
 def test_the_javascript_client_sends_by_a_timer(stack: Stack) -> None:
     """Two events, fewer than ten, arrive once, as those of the token's user."""
-    node = shutil.which("node")
-    assert node, "install Node.js for the tests of the client in JavaScript"
-    script = CLIENT % (ROOT / "clients" / "js" / "analytics.js")
-    arguments = [
-        node,
-        "--input-type=module",
-        "-e",
-        script,
-        str(stack.client.base_url),
-        token("js-user"),
-    ]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    ids = set(json.loads(done.stdout))
+    ids = run_client(str(stack.client.base_url), token("js-user"))
     wait_until(lambda: ids <= set(rows(stack.data_dir, "events")["event_id"]))
     found = rows(stack.data_dir, "events")
     sent = found.filter(found["event_id"].is_in(list(ids)))
@@ -655,6 +662,17 @@ def test_the_javascript_client_sends_by_a_timer(stack: Stack) -> None:
         }
         for at, name in zip(sent["at"], sent["name"], strict=True)
     ]
+
+
+def test_the_javascript_client_repeats_after_errors() -> None:
+    """The old one gave its events up after every answer but 2xx; the ids stay the same."""
+    with serving() as server:
+        server.statuses = [500, 503, 429]
+        server.answer = b'{"accepted": 2, "rejected": []}'
+        ids = run_client(server.url, "token")
+        sent = [request.json for request in server.requests]
+    assert len(sent) == 4
+    assert all({event["id"] for event in events} == ids for events in sent)
 
 
 def test_there_is_no_secret_by_default(stack: Stack) -> None:

@@ -185,12 +185,27 @@ def test_windows_mean_what_they_say(
 
 def test_days_are_counted_over_history_and_new_events(api: httpx.Client) -> None:
     """As many as the range of these days has; events of the future are in none."""
-    rows = get(api, "/reports/events_by_day", days=90)["rows"]
+    rows = get(api, "/reports/active_users_by_day", days=90)["rows"]
     now = datetime.now(UTC)
     span = {"from_ts": (now - timedelta(days=89)).isoformat(), "to_ts": now.isoformat()}
     counted = get(api, "/analytics/events/count", **span)
     assert sum(row["events"] for row in rows) == counted["count"]
     assert max(row["active_users"] for row in rows) > 5
+
+
+def test_the_page_has_all_that_it_asks_for(api: httpx.Client) -> None:
+    """Its section of events shows the history, too."""
+    week = {"window": "7d"}
+    over_time = get(api, "/reports/events_over_time", names=8, **week)["rows"]
+    (top,) = get(api, "/reports/top_events", limit=10, **week)["rows"]
+    counts = Counter(row["name"] for row in over_time for _ in range(row["events"]))
+    assert {n["event_name"]: n["count"] for n in top["top_events"]}.items() <= {
+        **counts
+    }.items()
+    assert len({row["at"] for row in over_time}) >= 7
+    newest = get(api, "/reports/newest_events", limit=5)["rows"]
+    assert len(newest) == 5
+    assert isinstance(newest[0]["properties"], dict)
 
 
 @pytest.mark.parametrize(

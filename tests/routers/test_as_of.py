@@ -11,7 +11,6 @@ from typing import Any
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
-import httpx
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
@@ -207,7 +206,7 @@ def earlier(
         yield client
 
 
-def ask(client: TestClient, path: str, as_of: str | None = None) -> httpx.Response:
+def ask(client: TestClient, path: str, as_of: str | None = None) -> Any:
     """The answer to *path*, now or as at an instant."""
     mark = "&" if "?" in path else "?"
     url = f"{path}{mark}as_of={as_of}" if as_of else path
@@ -235,10 +234,11 @@ def without_echo(answer: bytes, expected: bytes) -> bytes:
     return re.sub(rb'[?&]as_of=[^&"]*', b"", answer)
 
 
-def content_of(response: httpx.Response) -> bytes | dict[str, bytes]:
+def content_of(response: Any) -> bytes | dict[str, bytes]:
     """The bytes; of a workbook those of its files but the one with the time it was made."""
     if "spreadsheet" not in response.headers["content-type"]:
-        return response.content
+        content: bytes = response.content
+        return content
     with ZipFile(io.BytesIO(response.content)) as book:
         names = set(book.namelist()) - {"docProps/core.xml"}
         return {name: book.read(name) for name in sorted(names)}
@@ -324,6 +324,30 @@ def test_what_cannot_be_answered_is_refused(
     answer = later.get(path, params={"as_of": value})
     assert answer.status_code == status
     assert message in answer.text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ("as_of=2026-03-18T08:59:59Z", 404),
+        ("as_of=2026-11-19", 422),
+        ("as_of=2027-01-01T00:00:00Z", 422),
+        (f"as_of={INSTANT}&as_of={INSTANT}", 422),
+        (f"as_of={INSTANT}&limit=5", 422),
+    ],
+)
+@pytest.mark.parametrize("path", ["/query", "/query/tables"])
+def test_a_query_of_no_snapshot_is_refused(
+    later: TestClient, path: str, parameters: str, status: int
+) -> None:
+    """As any other answer; what belongs into the body is no parameter."""
+    headers = {"Authorization": f"Bearer {QUERY_TOKEN}"}
+    url = f"{path}?{parameters}"
+    if path == "/query":
+        got = later.post(url, json=BODIES["/query"], headers=headers)
+    else:
+        got = later.get(url, headers=headers)
+    assert got.status_code == status, got.text
 
 
 def test_nothing_is_posted_for_an_earlier_instant(history: Path) -> None:

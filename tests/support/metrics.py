@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from readmodel.store.manifest import Manifest, Part, StoredTable
-from readmodel.store.metrics import ReadModelCollector
+from readmodel.store.metrics import ReadModelCollector, ReplicaFigures
 from readmodel.store.run_log import Run, RunSummary, TableRun
 
 AT = datetime(2026, 11, 21, 23, 10, tzinfo=UTC)
@@ -23,6 +23,9 @@ FULL = ReadModelCollector(
     manifest=lambda: MANIFEST,
     runs=lambda: RunSummary(LAST, AT, 1),
     interval=lambda: 600,
+    replica=lambda: ReplicaFigures(
+        "s3://b/f", AT, 60.0, 1_234, 2.5, ENDED_AT, None, None
+    ),
 )
 EMPTY = ReadModelCollector(
     manifest=lambda: None, runs=lambda: None, interval=lambda: 600

@@ -29,6 +29,8 @@ LONG = (
     "tests/browser/first",
     "tests/browser/rest",
     "tests/demo/test_demo.py",
+    "tests/demo/test_example.py",
+    "tests/examples/test_bf1942.py",
     "tests/routers/test_schemathesis.py",
     "tests/readmodel/sync/test_derived.py",
     "tests/routers/routes/test_views.py",

@@ -3,9 +3,9 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 
 PAIRED = timedelta(seconds=5)
@@ -112,10 +112,13 @@ def _instant(value: Any, produced: datetime) -> datetime:
 
 
 class VideoReports:
-    """The seven reports about *events*, as of *now*, for the days of UTC."""
+    """The seven reports about *events*, as of *now*, for the days of *zone*."""
 
-    def __init__(self, events: Iterable[Event], now: datetime, app: str) -> None:
+    def __init__(
+        self, events: Iterable[Event], now: datetime, app: str, zone: tzinfo = UTC
+    ) -> None:
         self._now = now
+        self._zone = zone
         self._app = app
         self._every = list(events)
         of_app = [event for event in self._every if event.app == app]
@@ -165,7 +168,7 @@ class VideoReports:
 
     def chronological_trend(self, days: int, channel: str) -> list[Row]:
         """A row per day or hour."""
-        start = _bucket_start(days)
+        start = self._bucket_start(days)
         of_channel = self._of(channel, timedelta(days=days))
         counts = Counter(start(e.at) for e in of_channel if e.name in VIEWS)
         return [
@@ -195,8 +198,8 @@ class VideoReports:
     def realtime_velocity(self, channel: str) -> list[Row]:
         """A row per hour, the current one included."""
         of_channel = self._of(channel, timedelta(hours=48))
-        counts = Counter(_hour(e.at) for e in of_channel if e.name in VIEWS)
-        hours = [_hour(self._now) - timedelta(hours=n) for n in range(48, -1, -1)]
+        counts = Counter(self._hour(e.at) for e in of_channel if e.name in VIEWS)
+        hours = [self._hour(self._now) - timedelta(hours=n) for n in range(48, -1, -1)]
         return [{"hour": hour, "views": counts[hour]} for hour in hours]
 
     def search_analytics(self, days: int, limit: int) -> list[Row]:
@@ -217,20 +220,20 @@ class VideoReports:
                 abs(at - event.at) <= PAIRED for at in by_text[event.text("query")]
             )
         )
-        found = [{"query": text, "count": count} for text, count in counts.items()]
+        found: list[Row] = [{"query": t, "count": n} for t, n in counts.items()]
         return sorted(found, key=lambda row: (-row["count"], row["query"]))[:limit]
 
     def engagement_trend(self, days: int, channel: str) -> list[Row]:
         """A row per day or hour."""
-        start = _bucket_start(days)
+        start = self._bucket_start(days)
         by_service: defaultdict[tuple[str, str, int], list[Event]] = defaultdict(list)
         for event in self._since(timedelta(days=days)):
             key = (event.name, event.text("video_id"), event.change)
             by_service[key].append(event)
         totals: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
         for event in self._of(channel, timedelta(days=days)):
-            service = REPORTED_BY_SERVICE.get(event.name, "")
-            same = by_service[service, event.text("video_id"), event.change]
+            service, video = REPORTED_BY_SERVICE.get(event.name), event.text("video_id")
+            same = by_service[service, video, event.change] if service and video else []
             if any(_is_one_act(event, other) for other in same):
                 continue
             for names, column in (
@@ -257,16 +260,27 @@ class VideoReports:
         return event.channel or known or event.text("channel_id")
 
     def _buckets(self, days: int, found: Iterable[datetime]) -> list[datetime]:
-        start = _bucket_start(days)
-        step = timedelta(days=1) if days >= 7 else timedelta(hours=1)
-        filled = _steps(start(self._now - timedelta(days=days)), start(self._now), step)
-        return sorted({*filled, *found})
+        start = self._bucket_start(days)
+        at, end = start(self._now - timedelta(days=days)), start(self._now)
+        filled = set(found)
+        while at < end:
+            filled.add(at)
+            # The clocks may change within a day, by at most an hour.
+            at = start(at + timedelta(hours=26 if days >= 7 else 1))
+        return sorted(filled)
 
+    def _bucket_start(self, days: int) -> Callable[[datetime], datetime]:
+        return self._day if days >= 7 else self._hour
 
-def _steps(first: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
-    while first < end:
-        yield first
-        first += step
+    def _hour(self, at: datetime) -> datetime:
+        local = at.astimezone(self._zone)
+        return at - timedelta(
+            minutes=local.minute, seconds=local.second, microseconds=local.microsecond
+        )
+
+    def _day(self, at: datetime) -> datetime:
+        day = at.astimezone(self._zone).date()
+        return datetime.combine(day, time(), self._zone).astimezone(UTC)
 
 
 def _is_one_act(event: Event, other: Event) -> bool:
@@ -281,11 +295,3 @@ def _views(events: Iterable[Event]) -> int:
 
 def _watched(events: Iterable[Event]) -> float:
     return sum(event.watched for event in events if event.name == "video_heartbeat")
-
-
-def _hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
-def _bucket_start(days: int) -> Callable[[datetime], datetime]:
-    return (lambda at: _hour(at).replace(hour=0)) if days >= 7 else _hour

@@ -1,20 +1,26 @@
 """Each report broken in every way, in each phase: the work goes on, others are told."""
 
 import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 import pytest
 
 from config import load
 from readmodel.source.connect import source_from_settings
+from readmodel.source.sqlite import SqliteSource
 from readmodel.store import run_log
-from tests.support.effort import bounded
+from readmodel.sync import run as sync_run
+from readmodel.sync.staging import SnapshotWriter
+from tests.support.effort import THOROUGH, bounded
 from tests.support.servers import StubServer
 from updater import runner
+from updater.progress import Progress
 from updater.runner import Runner
 from util.errors import StorageError
 
@@ -131,3 +137,118 @@ def test_a_folder_that_cannot_be_written_is_reported_down(
     pushed = [dict(push.query) for push in kuma.wait_for(2)]
     assert [push["status"] for push in pushed] == ["down", "down"]
     assert all("DATA_DIR" in push["msg"] for push in pushed)
+
+
+class Recorder:
+    """Counts the calls of functions, and lets one call of one of them fail."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, functions: Mapping[str, tuple[object, str]]
+    ) -> None:
+        self.calls: Counter[str] = Counter()
+        self.broken: tuple[str, int] | None = None
+        self.fault: BaseException = RuntimeError("a bug")
+        for name, (owner, attribute) in functions.items():
+            patch.setattr(owner, attribute, self._wrapped(name, owner, attribute))
+
+    def _wrapped(self, name: str, owner: object, attribute: str) -> Callable[..., Any]:
+        original = getattr(owner, attribute)
+
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            if self.broken == (name, self.calls[name]):
+                raise self.fault
+            return original(*args, **kwargs)
+
+        return recorded
+
+
+def reporting_functions(updater: Runner) -> dict[str, tuple[object, str]]:
+    """Everything that the updater tells anybody during a run."""
+    return {
+        "run log": (runner, "append_run"),
+        "log of derived tables": (runner, "append_view_runs"),
+        "heartbeat": (updater._heartbeat, "_push"),
+        "Sentry's error": (runner, "capture_error"),
+        "Sentry's check-in": (runner, "check_in"),
+        "Sentry's breadcrumb": (runner, "add_error_breadcrumb"),
+        "metrics": (updater.metrics.runs, "labels"),
+        "log of a table": (runner, "_log_table"),
+        "a step": (Progress, "begin"),
+        "rows of a step": (Progress, "rows"),
+        "start of the progress": (Progress, "_start"),
+        "the announcement": (Runner, "_announcement"),
+    }
+
+
+def fail(*_: object, **__: object) -> Any:
+    """A fault that nobody foresaw."""
+    raise RuntimeError("a fault in this phase")
+
+
+PHASES: Final[Mapping[str, tuple[object, str] | None]] = {
+    "none": None,
+    "opening the source": (SqliteSource, "view"),
+    "making room": (sync_run, "make_room"),
+    "reading the last manifest": (sync_run, "_last_manifest"),
+    "describing tables": (sync_run, "table_spec"),
+    "comparing": (sync_run, "decide"),
+    "fetching and writing": (sync_run, "apply"),
+    "carrying events over": (sync_run, "carry_events"),
+    "building derived tables": (sync_run, "build_derived"),
+    "publishing": (SnapshotWriter, "publish"),
+    "summing up": (sync_run, "_removed"),
+}
+"""Phase of a run -> the function that fails in it."""
+
+
+def places_of(calls: Counter[str], seed: int) -> list[tuple[str, int]]:
+    """One call of each report, another one for each *seed*; all in a thorough run."""
+    if THOROUGH:
+        return [(name, n + 1) for name in sorted(calls) for n in range(calls[name])]
+    return [(name, seed % calls[name] + 1) for name in sorted(calls)]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_each_report_fails_alone_in_each_phase(
+    settings: dict[str, str],
+    kuma: StubServer,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+) -> None:
+    """Whichever call of which report fails, the run ends as it would have without.
+
+    A run that fails in a phase is told everywhere else.
+    """
+    url = f"{kuma.url}/api/push/token"
+    chosen = load(settings | {"UPTIMEKUMA_PUSH_URL": url, "VIEWS_DIR": "nowhere"})
+    broken_phase = PHASES[phase]
+    if broken_phase is not None:
+        monkeypatch.setattr(*broken_phase, fail)
+
+    def run(broken: tuple[str, int] | None = None, fault: Any = None) -> Counter[str]:
+        updater = Runner(chosen, source_from_settings(chosen))
+        with pytest.MonkeyPatch.context() as patch:
+            recorder = Recorder(patch, reporting_functions(updater))
+            recorder.broken, recorder.fault = broken, fault
+            pushed, logged = len(kuma.requests), len(run_log.recent_runs(data_dir, 999))
+            assert updater.run() is (broken_phase is None), broken
+        name = broken[0] if broken else None
+        runs = run_log.recent_runs(data_dir, 999)
+        assert len(runs) == logged + (name != "run log"), broken
+        if name != "run log":
+            assert runs[0].success is (broken_phase is None)
+        assert len(kuma.requests) == pushed + (name != "heartbeat"), broken
+        if name != "heartbeat":
+            status = dict(kuma.requests[-1].query)["status"]
+            assert status == ("up" if broken_phase is None else "down")
+        outcome = "success" if broken_phase is None else "failure"
+        counted = updater.metrics.runs.labels(outcome)._value.get()
+        assert counted == (name != "metrics"), broken
+        return recorder.calls
+
+    calls = run()
+    assert calls["Sentry's error"] == (broken_phase is not None)
+    for index, place in enumerate(places_of(calls, list(PHASES).index(phase))):
+        run(place, FAULTS[index % len(FAULTS)])

@@ -1,12 +1,15 @@
 """Command line of the updater: what each command accepts, and what it refuses."""
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 
 from updater.command_line import (
     Command,
     DoctorCommand,
+    FollowCommand,
+    RestoreCommand,
     StatusCommand,
     SyncCommand,
     VerifyCommand,
@@ -19,6 +22,8 @@ OPTIONS = {
     "verify": {"--json": [], "--tables": ["a,b"]},
     "doctor": {},
     "report": {"--last": ["3"]},
+    "follow": {"--every": ["5"]},
+    "restore": {"--as-of": ["2026-01-31T18:00:00Z"]},
 }
 ACCEPTED = [(name, option) for name, options in OPTIONS.items() for option in options]
 EVERY_OPTION = {
@@ -53,6 +58,13 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (
             ["--tables=a", "--every=60", "--full"],
             SyncCommand(full=True, tables=("a",), every=60),
+        ),
+        (["follow"], FollowCommand(every=None)),
+        (["follow", "--every"], FollowCommand(every=0)),
+        (["restore"], RestoreCommand(as_of=None)),
+        (
+            ["restore", "--as-of", "2026-01-31T18:00:00Z"],
+            RestoreCommand(as_of=datetime(2026, 1, 31, 18, tzinfo=UTC)),
         ),
         (["status"], StatusCommand(json=False, check=False, last=10)),
         (["status", "--json"], StatusCommand(json=True, check=False, last=10)),
@@ -143,7 +155,7 @@ def test_several_wrong_options_are_all_named(
     words = ["status", "--full", "--every", "5", "--tables", "nonsense", "--colour=red"]
     assert refusal(words, capsys) == (
         "status does not accept --full (an option of sync), "
-        "--every (an option of sync), --tables (an option of sync and verify) "
+        "--every (an option of sync and follow), --tables (an option of sync and verify) "
         "and --colour"
     )
 
@@ -157,7 +169,18 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     """The error lists the commands."""
     assert refusal(["stats"], capsys) == (
         "'stats' is unknown: the commands are sync, status, verify, doctor, views, "
-        "kafka, report, replay, retention and forget"
+        "kafka, report, replay, retention, forget, follow and restore"
+    )
+
+
+@pytest.mark.parametrize("instant", ["2026-01-31", "2026-01-31T18:00:00", "now", ""])
+def test_an_instant_has_an_offset(
+    instant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without one, nobody knows which it is."""
+    assert refusal(["restore", f"--as-of={instant}"], capsys) == (
+        f"argument --as-of: {instant!r} is not an instant with its offset, as in "
+        "2026-01-31T18:00:00Z"
     )
 
 

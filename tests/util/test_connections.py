@@ -1,14 +1,16 @@
 """Limits on connections, against a real server: half-sent requests and floods."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing, suppress
 from typing import Final
 
 import httpx
 import pytest
 import uvicorn.protocols.http.h11_impl as h11_protocol
 from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 
 from tests.routers.conftest import served
 from util.connections import ConnectionLimits, _extend
@@ -27,6 +29,10 @@ def server() -> Iterator[tuple[str, int]]:
     async def echo(request: Request) -> int:
         return len(await request.body())
 
+    @app.get("/large")
+    async def large() -> StreamingResponse:
+        return StreamingResponse(pieces())
+
     originals = {
         name: getattr(h11_protocol.H11Protocol, name)
         for name in dir(h11_protocol.H11Protocol)
@@ -41,6 +47,19 @@ def server() -> Iterator[tuple[str, int]]:
         yield parsed.host, parsed.port or 0
     for name, original in originals.items():
         setattr(h11_protocol.H11Protocol, name, original)
+
+
+PIECE: Final = bytes(65_536)
+PIECES: Final = 1_000
+ANSWERED = threading.Event()
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    """More than the buffers of two sockets take; ANSWERED once all were handed over."""
+    ANSWERED.clear()
+    for _ in range(PIECES):
+        yield PIECE
+    ANSWERED.set()
 
 
 def connect(server: tuple[str, int], text: bytes = b"") -> socket.socket:
@@ -100,6 +119,32 @@ def test_half_sent_requests_do_not_keep_others_out(server: tuple[str, int]) -> N
         ]
         assert httpx.post(url, content=b"abc", timeout=PATIENCE).json() == 3
         assert is_closed(half[0])
+
+
+def test_an_answer_that_nobody_reads_is_not_waited_for(
+    server: tuple[str, int],
+) -> None:
+    """Whoever stops reading holds a connection, and its answer, for some seconds only."""
+    request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
+    with closing(connect(server, request)) as connection:
+        assert connection.recv(1) == b"H"
+        # Without a limit the server waits until the client reads on.
+        assert ANSWERED.wait(PATIENCE)
+        received = 0
+        with suppress(ConnectionError):
+            while data := connection.recv(2**20):
+                received += len(data)
+        assert received < PIECES * len(PIECE)
+
+
+def test_an_answer_that_is_read_slowly_arrives(server: tuple[str, int]) -> None:
+    """The limit is on the time without any progress."""
+    url = "http://{}:{}/large".format(*server)
+    received = 0
+    with httpx.stream("GET", url, timeout=PATIENCE) as response:
+        for chunk in response.iter_raw():
+            received += len(chunk)
+    assert received == PIECES * len(PIECE)
 
 
 def test_a_connection_serves_many_requests(server: tuple[str, int]) -> None:

@@ -2,11 +2,13 @@
 
 import importlib.util
 import io
+import itertools
 import json
 import logging
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +24,7 @@ from util.logs import (
     live_line,
     mark_logged,
 )
+from util.rates import WINDOW_SECONDS
 from util.redaction import register_secrets
 
 
@@ -301,3 +304,95 @@ def test_structlog_does_not_import_console_libraries(module: str) -> None:
         text=True,
     )
     assert done.stdout == "False\n"
+
+
+class _Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    """The clock by which warnings are folded."""
+    clock = _Clock()
+    (handler,) = (h for h in logging.getLogger().handlers if _writes_to(h, stream))
+    (folding,) = (f for f in handler.filters if isinstance(f, logs._Folding))
+    monkeypatch.setattr(folding._counts, "_clock", clock)
+    return clock
+
+
+def test_equal_warnings_are_folded(stream: io.StringIO, clock: _Clock) -> None:
+    """The same one a thousand times a second would fill the disk."""
+    log = get_logger("api")
+    for number in range(1_000):
+        log.warning("Half a request from %s", number)
+    lines = _lines(stream)
+    assert len(lines) == logs.MOST_PER_MINUTE
+    assert lines[-1]["msg"] == f"Half a request from {logs.MOST_PER_MINUTE - 1}"
+    clock.now += WINDOW_SECONDS - 1
+    log.warning("Half a request from %s", "10.0.0.5:4711")
+    assert len(_lines(stream)) == logs.MOST_PER_MINUTE
+    clock.now += 1
+    log.warning("Half a request from %s", "2001:db8::1")
+    log.warning("Half a request from %s", "10.0.0.5:4711")
+    *_, told, after = _lines(stream)
+    assert told["left_out"] == 1_001 - logs.MOST_PER_MINUTE
+    assert "left_out" not in after
+
+
+def test_other_warnings_and_all_information_pass(
+    stream: io.StringIO, clock: _Clock
+) -> None:
+    """A flood of one kind hides no other; errors of libraries are folded, too."""
+    for _ in range(100):
+        get_logger("api").warning("a")
+        logging.getLogger("uvicorn.error").error("b")
+        get_logger("api").info("c")
+    get_logger("api").error("a")
+    get_logger("sync").warning("a")
+    counts = Counter((line["component"], line["msg"]) for line in _lines(stream))
+    assert counts == {
+        ("api", "a"): logs.MOST_PER_MINUTE + 1,
+        ("uvicorn.error", "b"): logs.MOST_PER_MINUTE,
+        ("api", "c"): 100,
+        ("sync", "a"): 1,
+    }
+
+
+def test_folding_takes_bounded_memory(stream: io.StringIO, clock: _Clock) -> None:
+    """A message that is different each time is a kind each time."""
+    words = itertools.product("ghijklmn", repeat=4)
+    for word in itertools.islice(words, 10 * logs.MOST_KINDS):
+        get_logger("api").warning(f"from {''.join(word)}")
+    assert len(_lines(stream)) == logs.MOST_KINDS + logs.MOST_PER_MINUTE
+
+
+def test_a_terminal_that_has_gone_fails_no_log_call() -> None:
+    """Nor does the line of progress: whatever is reported, the work goes on."""
+
+    class Gone(Terminal):
+        is_gone = False
+
+        def write(self, text: str) -> int:
+            if self.is_gone:
+                raise OSError(5, "Input/output error")
+            return super().write(text)
+
+    stream = Gone()
+    configure("updater", "INFO", stream=stream)
+    live = live_line()
+    assert live is not None
+    live.show("Table 1 of 6")
+    stream.is_gone = True
+    get_logger("sync").info("Synced")
+    live.show("Table 2 of 6")
+    get_logger("sync").info("Synced")
+    stream.is_gone = False
+    get_logger("sync").info("Back")
+    assert "Back" in stream.getvalue()
+    configure("updater", "INFO", stream=io.StringIO())

@@ -1,7 +1,14 @@
 """Several workers are refused, since each would have limits of its own."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+import collect_events
+import main
+from tests.routers.conftest import make_settings
+from tests.support.events import collector_settings
 from util.errors import SettingsError
 from util.workers import require_one_worker
 
@@ -34,3 +41,15 @@ def test_several_workers_are_refused(
 def test_one_worker_is_accepted(arguments: list[str], environ: dict[str, str]) -> None:
     """An argument counts more than the variable, as in uvicorn."""
     require_one_worker(arguments, environ)
+
+
+def test_the_api_and_the_collector_refuse_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both count callers; uvicorn then ends, since no worker starts."""
+    monkeypatch.setattr(sys, "argv", ["uvicorn", "program:app", "--workers", "2"])
+    with pytest.raises(SettingsError, match="Start one worker"):
+        main._prepare(main.create_app(make_settings(data_dir=tmp_path)))
+    settings = collector_settings(tmp_path / "spool")
+    with pytest.raises(SettingsError, match="Start one worker"):
+        collect_events._prepare(collect_events.create_app(settings))

@@ -47,22 +47,31 @@ SELECT
 
 -- @name top_events
 -- @type report
--- @description The most frequent names of events, of all time.
--- | Equal numbers are in the order of the names.
+-- @description The most frequent names of events.
+-- | Of all time or, with a window, of the time up to now. Equal numbers are in the order
+-- | of the names.
 -- @param limit integer 5 1..1000
 -- | Number of names
+-- @param window duration null
+-- | Such as 30m, 24h or 7d; all time without it
 -- @route /analytics/top-events
 -- @one
 -- @column top_events List of names, `event_name`, and their numbers of events, `count`
-WITH named AS (
-    SELECT name AS event_name FROM events
+WITH span AS (
+    SELECT CASE right($window, 1) WHEN 'm' THEN 60 WHEN 'h' THEN 3600 ELSE 86400 END
+        * left($window, -1)::BIGINT AS seconds
+),
+done AS (
+    SELECT name AS event_name, "at" FROM events
     UNION ALL
-    SELECT event_name FROM event_history AS old
+    SELECT event_name, "at" FROM event_history AS old
     WHERE NOT EXISTS (SELECT 1 FROM events AS new WHERE new.event_id = old.event_id)
 ),
 counted AS (
     SELECT event_name, count(*) AS count
-    FROM named
+    FROM done CROSS JOIN span
+    WHERE seconds IS NULL
+        OR ("at" <= now() AND "at" >= make_timestamptz(epoch_us(now()) - seconds * 1000000))
     GROUP BY event_name
     ORDER BY count DESC, event_name
     LIMIT $limit
@@ -140,29 +149,81 @@ SELECT
     ) AS events
 FROM newest;
 
--- @name events_by_day
+-- @name active_users_by_day
 -- @type report
--- @description Events and users of the last days, with the history.
+-- @description Users and events of the last days, with the history.
+-- | One row per day of the time zone, also of days without events.
 -- @param days integer 30 1..400
 -- | Number of days, today included
 -- @order day
 -- @column day The day of the time zone
--- @column events Number of events
 -- @column active_users Number of users
+-- @column events Number of events
 WITH done AS (
     SELECT user_id, "at" FROM events
     UNION ALL
-    SELECT user_id, "at" FROM event_history
+    SELECT user_id, "at" FROM event_history AS old
+    WHERE NOT EXISTS (SELECT 1 FROM events AS new WHERE new.event_id = old.event_id)
 ),
 days AS (
     SELECT current_date - unnest(range($days))::INTEGER AS day
 ),
 counted AS (
-    SELECT "at"::DATE AS day, count(*) AS events, count(DISTINCT user_id) AS active_users
+    SELECT "at"::DATE AS day, count(DISTINCT user_id) AS active_users, count(*) AS events
     FROM done
     WHERE "at" <= now()
     GROUP BY ALL
 )
-SELECT day, coalesce(events, 0) AS events, coalesce(active_users, 0) AS active_users
+SELECT
+    day,
+    coalesce(active_users, 0) AS active_users,
+    coalesce(events, 0) AS events
 FROM days LEFT JOIN counted USING (day)
 ORDER BY day;
+
+-- @name events_over_time
+-- @type report
+-- @description Events over time by name, up to now, with the history.
+-- | One row per interval and name, without intervals that have no event. The most
+-- | frequent names have rows of their own, all others are together, without a name.
+-- @param window duration 24h
+-- | Such as 30m, 24h or 7d. Up to 3h the intervals are minutes, up to 72h hours, else days
+-- @param names integer 8 1..50
+-- | How many names have rows of their own
+-- @order at, name
+-- @column at Beginning of the interval
+-- @column name Name of the events; NULL for all others
+-- @column events Number of events
+WITH span AS (
+    SELECT CASE right($window, 1) WHEN 'm' THEN 60 WHEN 'h' THEN 3600 ELSE 86400 END
+        * left($window, -1)::BIGINT AS seconds
+),
+done AS (
+    SELECT name, "at" FROM events
+    UNION ALL
+    SELECT event_name AS name, "at" FROM event_history AS old
+    WHERE NOT EXISTS (SELECT 1 FROM events AS new WHERE new.event_id = old.event_id)
+),
+recent AS (
+    SELECT
+        CASE
+            -- date_trunc would take the hour before the clocks go back for the one after.
+            WHEN seconds <= 10800
+                THEN make_timestamptz(epoch_us("at") - microsecond("at"))
+            WHEN seconds <= 259200
+                THEN make_timestamptz(
+                    epoch_us("at") - microsecond("at") - 60000000 * minute("at")
+                )
+            ELSE date_trunc('day', "at")
+        END AS "at",
+        name
+    FROM done CROSS JOIN span
+    WHERE "at" <= now() AND "at" >= make_timestamptz(epoch_us(now()) - seconds * 1000000)
+),
+top AS (
+    SELECT name FROM recent GROUP BY name ORDER BY count(*) DESC, name LIMIT $names
+)
+SELECT "at", top.name, count(*) AS events
+FROM recent LEFT JOIN top USING (name)
+GROUP BY "at", top.name
+ORDER BY "at", top.name;

@@ -1,8 +1,9 @@
 """Address, credentials and time limits of a MySQL or MariaDB database."""
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
+
+from readmodel.source.addresses import is_local
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 300
@@ -42,12 +43,7 @@ class MysqlServer:
     @property
     def is_local(self) -> bool:
         """True if the server is on this host, so that nobody is in between."""
-        if self._is_socket or self._bare_host == "localhost":
-            return True
-        try:
-            return ip_address(self._bare_host).is_loopback
-        except ValueError:
-            return False
+        return is_local(self.host)
 
     @property
     def _is_socket(self) -> bool:

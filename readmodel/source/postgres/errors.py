@@ -107,6 +107,11 @@ def _connect_fault(source: Server, text: str) -> SourceError:
         return Unreachable(
             f"No database answers{reason} at {where}: check SOURCE_URL and the network"
         )
+    if "cleartext password" in text:
+        return Refused(
+            f"{where} asks for the password in clear text, and nothing proves that it "
+            "is the database: set DB_SSL_CA"
+        )
     if _BROKE_OFF.search(text):
         return PassingFault(f"The connection to {source.name} broke: {_words(text)}")
     if _STARTING.search(text):

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from readmodel.source.addresses import is_local
 from readmodel.source.blocking import (
     EVERYTHING,
     Block,
@@ -36,6 +37,11 @@ from util.errors import SourceError
 
 if TYPE_CHECKING:
     from readmodel.source.postgres.connection import Connection
+
+VERIFYING_MODES = ("verify-ca", "verify-full")
+"""Values of sslmode."""
+NOT_IN_CLEAR_TEXT = "!password"
+"""Value of require_auth."""
 
 CONNECT_SECONDS = 10
 # A server that is frozen, or a network that swallows packets, ends the run.
@@ -71,6 +77,16 @@ class PostgresSource:
     def name(self) -> str:
         """The database and its server, without secrets."""
         return f"{self.database} on {self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """True if the server is on this host, so that nobody is in between."""
+        return is_local(self.options.get("hostaddr", self.host))
+
+    @property
+    def is_verified(self) -> bool:
+        """True if only a server with a certificate of a known authority is accepted."""
+        return self.options.get("sslmode") in VERIFYING_MODES
 
     @property
     def connect_seconds(self) -> int:
@@ -120,8 +136,19 @@ class PostgresSource:
             # Also keeps PGOPTIONS out.
             "options": "",
             "application_name": "fpp-analytics",
+            **self._password_rule(),
             **self.options,
         }
+
+    def _password_rule(self) -> dict[str, str]:
+        """Send no password in clear text where nobody knows who would get it.
+
+        The server chooses how a client logs in. Anybody between us and the database
+        could choose, too, and TLS without an authority keeps its words from others only.
+        """
+        if self.is_local or self.is_verified:
+            return {}
+        return {"require_auth": NOT_IN_CLEAR_TEXT}
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,15 +98,16 @@ def unchanged(
 ) -> tuple[list[Block], list[int | None]]:
     """The blocks that are vouched for, and the numbers of those to be digested.
 
-    *ages* lists number, rows, and rows with an old xmin of each block there is now.
+    *ages* lists number and rows of each block there is now, and whether the xmin of all
+    of them is old ("t" or "f").
     """
     known = {block.number: block for block in blocks}
     same: list[Block] = []
     doubtful: list[int | None] = []
-    for text, rows, old in ages:
+    for text, rows, all_old in ages:
         number = None if text is None else int(text)
         block = known.get(number)
-        if block is not None and str(block.rows) == rows == old:
+        if block is not None and str(block.rows) == rows and all_old == "t":
             same.append(block)
         else:
             doubtful.append(number)

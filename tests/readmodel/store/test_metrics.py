@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from readmodel.store.metrics import ReadModelCollector, current_manifest, run_summary
+from readmodel.store.metrics import (
+    ReadModelCollector,
+    ReplicaFigures,
+    current_manifest,
+    run_summary,
+)
 from readmodel.store.run_log import FILE, RunSummary
 from readmodel.sync.append_run import append_run
 from tests.support.metrics import AT, EMPTY, FULL, LAST
@@ -39,6 +44,27 @@ def test_the_snapshot_and_the_runs_are_timestamps_and_sizes() -> None:
         "fpp_sync_failures_in_a_row": 1,
         f"fpp_sync_rows_fetched{of_votes}": 7,
     }
+
+
+def test_the_replica_has_a_lag_and_the_size_of_its_last_transfer() -> None:
+    """Without a snapshot in it, only whether it fails."""
+    values = [
+        line for line in text(FULL).splitlines() if line.startswith("fpp_replica")
+    ]
+    assert values == [
+        "fpp_replica_failing 0.0",
+        f"fpp_replica_snapshot_timestamp_seconds {AT.timestamp() / 1e9!r}e+09",
+        "fpp_replica_lag_seconds 60.0",
+        "fpp_replica_transfer_bytes 1234.0",
+        "fpp_replica_transfer_seconds 2.5",
+    ]
+    failing = ReplicaFigures("s3://b/f", None, None, 0, 0, None, AT, "no network")
+    collector = ReadModelCollector(
+        lambda: None, lambda: None, lambda: 600, lambda: failing
+    )
+    shown = [entry for entry in text(collector).splitlines() if "replica" in entry]
+    assert shown[-1] == "fpp_replica_failing 1.0"
+    assert "fpp_replica" not in text(EMPTY)
 
 
 def test_before_the_first_sync_every_value_is_absent() -> None:

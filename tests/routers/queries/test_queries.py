@@ -229,6 +229,16 @@ def test_wrong_parameters_are_an_error(target: Target, sql: str, params: Any) ->
         ("SELECT 1,\n  getenv('A')", "(line 2, column 3)"),
         ("SELECT * FROM nothing", "unknown table nothing (line 1, column 15)"),
         ("SELECT nothing FROM rounds", 'Referenced column "nothing" not found'),
+        (
+            ";\nSELECT 'ü',\n 'ü',  nothing FROM rounds;",
+            'not found in FROM clause! Candidate bindings: "price" (line 3, column 8)',
+        ),
+        (
+            "SELECT id FROM rounds WHERE player::INTEGER > 1",
+            "INT32 when casting from source column player (line 1, column 35)",
+        ),
+        ("SELECT id\nFROM rounds\nORDER BY 7", "between 1 and 1 (line 3, column 10)"),
+        ("SELECT error('x\"}{\"')", 'Invalid Input Error: x"}{"'),
         ("SELECT 'a'::INTEGER", "Could not convert string 'a' to INT32"),
         ("SELECT repeat('a', 2000000000)", "needs more than 512 MB of memory"),
         (

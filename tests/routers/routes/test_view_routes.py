@@ -133,3 +133,14 @@ def test_a_route_with_the_whole_path_comes_before_the_prefix(tmp_path: Path) -> 
     with client_of_views(tmp_path / "data", views_dir, **settings) as client:
         assert rows(client, "/api/stats/health") == {"mine": 1}
         assert "status" in rows(client, "/health")
+
+
+def test_a_relative_folder_is_that_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the process that loads the files for it."""
+    views_dir = write_views(tmp_path / "views", b=REPORT)
+    run_derived(tmp_path / "data", views_dir, {"rounds": ROUNDS}, configured=["rounds"])
+    monkeypatch.chdir(tmp_path)
+    with client_of_views(Path("data"), Path("views"), tables="rounds:id") as client:
+        assert rows(client, "/count?player=ann") == {"player": "ann", "n": 3}
