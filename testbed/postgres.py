@@ -1,9 +1,7 @@
 """A private PostgreSQL server with its own folder and its own port."""
 
 import os
-import pwd
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,13 +16,10 @@ from urllib.parse import quote
 
 import psycopg
 
+from demo.postgres import account_options, find_program, server_account
 from testbed.errors import TestbedError
 
 START_SECONDS = 60
-# Debian keeps the programs of each version in a folder of its own.
-_VERSIONED = Path("/usr/lib/postgresql")
-# PostgreSQL refuses to run as root, so root runs it as one of these.
-_ACCOUNTS = ("postgres", "nobody")
 
 
 @dataclass(frozen=True)
@@ -114,8 +109,7 @@ class Server:
         self._own(path)
 
     def _own(self, path: Path) -> None:
-        if os.geteuid() == 0:
-            account = pwd.getpwnam(_account())
+        if account := server_account():
             os.chown(path, account.pw_uid, account.pw_gid)
 
     def install(self, *arguments: str) -> Self:
@@ -159,7 +153,7 @@ class Server:
             text=True,
             check=False,
             cwd=self.place,
-            **_identity(),
+            **account_options(),
         )
         if done.returncode:
             raise TestbedError(f"{program} failed: {done.stderr[-500:]}")
@@ -187,7 +181,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self.place,
-                **_identity(),
+                **account_options(),
             )
         self._wait()
         return self
@@ -243,31 +237,11 @@ def _is_running(pid: int) -> bool:
     return False
 
 
-def _account() -> str:
-    for name in _ACCOUNTS:
-        with suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    raise TestbedError("root needs an account named postgres to run PostgreSQL as")
-
-
-def _identity() -> dict[str, Any]:
-    if os.geteuid() != 0:
-        return {}
-    account = pwd.getpwnam(_account())
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
 def _found(program: str) -> str:
     """The path of *program*: in TEST_POSTGRES_BIN, or of the newest version installed."""
     if folder := os.environ.get("TEST_POSTGRES_BIN"):
         return str(Path(folder) / program)
-    versions = sorted(
-        (path for path in _VERSIONED.glob("*/bin") if (path / program).exists()),
-        key=lambda path: float(path.parent.name),
-    )
-    if versions:
-        return str(versions[-1] / program)
-    if found := shutil.which(program):
+    if found := find_program(program):
         return found
     raise TestbedError(
         f"{program} is missing: install PostgreSQL (scripts/test-services), "

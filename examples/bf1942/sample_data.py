@@ -89,7 +89,7 @@ class World:
     end: datetime
     days: int
     random: Random = field(default_factory=lambda: Random(1942))
-    servers: int = 5
+    servers: int = 3
 
     def __post_init__(self) -> None:
         """Make the rounds, then the sessions."""
@@ -122,8 +122,8 @@ class World:
         skills = {name: self.random.uniform(0.05, 1.2) for name in NAMES}
         number = 0
         for day in range(self.days):
-            for name in NAMES:
-                if self.random.random() > 0.6:
+            for name in (*NAMES, *NAMES):
+                if self.random.random() > 0.7:
                     continue
                 number += 1
                 hour = min(23.5, max(0.0, self.random.gauss(19, 4)))
@@ -150,7 +150,7 @@ class World:
     def reports(self) -> Iterator[tuple[int, datetime, str, str, list[dict[str, Any]]]]:
         """Server, instant, map, mod and players, where something changed.
 
-        Server 4 was silent for three hours, one of which nobody may count as online.
+        Server 3 was silent for three hours, one of which nobody may count as online.
         """
         longest = timedelta(hours=4)
         for server in range(1, self.servers + 1):
@@ -166,7 +166,7 @@ class World:
                 ]
                 players = [s.state(at, rounds[position].start) for s in present]
                 now = (rounds[position].map, rounds[position].mod, players)
-                is_silent = server == 4 and silent < at < silent + timedelta(hours=3)
+                is_silent = server == 3 and silent < at < silent + timedelta(hours=3)
                 if now != before and not is_silent:
                     yield server, at, *now
                 before = now

@@ -196,7 +196,11 @@ class Oracle:
         sightings: dict[tuple[str, str], list[tuple[datetime, str, Row]]]
         sightings = defaultdict(list)
         for sample in sorted(self.samples, key=lambda s: s["at"]):
-            for player in sample["players"]:
+            # A name that is there twice is the one with the higher score.
+            best: dict[str, Row] = {}
+            for player in sorted(sample["players"], key=_standing):
+                best.setdefault(player["name"], player)
+            for player in best.values():
                 key = (sample["server_id"], player["name"])
                 sightings[key].append((sample["at"], sample["map_name"], player))
         rounds = {match["round_id"]: match for match in self.matches}
@@ -593,6 +597,12 @@ def _latest(rows: Sequence[Row], at: datetime) -> Row | None:
     """The last of *rows*, in order of their starts, that had begun at *at*."""
     begun = [row for row in rows if row["started_at"] <= at]
     return begun[-1] if begun else None
+
+
+def _standing(player: Row) -> tuple[Any, ...]:
+    figures = (-player[name] for name in ("score", "kills") if name in player)
+    others = (player.get(name, 0) for name in ("deaths", "team", "ping"))
+    return (*figures, *others)
 
 
 def _known(name: str) -> str | None:

@@ -310,6 +310,7 @@ ORDER BY player_id, started_at, session_id;
 -- @column kills Kills so far in the round
 -- @column deaths Deaths so far in the round
 -- @unit ping ms
+-- @test unique(server_id, player_name, at)
 WITH reported AS (
     SELECT * FROM server_snapshots
     UNION ALL BY NAME
@@ -346,6 +347,13 @@ SELECT
     player.ping AS ping
 FROM players
 WHERE player.name IS NOT NULL
+-- A name that is there twice is the player with the higher score.
+QUALIFY row_number() OVER (
+    PARTITION BY server_id, player.name, "at"
+    ORDER BY
+        player.score DESC NULLS LAST, player.kills DESC NULLS LAST, player.deaths,
+        player.team, player.ping
+) = 1
 ORDER BY server_id, player_name, "at";
 
 -- @name session_parts
