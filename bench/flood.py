@@ -2,12 +2,14 @@
 
     python -m bench.flood            1,000 clients for 20 seconds, and one before
     python -m bench.flood 200 5 10   200 clients for 5 seconds, at scale 10
+    python -m bench.flood queries    six clients that send SQL, each for 16 MB of rows
 
 Each client keeps its connection and sends its next request after the answer. Prints
 answers per second of one client and of all, and the latencies of /health meanwhile.
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
@@ -23,6 +25,11 @@ SECONDS = 20.0
 SCALE = 1.0
 
 HEALTH_EVERY_SECONDS = 0.05
+QUERY_CLIENTS = 6
+QUERY_TOKEN = "q" * 40
+QUERY = "SELECT repeat(md5(range::VARCHAR), 500) AS t FROM range(1000)"
+"""16 MB of JSON."""
+
 RETRY_SECONDS = 0.5
 """Pause after a refused request, as a considerate client makes one."""
 
@@ -82,6 +89,38 @@ def _request(path: str, headers: Mapping[str, str]) -> bytes:
     return "\r\n".join((*sent, "", "")).encode()
 
 
+def _query_request() -> bytes:
+    body = json.dumps({"sql": QUERY}).encode()
+    head = (
+        f"POST /query HTTP/1.1\r\nHost: {HOST}\r\nX-API-Key: {QUERY_TOKEN}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _queries(
+    api: RunningApi, clients: int, seconds: float
+) -> tuple[FloodTimings, FloodTimings]:
+    """What *clients* got that send SQL, and what /health did meanwhile."""
+    queries, health = FloodTimings(), FloodTimings()
+    until = time.perf_counter() + seconds
+    await asyncio.gather(
+        *(_client(api, _query_request(), until, queries, 0) for _ in range(clients)),
+        _client(api, _request("/health", {}), until, health, HEALTH_EVERY_SECONDS),
+    )
+    return queries, health
+
+
+def query_load(clients: int = QUERY_CLIENTS, seconds: float = SECONDS) -> None:
+    """Send queries for 16 MB each, and print what came of it."""
+    settings = {"SQL_TOKENS": QUERY_TOKEN, "SQL_SECONDS": "30"}
+    with running_api(sample_dir(SCALE), "bench.server:app", settings) as api:
+        for count in (0, clients):
+            queries, health = asyncio.run(_queries(api, count, seconds))
+            print(_describe(f"{count} clients, POST /query", queries, seconds))
+            print(_describe("GET /health meanwhile", health, seconds))
+
+
 async def _flood(
     api: RunningApi, clients: int, seconds: float
 ) -> tuple[FloodTimings, FloodTimings]:
@@ -121,5 +160,8 @@ def main(
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["queries"]:
+        query_load()
+        sys.exit()
     given = [float(argument) for argument in sys.argv[1:]]
     main(int(given[0]) if given else CLIENTS, *given[1:])

@@ -13,7 +13,7 @@ from readmodel.store.metrics import ReadModelCollector
 from updater.command_line import FollowCommand, RestoreCommand
 from updater.guarded import guarded
 from updater.replication import record_failure, require_url
-from util.errors import FppError
+from util.errors import FppError, ReplicaBusy
 from util.logs import get_logger
 from util.metrics import UpdaterMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -56,6 +56,8 @@ class Follower:
         """
         try:
             self.run_once()
+        except ReplicaBusy as error:
+            _log.info(str(error), action="follow")
         except FppError as error:
             self._failed(error, Severity.HIGH)
         except Exception as error:  # noqa: BLE001 - the outermost handler

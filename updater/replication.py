@@ -85,6 +85,7 @@ class Replication:
                 )
                 guarded(self._succeeded, report)
                 guarded(self._collect)
+            return not is_behind(self._data_dir, self._url)
         except ReplicaBusy as error:
             _log.info(str(error), action="upload")
             return False
@@ -94,7 +95,6 @@ class Replication:
         except Exception as error:  # noqa: BLE001 - the outermost handler
             self._failed(error, Severity.CRITICAL)
             return False
-        return True
 
     def require_restored(self) -> None:
         """Raise ReplicaConflict if DATA_DIR is empty, and the replica is not.
@@ -174,10 +174,20 @@ class Replication:
             return
         if state.collected_at and now - state.collected_at < EVERY:
             return
-        removed = self._collector.collect(state.token)
-        write_state(self._data_dir, replace(state, collected_at=now))
-        if removed:
-            _log.info(f"Removed {removed} objects from {self._url}", action="collect")
+        found = self._collector.collect(state.token)
+        state = replace(state, collected_at=now)
+        if found.missing:
+            _log.error(
+                f"{found.missing} objects of the current snapshot are missing in "
+                f"{self._url}, as if somebody else removed them: they are uploaded again",
+                action="collect",
+            )
+            state = replace(state, snapshot=None, objects={})
+        write_state(self._data_dir, state)
+        if found.removed:
+            _log.info(
+                f"Removed {found.removed} objects from {self._url}", action="collect"
+            )
 
 
 def _link(data_dir: Path) -> str | None:

@@ -53,6 +53,10 @@ class ObjectMissing(ReplicaError):
     """An object that should be in the storage is not there."""
 
 
+class ReplicaDamaged(ReplicaError):
+    """An object in the storage is not what its name says."""
+
+
 class ReplicaBusy(ReplicaError):
     """Another process transfers snapshots of this DATA_DIR."""
 

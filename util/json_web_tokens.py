@@ -230,7 +230,8 @@ def _jwks(file: Path, content: bytes) -> dict[str | None, VerificationKey]:
 def _unusable(file: Path, error: Exception) -> SettingsError:
     return SettingsError(
         f"JWT_JWKS_FILE {file} cannot be used: {type(error).__name__}, it must be a "
-        "JSON Web Key Set of RSA or P-256 keys, each with its kid"
+        f"JSON Web Key Set of RSA or P-256 keys, or of secrets of {SHORTEST_SECRET} bytes "
+        "at least, each with its kid"
     )
 
 
@@ -242,4 +243,7 @@ def _verification_key(entry: Mapping[str, Any]) -> VerificationKey:
     algorithm = str(entry.get("alg") or _ALGORITHMS[entry["kty"]])
     if algorithm not in _ALGORITHMS.values():
         raise ValueError(algorithm)
-    return VerificationKey(jwt.PyJWK(dict(entry), algorithm).key, algorithm)
+    key = jwt.PyJWK(dict(entry), algorithm).key
+    if algorithm == HS256 and len(key) < SHORTEST_SECRET:
+        raise ValueError("weak secret")
+    return VerificationKey(key, algorithm)

@@ -50,10 +50,15 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+_SCHEMA: Final = "#/components/schemas/{model}"
+
+
 def _documented(body: Any) -> dict[str, Any]:
     """The parts of an operation that FastAPI cannot derive, since bodies are bytes."""
-    schema = TypeAdapter(body).json_schema(ref_template="#/components/schemas/{model}")
+    schema = TypeAdapter(body).json_schema(ref_template=_SCHEMA)
     schema.pop("$defs", None)
+    if isinstance(body, type) and issubclass(body, BaseModel):
+        schema = {"$ref": _SCHEMA.format(model=body.__name__)}
     return {
         "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},
         "parameters": [

@@ -242,9 +242,14 @@ def _errors(name: str) -> Iterator[None]:
         ) from error
     except (exceptions.BaseError, OSError) as error:
         raise ReplicaError(f"{name}: {_detail(error)}") from error
+    except BaseException as error:
+        # A panic of the client, which is not an Exception, must not end the updater.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ReplicaError(f"{name}: the client failed: {_detail(error)}") from error
 
 
-def _detail(error: Exception) -> str:
+def _detail(error: BaseException) -> str:
     """The first line of a message, without queries, which may have signatures."""
     lines = str(error).splitlines() or [type(error).__name__]
     words = (word.partition("?")[0] for word in lines[0].split())

@@ -7,11 +7,11 @@ clock.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
+from typing import Final, NamedTuple
 
 from readmodel.replica.layout import OBJECTS, POINTER, SNAPSHOTS, Inventory, Pointer
-from readmodel.replica.storage import ListedObject, ObjectStorage
+from readmodel.replica.storage import ObjectStorage
 from readmodel.replica.transfer import read_inventory, read_pointer
 
 GRACE: Final = timedelta(hours=1)
@@ -23,6 +23,13 @@ EVERY: Final = timedelta(hours=1)
 """How often a writer looks for objects to remove."""
 
 
+class CollectReport(NamedTuple):
+    """Objects that were removed, and those of the current snapshot that are missing."""
+
+    removed: int
+    missing: int
+
+
 class ReplicaCollector:
     """Removes objects. It remembers the inventories that it has read."""
 
@@ -30,28 +37,28 @@ class ReplicaCollector:
         self._storage = storage
         self._inventories: dict[str, Inventory] = {}
 
-    def collect(self, token: str, grace: timedelta = GRACE) -> int:
+    def collect(self, token: str, grace: timedelta = GRACE) -> CollectReport:
         """Remove objects that were not needed when the pointer *token* was written.
 
-        Returns their number. Removes nothing if a newer pointer is there, or if an
-        inventory cannot be read. Raises ReplicaError.
+        Removes nothing if a newer pointer is there, or if an inventory cannot be read.
+        Raises ReplicaError.
         """
         pointer, _ = read_pointer(self._storage)
         if pointer is None or pointer.token != token:
-            return 0
+            return CollectReport(0, 0)
         needed = set(self._needed(pointer))
-        (listed,) = (it for it in self._storage.listed("") if it.name == POINTER)
-        removed = [
-            it.name
-            for it in self._files()
-            if _is_garbage(it, needed, listed.modified, grace)
+        listed = {it.name: it.modified for it in self._storage.listed("")}
+        garbage = [
+            name
+            for name, modified in listed.items()
+            if name.startswith((OBJECTS, SNAPSHOTS))
+            and name not in needed
+            and listed[POINTER] - modified > grace
         ]
-        self._storage.delete(removed)
-        return len(removed)
-
-    def _files(self) -> Iterator[ListedObject]:
-        for prefix in (OBJECTS, SNAPSHOTS):
-            yield from self._storage.listed(prefix)
+        self._storage.delete(garbage)
+        current = self._inventories[pointer.inventory(pointer.current)]
+        missing = set(current.objects()) - listed.keys()
+        return CollectReport(len(garbage), len(missing))
 
     def _needed(self, pointer: Pointer) -> Iterator[str]:
         """The names of all objects that the snapshots of *pointer* need."""
@@ -65,9 +72,3 @@ class ReplicaCollector:
             yield name
             yield from inventory.objects()
         self._inventories = found
-
-
-def _is_garbage(
-    listed: ListedObject, needed: set[str], now: datetime, grace: timedelta
-) -> bool:
-    return listed.name not in needed and now - listed.modified > grace

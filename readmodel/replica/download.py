@@ -377,11 +377,14 @@ class _Download:
                 self._write_logs(last)
                 state = self._state(last, staged[-1], pointer, role, began)
                 write_state(self.data_dir, state)
+                # All of it is linked; after the swap nobody would come back for it.
+                shutil.rmtree(self.data_dir / DOWNLOADS)
+                # A killed follower may have left one, if the writer's clock was set back.
+                shutil.rmtree(self.data_dir / SNAPSHOTS / last.id, ignore_errors=True)
                 for it, folder in zip(earlier, staged, strict=False):
                     folder.rename(self.data_dir / SNAPSHOTS / it.id)
                 publish_folder(self.data_dir, staged[-1], last.id, last.manifest.tables)
                 remove_old_snapshots(self.data_dir, instant_of(last.id), retention)
-                shutil.rmtree(self.data_dir / DOWNLOADS)
         finally:
             for folder in staged:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter
 
 from readmodel.store.history import instant_of
 from readmodel.store.snapshot import ID_PATTERN
-from util.errors import ReplicaError
+from util.errors import ReplicaDamaged, ReplicaError
 
 POINTER: Final = "current"
 OBJECTS: Final = "objects/"
@@ -127,10 +127,10 @@ def encode_inventory(inventory: Inventory) -> bytes:
 
 
 def decode_inventory(content: bytes, snapshot: str, digest: str) -> Inventory:
-    """Parse the inventory of *snapshot*. Raises ReplicaError if it is another."""
+    """Parse the inventory of *snapshot*. Raises ReplicaError if it cannot be used."""
     name = inventory_object(snapshot, digest)
     if sha256(content).hexdigest() != digest:
-        raise ReplicaError(f"{name} in the replica is damaged: its checksum differs")
+        raise ReplicaDamaged(f"{name} in the replica is damaged: its checksum differs")
     try:
         inventory = _INVENTORY.validate_json(content)
         if inventory.version != 1 or inventory.snapshot != snapshot:

@@ -17,6 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 from readmodel.replica.layout import (
+    OBJECTS,
     POINTER,
     Inventory,
     Pointer,
@@ -51,7 +52,13 @@ from readmodel.store.snapshot import (
     Snapshot,
 )
 from readmodel.sync.snapshot_retention import kept_instants
-from util.errors import ReadModelMissing, ReplicaConflict, ReplicaError
+from util.errors import (
+    ObjectMissing,
+    ReadModelMissing,
+    ReplicaConflict,
+    ReplicaDamaged,
+    ReplicaError,
+)
 
 ATTEMPTS: Final = 3
 """An uploaded snapshot may be removed meanwhile, since newer ones were published."""
@@ -142,15 +149,16 @@ class _Upload:
             state = ReplicaState(self.url, "writer")
         pointer, version = read_pointer(self.storage)
         state = self._adopted(state, pointer)
-        if pointer and pointer.current == self.snapshot.id:
-            inventory = read_inventory(self.storage, pointer, pointer.current)
-            self._identify(inventory)
+        base = self._base(pointer)
+        present = self._present(base, state)
+        if pointer and base and self._is_there(base, present):
+            self._identify(base)
             self._done(state, pointer.token, began)
             return None
         state = replace(state, next_token=state.next_token or uuid4().hex)
         write_state(self.data_dir, state)
         assert state.next_token is not None
-        self._send(state, pointer, version, began)
+        self._send(state, pointer, version, present, began)
         self._done(state, state.next_token, began)
         seconds = (self.now() - began).total_seconds()
         return UploadReport(self.snapshot.id, self.sent_files, self.sent_bytes, seconds)
@@ -179,19 +187,42 @@ class _Upload:
             return False
         return inventory.files[MANIFEST].sha256 == manifest
 
+    def _base(self, pointer: Pointer | None) -> Inventory | None:
+        """The inventory of the replica's snapshot; None if somebody removed it."""
+        if pointer is None:
+            return None
+        try:
+            return read_inventory(self.storage, pointer, pointer.current)
+        except (ObjectMissing, ReplicaDamaged):
+            return None
+
+    def _present(
+        self, base: Inventory | None, state: ReplicaState
+    ) -> Mapping[str, str]:
+        """The objects of the replica's snapshot by their hashes.
+
+        They are listed if this host has not uploaded before, or some were missing.
+        """
+        names = set(base.objects()) if base else set()
+        if names and state.snapshot is None:
+            names &= {it.name for it in self.storage.listed(OBJECTS)}
+        return {hash_of(name): name for name in names}
+
+    def _is_there(self, base: Inventory, present: Mapping[str, str]) -> bool:
+        """True if the replica has this snapshot, with all of its objects."""
+        names = set(present.values())
+        return base.snapshot == self.snapshot.id and names.issuperset(base.objects())
+
     def _send(
         self,
         state: ReplicaState,
         pointer: Pointer | None,
         version: ObjectVersion | None,
+        present: Mapping[str, str],
         began: datetime,
     ) -> None:
         token = state.next_token
         assert token is not None
-        present: dict[str, str] = {}
-        if pointer:
-            base = read_inventory(self.storage, pointer, pointer.current)
-            present = {hash_of(name): name for name in base.objects()}
         inventory = self._inventory(state, present, token)
         content = encode_inventory(inventory)
         digest = sha256(content).hexdigest()

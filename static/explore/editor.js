@@ -127,11 +127,11 @@ export class Editor {
       this.input.focus();
       return;
     }
-    this.result.classList.add("explore-outdated");
+    this.#setOutdated(true);
     const content = { sql, limit: Number(this.rows.value) };
     const data = await this.task.run((signal) => postForDocument(PATH, content, { signal }), {
       retry: () => this.#run(),
-      onWait: () => this.result.replaceChildren(),
+      onWait: () => this.#clearResult(),
       onError: (error) => this.#onError(error, sql),
     });
     if (!data) return;
@@ -149,8 +149,7 @@ export class Editor {
 
   /** An error of the statement stands below it; any other one has a button to try again. */
   #onError(error, sql) {
-    this.result.replaceChildren();
-    this.result.classList.remove("explore-outdated");
+    this.#clearResult();
     if (![400, 413, 422].includes(error.status)) return false;
     this.#remember(sql, "failed");
     this.#showError(error.message);
@@ -184,8 +183,19 @@ export class Editor {
 
   /* The rows. */
 
+  /** Rows of an earlier statement are dimmed, and their files cannot be saved any more. */
+  #setOutdated(outdated) {
+    this.result.classList.toggle("explore-outdated", outdated);
+    this.result.inert = outdated;
+  }
+
+  #clearResult() {
+    this.result.replaceChildren();
+    this.#setOutdated(false);
+  }
+
   #draw(sql, data) {
-    this.result.classList.remove("explore-outdated");
+    this.#setOutdated(false);
     const { rows, columns, zone } = data;
     const status = el("p", { class: "range" }, statusText(data, this.catalogue?.limits));
     const files = formatButtons((extension) => postForFile(PATH, { sql }, MEDIA_TYPES[extension]));

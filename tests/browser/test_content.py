@@ -228,6 +228,8 @@ def test_the_last_runs_are_shown(page: Page, server: Server) -> None:
     assert cells[0] == "Succeeded"
     fetched = sum(table["rows_fetched"] for table in run["tables"])
     assert cells[2] == f"{fetched:,}"
+    assert "; " not in run["message"]
+    assert cells[-1] == "", "the numbers of the row, and the address of the database"
     expect(page.locator("#freshness")).to_contain_text(
         re.compile(r"Data from \d+ \w+ ago, next sync in \d+ minutes")
     )

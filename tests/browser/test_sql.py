@@ -80,7 +80,8 @@ def statement(section: Locator) -> Locator:
 
 
 def run(section: Locator, sql: str) -> None:
-    """Run a statement with the keyboard."""
+    """Run a statement with the keyboard; rows of an earlier one are gone then."""
+    section.locator(".explore-result").evaluate("result => result.replaceChildren()")
     statement(section).fill(sql)
     statement(section).press("Control+Enter")
 

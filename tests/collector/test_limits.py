@@ -144,3 +144,18 @@ def test_a_prefix_reaches_all_routes(start: StartCollector) -> None:
     old = [{"ts": 1, "user_id": "u", "type": "x", "payload": {}}]
     assert client.post("/api/analytics/ingest", json=old).json()["ingested"] == 0
     assert client.get("/api/analyticshealthz").status_code == 404
+
+
+def test_the_document_satisfies_linters_and_generators() -> None:
+    """As the API's does: an address, a licence, and the token where one is needed."""
+    document = real_app.openapi()
+    assert document["servers"] == [{"url": "/"}]
+    assert document["info"]["license"]["name"] == "MIT"
+    described = {tag["name"] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert set(operation["tags"]) <= described
+            assert bool(operation["security"]) == (method == "post"), path
+    batch = document["paths"]["/v1/batch"]["post"]["requestBody"]
+    (media,) = batch["content"].values()
+    assert media["schema"] == {"$ref": "#/components/schemas/SegmentBatch"}

@@ -82,6 +82,7 @@ def test_every_example_is_complete(name: str) -> None:
     assert list(found.views_dir.rglob("*.sql"))
     values = {"API": "a", "COLLECTOR": "c", "TOKEN": "t"}
     assert found.curl_lines(values)
+    assert f"(examples/{name}/README.md)" in (PROJECT / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("own_signals")

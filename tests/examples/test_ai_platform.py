@@ -26,7 +26,7 @@ from testbed.postgres import Database
 from tests.support import preloaded
 from tests.support.examples import example_running, load_module
 from tests.support.programs import ROOT, environ, run_updater
-from tests.support.servers import closed_port
+from tests.support.servers import closed_port, serving
 from tests.support.stored_events import actions, rows
 
 pytestmark = pytest.mark.external
@@ -622,6 +622,17 @@ def test_events_are_removed_after_ninety_days(stack: Stack, tmp_path: Path) -> N
     assert rows(copy, "public.events").height == len(stack.history)
 
 
+def run_client(url: str, *arguments: str) -> set[str]:
+    """Track two events by the client in JavaScript; their ids, once it has sent them."""
+    node = shutil.which("node")
+    assert node, "install Node.js for the tests of the client in JavaScript"
+    script = CLIENT % (ROOT / "clients" / "js" / "analytics.js")
+    command = [node, "--input-type=module", "-e", script, url, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
 CLIENT = """
 import { AnalyticsClient } from "%s";
 const [url, token] = process.argv.slice(1);
@@ -635,20 +646,7 @@ await client.close();
 
 def test_the_javascript_client_sends_by_a_timer(stack: Stack) -> None:
     """Two events, fewer than ten, arrive once, as those of the token's user."""
-    node = shutil.which("node")
-    assert node, "install Node.js for the tests of the client in JavaScript"
-    script = CLIENT % (ROOT / "clients" / "js" / "analytics.js")
-    arguments = [
-        node,
-        "--input-type=module",
-        "-e",
-        script,
-        str(stack.client.base_url),
-        token("js-user"),
-    ]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    ids = set(json.loads(done.stdout))
+    ids = run_client(str(stack.client.base_url), token("js-user"))
     wait_until(lambda: ids <= set(rows(stack.data_dir, "events")["event_id"]))
     found = rows(stack.data_dir, "events")
     sent = found.filter(found["event_id"].is_in(list(ids)))
@@ -664,6 +662,17 @@ def test_the_javascript_client_sends_by_a_timer(stack: Stack) -> None:
         }
         for at, name in zip(sent["at"], sent["name"], strict=True)
     ]
+
+
+def test_the_javascript_client_repeats_after_errors() -> None:
+    """The old one gave its events up after every answer but 2xx; the ids stay the same."""
+    with serving() as server:
+        server.statuses = [500, 503, 429]
+        server.answer = b'{"accepted": 2, "rejected": []}'
+        ids = run_client(server.url, "token")
+        sent = [request.json for request in server.requests]
+    assert len(sent) == 4
+    assert all({event["id"] for event in events} == ids for events in sent)
 
 
 def test_there_is_no_secret_by_default(stack: Stack) -> None:

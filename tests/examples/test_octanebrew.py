@@ -263,7 +263,7 @@ def test_viewers_are_counted_while_they_watch(stack: Stack) -> None:
     beats = [
         *(
             event("video_heartbeat", timedelta(seconds=n), None, channel_id="live")
-            for n in (*range(5, 55, 10), *range(6, 56, 10), *range(7, 57, 10))
+            for n in (*range(2, 32, 5), *range(3, 33, 5), *range(4, 34, 5))
         ),
         event("video_heartbeat", timedelta(seconds=8), "u1", channel_id="live"),
         event("video_heartbeat", timedelta(seconds=18), "u1", channel_id="live"),
@@ -392,6 +392,7 @@ def test_a_query_answers_with_rows(stack: Stack) -> None:
         ("SELECT * FROM duckdb_settings()", 400),
         ("SELECT * FROM information_schema.tables", 400),
         ("SELECT getenv('SQL_TOKENS')", 400),
+        ("SELECT length(repeat('a', 2000000000)) AS n", 400),
         ("SELECT count(*) FROM range(100000) a, range(100000) b, range(1000) c", 504),
     ],
 )

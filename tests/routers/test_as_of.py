@@ -326,6 +326,30 @@ def test_what_cannot_be_answered_is_refused(
     assert message in answer.text
 
 
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ("as_of=2026-03-18T08:59:59Z", 404),
+        ("as_of=2026-11-19", 422),
+        ("as_of=2027-01-01T00:00:00Z", 422),
+        (f"as_of={INSTANT}&as_of={INSTANT}", 422),
+        (f"as_of={INSTANT}&limit=5", 422),
+    ],
+)
+@pytest.mark.parametrize("path", ["/query", "/query/tables"])
+def test_a_query_of_no_snapshot_is_refused(
+    later: TestClient, path: str, parameters: str, status: int
+) -> None:
+    """As any other answer; what belongs into the body is no parameter."""
+    headers = {"Authorization": f"Bearer {QUERY_TOKEN}"}
+    url = f"{path}?{parameters}"
+    if path == "/query":
+        got = later.post(url, json=BODIES["/query"], headers=headers)
+    else:
+        got = later.get(url, headers=headers)
+    assert got.status_code == status, got.text
+
+
 def test_nothing_is_posted_for_an_earlier_instant(history: Path) -> None:
     """The e-mail service would be asked for a second e-mail."""
     settings = make_settings(

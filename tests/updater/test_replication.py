@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 from config import load
 from demo.database import write_database
 from demo.sample import sample
-from readmodel.replica.transfer import read_pointer
+from readmodel.replica.collect import CollectReport
+from readmodel.replica.transfer import read_pointer, write_state
 from readmodel.store import metrics, snapshot
 from readmodel.store.replica_state import read_state
 from tests.support import preloaded
@@ -278,11 +280,11 @@ def test_objects_are_collected_once_an_hour(
     replication = Replication(settings, StopRequest(), lambda: now)
     collected: list[str] = []
 
-    def collect(token: str) -> int:
+    def collect(token: str) -> CollectReport:
         collected.append(token)
         if len(collected) <= 2:
             raise ReplicaError("no listing")
-        return 0
+        return CollectReport(0, 0)
 
     monkeypatch.setattr(replication._collector, "collect", collect)
     for minute in (0, 1):
@@ -293,6 +295,27 @@ def test_objects_are_collected_once_an_hour(
         publish_ids(data_dir, minute, [minute])
         assert replication.run()
     assert len(collected) == 4
+
+
+def test_what_somebody_else_removed_is_uploaded_again(
+    data_dir: Path, drive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is noticed when objects are collected."""
+    settings = load({"DATA_DIR": str(data_dir), "REPLICA_URL": f"file://{drive}"})
+    replication = Replication(settings, StopRequest())
+    publish_ids(data_dir, 0, [1])
+    assert replication.run()
+    for file in (drive / "objects").iterdir():
+        file.unlink()
+    state = read_state(data_dir)
+    assert state
+    write_state(data_dir, replace(state, collected_at=None))
+    published = publish_ids(data_dir, 1, [1], [2])
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        assert [replication.run() for _ in range(3)] == [False, True, True]
+    assert any("as if somebody else removed them" in line for line in logged(caplog))
+    Replica(f"file://{drive}").follow(tmp_path / "copy")
+    assert content(tmp_path / "copy") == published
 
 
 @pytest.mark.external

@@ -139,6 +139,7 @@ BROKEN: dict[str, str | None] = {
     "no kid": '{"keys": [{"kty": "oct", "k": "AAAA"}]}',
     "unknown type": '{"keys": [{"kid": "a", "kty": "x"}]}',
     "one of two": json.dumps({"keys": [entry("new", NEW), {"kid": "b", "kty": "RSA"}]}),
+    "weak secret": document(entry("new", "n" * 31)),
     "nested": "[" * 100_000,
     "no UTF-8": "\udcff",
     "gone": None,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from readmodel.replica.collect import ReplicaCollector
-from readmodel.replica.transfer import read_pointer
+from readmodel.replica.transfer import read_inventory, read_pointer
 from tests.support.replicas import Replica, content, publish_ids
 from tests.support.snapshots import TEN
 from util.errors import ReplicaError
@@ -18,7 +18,7 @@ def collect(replica: Replica, grace: timedelta = NO_GRACE) -> int:
     """Remove what is not needed now, however young it is."""
     pointer, _ = read_pointer(replica.storage)
     assert pointer
-    return ReplicaCollector(replica.storage).collect(pointer.token, grace)
+    return ReplicaCollector(replica.storage).collect(pointer.token, grace).removed
 
 
 def test_what_no_snapshot_needs_is_removed(replica: Replica, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_writer_that_is_no_longer_the_last_removes_nothing(
     folder_replica.upload(data)
     folder_replica.storage.put(f"objects/{'a' * 64}.{'b' * 32}", b"x")
     collector = ReplicaCollector(folder_replica.storage)
-    assert collector.collect(pointer.token, NO_GRACE) == 0
+    assert collector.collect(pointer.token, NO_GRACE) == (0, 0)
     assert collect(folder_replica) == 1
 
 
@@ -80,3 +80,22 @@ def test_nothing_is_removed_if_an_inventory_cannot_be_read(
     with pytest.raises(ReplicaError, match="damaged"):
         collect(folder_replica)
     assert folder_replica.names() == before
+
+
+def test_what_somebody_else_removed_is_missing(
+    replica: Replica, tmp_path: Path
+) -> None:
+    """A rule of the bucket may remove what is old, though it is needed."""
+    data = tmp_path / "data"
+    publish_ids(data, 0, [1], [2])
+    replica.upload(data)
+    publish_ids(data, 1, [1], [3])
+    replica.upload(data)
+    pointer, _ = read_pointer(replica.storage)
+    assert pointer
+    collector = ReplicaCollector(replica.storage)
+    assert collector.collect(pointer.token).missing == 0
+    inventory = read_inventory(replica.storage, pointer, pointer.current)
+    old = inventory.files["fpp_votes.parquet/part-00000.parquet"].object
+    replica.storage.delete([old])
+    assert collector.collect(pointer.token).missing == 1

@@ -192,6 +192,22 @@ def test_a_follower_that_is_promoted_writes_the_replica(
         replica.follow(copy)
 
 
+def test_a_clock_that_was_set_back_does_not_stop_a_follower(
+    folder_replica: Replica, data: Path, copy: Path
+) -> None:
+    """Nor does what a killed follower left in the place of the snapshot."""
+    publish_ids(data, 5, [1])
+    folder_replica.upload(data)
+    folder_replica.follow(copy)
+    published = publish_ids(data, 3, [1], [2])
+    assert folder_replica.upload(data)
+    left = copy / "snapshots" / utc_id(TEN + timedelta(minutes=3)) / "fpp_votes.parquet"
+    left.mkdir(parents=True)
+    (left / "part-00000.parquet").touch()
+    assert folder_replica.follow(copy)
+    assert content(copy) == published
+
+
 def test_without_a_replica_there_is_nothing_to_follow(
     folder_replica: Replica, copy: Path
 ) -> None:

@@ -2,15 +2,22 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from readmodel.replica.layout import POINTER, decode_pointer
-from readmodel.replica.transfer import read_inventory, read_pointer, replica_lock
+from readmodel.replica.transfer import (
+    read_inventory,
+    read_pointer,
+    replica_lock,
+    write_state,
+)
 from readmodel.replica.upload import is_behind
 from readmodel.store import snapshot
+from readmodel.store.replica_state import read_state
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from tests.support.replicas import (
     Content,
@@ -202,6 +209,34 @@ def test_a_copy_of_data_dir_goes_on_without_its_state(
     report = replica.upload(data)
     assert report
     assert report.files == 1
+
+
+@pytest.mark.parametrize("what", ["part", "inventory", "current", "all"])
+def test_what_somebody_else_removed_is_uploaded_again(
+    replica: Replica, tmp_path: Path, what: str
+) -> None:
+    """Once it is noticed, for which the state forgets what was uploaded."""
+    data = tmp_path / "data"
+    expected = publish_ids(data, 0, [1], [2])
+    replica.upload(data)
+    pointer, _ = read_pointer(replica.storage)
+    assert pointer
+    inventory = read_inventory(replica.storage, pointer, pointer.current)
+    names = {
+        "part": [inventory.files["fpp_votes.parquet/part-00000.parquet"].object],
+        "inventory": [pointer.inventory(pointer.current)],
+        "current": ["current"],
+        "all": sorted(replica.names()),
+    }
+    replica.storage.delete(names[what])
+    state = read_state(data)
+    assert state
+    write_state(data, replace(state, snapshot=None, objects={}))
+    assert replica.upload(data)
+    replica.follow(tmp_path / "follower")
+    assert content(tmp_path / "follower") == expected
+    write_state(data, replace(state, snapshot=None, objects={}))
+    assert replica.upload(data) is None
 
 
 def test_a_damaged_part_is_not_uploaded(replica: Replica, tmp_path: Path) -> None:

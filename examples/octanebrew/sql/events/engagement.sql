@@ -20,17 +20,21 @@ WITH searches AS (
         AND (properties->>'$.query') <> ''
         AND "at" <= now()
         AND "at" >= make_timestamptz(epoch_us(now()) - $days * 86400000000)
+),
+reported AS (
+    SELECT
+        name,
+        query,
+        count(*) FILTER (WHERE name = 'search') OVER (
+            PARTITION BY query
+            ORDER BY epoch_us("at")
+            RANGE BETWEEN 5000000 PRECEDING AND 5000000 FOLLOWING
+        ) AS by_service
+    FROM searches
 )
 SELECT query, count(*) AS count
-FROM searches AS b
-WHERE name = 'search'
-    OR NOT EXISTS (
-        SELECT 1
-        FROM searches AS s
-        WHERE s.name = 'search'
-            AND s.query = b.query
-            AND abs(epoch_us(s."at") - epoch_us(b."at")) <= 5000000
-    )
+FROM reported
+WHERE name = 'search' OR by_service = 0
 GROUP BY query
 ORDER BY count DESC, query
 LIMIT $limit;
@@ -98,12 +102,39 @@ buckets AS (
 actions AS (
     SELECT
         *,
-        CASE WHEN try_cast(properties->>'$.value' AS DOUBLE) < 0 THEN -1 ELSE 1 END AS change
+        CASE WHEN try_cast(properties->>'$.value' AS DOUBLE) < 0 THEN -1 ELSE 1 END AS change,
+        CASE name
+            WHEN 'comment_add' THEN 'comment'
+            WHEN 'video_like' THEN 'like'
+            WHEN 'video_share' THEN 'share'
+            WHEN 'video_share_click' THEN 'share'
+            ELSE name
+        END AS act,
+        name IN ('comment', 'like', 'share') AS is_service
     FROM located
     WHERE name IN (
         'comment', 'comment_add', 'chat_message', 'like', 'video_like', 'share', 'video_share',
         'video_share_click'
     )
+),
+reported AS (
+    SELECT
+        *,
+        count(*) FILTER (WHERE is_service) OVER near AS by_service,
+        count(*) FILTER (WHERE is_service AND user_id = 'anonymous') OVER near AS by_anonymous,
+        count(*) FILTER (WHERE is_service) OVER near_of_user AS by_user
+    FROM actions
+    WINDOW
+        near AS (
+            PARTITION BY act, video_id, change
+            ORDER BY epoch_us("at")
+            RANGE BETWEEN 5000000 PRECEDING AND 5000000 FOLLOWING
+        ),
+        near_of_user AS (
+            PARTITION BY act, video_id, change, user_id
+            ORDER BY epoch_us("at")
+            RANGE BETWEEN 5000000 PRECEDING AND 5000000 FOLLOWING
+        )
 ),
 single AS (
     SELECT
@@ -115,22 +146,15 @@ single AS (
                 epoch_us("at") - microsecond("at") - 60000000 * minute("at")
             )
         END AS bucket
-    FROM actions AS b
+    FROM reported
     WHERE channel_id = $channel_id
-        AND NOT EXISTS (
-            SELECT 1
-            FROM actions AS s
-            WHERE s.name = CASE b.name
-                    WHEN 'comment_add' THEN 'comment'
-                    WHEN 'video_like' THEN 'like'
-                    WHEN 'video_share' THEN 'share'
-                    WHEN 'video_share_click' THEN 'share'
-                END
-                AND s.change = b.change
-                AND s.video_id = b.video_id
-                AND b.video_id <> ''
-                AND abs(epoch_us(s."at") - epoch_us(b."at")) <= 5000000
-                AND (s.user_id = b.user_id OR 'anonymous' IN (s.user_id, b.user_id))
+        AND (
+            is_service
+            OR coalesce(video_id, '') = ''
+            OR (
+                by_user + by_anonymous = 0
+                AND (user_id <> 'anonymous' OR by_service = 0)
+            )
         )
 ),
 counted AS (

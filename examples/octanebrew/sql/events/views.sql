@@ -41,18 +41,31 @@ subscriptions AS (
     WHERE channel_id = $channel_id
         AND name IN ('subscribe', 'channel_subscribe', 'unsubscribe', 'channel_unsubscribe')
 ),
+reported AS (
+    SELECT
+        *,
+        count(*) FILTER (WHERE own_channel_id IS NOT NULL) OVER near AS by_service,
+        count(*) FILTER (WHERE own_channel_id IS NOT NULL AND user_id = 'anonymous')
+            OVER near AS by_anonymous,
+        count(*) FILTER (WHERE own_channel_id IS NOT NULL) OVER near_of_user AS by_user
+    FROM subscriptions
+    WINDOW
+        near AS (
+            PARTITION BY change
+            ORDER BY epoch_us("at")
+            RANGE BETWEEN 5000000 PRECEDING AND 5000000 FOLLOWING
+        ),
+        near_of_user AS (
+            PARTITION BY change, user_id
+            ORDER BY epoch_us("at")
+            RANGE BETWEEN 5000000 PRECEDING AND 5000000 FOLLOWING
+        )
+),
 changes AS (
     SELECT coalesce(sum(change), 0)::BIGINT AS subscriber_change
-    FROM subscriptions AS s
-    WHERE s.own_channel_id IS NOT NULL
-        OR NOT EXISTS (
-            SELECT 1
-            FROM subscriptions AS o
-            WHERE o.own_channel_id IS NOT NULL
-                AND o.change = s.change
-                AND abs(epoch_us(o."at") - epoch_us(s."at")) <= 5000000
-                AND (o.user_id = s.user_id OR 'anonymous' IN (o.user_id, s.user_id))
-        )
+    FROM reported
+    WHERE own_channel_id IS NOT NULL
+        OR (by_user + by_anonymous = 0 AND (user_id <> 'anonymous' OR by_service = 0))
 ),
 watched AS (
     SELECT
