@@ -271,7 +271,7 @@ def test_times_below_a_chart_have_no_needless_zeros(
     show: Callable[..., Locator], step: str, first: str
 ) -> None:
     """Days are dates, and hours have no seconds."""
-    section = show(f"?explore=hours&explore-p-step={step}")
+    section = show(f"?explore=hours&explore.step={step}")
     label = section.locator(".explore-dates span").first
     expect(label).to_have_text(first)
 
