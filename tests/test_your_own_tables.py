@@ -32,6 +32,9 @@ SHOP = (
 )
 KINDS = ("sqlite", "postgres", *(["mariadb"] if THOROUGH else []))
 
+STOP = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+"""After a step that fails, nothing runs on."""
+
 
 @pytest.fixture
 def source_url(request: pytest.FixtureRequest, kind: str) -> str:
@@ -90,7 +93,7 @@ def test_the_page_can_be_followed_line_by_line(
     names = ("PATH", "LANG")
     environment = {name: os.environ[name] for name in names if name in os.environ}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script(source_url, kind)],
+        ["bash", "-euo", "pipefail", "-c", STOP + script(source_url, kind)],
         cwd=ROOT,
         env={**environment, "HOME": str(tmp_path)},
         capture_output=True,
