@@ -83,6 +83,11 @@ def group_by_rows(blocks: Iterable[Block], limit: int) -> Iterator[list[Block]]:
         yield group
 
 
+def in_order(blocks: Iterable[Block]) -> list[Block]:
+    """*blocks* by number; None comes first."""
+    return sorted(blocks, key=lambda b: (b.number is not None, b.number or 0))
+
+
 @dataclass(frozen=True, slots=True)
 class BlockRange:
     """The blocks from `first` to `last`, both inclusive; None leaves that end open.

@@ -1,7 +1,8 @@
 """The interface of a database that can be mirrored."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from readmodel.source.blocking import (
@@ -126,6 +127,29 @@ class RenewingView(View, Protocol):
         Both digests are those of the same rows. *booleans* are the integer columns that
         were stored as booleans: a block with other numbers than 0 and 1 in them gets an
         earlier digest that was never stored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedBatch:
+    """All rows of some blocks, in the order of *blocks*, which have digests."""
+
+    blocks: tuple[Block, ...]
+    batch: Batch
+
+
+@runtime_checkable
+class ScanningView(View, Protocol):
+    """A view that can digest and fetch a table by reading each row once."""
+
+    def scan(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Generator[ScannedBatch] | None:
+        """Yield all blocks that have rows, ascending; None if that is no faster.
+
+        Blocks and rows equal those of `blocks` and `rows`. Use no other method of the
+        view until the iterator has ended or is closed.
         """
         ...
 

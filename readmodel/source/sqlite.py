@@ -5,14 +5,16 @@ SQLite stores any value in any column, so a value that does not fit its column's
 type is an error that names the row.
 """
 
+import hashlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import batched
+from itertools import batched, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,15 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyBounds,
     KeyKind,
+    KnownBlocks,
+    in_order,
 )
 from readmodel.source.column_types import (
     INTEGER_TYPES,
     DeclaredType,
     decimal_dtype,
 )
-from readmodel.source.protocol import PassingFault
+from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.wire import QUOTE, ROW_END, SEPARATOR, Batch, Column, decode
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -64,7 +68,8 @@ class SqliteSource:
         if not self.path.is_file():
             raise SourceError(f"There is no {self.name}: check SOURCE_URL")
         functions = _Functions()
-        with closing(self._connect()) as connection:
+        is_locked = not self._needs_no_shared_memory()
+        with closing(self._connect(is_locked)) as connection:
             with _translate_errors(self.name, functions):
                 functions.register(connection)
                 # As they are stored, which need not be UTF-8.
@@ -72,11 +77,12 @@ class SqliteSource:
                 connection.execute("BEGIN")
                 # BEGIN alone does not start the transaction: its first read does.
                 connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            yield SqliteView(self.name, connection, functions)
+            stable = self.path if is_locked and not self._has_wal() else None
+            yield SqliteView(self.name, connection, functions, stable)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, is_locked: bool) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        if self._needs_no_shared_memory():
+        if not is_locked:
             uri += "&immutable=1"
         with _translate_errors(self.name):
             return sqlite3.connect(
@@ -93,16 +99,26 @@ class SqliteSource:
         folder = self.path.parent
         if not _is_wal(self.path) or os.access(folder, os.W_OK):
             return False
-        shared_memory, wal = (Path(f"{self.path}-{end}") for end in ("shm", "wal"))
-        if shared_memory.exists():
+        if Path(f"{self.path}-shm").exists():
             return False
-        if wal.exists() and wal.stat().st_size:
+        if self._has_wal():
             raise SourceError(
-                f"{self.name} is in WAL mode with changes in {wal.name}, which can be "
+                f"{self.name} is in WAL mode with changes in {self.path.name}-wal, which can be "
                 f"read only by a user who may write to {folder}: let the updater write "
                 "there, or run PRAGMA wal_checkpoint(TRUNCATE) as the owner"
             )
         return True
+
+    def _has_wal(self) -> bool:
+        """Whether there are changes that are not in the file itself.
+
+        Without them, an open transaction keeps the file as it is: a writer needs its
+        lock, and a checkpoint does, too.
+        """
+        try:
+            return Path(f"{self.path}-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
 
 def _is_wal(file: Path) -> bool:
@@ -175,11 +191,18 @@ class SqliteView:
     digest_format = 1
 
     def __init__(
-        self, name: str, connection: sqlite3.Connection, functions: _Functions
+        self,
+        name: str,
+        connection: sqlite3.Connection,
+        functions: _Functions,
+        stable: Path | None = None,
     ) -> None:
+        """Read from *connection*; *stable* is the file if all of the view is in it."""
         self._name = name
         self._connection = connection
         self._functions = functions
+        self._stable = stable
+        self._checksum: str | None = None
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, with their declared types."""
@@ -207,6 +230,52 @@ class SqliteView:
             raise self._misfit(table, keys) or self._changing(table)
         return KeyBounds(low, high, rows)
 
+    def mark(self, table: Table) -> str | None:
+        """A checksum of the file; None if it does not say what *table* contains.
+
+        A view may contain the present time, and a virtual table what another file has.
+        """
+        if self._stable is None or not self._is_stored(table):
+            return None
+        if self._checksum is None:
+            try:
+                with self._stable.open("rb") as stream:
+                    self._checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                raise SourceError(f"{self._name} cannot be read: {error}") from error
+        return f"sqlite {self._checksum}"
+
+    def _is_stored(self, table: Table) -> bool:
+        statement = (
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND rootpage > 0 "
+            f"AND name = {_literal(table.name)} COLLATE NOCASE"
+        )
+        return bool(list(self._query(table, statement)))
+
+    def blocks_since(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        known: Sequence[KnownBlocks],
+        block_range: BlockRange = EVERYTHING,
+    ) -> Sequence[Block]:
+        """Return what `blocks` does; if the file is the same, *known* are all of them.
+
+        Unless a part was lost, which the number of rows tells.
+        """
+        mark = self.mark(table) if known else None
+        same = [block for each in known if each.mark == mark for block in each.blocks]
+        if same:
+            ((rows,),) = self._query(
+                table,
+                f"SELECT COUNT(*) FROM {_identifier(table.name)} "
+                f"WHERE {_in_range(blocking, block_range)}",
+            )
+            if rows == sum(block.rows for block in same):
+                return in_order(same)
+        return self.blocks(table, columns, blocking, block_range)
+
     def blocks(
         self,
         table: Table,
@@ -215,19 +284,72 @@ class SqliteView:
         block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
-        first, last = block_range.first, block_range.last
-        number = _block_number(blocking)
-        lower = "TRUE" if first is None else f"{number} >= {first}"
-        upper = "TRUE" if last is None else f"{number} <= {last}"
-        unnumbered = f"OR {number} IS NULL" if first is None else ""
+        where = _in_range(blocking, block_range)
+        if self._is_utf8(table):
+            found = self._packed_blocks(table, columns, blocking, where)
+            return [block for block, _ in found]
+        digested = self._query(
+            table,
+            f"SELECT {_block_number(blocking)}, COUNT(*), "
+            f"SUM(digest(CAST({_packed_row(columns)} AS BLOB))) "
+            f"FROM {_identifier(table.name)} WHERE {where} GROUP BY 1 ORDER BY 1",
+        )
+        return [Block(*row) for row in digested]
+
+    def _is_utf8(self, table: Table) -> bool:
+        """Whether text arrives in the encoding over which it is digested."""
+        return list(self._query(table, "PRAGMA encoding")) == [(b"UTF-8",)]
+
+    def _packed_blocks(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking, where: str
+    ) -> Iterator[tuple[Block, bytes]]:
+        """Yield each block that has rows *where*, and its packed rows, ascending."""
+        # The key's index has the order of the numbers, which themselves have none.
+        is_number = blocking.key_kind is KeyKind.NUMBER
         found = self._query(
             table,
-            f"SELECT {number}, COUNT(*), "
-            f"SUM(digest(CAST({_packed_row(columns)} AS BLOB))) "
-            f"FROM {_identifier(table.name)} WHERE ({lower} AND {upper}) {unnumbered} "
-            "GROUP BY 1 ORDER BY 1",
+            f"SELECT {_block_number(blocking)}, {_packed_row(columns)} "
+            f"FROM {_identifier(table.name)} WHERE {where} "
+            f"ORDER BY {_identifier(blocking.key) if is_number else 1}",
         )
-        return [Block(*row) for row in found]
+        for number, rows in groupby(found, itemgetter(0)):
+            packed = [row[1] for row in rows]
+            digest = sum(map(_digest, packed))
+            yield Block(number, len(packed), digest), b"".join(packed)
+
+    def scan(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Generator[ScannedBatch] | None:
+        """Yield all blocks and their rows; None if digests are not over UTF-8."""
+        if not self._is_utf8(table):
+            return None
+        return self._scan(table, columns, blocking)
+
+    def _scan(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Generator[ScannedBatch]:
+        found: list[tuple[Block, bytes]] = []
+        rows = size = 0
+        for block, text in self._packed_blocks(table, columns, blocking, "TRUE"):
+            found.append((block, text))
+            rows += block.rows
+            size += len(text)
+            if rows >= ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
+                yield self._scanned(table, columns, found)
+                found, rows, size = [], 0, 0
+        if found:
+            yield self._scanned(table, columns, found)
+
+    def _scanned(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        found: Sequence[tuple[Block, bytes]],
+    ) -> ScannedBatch:
+        blocks = tuple(block for block, _ in found)
+        rows = sum(block.rows for block in blocks)
+        batch = self._decode(table, b"".join(text for _, text in found), columns, rows)
+        return ScannedBatch(blocks, batch)
 
     def rows(
         self,
@@ -349,6 +471,22 @@ def _packed_row(columns: Sequence[Column]) -> str:
     return f"{fields}||'{ROW_END}'"
 
 
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _in_range(blocking: Blocking, block_range: BlockRange) -> str:
+    """SQL that is true for exactly the rows of *block_range*."""
+    first, last = block_range.first, block_range.last
+    if first is None and last is None:
+        return "TRUE"
+    number = _block_number(blocking)
+    lower = "TRUE" if first is None else f"{number} >= {first}"
+    upper = "TRUE" if last is None else f"{number} <= {last}"
+    unnumbered = f" OR {number} IS NULL" if first is None else ""
+    return f"(({lower} AND {upper}){unnumbered})"
+
+
 def _block_number(blocking: Blocking) -> str:
     key = _identifier(blocking.key)
     if blocking.key_kind is KeyKind.TIME:
@@ -465,8 +603,16 @@ def _number(sql: str, real: str) -> str:
 
 
 def _text(name: str, _: DeclaredType) -> Column:
-    text = _quoted(_as_text(_identifier(name)))
+    sql = _identifier(name)
+    is_usual = f"typeof({sql}) = 'text' AND instr({sql}, '{QUOTE}') = 0"
+    plain = f"'{QUOTE}'||{sql}||'{QUOTE}'"
+    text = _if(is_usual, plain, _quoted(_as_text(sql)))
     return Column(name, pl.String(), text, pl.String())
+
+
+def _if(is_usual: str, usual: str, any_value: str) -> str:
+    """SQL for *any_value*, which is *usual* for usual values and takes longer."""
+    return f"CASE WHEN {is_usual} THEN {usual} ELSE {any_value} END"
 
 
 def _binary(name: str, _: DeclaredType) -> Column:
@@ -488,22 +634,27 @@ def _as_is(sql: str) -> str:
 
 def _date(name: str, _: DeclaredType) -> Column:
     sql = _identifier(name)
-    return _calendar(name, pl.Date(), sql, _parse_date)
+    return _calendar(name, pl.Date(), sql, _parse_date, "date")
 
 
 def _instant(name: str, _: DeclaredType) -> Column:
     sql = _identifier(name)
     # ISO 8601 with a space and no Z: 2026-01-02T03:04:05Z loses both.
     plain = f"replace(replace({sql}, 'T', ' '), 'Z', '')"
-    return _calendar(name, INSTANT, plain, _parse_instant)
+    return _calendar(name, INSTANT, plain, _parse_instant, "datetime")
 
 
 def _calendar(
-    name: str, dtype: pl.DataType, plain: str, parse: Callable[[pl.Expr], pl.Expr]
+    name: str,
+    dtype: pl.DataType,
+    plain: str,
+    parse: Callable[[pl.Expr], pl.Expr],
+    usual: str,
 ) -> Column:
     """A column of texts that begin with a day.
 
-    A day that no calendar has, such as 0000-00-00 or 2023-02-31, becomes _NO_DATE.
+    A day that no calendar has, such as 0000-00-00 or 2023-02-31, becomes _NO_DATE. A
+    text that SQLite's function *usual* writes just so is a valid one.
     """
     sql = _identifier(name)
     text = (
@@ -513,6 +664,11 @@ def _calendar(
         f"WHEN NOT COALESCE({_is_date(sql)}, FALSE) THEN '{_NO_DATE}' "
         f"ELSE {plain} END"
     )
+    is_usual = (
+        f"typeof({sql}) = 'text' AND {usual}({sql}, '+0 days') = {sql} "
+        f"AND substr({sql}, 1, 4) > '0000'"  # the column itself compares as a number
+    )
+    text = _if(is_usual, sql, text)
     return Column(name, dtype, text, pl.String(), parse, null_marker=_NO_DATE)
 
 

@@ -39,6 +39,8 @@ class Column:
     For sources that digest a row without packing it, `digest_sql` is an expression that
     differs where the values differ, never NULL. `payload_sql` is an expression for the
     value's bytes where these travel beside the packed rows; the field is their length.
+    `inline_sql` is an expression for the field where texts stand in the rows themselves.
+    If `may_be_null`, such a text may be NULL.
     `seconds_sql` is an expression for the seconds since the year 0, of a time that may
     be a key; NULL where the mirrored value is null.
     """
@@ -51,6 +53,8 @@ class Column:
     null_marker: int | str | None = None
     digest_sql: str = ""
     payload_sql: str | None = None
+    inline_sql: str = ""
+    may_be_null: bool = True
     seconds_sql: str = ""
 
 

@@ -86,6 +86,20 @@ def layout(
     return _joined(groups) or [()]
 
 
+def leading_part(blocks: Sequence[Block]) -> int:
+    """How many of the first *blocks* are a part of a new table, whatever blocks follow.
+
+    0 while that depends on the blocks that follow.
+    """
+    rows = 0
+    for count, block in enumerate(blocks):
+        if count and rows + block.rows > PART_ROWS:
+            rows_behind = _rows(blocks[count:])
+            return count if TAIL_RATIO * rows_behind >= PART_ROWS else 0
+        rows += block.rows
+    return 0
+
+
 def _assigned(
     stored: Sequence[Sequence[Block]], now: Sequence[Block]
 ) -> Iterator[Sequence[Block]]:

@@ -33,6 +33,7 @@ from readmodel.store import snapshot
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
+from readmodel.sync.first_copy import first_copy
 from readmodel.sync.reuse import (
     ReusableTable,
     reusable_parts,
@@ -227,13 +228,28 @@ class _Run:
             self.options.on_step(f"Table {number} of {len(specs)}, {spec.name}")
             with self.faults.reading(spec.table):
                 stored = _reusable(spec, writer, self.options.full, stored_bytes)
-                with span("digest", {"table": spec.name}):
-                    decision = decide(view, spec, stored, writer.taken_at, budget)
-                with span("fetch", {"table": spec.name}):
-                    report = apply(decision, view, writer, self.options.on_progress)
+                report = self._bring_up_to_date(view, spec, stored, writer, budget)
                 self.on_table(report)
                 reports.append(report)
         return reports
+
+    def _bring_up_to_date(
+        self,
+        view: View,
+        spec: TableSpec,
+        stored: ReusableTable,
+        writer: SnapshotWriter,
+        budget: Budget | None,
+    ) -> TableReport:
+        on_progress = self.options.on_progress
+        if not stored.parts:
+            with span("fetch", {"table": spec.name}):
+                if report := first_copy(view, spec, writer, on_progress):
+                    return report
+        with span("digest", {"table": spec.name}):
+            decision = decide(view, spec, stored, writer.taken_at, budget)
+        with span("fetch", {"table": spec.name}):
+            return apply(decision, view, writer, on_progress)
 
     def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:
         for table in tables:

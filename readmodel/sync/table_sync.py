@@ -340,7 +340,7 @@ def _rows_of(
     spec = decision.spec
     fetched = _fetch(view, spec, step.fetch, on_rows)
     replaced = _replaced_blocks(step, decision.stored.parts)
-    changes = diff(pl.concat([_no_rows(spec), *decision.read(replaced)]), fetched.frame)
+    changes = diff(pl.concat([no_rows(spec), *decision.read(replaced)]), fetched.frame)
     cost = _WrittenPart(
         bytes=0,
         rows_fetched=fetched.frame.height,
@@ -349,29 +349,30 @@ def _rows_of(
         diff=changes,
     )
     rows = pl.concat([*decision.read(step.stored), fetched.frame])
-    del fetched  # it would keep each column that `_sort` replaces
-    return _sort(rows, spec.blocking.key), cost
+    del fetched  # it would keep each column that `sort_rows` replaces
+    return sort_rows(rows, spec.blocking.key), cost
 
 
 def _fetch(
     view: View, spec: TableSpec, blocks: Sequence[Block], on_rows: Callable[[int], None]
 ) -> Batch:
     """All rows of *blocks* as one batch; *on_rows* gets the rows of each as it arrives."""
-    frames, zero_dates, repaired_texts = [_no_rows(spec)], 0, 0
+    frames, zero_dates, repaired_texts = [no_rows(spec)], 0, 0
     if blocks:
         for batch in view.rows(spec.table, spec.columns, spec.blocking, blocks):
             on_rows(batch.frame.height)
-            frames.append(_sort(batch.frame, spec.blocking.key))
+            frames.append(sort_rows(batch.frame, spec.blocking.key))
             zero_dates += batch.zero_dates
             repaired_texts += batch.repaired_texts
     return Batch(pl.concat(frames), zero_dates, repaired_texts)
 
 
-def _no_rows(spec: TableSpec) -> pl.DataFrame:
+def no_rows(spec: TableSpec) -> pl.DataFrame:
+    """An empty frame with the columns of *spec*."""
     return pl.DataFrame(schema={column.name: column.dtype for column in spec.columns})
 
 
-def _sort(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+def sort_rows(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """Sort *rows* by *key*, stably; *rows* are empty then, unless they were in order.
 
     Column by column, so that two copies of only one column exist at a time.

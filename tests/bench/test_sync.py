@@ -7,7 +7,7 @@ import pytest
 
 from bench import sync, sync_postgres
 from bench.errors import BenchError
-from bench.sync_worker import METHODS
+from bench.sync_worker import METHODS, CopyCost
 from tests.test_docs import MAKEFILE
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +35,24 @@ def test_make_bench_installs_the_compared_packages() -> None:
     locked = {package["name"] for package in ours["dev-dependencies"]["bench-sync"]}
     assert locked == {"adbc-driver-postgresql", "connectorx", "pyarrow"}
     assert not locked & {package["name"] for package in ours["dev-dependencies"]["dev"]}
+
+
+def test_the_cost_of_a_row_has_targets_from_a_million_rows_on() -> None:
+    """The server's time of each row of the table counts, too."""
+    costs = {
+        ("first sync", sync.OURS): (CopyCost(wall=26, cpu=4, rows=2_000_000), 3.0),
+        ("first sync", "connectorx"): (CopyCost(wall=10), 1.0),
+        ("no change", sync.OURS): (CopyCost(), 2.0),
+        ("1,000 new rows a table", sync.OURS): (CopyCost(), 0.0),
+        ("1,000 new rows a table", sync.DIGESTS): (CopyCost(), 0.0),
+    }
+    measured = {
+        target.name: target.measured for target in sync._check_targets({10.0: costs})
+    }
+    assert measured["first sync: client CPU a million rows"] == "2 s"
+    assert measured["first sync: wall, as a multiple of connectorx's"] == "2.6"
+    assert measured["first sync: server CPU, as a multiple of connectorx's"] == "3"
+    assert measured["no change: server CPU a row"] == "1 µs"
+    table = sync._table(costs)
+    assert "server CPU s" in table
+    assert table.count("3.00") == table.count("2.00") == 1

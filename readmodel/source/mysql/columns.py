@@ -24,6 +24,8 @@ from readmodel.source.wire import Column
 UTF8 = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
 # The length of a text that a function cannot return.
 TOO_LONG = -1
+# NULL where texts stand in the rows.
+NULL_MARK = "\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,23 @@ def encode(column: CatalogColumn) -> Column | None:
         return None
     encoded = encoder(column, declared)
     digest = encoded.digest_sql or encoded.sql
+    inline, null = _inline(encoded)
+    encoded = replace(encoded, may_be_null=column.nullable, inline_sql=inline)
     if not column.nullable:
         return replace(encoded, digest_sql=digest)
     return replace(
-        encoded, sql=f"IFNULL({encoded.sql},'')", digest_sql=f"IFNULL({digest},'')"
+        encoded,
+        sql=f"IFNULL({encoded.sql},'')",
+        digest_sql=f"IFNULL({digest},'')",
+        inline_sql=f"IFNULL({inline},'{null}')",
     )
+
+
+def _inline(encoded: Column) -> tuple[str, str]:
+    """SQL for a field in a row that contains its texts, and what NULL is there."""
+    if encoded.payload_sql is not None and encoded.dtype == pl.String():
+        return encoded.payload_sql, NULL_MARK
+    return encoded.sql, NULL_MARK if encoded.wire_dtype == pl.String() else ""
 
 
 def _integer(column: CatalogColumn, declared: DeclaredType) -> Column:

@@ -68,13 +68,13 @@ def _decode(
 ) -> Batch:
     remaining = iter(payloads)
     values = fields.select(
-        _decoded(column)
+        decoded(column)
         if column.payload_sql is None
         else _slices(fields.get_column(column.name), next(remaining))
         for column in columns
     )
     plain = [column.name for column in columns if column.payload_sql is None]
-    zero_dates = _null_count(values, plain) - _null_count(fields, plain)
+    zero_dates = count_new_nulls(fields, values, plain)
     texts = [c.name for c in columns if c.payload_sql and c.dtype == pl.String()]
     repaired = 0
     for name in texts:
@@ -84,11 +84,18 @@ def _decode(
     return Batch(values, zero_dates, repaired)
 
 
-def _null_count(frame: pl.DataFrame, names: Iterable[str]) -> int:
-    return sum(frame.get_column(name).null_count() for name in names)
+def count_new_nulls(
+    fields: pl.DataFrame, values: pl.DataFrame, names: Iterable[str]
+) -> int:
+    """Values of these columns that are null, and whose fields are not."""
+    return sum(
+        values.get_column(name).null_count() - fields.get_column(name).null_count()
+        for name in names
+    )
 
 
-def _decoded(column: Column) -> pl.Expr:
+def decoded(column: Column) -> pl.Expr:
+    """Turn the parsed field of *column* into its value."""
     field = column_named(column.name)
     if column.null_marker is not None:
         field = pl.when(field != column.null_marker).then(field)

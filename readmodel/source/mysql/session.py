@@ -73,10 +73,7 @@ RELEASE_LOCKS: Final = "ROLLBACK TO SAVEPOINT before_table"
 
 
 def prepare(connection: Any, database: str) -> None:
-    """Pin the variables of a new session, and start the transaction that is read.
-
-    Raises the driver's errors.
-    """
+    """Pin the variables of a new session. Raises the driver's errors."""
     with connection.cursor() as cursor:
         cursor.execute(FIRST)
         names = ", ".join(f"'{name}'" for name in PINNED)
@@ -88,6 +85,11 @@ def prepare(connection: Any, database: str) -> None:
         cursor.execute(f"USE {identifier(database)}")
         # This comes first: under READ COMMITTED, a "consistent snapshot" is silently none.
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def begin(connection: Any) -> None:
+    """Start the transaction that is read. Raises the driver's errors."""
+    with connection.cursor() as cursor:
         cursor.execute(BEGIN)
         cursor.execute(SAVEPOINT)
 

@@ -3,7 +3,7 @@
 A user with SELECT rights is enough.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,8 +17,10 @@ from readmodel.source.blocking import (
     BlockRange,
     KeyBounds,
     KeyKind,
+    KnownBlocks,
+    in_order,
 )
-from readmodel.source.mysql import digest_format_1, session, sql
+from readmodel.source.mysql import digest_format_1, inline, session, sql
 from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
 from readmodel.source.mysql.errors import (
     is_denied_column,
@@ -26,9 +28,10 @@ from readmodel.source.mysql.errors import (
     translate_errors,
 )
 from readmodel.source.mysql.fetch import BlockFetch
+from readmodel.source.mysql.log_position import LogPosition, read_position
 from readmodel.source.mysql.login import new_connection
 from readmodel.source.mysql.server import MysqlServer
-from readmodel.source.protocol import PassingFault
+from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -63,6 +66,7 @@ class MysqlSource(MysqlServer):
             connection = self._connect()
         view = MysqlView(self, connection)
         try:
+            view.begin()
             yield view
         finally:
             connection_id = connection.connection_id
@@ -114,7 +118,16 @@ class MysqlView:
         self._locked: str | None = None
         self._selected: dict[str, Sequence[str]] = {}
         self._bounds: dict[str, KeyBounds | None] = {}
+        self._position_before: LogPosition | None = None
+        self._position_after: LogPosition | None = None
         self.is_busy = False
+
+    def begin(self) -> None:
+        """Fix the instant, between two looks at the log."""
+        self._position_before = read_position(self._query)
+        with translate_errors(self._server):
+            session.begin(self._connection)
+        self._position_after = read_position(self._query)
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, from information_schema."""
@@ -243,6 +256,45 @@ class MysqlView:
             for number, rows, before, digest in found
         }
 
+    def mark(self, table: Table) -> str | None:
+        """The log's position before this instant; None if it says nothing of *table*."""
+        position = self._position_before
+        return position.encode() if position and self._is_logged(table) else None
+
+    def blocks_since(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        known: Sequence[KnownBlocks],
+        block_range: BlockRange = EVERYTHING,
+    ) -> Sequence[Block]:
+        """Return what `blocks` does; *known* blocks that are unchanged are not digested."""
+        same = [b for each in known if self._is_same(each.mark) for b in each.blocks]
+        if not same or not self._is_logged(table):
+            return self.blocks(table, columns, blocking, block_range)
+        condition = (
+            f"({sql.in_range(columns, blocking, block_range)}) "
+            f"AND NOT ({sql.in_blocks(columns, blocking, in_order(same))})"
+        )
+        sums = f"COUNT(*), SUM({sql.row_digest(columns)})"
+        found = self._grouped_blocks(table, columns, blocking, condition, sums)
+        return in_order([*same, *(Block(*block) for block in found)])
+
+    def _is_same(self, mark: str) -> bool:
+        """Whether nothing was written to the server since the view that left *mark*."""
+        earlier, now = LogPosition.decode(mark), self._position_after
+        return earlier is not None and now is not None and earlier.is_same(now)
+
+    def _is_logged(self, table: Table) -> bool:
+        """Whether InnoDB stores *table*, so that its log has all changes of it."""
+        found = self._query(
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = %s "
+            "AND table_name = %s AND engine = 'InnoDB' AND table_type = 'BASE TABLE'",
+            (self._server.database, table.name),
+        )
+        return bool(found)
+
     def _digested(
         self,
         table: Table,
@@ -255,7 +307,8 @@ class MysqlView:
         sums = ", ".join(["COUNT(*)", *(f"SUM({digest})" for digest in row_digests)])
         numbers = self._ranges(table, blocking, block_range)
         if numbers is None:
-            return self._grouped_blocks(table, columns, blocking, block_range, sums)
+            condition = sql.in_range(columns, blocking, block_range)
+            return self._grouped_blocks(table, columns, blocking, condition, sums)
         blocks: list[_DigestedBlock] = []
         for start in range(0, len(numbers), BLOCKS_PER_QUERY):
             some = numbers[start : start + BLOCKS_PER_QUERY]
@@ -310,10 +363,9 @@ class MysqlView:
         table: Table,
         columns: Sequence[Column],
         blocking: Blocking,
-        block_range: BlockRange,
+        condition: str,
         sums: str,
     ) -> Sequence[_DigestedBlock]:
-        condition = sql.in_range(columns, blocking, block_range)
         found = self._select(
             table,
             f"SELECT {sql.block_number(columns, blocking)}, {sums} "
@@ -345,12 +397,25 @@ class MysqlView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
+        yield from self._fetch(table, columns, blocking).batches(blocks)
 
+    def scan(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Generator[ScannedBatch] | None:
+        """Yield all blocks and their rows, if each can be read as a range of keys."""
+        numbers = self._ranges(table, blocking, EVERYTHING)
+        if numbers is None or not inline.fits(columns):
+            return None
+        return self._fetch(table, columns, blocking).scan(numbers)
+
+    def _fetch(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> BlockFetch:
         def stream(statement: str) -> Iterator[tuple[Any, ...]]:
             self._lock(table)
             return self.stream(statement, table.name)
 
-        yield from BlockFetch(stream, table, columns, blocking).batches(blocks)
+        return BlockFetch(stream, table, columns, blocking)
 
     def stream(
         self, statement: str, subject: str | None = None

@@ -19,6 +19,7 @@ from readmodel.source.blocking import (
     KeyBounds,
     KeyKind,
     KnownBlocks,
+    in_order,
 )
 from readmodel.source.postgres import sql, vouching
 from readmodel.source.postgres.columns import Attribute, column
@@ -400,11 +401,6 @@ class PostgresView:
                 if isinstance(error, SourceError) or not is_passing(error):
                     self._connection.query("ROLLBACK TO SAVEPOINT step")
                 raise
-
-
-def in_order(blocks: Iterable[Block]) -> list[Block]:
-    """*blocks* by number; None comes first."""
-    return sorted(blocks, key=lambda b: (b.number is not None, b.number or 0))
 
 
 def _attribute(row: TextRow) -> Attribute:

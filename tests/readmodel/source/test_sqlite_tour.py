@@ -553,8 +553,10 @@ def test_no_pragma_of_a_connection_changes_what_is_read(
     connect = SqliteSource._connect
     for pragma in pragmas():
 
-        def odd(self: SqliteSource, pragma: str = pragma) -> sqlite3.Connection:
-            connection = connect(self)
+        def odd(
+            self: SqliteSource, is_locked: bool, pragma: str = pragma
+        ) -> sqlite3.Connection:
+            connection = connect(self, is_locked)
             with suppress(sqlite3.Error):
                 connection.execute(pragma).fetchall()
             return connection

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block
-from readmodel.sync.planner import PART_ROWS, SMALL_ROWS, Keep, Write, layout, plan
+from readmodel.sync.planner import (
+    PART_ROWS,
+    SMALL_ROWS,
+    Keep,
+    Write,
+    layout,
+    leading_part,
+    plan,
+)
 
 
 def block(number: int | None, rows: int = 16_384, digest: int = 0) -> Block:
@@ -131,3 +139,33 @@ def test_small_neighbours_are_joined_and_large_ones_are_not(sizes: list[int]) ->
     for (one, other), after in zip(pairwise(rows), behind[2:], strict=False):
         assert one + other > SMALL_ROWS
         assert one + other > min(PART_ROWS, 4 * after)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([1, 5_000, 16_384, 40_000, 300_000, PART_ROWS, 2 * PART_ROWS]),
+        max_size=60,
+    )
+)
+def test_parts_that_are_written_before_the_last_block_is_known_are_those_of_a_plan(
+    sizes: list[int],
+) -> None:
+    """As many blocks are written as no later block can change."""
+    now = [block(number, rows) for number, rows in enumerate(sizes)]
+    written, pending = [], []
+    for each in now:
+        pending.append(each)
+        while count := leading_part(pending):
+            written.append(pending[:count])
+            pending = pending[count:]
+    written += [list(part) for part in layout([], pending) if part]
+    assert written == [list(part) for part in layout([], now) if part]
+
+
+def test_few_rows_wait_for_the_last_block() -> None:
+    """A part is complete once it is full and a quarter as many rows follow."""
+    full = PART_ROWS // 16_384
+    assert leading_part(blocks(full)) == 0
+    assert leading_part(blocks(full + full // 4 - 1)) == 0
+    assert leading_part(blocks(full + full // 4)) == full

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import psycopg
 import pytest
 
+from demo.postgres import account_options
 from readmodel.source.protocol import PassingFault
-from testbed import postgres as testbed
 from testbed.ports import free_port
 from testbed.postgres import Database, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import read
@@ -64,7 +64,7 @@ default_pool_size = 1
         process = subprocess.Popen(
             [program, "-q", str(settings)],
             stderr=subprocess.DEVNULL,
-            **testbed._identity(),
+            **account_options(),
         )
         try:
             there = replace(database, reader=replace(reader, port=port))

@@ -1,0 +1,124 @@
+"""Copy a table of which nothing is stored, reading each of its rows once."""
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from readmodel.source.blocking import Block, KeyKind
+from readmodel.source.protocol import MarkingView, ScannedBatch, ScanningView, View
+from readmodel.store.manifest import SourceMark
+from readmodel.store.run_log import TableRun
+from readmodel.sync.part_footer import encode_footer
+from readmodel.sync.planner import layout, leading_part
+from readmodel.sync.staging import SnapshotWriter, TableWriter
+from readmodel.sync.table_spec import TableSpec
+from readmodel.sync.table_sync import OnProgress, TableReport, no_rows, sort_rows
+
+
+def first_copy(
+    view: View, spec: TableSpec, writer: SnapshotWriter, on_progress: OnProgress
+) -> TableReport | None:
+    """Write all rows of a table into the next snapshot; None if *view* cannot scan it.
+
+    The parts are those that a plan for the same blocks would have. Raises SourceError
+    when the database cannot answer, StorageError when the disk refuses.
+    """
+    started = time.monotonic()
+    if not isinstance(view, ScanningView):
+        return None
+    scan = view.scan(spec.table, spec.columns, spec.blocking)
+    if scan is None:
+        return None
+    expected = _expected_rows(view, spec)
+    mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
+    copy = _Copy(
+        spec,
+        writer.table(spec.name, spec.stored_columns),
+        SourceMark(mark, writer.taken_at) if mark is not None else None,
+    )
+    with closing(scan):
+        for scanned in scan:
+            copy.add(scanned)
+            on_progress(spec.name, copy.rows, max(copy.rows, expected))
+    copy.finish()
+    return copy.report(time.monotonic() - started)
+
+
+def _expected_rows(view: View, spec: TableSpec) -> int:
+    """About how many rows the table has; 0 if only a scan would tell."""
+    if spec.blocking.key_kind is not KeyKind.NUMBER:
+        return 0
+    bounds = view.key_bounds(spec.table)
+    return bounds.row_estimate if bounds else 0
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A table while it is copied: blocks that are read and not yet written, and counts."""
+
+    spec: TableSpec
+    table: TableWriter
+    mark: SourceMark | None
+    blocks: list[Block] = field(default_factory=list)
+    frames: list[pl.DataFrame] = field(default_factory=list)
+    rows: int = 0
+    zero_dates: int = 0
+    repaired_texts: int = 0
+    bytes_written: int = 0
+
+    def add(self, scanned: ScannedBatch) -> None:
+        """Keep the rows of each block, and write a part once it is full."""
+        start = 0
+        for block in scanned.blocks:
+            self.blocks.append(block)
+            self.frames.append(scanned.batch.frame.slice(start, block.rows))
+            start += block.rows
+        self.rows += start
+        self.zero_dates += scanned.batch.zero_dates
+        self.repaired_texts += scanned.batch.repaired_texts
+        while count := leading_part(self.blocks):
+            self._write(count)
+
+    def finish(self) -> None:
+        """Write the last parts; a table without rows has an empty one."""
+        for part in layout([], self.blocks):
+            self._write(len(part))
+
+    def _write(self, count: int) -> None:
+        blocks, self.blocks = self.blocks[:count], self.blocks[count:]
+        rows = self._take_rows(count)
+        part = self.table.write(
+            sort_rows(rows, self.spec.blocking.key),
+            encode_footer(self.spec.blocking, blocks),
+            mark=self.mark,
+        )
+        self.bytes_written += part.bytes
+
+    def _take_rows(self, count: int) -> pl.DataFrame:
+        """The rows of the first blocks; nothing else keeps them, so sorting frees them."""
+        frames, self.frames = self.frames[:count], self.frames[count:]
+        return pl.concat([no_rows(self.spec), *frames])
+
+    def report(self, seconds: float) -> TableReport:
+        """What was done, in *seconds*."""
+        stored = self.table.stored
+        return TableReport(
+            name=self.spec.name,
+            rows=stored.rows,
+            parts=len(stored.parts),
+            checked_at=stored.checked_at,
+            counts=TableRun(
+                rows_fetched=self.rows,
+                rows_added=self.rows,
+                rows_changed=0,
+                rows_removed=0,
+                parts_rewritten=len(stored.parts),
+            ),
+            bytes_written=self.bytes_written,
+            zero_dates=self.zero_dates,
+            repaired_texts=self.repaired_texts,
+            hides_columns=self.spec.hides_columns,
+            seconds=seconds,
+        )

@@ -1,0 +1,291 @@
+"""Lines with texts in them are taken only where they are proven to be read exactly."""
+
+import signal
+import threading
+from contextlib import closing
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from readmodel.source.blocking import choose_blocking
+from readmodel.source.mysql import fetch, inline
+from readmodel.source.mysql import source as mysql
+from readmodel.source.mysql.columns import NULL_MARK
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.wire import Column
+from readmodel.tables import Table
+from testbed.mariadb import Database
+from testbed.schema import TEXTS
+from tests.support.effort import examples
+from tests.support.mysql import THINGS, mysql_source
+from util.errors import SourceError, Stopped
+
+
+@pytest.fixture(autouse=True)
+def _scan_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scan blocks with few rows, too, which are usually digested together."""
+    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
+
+
+COLUMNS = [
+    Column("note", pl.String(), "", pl.Int64(), payload_sql="note", inline_sql="note"),
+    Column("id", pl.Int32(), "id", pl.Int32(), inline_sql="id"),
+    Column("end", pl.String(), "", pl.Int64(), payload_sql="end", inline_sql="end"),
+]
+TEXT = st.text(st.characters(codec="utf-8"), max_size=6) | st.text(
+    "\x01\t\n\r,\"'\\ \ufeffé", max_size=4
+)
+ROWS = st.lists(
+    st.tuples(st.none() | TEXT, st.none() | st.integers(-5, 5), st.none() | TEXT),
+    min_size=1,
+    max_size=6,
+)
+
+type Rows = list[tuple[str | None, int | None, str | None]]
+
+
+def lines(rows: Rows) -> bytes:
+    """Join rows as the server does."""
+    return "".join(
+        f"{_text(note)}\t{'' if number is None else number}\t{_text(end)}\t\n"
+        for note, number, end in rows
+    ).encode()
+
+
+def _text(value: str | None) -> str:
+    return NULL_MARK if value is None else value
+
+
+def nulls(rows: Rows) -> int:
+    """The NULLs that the server counts in texts."""
+    return sum((note is None) + (end is None) for note, _, end in rows)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS)
+@example([("\ufeff", 1, "")])
+@example([("a", 1, "b\r")])
+@example([(None, 1, "a"), ("\x01", 2, "b")])
+@example([("x\ty", 1, "z")])
+def test_what_is_proven_is_read_exactly(rows: Rows) -> None:
+    """And ordinary texts are proven."""
+    text = lines(rows)
+    texts = "".join(text for row in rows for text in (row[0], row[2]) if text)
+    is_proven = inline.is_proven(text, 3, len(rows), nulls(rows))
+    if not set(texts) & set("\x01\t\n\r\ufeff"):
+        assert is_proven
+    if is_proven:
+        assert inline.unpack(THINGS, text, COLUMNS, len(rows)).frame.rows() == rows
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS, st.data())
+def test_lines_that_were_cut_off_at_any_byte_are_not_proven(
+    rows: Rows, data: st.DataObject
+) -> None:
+    """A server cuts off a long text without an error."""
+    text = lines(rows)
+    cut = text[: data.draw(st.integers(0, len(text) - 1))]
+    assert not inline.is_proven(cut, 3, len(rows), nulls(rows))
+
+
+def test_a_value_of_another_type_is_an_error_in_one_line() -> None:
+    """It names the table."""
+    with pytest.raises(SourceError, match=r"^things cannot be read: [^\n]+$"):
+        inline.unpack(THINGS, b"a\tseven\tb\t\n", COLUMNS, 1)
+
+
+def both(source: MysqlSource, table: Table = THINGS) -> tuple[Any, Any]:
+    """Blocks, rows and counts of one scan, and those of digesting and then fetching."""
+    with source.view() as view:
+        columns = view.columns(table)
+        blocking = choose_blocking(table, columns)
+        scan = view.scan(table, columns, blocking)
+        assert scan is not None
+        scanned = list(scan)
+        blocks = list(view.blocks(table, columns, blocking))
+        fetched = list(view.rows(table, columns, blocking, blocks))
+    batches = [each.batch for each in scanned]
+    found = [block for each in scanned for block in each.blocks]
+    return (found, _summary(batches)), (blocks, _summary(fetched))
+
+
+def _summary(batches: list[Any]) -> tuple[list[Any], int, int]:
+    rows = [row for batch in batches for row in batch.frame.rows()]
+    return (
+        sorted(rows, key=repr),
+        sum(batch.zero_dates for batch in batches),
+        sum(batch.repaired_texts for batch in batches),
+    )
+
+
+TYPES = (
+    "i int, l bigint unsigned NOT NULL, d decimal(20,4), w decimal(60,2), f float, g double, b bit(9), "
+    "y year, c char(9) CHARACTER SET latin1, v varchar(99) COLLATE utf8mb4_general_ci, "
+    "t text CHARACTER SET utf8mb3, u varchar(9) CHARACTER SET utf16, n varchar(9) COLLATE utf8mb4_unicode_ci NOT NULL, "
+    "e enum('a','é'), s set('a','b c'), j json, a timestamp(3) NULL, m datetime, "
+    "o datetime(6), q date, r time(6), x uuid, z inet6"
+)
+VALUES = (
+    "-7, 18446744073709551615, -1234.5, 12345678901234567890.25, 0.1, 1e300, 257, 1901, 'é', "
+    "'日本 😀', 'naïve', '😀', 'n', 'é', 'a,b c', '[1, null]', '2038-01-19 03:14:07.125', '2020-00-10', "
+    "'9999-12-31 23:59:59.999999', '2023-02-31', '-838:59:59.5', '123e4567-e89b-12d3-a456-426655440000', '::1'"
+)
+
+
+def test_a_scan_has_the_blocks_and_the_rows_of_every_type(database: Database) -> None:
+    """Values, NULLs and empty texts, and dates that no calendar has."""
+    nulls = VALUES.replace(VALUES, "NULL, 0" + ", NULL" * 10 + ", ''" + ", NULL" * 10)
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        for statement in (
+            "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'",
+            f"CREATE TABLE things (id int PRIMARY KEY, {TYPES})",
+            f"INSERT INTO things VALUES (-20000, {VALUES}), (1, {nulls}), (2, {VALUES})",
+            f"INSERT INTO things VALUES (40000, {nulls})",
+        ):
+            cursor.execute(statement)
+    scanned, fetched = both(mysql_source(database))
+    assert scanned == fetched
+    assert (len(scanned[0]), scanned[1][1]) == (3, 4)
+
+
+@settings(
+    deadline=None,
+    max_examples=examples(15),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(st.tuples(st.none() | TEXT | st.sampled_from(TEXTS), TEXT), max_size=5),
+)
+def test_a_scan_has_the_blocks_and_the_rows_of_any_texts(
+    database: Database, texts: list[tuple[str | None, str]]
+) -> None:
+    """A block whose texts are not plain is fetched in another form; the others are not."""
+    rows = [(number * 9000, *pair) for number, pair in enumerate(texts)]
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS things "
+            "(v varchar(99), id int PRIMARY KEY, w varchar(99) NOT NULL)"
+        )
+        cursor.execute("DELETE FROM things")
+        cursor.executemany("INSERT INTO things (id, v, w) VALUES (%s, %s, %s)", rows)
+    scanned, fetched = both(mysql_source(database))
+    assert scanned == fetched
+    expected = [(v, number, w) for number, v, w in rows]
+    assert scanned[1][0] == sorted(expected, key=repr)
+
+
+@pytest.mark.parametrize(
+    "text", ["'a\\tb'", "x'01'", "'\\r'", "_utf8mb4 x'EDA080'", "'a\\nb'"]
+)
+def test_only_the_block_that_is_not_plain_is_fetched_in_another_form(
+    database: Database, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Also a surrogate, which is replaced and counted."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, v text)",
+        "INSERT INTO things SELECT seq * 100, 'plain' FROM seq_1_to_2000",
+        f"UPDATE things SET v = {text} WHERE id = 50000",
+    )
+    scanned, fetched = both(mysql_source(database))
+    assert scanned == fetched
+    others: list[int | None] = []
+    batches = fetch.BlockFetch.batches
+
+    def recorded(each: fetch.BlockFetch, blocks: Any) -> Any:
+        others.extend(block.number for block in blocks)
+        return batches(each, blocks)
+
+    monkeypatch.setattr(fetch.BlockFetch, "batches", recorded)
+    with mysql_source(database).view() as view:
+        columns = view.columns(THINGS)
+        assert list(view.scan(THINGS, columns, choose_blocking(THINGS, columns)) or ())
+    assert others == [50_000 // 16_384]
+
+
+def test_lines_that_the_server_cuts_off_are_fetched_in_another_form(
+    adjustable_database: Database,
+) -> None:
+    """A packed text ends at max_allowed_packet."""
+    adjustable_database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, v text)",
+        "INSERT INTO things SELECT seq, REPEAT('x', 1017) FROM seq_1_to_3000",
+        "INSERT INTO things SELECT 20000 + seq, 'y' FROM seq_1_to_9",
+    )
+    with adjustable_database.global_variable("max_allowed_packet", 1 << 20):
+        scanned, fetched = both(mysql_source(adjustable_database))
+    assert scanned == fetched
+    assert len(scanned[1][0]) == 3009
+
+
+def test_a_limit_on_the_rows_of_a_scan_is_noticed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block is one row."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY)",
+        "INSERT INTO things SELECT seq * 100 FROM seq_1_to_2000",
+    )
+    monkeypatch.setattr(fetch.BlockFetch, "_inline_statement", lambda *_: "SELECT 0")
+    with mysql_source(database).view() as view:
+        columns = view.columns(THINGS)
+        scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
+        with pytest.raises(SourceError, match="no setting may limit the rows"):
+            list(scan or ())
+
+
+@pytest.mark.parametrize(
+    ("declared", "key"),
+    [
+        ("id int, v blob, PRIMARY KEY (id)", "id"),
+        ("id int, v text", "id"),
+        ("id date, PRIMARY KEY (id)", "id"),
+    ],
+)
+def test_other_tables_are_digested_first(
+    database: Database, declared: str, key: str
+) -> None:
+    """Bytes would travel as hexadecimal, and other keys are no ranges of rows."""
+    database.run(f"CREATE TABLE things ({declared})")
+    table = Table("things", key=key)
+    with mysql_source(database).view() as view:
+        columns = view.columns(table)
+        assert view.scan(table, columns, choose_blocking(table, columns)) is None
+
+
+def scan_until_a_signal(source: MysqlSource) -> None:
+    """Scan `things`; SIGALRM comes soon."""
+    with source.view() as view:
+        columns = view.columns(THINGS)
+        scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        list(scan or ())
+
+
+def test_a_stop_during_a_scan_waits_for_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its statement is ended on the server, and with it the thread that reads."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY)", "INSERT INTO things VALUES (1)"
+    )
+    monkeypatch.setattr(
+        fetch.BlockFetch, "_inline_statement", lambda *_: "SELECT SLEEP(600)"
+    )
+
+    def stop(*_: object) -> None:
+        raise Stopped("Stopped by SIGALRM")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    threads = set(threading.enumerate())
+    try:
+        with pytest.raises(Stopped):
+            scan_until_a_signal(mysql_source(database))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(20)
+        assert not thread.is_alive()

@@ -1,0 +1,149 @@
+"""The first copy of a table reads each row once, and is the copy that a plan makes."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from readmodel.source.mysql.source import MysqlView
+from readmodel.source.sqlite import SqliteSource
+from readmodel.store.snapshot import latest
+from readmodel.sync import planner
+from readmodel.sync.part_footer import decode_footer
+from readmodel.sync.run import Options, sync
+from readmodel.sync.verify import verify
+from readmodel.tables import Table
+from testbed.mariadb import Database
+from tests.support.mirror import START
+from tests.support.mysql import THINGS, mirror, mysql_source, read_things
+from util.errors import SourceError
+
+ROWS = 100_000
+USERS = Table("fpp_users", key="created_at")
+
+
+@pytest.fixture
+def filled(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """`things` has seven blocks, which make several parts, and one text with a tab."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, v varchar(20), at date NULL)",
+        f"INSERT INTO things SELECT seq, IF(seq % 3, CONCAT('v', seq), NULL), '2026-01-01' FROM seq_1_to_{ROWS}",
+        "UPDATE things SET v = 'a\\tb', at = '0000-00-00' WHERE id = 50000",
+    )
+    monkeypatch.setattr(planner, "PART_ROWS", 40_000)
+    return database
+
+
+def contents(data_dir: Path) -> list[tuple[object, ...]]:
+    """Each part's blocks and rows."""
+    folder = latest(data_dir).path / "things.parquet"
+    return [
+        (decode_footer(file), pl.read_parquet(file).rows())
+        for file in sorted(folder.iterdir())
+    ]
+
+
+def test_it_equals_a_copy_that_is_digested_first(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same parts with the same digests, and the same counts in the report."""
+    once = mirror(filled, tmp_path / "once")
+    with monkeypatch.context() as patch:
+        patch.setattr(MysqlView, "scan", lambda *_: None)
+        twice = mirror(filled, tmp_path / "twice")
+    assert contents(tmp_path / "once") == contents(tmp_path / "twice")
+    assert len(contents(tmp_path / "once")) > 2
+    (found,), (expected,) = once.tables, twice.tables
+    assert found.counts == expected.counts
+    assert (found.rows, found.parts) == (expected.rows, expected.parts)
+    assert found.zero_dates == expected.zero_dates == 1
+    assert found.bytes_written == expected.bytes_written
+
+
+def test_no_row_is_read_twice_to_digest_it(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the first sync nor in a full one; the next sync has nothing to fetch."""
+    source = mysql_source(filled)
+    with monkeypatch.context() as patch:
+        patch.setattr(MysqlView, "blocks", None)
+        assert mirror(source, tmp_path).rows_fetched == ROWS
+        full = sync(
+            source, tmp_path, [THINGS], lambda: START, options=Options(full=True)
+        )
+        assert full.rows_fetched == ROWS
+    assert mirror(source, tmp_path).rows_fetched == 0
+    (compared,) = verify(source, tmp_path, [THINGS])
+    assert compared.differences == ()
+
+
+def test_it_reports_its_progress(filled: Database, tmp_path: Path) -> None:
+    """Of an estimated number of rows, and never more than all of them."""
+    told: list[tuple[str, int, int]] = []
+    options = Options(on_progress=lambda *progress: told.append(progress))
+    sync(mysql_source(filled), tmp_path, [THINGS], lambda: START, options=options)
+    fetched = [rows for _, rows, _ in told]
+    assert fetched == sorted(fetched)
+    assert fetched[-1] == ROWS
+    assert all(rows <= total for _, rows, total in told)
+
+
+def test_a_table_without_rows_has_one_empty_part(
+    database: Database, tmp_path: Path
+) -> None:
+    """Its columns can be read."""
+    database.run("CREATE TABLE things (id int PRIMARY KEY, v text)")
+    assert mirror(database, tmp_path).rows == 0
+    assert read_things(tmp_path).schema == {"id": pl.Int32, "v": pl.String}
+    assert len(contents(tmp_path)) == 1
+    assert mirror(database, tmp_path).tables[0].counts.parts_rewritten == 0
+
+
+def test_an_error_while_it_is_read_publishes_nothing(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts that were written already are removed, and a later sync starts again."""
+    monkeypatch.setattr(planner, "PART_ROWS", 10_000)
+    stream = MysqlView.stream
+
+    def failing(view: MysqlView, statement: str, subject: str | None = None) -> object:
+        if "SELECT 5," in statement:
+            raise SourceError("gone")
+        return stream(view, statement, subject)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MysqlView, "stream", failing)
+        with pytest.raises(SourceError, match="gone"):
+            mirror(filled, tmp_path)
+    assert not list(tmp_path.rglob("*.parquet"))
+    mirror(filled, tmp_path)
+    assert read_things(tmp_path)["id"].to_list() == list(range(1, ROWS + 1))
+
+
+def test_its_parts_have_the_mark_of_their_view(
+    filled: Database, tmp_path: Path
+) -> None:
+    """So that the next sync of an idle server digests nothing."""
+    mirror(filled, tmp_path)
+    manifest = latest(tmp_path).manifest
+    assert manifest is not None
+    for part in manifest.tables["things"].parts:
+        assert part.mark is not None
+        assert len(json.loads(part.mark.text)) == 3
+        assert part.mark.digested_at == manifest.taken_at
+
+
+def test_a_table_with_texts_as_keys_is_copied(tmp_path: Path) -> None:
+    """Its blocks are days, so nobody asks for the bounds of its keys."""
+    file = tmp_path / "source.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE fpp_users (id TEXT PRIMARY KEY, created_at DATETIME)"
+        )
+        connection.execute("INSERT INTO fpp_users VALUES ('a', '2026-01-01 10:00:00')")
+    source = SqliteSource(file)
+    found = sync(source, tmp_path / "data", [USERS], lambda: START)
+    assert found.rows_fetched == 1
