@@ -1,31 +1,42 @@
 """Reading the next result while the last one is decoded."""
 
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final
+
+from readmodel.source.protocol import PassingFault
+
+LEAVE_SECONDS: Final = 5.0
+"""How long to wait for a result that is no longer wanted."""
 
 
 def read_ahead[T](results: Iterator[T]) -> Generator[T]:
     """Yield all of *results*, each of which a thread computes while the one before is used.
 
     Only that thread touches *results*. Closing this waits for the result that is being
-    computed; an exception that arrives while a result is awaited, such as a request to
-    stop, does not.
+    computed, and raises PassingFault if that takes too long: then the thread still uses
+    whatever it reads from. An exception that arrives while a result is awaited, such as
+    a request to stop, waits for nothing.
     """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
-    following: Future[list[T]] = pool.submit(_next, results)
+    from multiprocessing.pool import ThreadPool  # most syncs do not need it
+
+    # Its thread is a daemon, which does not keep the process alive.
+    pool = ThreadPool(1)
+    following = pool.apply_async(_next, (results,))
     try:
-        while found := following.result():
-            following = pool.submit(_next, results)
+        while found := following.get():
+            following = pool.apply_async(_next, (results,))
             yield from found
     except GeneratorExit:
-        wait([following])
+        following.wait(LEAVE_SECONDS)
+        if not following.ready():
+            raise PassingFault("the database has not answered in time") from None
         raise
     finally:
-        pool.shutdown(wait=False)
+        pool.close()
 
 
 def _next[T](results: Iterator[T]) -> list[T]:
-    """The next result; none at the end: a future cannot raise StopIteration."""
+    """The next result; none at the end: a thread cannot hand over StopIteration."""
     for result in results:
         return [result]
     return []

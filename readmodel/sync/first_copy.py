@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from readmodel.source.blocking import Block
+from readmodel.source.blocking import Block, KeyKind
 from readmodel.source.protocol import MarkingView, ScannedBatch, ScanningView, View
 from readmodel.store.manifest import SourceMark
 from readmodel.store.run_log import TableRun
@@ -31,8 +31,7 @@ def first_copy(
     scan = view.scan(spec.table, spec.columns, spec.blocking)
     if scan is None:
         return None
-    bounds = view.key_bounds(spec.table)
-    expected = bounds.row_estimate if bounds else 0
+    expected = _expected_rows(view, spec)
     mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
     copy = _Copy(
         spec,
@@ -45,6 +44,14 @@ def first_copy(
             on_progress(spec.name, copy.rows, max(copy.rows, expected))
     copy.finish()
     return copy.report(time.monotonic() - started)
+
+
+def _expected_rows(view: View, spec: TableSpec) -> int:
+    """About how many rows the table has; 0 if only a scan would tell."""
+    if spec.blocking.key_kind is not KeyKind.NUMBER:
+        return 0
+    bounds = view.key_bounds(spec.table)
+    return bounds.row_estimate if bounds else 0
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from threading import Event, current_thread
 
 import pytest
 
+from readmodel.source.protocol import PassingFault
 from readmodel.source.read_ahead import read_ahead
 from util.errors import SourceError
 
@@ -64,3 +65,21 @@ def test_closing_it_waits_for_the_result_that_is_computed() -> None:
     may_end.set()
     found.close()
     assert ended.is_set()
+
+
+def test_a_result_that_does_not_come_is_a_passing_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody may use the same connection then."""
+    monkeypatch.setattr("readmodel.source.read_ahead.LEAVE_SECONDS", 0.05)
+    may_end = Event()
+
+    def results() -> Iterator[int]:
+        yield 1
+        may_end.wait(10)
+
+    found = read_ahead(results())
+    assert next(found) == 1
+    with pytest.raises(PassingFault, match="has not answered"):
+        found.close()
+    may_end.set()

@@ -1,5 +1,7 @@
 """Lines with texts in them are taken only where they are proven to be read exactly."""
 
+import signal
+import threading
 from contextlib import closing
 from typing import Any
 
@@ -19,7 +21,7 @@ from testbed.mariadb import Database
 from testbed.schema import TEXTS
 from tests.support.effort import examples
 from tests.support.mysql import THINGS, mysql_source
-from util.errors import SourceError
+from util.errors import SourceError, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -252,3 +254,38 @@ def test_other_tables_are_digested_first(
     with mysql_source(database).view() as view:
         columns = view.columns(table)
         assert view.scan(table, columns, choose_blocking(table, columns)) is None
+
+
+def scan_until_a_signal(source: MysqlSource) -> None:
+    """Scan `things`; SIGALRM comes soon."""
+    with source.view() as view:
+        columns = view.columns(THINGS)
+        scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        list(scan or ())
+
+
+def test_a_stop_during_a_scan_waits_for_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its statement is ended on the server, and with it the thread that reads."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY)", "INSERT INTO things VALUES (1)"
+    )
+    monkeypatch.setattr(
+        fetch.BlockFetch, "_inline_statement", lambda *_: "SELECT SLEEP(600)"
+    )
+
+    def stop(*_: object) -> None:
+        raise Stopped("Stopped by SIGALRM")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    threads = set(threading.enumerate())
+    try:
+        with pytest.raises(Stopped):
+            scan_until_a_signal(mysql_source(database))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(20)
+        assert not thread.is_alive()
