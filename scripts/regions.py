@@ -2,7 +2,8 @@
 
     npm pack cldr-subdivisions-full && python scripts/regions.py cldr-subdivisions-full-*.tgz
 
-CLDR names every subdivision of ISO 3166-2. The file has a line for each country, with a
+CLDR names every subdivision of ISO 3166-2; its licence is docs/licenses/unicode-cldr.txt.
+The file has a line for each country, with a
 tab before each of its regions: ``AD<tab>02 Canillo<tab>03 Encamp``.
 """
 

@@ -41,9 +41,7 @@ def first_copy(
     when the database cannot answer, StorageError when the disk refuses.
     """
     started = time.monotonic()
-    is_number = spec.blocking.key_kind is KeyKind.NUMBER
-    bounds = view.key_bounds(spec.table) if is_number else None
-    expected = bounds.row_estimate if bounds else 0
+    expected = _expected_rows(view, spec)
     mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
     copy = _Copy(
         spec,
@@ -56,6 +54,14 @@ def first_copy(
             on_progress(spec.name, copy.rows, max(copy.rows, expected))
     copy.finish()
     return copy.report(time.monotonic() - started)
+
+
+def _expected_rows(view: View, spec: TableSpec) -> int:
+    """About how many rows the table has; 0 if only a scan would tell."""
+    if spec.blocking.key_kind is not KeyKind.NUMBER:
+        return 0
+    bounds = view.key_bounds(spec.table)
+    return bounds.row_estimate if bounds else 0
 
 
 @dataclass(slots=True)

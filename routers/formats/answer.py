@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from collections.abc import (
-    AsyncIterable,
     AsyncIterator,
     Callable,
     Iterable,
@@ -19,6 +18,7 @@ from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import checkpoint
 from fastapi import HTTPException, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from calculations.period import Period
 from routers.formats.media import TableFormat
@@ -126,7 +126,7 @@ class Exports:
         if encoded.truncated:
             sent[TRUNCATED] = "rows"
         if table_format is not TableFormat.XLSX:
-            return _piecewise_response(encoded.body, table_format, sent)
+            return _PiecewiseResponse(encoded.body, sent, table_format.media_type)
         folder = Path(await to_thread.run_sync(tempfile.mkdtemp))
         try:
             parquet = folder / "rows.parquet"
@@ -212,12 +212,26 @@ def _save(pieces: Pieces, file: Path) -> None:
         out.writelines(pieces)
 
 
-def _piecewise_response(
-    pieces: Pieces, table_format: TableFormat, headers: Mapping[str, str]
-) -> Response:
-    """A response that sends *pieces*, and other requests' between any two of them."""
-    length = {"Content-Length": str(len(pieces))}
-    return _stream(_in_turns(pieces), table_format, {**headers, **length})
+class _PiecewiseResponse(StreamingResponse):
+    """Sends pieces, and other requests' between any two of them.
+
+    Its memory is free as soon as its client has gone. Otherwise it would wait for the
+    interpreter to find a circle of references.
+    """
+
+    def __init__(
+        self, pieces: Pieces, headers: Mapping[str, str], media_type: str
+    ) -> None:
+        sent = {**headers, "Content-Length": str(len(pieces))}
+        super().__init__(_in_turns(pieces), headers=sent, media_type=media_type)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See StreamingResponse."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pieces.clear()
 
 
 async def _in_turns(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -227,9 +241,7 @@ async def _in_turns(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 def _stream(
-    pieces: Iterable[bytes] | AsyncIterable[bytes],
-    table_format: TableFormat,
-    headers: Mapping[str, str],
+    pieces: Iterable[bytes], table_format: TableFormat, headers: Mapping[str, str]
 ) -> StreamingResponse:
     return StreamingResponse(
         pieces, media_type=table_format.media_type, headers=dict(headers)

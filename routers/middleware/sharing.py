@@ -124,7 +124,7 @@ def _is_shared(scope: Scope) -> bool:
     path = route_path(scope)
     if path == DAILY:
         settings: Settings = scope["app"].state.settings
-        return settings.email_service is None
+        return settings.email_service is None or settings.report_sender != "api"
     return path.split("/", 2)[1] in SHARED_PATHS if path.startswith("/") else False
 
 

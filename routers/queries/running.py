@@ -4,6 +4,7 @@ import math
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from anyio import to_thread
 from fastapi import HTTPException, Request
@@ -44,6 +45,9 @@ RETRY_AFTER_SECONDS: Final = 5
 _MAX_REPLY_BYTES: Final = 4 * MAX_RESULT_BYTES
 """Parquet and CSV may take more than JSON lines, but not much more."""
 
+MOST_UNREAD_BYTES: Final = 2 * _MAX_REPLY_BYTES
+"""Of replies that clients are still reading; they are in the API's memory."""
+
 
 class Queries:
     """Runs people's queries in the worker: one at a time, with a short queue."""
@@ -51,6 +55,8 @@ class Queries:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._turns = Turns()
+        # A reply goes when its response does, whether it was read or not.
+        self._replies: WeakSet[Pieces] = WeakSet()
 
     async def run(
         self,
@@ -72,11 +78,7 @@ class Queries:
             self._turns.require_room(MAX_WAITING)
             reply = await until_disconnect(request, self._in_turn(query, deadline))
         except QueueFull:
-            raise HTTPException(
-                429,
-                f"{MAX_WAITING} queries are waiting already",
-                {"Retry-After": str(RETRY_AFTER_SECONDS)},
-            ) from None
+            raise _too_many(f"{MAX_WAITING} queries are waiting already") from None
         except JobTimeout as error:
             raise HTTPException(504, f"The query was stopped. {error}.") from None
         except NotConfined as error:
@@ -93,13 +95,21 @@ class Queries:
 
     async def _in_turn(self, query: Query, deadline: timedelta) -> Pieces:
         async with self._turns.take():
+            if sum(map(len, self._replies)) > MOST_UNREAD_BYTES:
+                raise _too_many("Answers of earlier queries are still being read")
             try:
-                return await self._worker.run_confined(
+                reply = await self._worker.run_confined(
                     "run_query", {"query": query}, deadline, _MAX_REPLY_BYTES
                 )
             except (StatementFailed, JobCrashed):
                 await _require_kept(query.folder)
                 raise
+            self._replies.add(reply)
+            return reply
+
+
+def _too_many(detail: str) -> HTTPException:
+    return HTTPException(429, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _query(

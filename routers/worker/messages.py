@@ -58,6 +58,10 @@ class Pieces:
         while self._pieces:
             yield self._pieces.popleft()
 
+    def clear(self) -> None:
+        """Drop what is left."""
+        self._pieces.clear()
+
     def take_line(self) -> bytes:
         """Take off the next line, and return it without its end.
 

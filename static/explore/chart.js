@@ -132,13 +132,17 @@ function valueLabels({ grid, y }, number, zone) {
   });
 }
 
+/** What says nothing at the end of these times: midnight if all are days, else seconds if there are none. */
+const sharedEnding = (times) => [" 00:00:00", ":00"].find((end) => times.every((each) => each.endsWith(end))) ?? "";
+
 /** Some dates, evenly chosen among those of the rows; the outer ones stay inside the plot. */
 function dateLabels({ times, x }, time, zone) {
   const count = Math.min(time.type === "timestamp" ? TIME_LABELS : DATE_LABELS, times.length);
   const step = count > 1 ? (times.length - 1) / (count - 1) : 0;
   const chosen = Array.from({ length: count }, (_, index) => times[Math.round(index * step)]);
+  const ending = sharedEnding(times.map(([, key]) => text(key, time, zone)));
   return chosen.map(([at, key]) => {
-    const mark = el("span", {}, text(key, time, zone));
+    const mark = el("span", {}, text(key, time, zone).slice(0, -ending.length || undefined));
     mark.style.left = `${x(at) / 10}%`;
     mark.style.transform = `translateX(-${x(at) / 10}%)`;
     return mark;

@@ -63,6 +63,13 @@ FAILING = """\
 SELECT $text::INTEGER AS n FROM fpp_rooms
 """
 
+HOURS = """\
+-- @name hours
+-- @type report
+-- @param step text
+SELECT unnest(range(TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-10', $step::INTERVAL)) AS at, 1 AS n
+"""
+
 BROKEN = "-- @name broken\n-- @type report\n-- @colour red\nSELECT 1"
 
 
@@ -73,6 +80,7 @@ def views_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("explore") / "views",
         broken=BROKEN,
         failing=FAILING,
+        hours=HOURS,
         harmed=HARMED,
         kinds=VALUES,
         many=MANY,
@@ -254,6 +262,18 @@ def test_a_series_per_country_is_a_line_each(
     section.get_by_label("Values in the chart").select_option("growth")
     expect(section.locator('[data-number="growth"]')).to_be_visible()
     assert page.url.endswith("explore-number=growth")
+
+
+@pytest.mark.parametrize(
+    ("step", "first"), [("1 day", "2026-01-01"), ("1 hour", "2026-01-01 00:00")]
+)
+def test_times_below_a_chart_have_no_needless_zeros(
+    show: Callable[..., Locator], step: str, first: str
+) -> None:
+    """Days are dates, and hours have no seconds."""
+    section = show(f"?explore=hours&explore.step={step}")
+    label = section.locator(".explore-dates span").first
+    expect(label).to_have_text(first)
 
 
 def test_filters_order_and_pages_are_in_the_address(

@@ -1,6 +1,7 @@
 """A click filters everything, and chips and the address keep the filter."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Tabs, Visitor, settled, show_view
+from tests.browser.conftest import Tabs, Visitor, settled, show_view, visiting
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -26,6 +27,25 @@ NAMES = {
     "Pages": "route",
     "Events": "event",
 }
+
+
+@pytest.fixture(scope="module")
+def visitor(tabs: Tabs) -> Iterator[Visitor]:
+    """A visitor that all tests share, because they only read."""
+    with visiting(tabs) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def signed_in(visitor: Visitor, server: Server) -> Page:
+    """A page on which the visitor has signed in."""
+    return visitor.sign_in(visitor.open_page(), server)
+
+
+@pytest.fixture
+def page(signed_in: Page) -> Page:
+    """The dashboard without a filter."""
+    return show_view(signed_in)
 
 
 def filter_of(page: Page) -> str:
@@ -98,13 +118,14 @@ def test_every_row_of_users_and_visits_filters(
     """The first row of each card sends a filter that the API accepts."""
     for card, dimension in NAMES.items():
         with subtests.test(card=card):
-            show_view(page)
             name = page.locator(f'[data-bars="{card}"] tbody button.name').first
             with page.expect_response(re.compile(r"/\?.*filter=")) as answered:
                 name.click()
             settled(page)
             assert answered.value.status == 200
             assert f"{dimension}:" in filter_of(page)
+            name.click()  # removes it
+            settled(page)
 
 
 def test_figures_without_meaning_under_a_filter_say_so(page: Page) -> None:

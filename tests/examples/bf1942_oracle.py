@@ -168,6 +168,8 @@ class Oracle:
         start = first(row, "session_start", "join_ts")
         end = first(row, "session_end", "leave_ts")
         length = row.get("duration_seconds")
+        if length is not None and not abs(float(length)) <= 1e9:
+            length = None  # NUMERIC has NaN, too
         if end is None and length is not None:
             end = start + timedelta(seconds=float(length))
         ping = first(row, "average_ping_ms", "avg_ping_ms", "max_ping_ms")

@@ -442,6 +442,9 @@ def faulty(database: Database) -> datetime:
         old = now - timedelta(days=2521)
         session(21, "never left", old, kills=5)
         session(31, None, hour)  # type: ignore[arg-type]
+        session(41, "nan", hour, duration_seconds="NaN", session_end=hour)
+        session(42, "nan", hour, duration_seconds="-5", kills=1)
+        session(43, "nan", hour, duration_seconds="1e300", max_ping_ms=7)
         samples = [
             ("gone", now - timedelta(days=365), "online", 40),
             ("f", hour, "online", 3),

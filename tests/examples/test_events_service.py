@@ -77,18 +77,22 @@ def events(api: httpx.Client, example_database: Database) -> list[Event]:
     return found
 
 
-def sent(collector: httpx.Client, api: httpx.Client, user: str, *events: Event) -> None:
-    """Send events of one user, and wait until they count."""
+def sent(
+    collector: httpx.Client, api: httpx.Client, user: str, *events: Event
+) -> list[str]:
+    """Send events of one user, and wait until they count; the ids that were told."""
+    told = []
     for event in events:
         answer = collector.post("/events", json={"user_id": user, **event})
         assert answer.status_code == 202, answer.text
         assert answer.json()["status"] == "accepted"
-        assert answer.json()["event_id"]
+        told.append(answer.json()["event_id"])
     until = time.monotonic() + WAIT_SECONDS
     path = f"/analytics/user/{quote(user, '')}/events"
     while len(get(api, path, limit=1000)["events"]) < len(events):
         assert time.monotonic() < until
         time.sleep(0.1)
+    return told
 
 
 def users_since(events: Sequence[Event], since: datetime, until: datetime) -> set[str]:
@@ -271,7 +275,10 @@ def test_an_acknowledged_event_is_stored_once_under_its_id(
     at = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
     event = {"event_name": "buy", "metadata": {"größe": [1, None]}, "timestamp": at}
     twin = {**event, "event_id": "e-1"}
-    sent(collector, api, "twin", twin, event, event)
+    told = sent(collector, api, "twin", twin, event, event)
+    newest = get(api, "/reports/newest_events", limit=1000, name="buy")["rows"]
+    stored = {row["event_id"] for row in newest if row["user_id"] == "twin"}
+    assert stored == set(told)
     again = collector.post("/events", json={"user_id": "twin", **twin})
     assert again.json()["event_id"] == "e-1"
     sent(collector, api, "after", {"event_name": "x"})

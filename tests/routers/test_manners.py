@@ -36,6 +36,7 @@ PATHS = [
     "/metrics",
     "/docs",
     "/openapi.json",
+    "/query/tables",
     "/dashboard",
     "/session",
     "/link",

@@ -1,5 +1,6 @@
-"""Stand in for SIGKILL before each change of the disk, one after the other."""
+"""Stand in for SIGKILL, or a full disk, at each change of the disk, one after the other."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -44,4 +45,26 @@ def killed_before(
             patches.enter_context(patch.object(os, name, change))
         for name, effect in effects.items():
             patches.enter_context(patch(name, counting(effect)))
+        yield
+
+
+@contextmanager
+def full_from(step: int) -> Iterator[None]:
+    """Let the disk be full from change number *step* on."""
+    count = 0
+
+    def counting(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count >= step:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return change(*arguments, **options)
+
+        return changed
+
+    with ExitStack() as patches:
+        for name in ("mkdir", "link", "symlink", "rename", "replace", "write", "fsync"):
+            change = counting(getattr(os, name))
+            patches.enter_context(patch.object(os, name, change))
         yield

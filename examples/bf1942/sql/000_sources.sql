@@ -259,10 +259,17 @@ last_seen AS (
 ),
 bounded AS (
     SELECT
-        named.*,
+        named.* REPLACE (
+            -- NUMERIC has NaN, too.
+            CASE WHEN isfinite(ping) THEN ping END AS ping,
+            CASE WHEN abs(stated_seconds) <= 1000000000 THEN stated_seconds END
+                AS stated_seconds
+        ),
         coalesce(
             stated_end,
-            started_at + to_microseconds((stated_seconds * 1000000)::BIGINT)
+            CASE WHEN abs(stated_seconds) <= 1000000000
+                THEN started_at + to_microseconds((stated_seconds * 1000000)::BIGINT)
+            END
         ) AS ended_at,
         least(
             lead(started_at) OVER (PARTITION BY player_id ORDER BY started_at, session_id),

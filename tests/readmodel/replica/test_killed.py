@@ -1,14 +1,16 @@
-"""Uploads, followers and restores that are killed at each of their steps."""
+"""Uploads, followers and restores that are killed, or find the disk full, at each step."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.support.killing import Killed, killed_before
+from tests.support.killing import Killed, full_from, killed_before
 from tests.support.replicas import Content, Replica, content, publish_ids
+from util.errors import StorageError
 
 
 @pytest.fixture
@@ -29,6 +31,19 @@ def killed_at_each_step(
     template: Path, work: Callable[[Path], object]
 ) -> Iterator[tuple[int, Path]]:
     """Yield copies of *template* in which *work* was killed, each one step later."""
+    yield from at_each_step(template, work, killed_before, Killed)
+
+
+def at_each_step(
+    template: Path,
+    work: Callable[[Path], object],
+    fault: Callable[[int], AbstractContextManager[None]],
+    raised: type[BaseException],
+) -> Iterator[tuple[int, Path]]:
+    """Yield copies of *template* after *work* with a *fault*, each one step later.
+
+    The last one is that in which *work* ended without the error *raised*.
+    """
     step, finished = 0, False
     while not finished:
         step += 1
@@ -36,10 +51,10 @@ def killed_at_each_step(
         kept = template.with_name("kept")
         template.rename(kept)
         clone(kept, template)
-        with killed_before(step):
+        with fault(step):
             try:
                 work(template)
-            except Killed:
+            except raised:
                 pass
             else:
                 finished = True
@@ -101,6 +116,30 @@ def test_whenever_a_follower_dies_it_has_a_whole_snapshot(template: Path) -> Non
         assert hidden == [], step
     assert first in seen
     assert second in seen
+
+
+def test_whenever_the_disk_is_full_a_follower_has_a_whole_snapshot(
+    template: Path,
+) -> None:
+    """It says so, serves what it has, and goes on once there is room."""
+    replica_in(template).upload(template / "data")
+    first, second = contents(template)
+    messages = set()
+
+    def follow(folder: Path) -> None:
+        try:
+            replica_in(folder).follow(folder / "copy")
+        except StorageError as error:
+            messages.add(str(error).partition("(")[2].partition(")")[0])
+            raise
+
+    for step, folder in at_each_step(template, follow, full_from, StorageError):
+        copy = folder / "copy"
+        assert content(copy) in (first, second), step
+        replica_in(folder).follow(copy)
+        assert content(copy) == second, step
+        assert [path.name for path in copy.rglob(".*")] == [], step
+    assert messages == {"No space left on device"}
 
 
 def test_whenever_a_restore_dies_it_can_be_repeated(template: Path) -> None:

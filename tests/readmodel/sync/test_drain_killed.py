@@ -1,14 +1,8 @@
 """A drain that is killed at each of its steps, one after the other."""
 
-import errno
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -20,30 +14,8 @@ from readmodel.sync.drain import drain
 from readmodel.sync.spool_reader import rows_of
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from tests.support.events import AT, line, rejected_line, write_spool
-from tests.support.killing import Killed, killed_before
+from tests.support.killing import Killed, full_from, killed_before
 from util.errors import StorageError
-
-
-@contextmanager
-def full_from(step: int) -> Iterator[None]:
-    """Let the disk be full from change number *step* on."""
-    count = 0
-
-    def counting(change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count >= step:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return change(*arguments, **options)
-
-        return changed
-
-    with ExitStack() as patches:
-        for name in ("mkdir", "link", "symlink", "rename", "replace", "write", "fsync"):
-            change = counting(getattr(os, name))
-            patches.enter_context(patch.object(os, name, change))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,28 @@
 """The first copy of a table reads each row once, and is the copy that a plan makes."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from readmodel.source.mysql.source import MysqlView
+from readmodel.source.sqlite import SqliteSource
 from readmodel.store.snapshot import latest
 from readmodel.sync import planner
 from readmodel.sync.part_footer import decode_footer
 from readmodel.sync.run import Options, sync
 from readmodel.sync.verify import verify
+from readmodel.tables import Table
 from testbed.mariadb import Database
 from tests.support.mirror import START, not_called
 from tests.support.mysql import THINGS, mirror, mysql_source, read_things
 from util.errors import SourceError
 
 ROWS = 100_000
+USERS = Table("fpp_users", key="created_at")
 
 
 @pytest.fixture
@@ -129,3 +134,16 @@ def test_its_parts_have_the_mark_of_their_view(
         assert part.mark is not None
         assert len(json.loads(part.mark.text)) == 3
         assert part.mark.digested_at == manifest.taken_at
+
+
+def test_a_table_with_texts_as_keys_is_copied(tmp_path: Path) -> None:
+    """Its blocks are days, so nobody asks for the bounds of its keys."""
+    file = tmp_path / "source.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE fpp_users (id TEXT PRIMARY KEY, created_at DATETIME)"
+        )
+        connection.execute("INSERT INTO fpp_users VALUES ('a', '2026-01-01 10:00:00')")
+    source = SqliteSource(file)
+    found = sync(source, tmp_path / "data", [USERS], lambda: START)
+    assert found.rows_fetched == 1

@@ -115,6 +115,9 @@ def test_endless_statements_are_killed_at_the_deadline(target: Target) -> None:
         assert got.json() == {
             "detail": "The query was stopped. It took longer than 0.6 seconds."
         }
+    # The helper has killed each before the next one was forked.
+    children = Path(f"/proc/{target.helper}/task/{target.helper}/children")
+    assert len(children.read_text(encoding="ascii").split()) <= 1
 
 
 def test_hungry_statements_stay_below_the_limit(target: Target) -> None:

@@ -484,6 +484,34 @@ def test_hanging_up_kills_a_query_and_a_full_queue_is_told(url: str) -> None:
     assert got.json()["rows"] == [{"a": 1}]
 
 
+def test_answers_that_nobody_reads_take_bounded_memory(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in memory until they are read, or their clients hang up."""
+    # Less than an answer has, and than the buffers of two sockets leave of it.
+    monkeypatch.setattr(running, "MOST_UNREAD_BYTES", 4_000_000)
+    queries = SERVED[url].state.queries
+
+    def unread() -> int:
+        return sum(map(len, queries._replies))
+
+    sql = "SELECT repeat('x', 100000) AS t FROM range(150)"
+    client = send_query(url, sql)
+    wait_for(lambda: unread() > 4_000_000)
+    headers = {"X-API-Key": QUERY_TOKEN}
+    send = partial(
+        httpx.post, f"{url}/query", json={"sql": "SELECT 1"}, headers=headers
+    )
+    got = send()
+    assert (got.status_code, detail(got)) == (
+        429,
+        "Answers of earlier queries are still being read",
+    )
+    client.close()
+    wait_for(lambda: unread() == 0)
+    assert send().status_code == 200
+
+
 def test_the_log_and_the_metrics_name_the_caller(
     target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
