@@ -1,6 +1,7 @@
 """Copy a table of which nothing is stored, reading each of its rows once."""
 
 import time
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -17,20 +18,29 @@ from readmodel.sync.table_spec import TableSpec
 from readmodel.sync.table_sync import OnProgress, TableReport, no_rows, sort_rows
 
 
+def begin_scan(view: View, spec: TableSpec) -> Generator[ScannedBatch] | None:
+    """Begin to read a whole table; None if *view* cannot digest it meanwhile.
+
+    Raises SourceError when the database cannot answer.
+    """
+    if not isinstance(view, ScanningView):
+        return None
+    return view.scan(spec.table, spec.columns, spec.blocking)
+
+
 def first_copy(
-    view: View, spec: TableSpec, writer: SnapshotWriter, on_progress: OnProgress
-) -> TableReport | None:
-    """Write all rows of a table into the next snapshot; None if *view* cannot scan it.
+    scan: Generator[ScannedBatch],
+    view: View,
+    spec: TableSpec,
+    writer: SnapshotWriter,
+    on_progress: OnProgress,
+) -> TableReport:
+    """Write all rows of *scan* into the next snapshot.
 
     The parts are those that a plan for the same blocks would have. Raises SourceError
     when the database cannot answer, StorageError when the disk refuses.
     """
     started = time.monotonic()
-    if not isinstance(view, ScanningView):
-        return None
-    scan = view.scan(spec.table, spec.columns, spec.blocking)
-    if scan is None:
-        return None
     expected = _expected_rows(view, spec)
     mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
     copy = _Copy(

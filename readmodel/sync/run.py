@@ -33,7 +33,7 @@ from readmodel.store import snapshot
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
-from readmodel.sync.first_copy import first_copy
+from readmodel.sync.first_copy import begin_scan, first_copy
 from readmodel.sync.reuse import (
     ReusableTable,
     reusable_parts,
@@ -242,13 +242,13 @@ class _Run:
         budget: Budget | None,
     ) -> TableReport:
         on_progress = self.options.on_progress
-        if not stored.parts:
-            with span("fetch", {"table": spec.name}):
-                if report := first_copy(view, spec, writer, on_progress):
-                    return report
         with span("digest", {"table": spec.name}):
-            decision = decide(view, spec, stored, writer.taken_at, budget)
+            scan = None if stored.parts else begin_scan(view, spec)
+            if scan is None:
+                decision = decide(view, spec, stored, writer.taken_at, budget)
         with span("fetch", {"table": spec.name}):
+            if scan is not None:
+                return first_copy(scan, view, spec, writer, on_progress)
             return apply(decision, view, writer, on_progress)
 
     def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:

@@ -27,6 +27,11 @@ START = datetime(2026, 11, 21, tzinfo=UTC)
 ROWS = 100_000
 
 
+def not_called(*_: object, **__: object) -> None:
+    """Replace a method that must not be called; None would change what a class can do."""
+    raise AssertionError("called all the same")
+
+
 @dataclass
 class RecordingSource:
     """An SQLite source that records the compared block ranges, and may fail first."""

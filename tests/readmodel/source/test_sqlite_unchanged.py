@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from readmodel.source import sqlite
 from readmodel.source.blocking import Block, BlockRange, KnownBlocks, choose_blocking
 from readmodel.source.sqlite import SqliteSource, SqliteView
+from readmodel.sync.run import sync
 from readmodel.tables import Table
 from testbed.schema import TEXTS
 from tests.support.effort import examples
+from tests.support.mirror import START, not_called
 
 THINGS = Table("things", key="id")
 BY_TIME = Table("things", key="at")
@@ -169,6 +172,19 @@ def test_a_file_without_locks_has_no_mark(
     monkeypatch.setattr(SqliteSource, "_needs_no_shared_memory", lambda _: True)
     with source.view() as view:
         assert view.mark(THINGS) is None
+
+
+@pytest.mark.parametrize("table", [THINGS, BY_TIME], ids=["id", "at"])
+def test_a_sync_copies_all_rows_in_one_scan_and_then_none(
+    source: SqliteSource, tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the sync column is."""
+    monkeypatch.setattr(SqliteView, "rows", not_called)
+    monkeypatch.setattr(SqliteView, "blocks", not_called)
+    found = [sync(source, tmp_path / "data", [table], lambda: START) for _ in range(2)]
+    assert [report.rows_fetched for report in found] == [4, 0]
+    stored = pl.read_parquet(tmp_path / "data" / "things.parquet")
+    assert sorted(stored["v"].to_list(), key=repr) == ["a", "b", "c", None]
 
 
 def both(source: SqliteSource, table: Table) -> tuple[Any, Any]:

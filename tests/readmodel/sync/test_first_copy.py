@@ -17,7 +17,7 @@ from readmodel.sync.run import Options, sync
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from testbed.mariadb import Database
-from tests.support.mirror import START
+from tests.support.mirror import START, not_called
 from tests.support.mysql import THINGS, mirror, mysql_source, read_things
 from util.errors import SourceError
 
@@ -69,7 +69,7 @@ def test_no_row_is_read_twice_to_digest_it(
     """Neither in the first sync nor in a full one; the next sync has nothing to fetch."""
     source = mysql_source(filled)
     with monkeypatch.context() as patch:
-        patch.setattr(MysqlView, "blocks", None)
+        patch.setattr(MysqlView, "blocks", not_called)
         assert mirror(source, tmp_path).rows_fetched == ROWS
         full = sync(
             source, tmp_path, [THINGS], lambda: START, options=Options(full=True)
