@@ -98,6 +98,7 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "events.get_rejected_events_file",
         "health.get_health",
         "health.get_metrics",
+        "queries.get_query_tables",
         "queries.post_query",
         "session.delete_session",
         "session.get_link",
