@@ -174,7 +174,7 @@ def test_make_passes_the_name_on() -> None:
         ([], "-m demo"),
     ):
         done = subprocess.run(
-            [make, "--dry-run", "demo", *arguments],
+            [make, "--no-print-directory", "--dry-run", "demo", *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,
