@@ -30,7 +30,7 @@ ROUTES = [
 ]
 """Some routes of Free Planning Poker's statistics."""
 
-INDEPENDENT = {"events", "health", "session", "sync", "views"}
+INDEPENDENT = {"events", "health", "queries", "session", "sync", "views"}
 """Tags of the routes that answer whatever is mirrored."""
 
 
