@@ -15,6 +15,9 @@ python update_readmodel.py follow     download new snapshots of the replica, on 
 python update_readmodel.py restore    fill an empty DATA_DIR from the replica
 """
 
+import util.frugal_allocator  # noqa: F401 - before anything that imports Polars
+
+# isort: split
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -7,6 +7,9 @@ KIND is mysql, which is the default, or postgresql.
 Prints one CopyCost as JSON.
 """
 
+import util.frugal_allocator  # noqa: F401 - as the updater does, before Polars
+
+# isort: split
 import os
 import sys
 import time

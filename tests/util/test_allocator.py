@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from util import allocator
+import pytest
+
+from util import allocator, frugal_allocator
 
 PROJECT = Path(allocator.__file__).parent.parent
 
@@ -17,15 +19,15 @@ class Watch:
             import os
             print(os.environ.get(sys.argv[1]))
 sys.meta_path.insert(0, Watch())
-import main
+__import__(sys.argv[2])
 """
 
 
-def reported(**environment: str) -> str:
-    """Return the variable's value at the moment the API imports Polars."""
+def reported(program: str = "main", **environment: str) -> str:
+    """Return the variable's value at the moment *program* imports Polars."""
     plain = allocator.child_environment(os.environ)
     run = subprocess.run(
-        [sys.executable, "-c", REPORT, allocator.VARIABLE],
+        [sys.executable, "-c", REPORT, allocator.VARIABLE, program],
         cwd=PROJECT,
         env=plain | environment,
         check=True,
@@ -40,9 +42,15 @@ def test_the_api_sets_it_before_it_imports_polars() -> None:
     assert reported() == allocator.CONF
 
 
-def test_an_operators_value_stays() -> None:
+def test_the_updater_returns_memory_at_once() -> None:
+    """Its peak of memory counts, not its speed."""
+    assert reported("update_readmodel") == frugal_allocator.CONF
+
+
+@pytest.mark.parametrize("program", ["main", "update_readmodel"])
+def test_an_operators_value_stays(program: str) -> None:
     """Operators know their machine."""
-    assert reported(**{allocator.VARIABLE: "narenas:1"}) == "narenas:1"
+    assert reported(program, **{allocator.VARIABLE: "narenas:1"}) == "narenas:1"
 
 
 def test_a_child_does_not_inherit_the_value_that_polars_writes() -> None:
@@ -51,10 +59,11 @@ def test_a_child_does_not_inherit_the_value_that_polars_writes() -> None:
     assert allocator.child_environment(environment) == {"HOME": "/"}
 
 
-def test_the_allocator_accepts_the_value() -> None:
+@pytest.mark.parametrize("module", ["allocator", "frugal_allocator"])
+def test_the_allocator_accepts_the_value(module: str) -> None:
     """It reports malformed settings on standard error."""
     run = subprocess.run(
-        [sys.executable, "-c", "import util.allocator, polars; polars.Series([1])"],
+        [sys.executable, "-c", f"import util.{module}, polars; polars.Series([1])"],
         cwd=PROJECT,
         env=allocator.child_environment(os.environ),
         check=True,
