@@ -366,16 +366,22 @@ def tables(measured: EventTimings) -> Iterator[str]:
 
 def check_targets(measured: EventTimings) -> Iterator[Target]:
     """The targets."""
-    best = max(
-        (
-            timing
-            for timing in measured.requests
-            if timing.server == COLLECTOR and timing.batch == 100
-        ),
-        key=lambda timing: timing.sent.rate,
+    hundreds = [
+        timing
+        for timing in measured.requests
+        if timing.server == COLLECTOR and timing.batch == 100
+    ]
+    # More clients than needed for the rate only wait longer.
+    best = min(
+        [timing for timing in hundreds if timing.sent.rate >= RATE]
+        or [max(hundreds, key=lambda timing: timing.sent.rate)],
+        key=lambda timing: timing.sent.percentile(95),
     )
     yield targets.at_least(
-        "events by HTTP in batches of 100", best.sent.rate, RATE, " a second"
+        f"events by HTTP in batches of 100, {best.clients} clients",
+        best.sent.rate,
+        RATE,
+        " a second",
     )
     yield targets.at_most("p95 then", best.sent.percentile(95) * 1_000, P95_MS, " ms")
     yield targets.at_most(
