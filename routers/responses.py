@@ -77,6 +77,14 @@ READ_MODEL_RESPONSES: Final = (
 )
 """Errors of every route that answers from the read model, and 304."""
 
+SNAPSHOT_RESPONSES: Final = READ_MODEL_RESPONSES | {
+    404: {
+        "model": ErrorResponse,
+        "description": "No snapshot of the instant `as_of` is kept.",
+    },
+}
+"""The same for routes that take `as_of` and have no other reason for a 404."""
+
 STATISTICS_RESPONSES: Final = READ_MODEL_RESPONSES | {
     404: {
         "model": ErrorResponse,

@@ -23,7 +23,7 @@ from routers.queries.running import Queries, require_confinement
 from routers.responses import (
     ACCEPT,
     PROTECTED_RESPONSES,
-    READ_MODEL_RESPONSES,
+    SNAPSHOT_RESPONSES,
     DocumentedResponses,
     ErrorResponse,
     encode,
@@ -41,6 +41,7 @@ SNAPSHOT: Final = "X-Snapshot"
 
 _RESPONSES: Final[DocumentedResponses] = {
     **PROTECTED_RESPONSES,
+    404: SNAPSHOT_RESPONSES[404],
     **table_responses(description="The rows, in the format by Accept."),
     400: {
         "model": ErrorResponse,
@@ -102,7 +103,7 @@ async def post_query(
 @router.get(
     "/query/tables",
     response_model=QueryCatalogue,
-    responses=READ_MODEL_RESPONSES
+    responses=SNAPSHOT_RESPONSES
     | {
         503: {
             "model": ErrorResponse,

@@ -32,6 +32,7 @@ from routers.responses import (
     ACCEPT,
     JSON,
     READ_MODEL_RESPONSES,
+    SNAPSHOT_RESPONSES,
     DocumentedResponses,
     ErrorResponse,
     cache_headers,
@@ -141,7 +142,7 @@ class TemplateRequest(BaseModel):
 @router.get(
     "/views",
     response_model=ViewsAnswer,
-    responses=READ_MODEL_RESPONSES,
+    responses=SNAPSHOT_RESPONSES,
 )
 async def get_views(_instant: Instant, context: Context) -> Response:
     """Every derived table and report: columns, SQL, inputs, tests and freshness."""

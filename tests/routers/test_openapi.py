@@ -210,6 +210,20 @@ def test_errors_are_described_in_both_shapes(document: dict[str, Any]) -> None:
                     assert PROBLEM_JSON in response["content"]
 
 
+def test_answers_as_of_an_instant_may_be_404(document: dict[str, Any]) -> None:
+    """No snapshot of it may be kept. A link is signed, whether or not there is one."""
+    operations = {
+        path: operation
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        if any(each["name"] == "as_of" for each in operation.get("parameters", []))
+    }
+    without = {
+        path for path, each in operations.items() if "404" not in each["responses"]
+    }
+    assert without == {"/link"}
+
+
 def test_every_answer_is_a_described_model(document: dict[str, Any]) -> None:
     """Each 200 has a schema, and each field of a statistic a description."""
     for path, methods in document["paths"].items():
