@@ -153,6 +153,7 @@ class _Functions:
             try:
                 return function(*arguments)
             except BaseException as error:
+                # SQLite reports only that a function failed; a stop would be lost, too.
                 self.raised = error
                 raise
 
