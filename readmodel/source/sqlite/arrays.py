@@ -26,6 +26,9 @@ _NUMBER_STARTS: Final = bytes.maketrans(b"123456789-I", b"00000000000")
 _NULLS: Final = b"[,null]"
 
 _NULL_LINE: Final = "\x02"
+_BACKSLASH: Final = b"\x03"
+_QUOTE: Final = b"\x04"
+"""They stand for the escapes that usual texts have."""
 _NO_CHARACTER: Final = "\x01"
 """An array contains no control characters: it has escapes for them."""
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"  # Polars drops it at the start.
@@ -163,12 +166,20 @@ def _decimals(column: Column, array: bytes, rows: int) -> pl.Series:
 
 
 def _texts(_: Column, array: bytes, rows: int) -> pl.Series:
-    if b"\\" not in array:  # then no text has a line feed
-        lines = _text_lines(array, rows)
+    plain = array.replace(rb"\\", _BACKSLASH).replace(rb"\"", _QUOTE)
+    if b"\\" not in plain:  # then no text has a line feed
+        lines = _text_lines(plain, rows)
         texts = _lines(lines, pl.String(), "\n", _NULL_LINE)
         if texts.len() == rows and not lines.startswith(_BYTE_ORDER_MARK):
-            return texts
+            return _with_escaped(texts, plain)
     return pl.Series([array.decode()]).str.json_decode(pl.List(pl.String)).explode()
+
+
+def _with_escaped(texts: pl.Series, plain: bytes) -> pl.Series:
+    for mark, character in ((_BACKSLASH, "\\"), (_QUOTE, '"')):
+        if mark in plain:
+            texts = texts.str.replace_all(mark.decode(), character, literal=True)
+    return texts
 
 
 def _text_lines(array: bytes, rows: int) -> bytes:

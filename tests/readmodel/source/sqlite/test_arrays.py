@@ -92,6 +92,9 @@ def summary(batches: Sequence[Batch]) -> list[Any]:
 
 ODD_TEXTS = (
     *TEXTS,
+    "\x03",
+    "\x04\\",
+    'a"b\\',
     "null",
     ",null",
     '","',
@@ -167,7 +170,7 @@ def test_what_packed_rows_refuse_is_refused(
     value: Any,
 ) -> None:
     """Any value in any column: the same copy, or the same message."""
-    odd = [*(0,) * (1 + len(TYPES))]
+    odd: list[Any] = [0] * (1 + len(TYPES))
     odd[0], odd[1], odd[place] = 50_000, 1, value
     odd[8:11] = [None] * 3
     odd[place] = value if value is not None or place != 4 else ""

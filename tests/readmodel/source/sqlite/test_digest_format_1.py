@@ -48,8 +48,8 @@ def create(path: Path) -> None:
             connection.execute("INSERT INTO things VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for n in range(300):
             time = (first + timedelta(hours=n)).isoformat("T" if n % 50 == 0 else " ")
-            row = (None if n % 100 == 0 else time, f"v{n}")
-            connection.execute("INSERT INTO moments VALUES (?, ?)", row)
+            moment = (None if n % 100 == 0 else time, f"v{n}")
+            connection.execute("INSERT INTO moments VALUES (?, ?)", moment)
         connection.execute("COMMIT")
 
 
