@@ -39,6 +39,7 @@ from routers.routes import (
     breakdowns,
     daily_reports,
     dashboard,
+    declared,
     downloads,
     events,
     health,
@@ -215,7 +216,7 @@ def _add_view_routes(app: FastAPI) -> None:
     """Add the routes of the SQL files, which are loaded when they are first needed."""
     settings: Settings = app.state.settings
     try:
-        app.state.view_routes = views.add_routes(app, settings.views_dir)
+        app.state.view_routes = declared.add_routes(app, settings.views_dir)
     except OSError as error:
         capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
         app.state.view_routes = []

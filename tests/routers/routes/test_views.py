@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from readmodel.tables import EVENT_TABLE_NAMES, TABLES
 from routers.formats.media import TableFormat
-from routers.routes.views import add_routes
+from routers.routes.declared import add_routes
 from routers.views import answers
 from routers.worker.client import Worker
 from sqlfiles.catalogue import load
