@@ -34,7 +34,6 @@ from routers.responses import (
     READ_MODEL_RESPONSES,
     SNAPSHOT_RESPONSES,
     DocumentedResponses,
-    ErrorResponse,
     cache_headers,
     encode,
     json_response,
@@ -60,6 +59,7 @@ from sqlfiles.routes import DeclaredRoute, declared_routes
 from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 from util.logs import get_logger
+from util.problems import Error
 
 DATA_UPDATED_AT: Final = "X-Data-Updated-At"
 """Header with the instant of the snapshot, on a 304 as well."""
@@ -73,9 +73,9 @@ reads could not be read.
 
 VIEW_RESPONSES: Final[DocumentedResponses] = {
     **READ_MODEL_RESPONSES,
-    404: {"model": ErrorResponse, "description": "There is no such view or report."},
+    404: {"model": Error, "description": "There is no such view or report."},
     503: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "There is no read model, the table was not built yet, too many "
         "reports are waiting, or the report needs too much memory.",
     },
@@ -83,8 +83,8 @@ VIEW_RESPONSES: Final[DocumentedResponses] = {
 
 REPORT_RESPONSES: Final[DocumentedResponses] = {
     **VIEW_RESPONSES,
-    500: {"model": ErrorResponse, "description": "The report failed on its rows."},
-    504: {"model": ErrorResponse, "description": "The report took too long."},
+    500: {"model": Error, "description": "The report failed on its rows."},
+    504: {"model": Error, "description": "The report took too long."},
 }
 
 ORDER_MEANING: Final = "Columns to sort by, such as `-votes,name`."
@@ -228,7 +228,7 @@ async def get_report(
     responses={
         **REPORT_RESPONSES,
         **table_responses(description="The rows, in JSON as an array of objects."),
-        400: {"model": ErrorResponse, "description": "The template has no name."},
+        400: {"model": Error, "description": "The template has no name."},
     },
     openapi_extra={"parameters": [AS_OF_PARAMETER]},
 )
