@@ -10,9 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 from starlette_compress import CompressMiddleware
 
 import config
@@ -32,7 +30,6 @@ from routers.middleware.methods import SafeMethods
 from routers.middleware.sharing import SharedAnswers
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
-from routers.problems import error_response, respond_http_error, respond_invalid
 from routers.queries.running import Queries
 from routers.routes import (
     analytics,
@@ -74,6 +71,7 @@ from util.errors import (
 from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.path_prefix import PathPrefix
+from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
 from util.workers import require_one_worker
@@ -158,8 +156,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         queries,
     ):
         app.router.routes.extend(module.router.routes)
-    app.add_exception_handler(HTTPException, respond_http_error)
-    app.add_exception_handler(RequestValidationError, respond_invalid)
+    handle_errors(app)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
     app.add_exception_handler(Overloaded, _respond_overloaded)

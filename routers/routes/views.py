@@ -20,7 +20,6 @@ from routers.responses import (
     READ_MODEL_RESPONSES,
     SNAPSHOT_RESPONSES,
     DocumentedResponses,
-    ErrorResponse,
     encode,
     json_response,
     make_etag,
@@ -36,12 +35,13 @@ from routers.views.parameters import (
 from routers.views.respond import Manner, respond_report, respond_table, run_report
 from sqlfiles.definition import Definition
 from util.api_routes import ApiRoutes
+from util.problems import Error
 
 VIEW_RESPONSES: Final[DocumentedResponses] = {
     **READ_MODEL_RESPONSES,
-    404: {"model": ErrorResponse, "description": "There is no such view or report."},
+    404: {"model": Error, "description": "There is no such view or report."},
     503: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "There is no read model, the table was not built yet, too many "
         "reports are waiting, or the report needs too much memory.",
     },
@@ -49,8 +49,8 @@ VIEW_RESPONSES: Final[DocumentedResponses] = {
 
 REPORT_RESPONSES: Final[DocumentedResponses] = {
     **VIEW_RESPONSES,
-    500: {"model": ErrorResponse, "description": "The report failed on its rows."},
-    504: {"model": ErrorResponse, "description": "The report took too long."},
+    500: {"model": Error, "description": "The report failed on its rows."},
+    504: {"model": Error, "description": "The report took too long."},
 }
 
 ORDER_MEANING: Final = "Columns to sort by, such as `-votes,name`."
@@ -189,7 +189,7 @@ async def get_report(
     responses={
         **REPORT_RESPONSES,
         **table_responses(description="The rows, in JSON as an array of objects."),
-        400: {"model": ErrorResponse, "description": "The template has no name."},
+        400: {"model": Error, "description": "The template has no name."},
     },
     openapi_extra={"parameters": [AS_OF_PARAMETER]},
 )

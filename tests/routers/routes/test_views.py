@@ -204,10 +204,9 @@ def test_an_invalid_parameter_is_422_as_for_other_routes(
     """Named, with the value as sent and what is allowed."""
     got = api.get(path)
     assert got.status_code == 422
-    (problem,) = got.json()["detail"]
-    assert problem["loc"] == [place, name]
-    assert message in problem["msg"]
-    assert set(problem) >= {"type", "loc", "msg", "input"}
+    (problem,) = got.json()["errors"]
+    assert (problem["location"], problem["parameter"]) == (place, name)
+    assert message in problem["message"]
 
 
 def test_a_report_is_computed_for_its_parameters(api: TestClient) -> None:
@@ -265,7 +264,7 @@ def test_a_template_that_is_not_there_is_an_error(
 def test_a_template_with_wrong_parameters_is_422(api: TestClient) -> None:
     """`loc` names the place in the body."""
     got = api.post("/report", json={"template": "since", "params": {"since": 7}})
-    assert got.json()["detail"][0]["loc"] == ["body", "params", "since"]
+    assert got.json()["errors"][0]["parameter"] == "params.since"
     assert api.post("/report", json=[1]).status_code == 422
 
 
