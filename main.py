@@ -11,9 +11,7 @@ from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 from starlette_compress import CompressMiddleware
 
 import config
@@ -35,13 +33,13 @@ from routers.middleware.methods import SafeMethods
 from routers.middleware.sharing import SharedAnswers
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
-from routers.problems import error_response, respond_http_error, respond_invalid
 from routers.queries.running import Queries
 from routers.routes import (
     analytics,
     breakdowns,
     daily_reports,
     dashboard,
+    declared,
     downloads,
     events,
     health,
@@ -76,6 +74,7 @@ from util.errors import (
 from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.path_prefix import PathPrefix
+from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
 from util.workers import require_one_worker
@@ -161,8 +160,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         queries,
     ):
         app.router.routes.extend(module.router.routes)
-    app.add_exception_handler(HTTPException, respond_http_error)
-    app.add_exception_handler(RequestValidationError, respond_invalid)
+    handle_errors(app)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
     app.add_exception_handler(Overloaded, _respond_overloaded)
@@ -242,7 +240,7 @@ def _add_view_routes(app: FastAPI) -> None:
     """Add the routes of the SQL files, which are loaded when they are first needed."""
     settings: Settings = app.state.settings
     try:
-        app.state.view_routes = views.add_routes(app, settings.views_dir)
+        app.state.view_routes = declared.add_routes(app, settings.views_dir)
     except OSError as error:
         capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
         app.state.view_routes = []

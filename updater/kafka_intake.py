@@ -21,7 +21,7 @@ from events.verdicts import Judge
 from readmodel.store.manifest import TopicPosition
 from readmodel.stream.topic_reader import TopicReader
 from readmodel.sync.event_publish import DrainReport
-from readmodel.sync.spool_reader import concat_events, rows_of
+from readmodel.sync.spool_reader import concat_events, judged_rows
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from updater.intake_metrics import IntakeMetrics
 from util import telemetry
@@ -238,7 +238,7 @@ class KafkaIntake:
         now, end = self._now(), self._reader.position
         topic = TopicName(self._reader.topic, end.topic_id)
         rows = concat_events(
-            rows_of(judge_messages(self._judge, some, topic, now))
+            judged_rows(judge_messages(self._judge, some, topic, now))
             for some in batched(messages, JUDGED_MESSAGES)
         )
         if telemetry.is_enabled():

@@ -62,7 +62,6 @@ from routers.readings import reading_of_daily, reading_of_sections
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
-    ErrorResponse,
     cache_headers,
     encode,
     etag_by_day,
@@ -76,6 +75,7 @@ from routers.strict_query import NoParameters, NoRepeatedParameters
 from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
+from util.problems import Error
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -115,7 +115,7 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
 
 
 _NOT_DELIVERED: Final[dict[str, Any]] = {
-    "model": ErrorResponse,
+    "model": Error,
     "description": "The e-mail service did not accept the figures.",
 }
 
@@ -188,7 +188,7 @@ async def get_daily_analytics(
     responses=STATISTICS_RESPONSES
     | {
         409: {
-            "model": ErrorResponse,
+            "model": Error,
             "description": "There is no e-mail service, or the updater posts to it.",
         },
         502: _NOT_DELIVERED,
