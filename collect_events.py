@@ -29,6 +29,7 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.garbage import collect_rarely
 from util.path_prefix import PathPrefix
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.workers import require_one_worker
@@ -59,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = EventMetrics()
-    app.include_router(ingest.router)
+    app.router.routes.extend(ingest.router.routes)
     app.include_router(health.router)
     _add_refusals(app)
     # The middleware added last is the outermost.
@@ -114,6 +115,7 @@ def _prepare(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     intake: Intake = app.state.intake
     await intake.spool.start()
+    collect_rarely()
     yield
     await intake.spool.close()
     telemetry.shutdown()
