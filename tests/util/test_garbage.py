@@ -1,6 +1,7 @@
 """When Python looks for cycles of objects."""
 
 import gc
+from contextlib import suppress
 
 import pytest
 
@@ -13,7 +14,7 @@ def test_a_pause_leaves_it_as_it_was(*, enabled: bool) -> None:
     was_enabled = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        with pytest.raises(ZeroDivisionError), collection_paused():
+        with suppress(ZeroDivisionError), collection_paused():
             assert not gc.isenabled()
             raise ZeroDivisionError
         assert gc.isenabled() is enabled
