@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 from collector import bodies
 from collector.models import (
     AnalyticsEvent,
-    ErrorAnswer,
     IngestReceipt,
     Receipt,
     SegmentBatch,
@@ -19,6 +18,7 @@ from collector.models import (
 )
 from collector.receiving import receive
 from util.api_routes import ApiRoutes
+from util.problems import Error
 
 JSON: Final = "application/json"
 
@@ -45,14 +45,14 @@ QUIET: Final = ("/events", "/api/analytics/ingest", "/v1/batch")
 """Routes whose successful requests are counted and not logged."""
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": ErrorAnswer, "description": "The body is not JSON."},
-    401: {"model": ErrorAnswer, "description": "The token is missing or not valid."},
-    403: {"model": ErrorAnswer, "description": "An event is of another user."},
-    413: {"model": ErrorAnswer, "description": "Too many events, or too many bytes."},
-    415: {"model": ErrorAnswer, "description": "The body is compressed."},
-    422: {"model": ErrorAnswer, "description": "The body has another form."},
-    429: {"model": ErrorAnswer, "description": "Too many requests; see Retry-After."},
-    503: {"model": ErrorAnswer, "description": "Not stored; see Retry-After."},
+    400: {"model": Error, "description": "The body is not JSON."},
+    401: {"model": Error, "description": "The token is missing or not valid."},
+    403: {"model": Error, "description": "An event is of another user."},
+    413: {"model": Error, "description": "Too many events, or too many bytes."},
+    415: {"model": Error, "description": "The body is compressed."},
+    422: {"model": Error, "description": "The body has another form."},
+    429: {"model": Error, "description": "Too many requests; see Retry-After."},
+    503: {"model": Error, "description": "Not stored; see Retry-After."},
 }
 
 
