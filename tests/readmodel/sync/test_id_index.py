@@ -11,7 +11,7 @@ from readmodel.store import snapshot
 from readmodel.store.event_tables import EVENTS
 from readmodel.sync.drain import drain
 from readmodel.sync.forget import UserForms, forget
-from readmodel.sync.id_index import IdIndex, encode_index, index_file
+from readmodel.sync.id_index import HashPlaces, IdIndex, encode_index, index_file
 from tests.support.effort import examples
 from tests.support.events import line, write_spool
 from tests.support.stored_events import NOW, event_ids, part_rows, store
@@ -39,8 +39,8 @@ def test_every_hash_is_found_and_no_other(stored: list[int], others: list[int]) 
     index = index_of(stored)
     assert index.rows == len(stored)
     asked = unsigned(stored + others)
-    found = index.may_have(asked)
-    dropped = 32 - max(1, len(stored).bit_length())
+    found = index.may_have(HashPlaces(asked))
+    dropped = 32 - max(1, len(stored).bit_length() - 2)
     kept = {each >> dropped for each in unsigned(stored)}
     assert {each for each in asked if each in unsigned(stored)} <= set(found)
     assert all(each >> dropped in kept for each in found)
@@ -50,7 +50,7 @@ def test_a_large_part_is_found_by_hash() -> None:
     """As many buckets as rows, each hash in its own."""
     hashes = pl.int_range(20_000, eager=True).hash(3).reinterpret(signed=True).to_list()
     index = index_of(hashes[:10_000])
-    assert index.may_have(unsigned(hashes)) == unsigned(hashes[:10_000])
+    assert index.may_have(HashPlaces(unsigned(hashes))) == unsigned(hashes[:10_000])
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"abc", b"\xff" * 16])
