@@ -21,7 +21,7 @@ from readmodel.source.protocol import Source, View
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
-from sqlfiles.catalogue import sql_files
+from sqlfiles.files import sql_files
 from updater import kafka_status, views
 from updater.status import view_lines
 from util.access import parse_token

@@ -30,8 +30,8 @@ from routers.responses import (
     make_etag,
     unchanged,
 )
-from routers.routes.views import DATA_UPDATED_AT
 from routers.strict_query import NoRepeatedParameters
+from routers.views.respond import DATA_UPDATED_AT
 from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
 from util.problems import Error
