@@ -29,6 +29,7 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.garbage import collect_rarely
 from util.path_prefix import PathPrefix
 from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = EventMetrics()
-    app.include_router(ingest.router)
+    app.router.routes.extend(ingest.router.routes)
     app.include_router(health.router)
     handle_errors(app)
     _add_refusals(app)
@@ -116,6 +117,7 @@ def _prepare(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     intake: Intake = app.state.intake
     await intake.spool.start()
+    collect_rarely()
     yield
     await intake.spool.close()
     telemetry.shutdown()

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 
 from collect_events import create_app as create_collector
 from routers.middleware import guesses
