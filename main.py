@@ -4,9 +4,10 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from util import quick_imports  # before FastAPI
 
 # isort: split
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -17,10 +18,12 @@ import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
+from readmodel.store.content import current_content
 from readmodel.store.intact import IntactFiles
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
 from routers.auth import require_usable_keys
+from routers.cluster_answers import ClusterAnswers
 from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
 from routers.computations import Computations
 from routers.dependencies import utc_now
@@ -137,6 +140,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.views = ViewsSource(app.state.worker)
     app.state.reports = Reports(app.state.worker)
     app.state.queries = Queries(app.state.worker)
+    app.state.cluster = None
     for module in (
         analytics,
         room,
@@ -203,10 +207,33 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
-    yield
+    with _cluster(app) if settings.engine_url else nullcontext():
+        yield
     app.state.worker.close()
     telemetry.shutdown()
     sentry_wrapper.flush()
+
+
+@contextmanager
+def _cluster(app: FastAPI) -> Iterator[None]:
+    """Answers by a cluster, which is connected in the background."""
+    from cluster.address import cluster_address
+    from cluster.connection import ClusterConnection
+    from cluster.metrics import ClusterMetrics
+
+    settings: Settings = app.state.settings
+    cluster = ClusterConnection(
+        cluster_address(settings),
+        partial(current_content, settings.data_dir),
+        ClusterMetrics(app.state.metrics.registry),
+        settings.engine_seconds,
+    )
+    app.state.cluster = ClusterAnswers(cluster, settings.engine_min_rows)
+    cluster.start()
+    try:
+        yield
+    finally:
+        cluster.close()
 
 
 def _add_view_routes(app: FastAPI) -> None:
@@ -225,6 +252,10 @@ def _prepare(app: FastAPI) -> None:
     settings.require_tokens()
     require_usable_keys(settings)
     require_one_worker()
+    if settings.engine_url:
+        from cluster.address import cluster_address
+
+        cluster_address(settings)
     limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings
