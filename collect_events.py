@@ -30,7 +30,9 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.garbage import collect_rarely
 from util.path_prefix import PathPrefix
+from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.workers import require_one_worker
 
@@ -63,10 +65,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = EventMetrics()
-    app.include_router(ingest.router)
-    app.include_router(spool.reading)
-    app.include_router(spool.writing)
+    app.router.routes.extend(ingest.router.routes)
+    app.router.routes.extend(spool.reading.routes)
+    app.router.routes.extend(spool.writing.routes)
     app.include_router(health.router)
+    handle_errors(app)
     _add_refusals(app)
     # The middleware added last is the outermost.
     app.add_middleware(
@@ -121,6 +124,7 @@ def _prepare(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     intake: Intake = app.state.intake
     await intake.spool.start()
+    collect_rarely()
     yield
     await intake.spool.close()
     telemetry.shutdown()
@@ -138,39 +142,42 @@ def _add_refusals(app: FastAPI) -> None:
 
 def _respond_not_authenticated(request: Request, error: Exception) -> JSONResponse:
     request.app.state.metrics.failed_logins.inc()
-    return _refusal(error, 401, {"WWW-Authenticate": "Bearer"})
+    return _refusal(request, error, 401, {"WWW-Authenticate": "Bearer"})
 
 
-def _respond_forbidden(_: Request, error: Exception) -> JSONResponse:
-    return _refusal(error, 403)
+def _respond_forbidden(request: Request, error: Exception) -> JSONResponse:
+    return _refusal(request, error, 403)
 
 
 def _respond_rate_limited(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RateLimited)
     request.app.state.metrics.rate_limited.inc()
-    return _refusal(error, 429, {"Retry-After": str(error.retry_after)})
+    return _refusal(request, error, 429, {"Retry-After": str(error.retry_after)})
 
 
-def _respond_malformed(_: Request, error: Exception) -> JSONResponse:
+def _respond_malformed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MalformedBody)
-    return _refusal(error, error.status)
+    return _refusal(request, error, error.status)
 
 
-def _respond_unavailable(_: Request, error: Exception) -> JSONResponse:
-    return _refusal(error, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+def _respond_unavailable(request: Request, error: Exception) -> JSONResponse:
+    return _refusal(request, error, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _refusal(
-    error: Exception, status: int, headers: dict[str, str] | None = None
+    request: Request,
+    error: Exception,
+    status: int,
+    headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status, headers)
+    return error_response(request.scope, status, str(error), headers)
 
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
     route = getattr(request.scope.get("route"), "path", "unknown")
     context = ErrorContext("collector", f"{request.method} {route}")
     capture_error(error, context, Severity.HIGH)
-    return JSONResponse({"detail": "Internal server error"}, 500)
+    return error_response(request.scope, 500, "Internal server error")
 
 
 def _document(app: FastAPI) -> None:

@@ -284,6 +284,36 @@ def _valid_addresses(text: str | None) -> str | None:
     return text
 
 
+def _engine_url(url: str | None) -> str | None:
+    """Return *url* if it names the scheduler of a cluster. Raises ValueError."""
+    parts = _split(url) if url else None
+    if parts is None:
+        return url
+    if parts.scheme == "polars":
+        raise ValueError(
+            "polars:// needs the package polars-cloud for the Polars that is installed, "
+            "a cluster of Polars, and DATA_DIR at the same path on its workers, and no "
+            "polars-cloud supports Polars 2.1 yet: use dask://host:port"
+        )
+    if (
+        parts.scheme not in ("dask", "tls")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.path.rstrip("/")
+        or parts.query
+        or not _has_possible_port(parts)
+    ):
+        raise ValueError("use dask://host:port, or tls://host:port")
+    return url
+
+
+def _has_possible_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
 def _at_least_an_hour(retention: timedelta) -> timedelta:
     """Return *retention* if a follower has the time to download a snapshot."""
     if retention < timedelta(hours=1):
@@ -336,6 +366,13 @@ class Settings(BaseSettings):
     replica_retention: Annotated[
         timedelta, BeforeValidator(_duration), AfterValidator(_at_least_an_hour)
     ] = timedelta(days=7)
+
+    engine_url: Annotated[str | None, AfterValidator(_engine_url)] = None
+    engine_tls_ca: Path | None = None
+    engine_tls_cert: Path | None = None
+    engine_tls_key: Path | None = None
+    engine_seconds: float = Field(default=10, gt=0)
+    engine_min_rows: int = Field(default=0, ge=0)
 
     views_dir: Path = Path("views")
     views_memory_mb: int = Field(default=512, ge=64)

@@ -47,6 +47,14 @@ def analytics(
     A caller that keeps plans passes ``period.at_midnight()``, which is equal for all
     moments of a day or hour. See docs/decisions/kept-plans.md.
     """
+    chosen = section_plans(tables, period, sections, filters).values()
+    return hstack(*chosen) if chosen else NO_COLUMNS
+
+
+def section_plans(
+    tables: Tables, period: Period, sections: Collection[str], filters: Filters
+) -> dict[str, pl.LazyFrame]:
+    """The columns of `analytics`, each as a plan of one row that has only this column."""
     reasons = not_applicable(filters, tables, period)
     tables = filters.apply(tables, period)
     within = tables.within(period)
@@ -82,12 +90,11 @@ def analytics(
         ),
         "location_and_user_agent": lambda: location(within.users),
     }
-    chosen = [
-        plan() if name in SERIES else as_struct(name, plan())
+    return {
+        name: plan() if name in SERIES else as_struct(name, plan())
         for name, plan in plans.items()
         if name in sections and name not in reasons
-    ]
-    return hstack(*chosen) if chosen else NO_COLUMNS
+    }
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:

@@ -16,6 +16,7 @@ from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
 from routers.as_of import parse_instant
+from routers.cluster_answers import ClusterAnswers
 from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
@@ -133,6 +134,7 @@ class RequestContext(NamedTuple):
     intact: IntactFiles
     views: ViewsSource
     reports: Reports
+    cluster: ClusterAnswers | None
 
     async def compute[**P, T](
         self,
@@ -182,6 +184,7 @@ async def _context(request: Request) -> RequestContext:
         state.intact,
         state.views,
         state.reports,
+        state.cluster,
     )
 
 

@@ -22,7 +22,7 @@ from readmodel.spool.folder import FolderSpool, folder_spools
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
-from sqlfiles.catalogue import sql_files
+from sqlfiles.files import sql_files
 from updater import collector_status, kafka_status, views
 from updater.spool_checks import shared_storage_of, spool_folder_problem
 from updater.status import view_lines

@@ -69,6 +69,14 @@ class ReplicaConflict(ReplicaError):
     """The replica, or DATA_DIR, has snapshots that did not come from the other one."""
 
 
+class ClusterError(FppError):
+    """A cluster did not compute an answer, for the `reason`; it is computed here then."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class Stopped(BaseException):
     """A stop was requested (SIGTERM, Ctrl-C) before the run published a snapshot.
 

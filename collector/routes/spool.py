@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from collector.app_state import Intake
 from collector.bodies import MalformedBody
-from collector.models import ErrorAnswer
 from collector.receiving import read_body
 from collector.routes.ingest import JSON, BodyRoute
 from collector.spool import SpoolUnavailable
@@ -25,19 +24,21 @@ from events.spool_transfer import (
     SpoolPage,
     WantedFiles,
 )
+from util.api_routes import ApiRoutes
+from util.problems import Error
 
 QUIET: Final = (FILES_PATH, READ_PATH, ACKNOWLEDGE_PATH)
 """Routes whose successful requests are not logged: there are several a second."""
 
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"model": ErrorAnswer, "description": "The token is missing or not valid."},
-    403: {"model": ErrorAnswer, "description": "The token is not SPOOL_TOKEN."},
-    503: {"model": ErrorAnswer, "description": "The disk of the spool fails."},
+    401: {"model": Error, "description": "The token is missing or not valid."},
+    403: {"model": Error, "description": "The token is not SPOOL_TOKEN."},
+    503: {"model": Error, "description": "The disk of the spool fails."},
 }
 MALFORMED: Final[dict[int | str, dict[str, Any]]] = {
-    413: {"model": ErrorAnswer, "description": "Too many bytes."},
-    415: {"model": ErrorAnswer, "description": "The body is compressed."},
-    422: {"model": ErrorAnswer, "description": "The body has another form."},
+    413: {"model": Error, "description": "Too many bytes."},
+    415: {"model": Error, "description": "The body is compressed."},
+    422: {"model": Error, "description": "The body has another form."},
 }
 BINARY: Final = "application/octet-stream"
 NOT_STORED: Final = {"Cache-Control": "no-store"}
@@ -60,8 +61,8 @@ def require_updater(request: Request) -> None:
     intake.callers.require_updater(request.headers.get("authorization", ""))
 
 
-reading = APIRouter(tags=["spool"], dependencies=[Depends(require_updater)])
-writing = APIRouter(tags=["spool"], route_class=BodyRoute)
+reading = ApiRoutes(tags=["spool"], dependencies=[Depends(require_updater)])
+writing = ApiRoutes(tags=["spool"], route_class=BodyRoute)
 
 
 @reading.get(FILES_PATH, responses=REFUSALS, openapi_extra=SECURED)
@@ -88,7 +89,7 @@ async def list_spool_files(
             "description": "The contents, in the order of the names.",
             "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}},
         },
-        404: {"model": ErrorAnswer, "description": "One of the files is not there."},
+        404: {"model": Error, "description": "One of the files is not there."},
     },
     openapi_extra=_documented(WantedFiles),
 )

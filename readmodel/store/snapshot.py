@@ -92,13 +92,15 @@ NO_FILES: Final = TableFiles(0, complete=False)
 class Snapshot:
     """One instant of the mirrored tables; immutable, open it once per request.
 
-    `manifest` is None for the earlier system's plain files.
+    `manifest` is None for the earlier system's plain files. With `scan_folder`, scans
+    name the files below that folder instead of `path`: see `content`.
     """
 
     id: str
     taken_at: datetime
     path: Path
     manifest: Manifest | None = field(default=None, hash=False)
+    scan_folder: str | None = None
 
     def scan(self, table: str) -> pl.LazyFrame:
         """All columns of *table*, timestamps as Datetime("us", "UTC"); reads no data.
@@ -109,7 +111,7 @@ class Snapshot:
             return _in_utc(pl.scan_parquet(self.path / table_folder(table), glob=False))
         stored = self.manifest.tables[table]
         return pl.scan_parquet(
-            self.files(table),
+            self._scanned(self.files(table)),
             schema=stored.schema,
             glob=False,
             hive_partitioning=False,
@@ -123,7 +125,19 @@ class Snapshot:
         files = self.visits_files(table)
         if not files:
             return visits.derive(self.scan(table), table)
-        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+        schema = None
+        if self.scan_folder and self.manifest:  # the files may be on another host only
+            schema = visits.schema(table, self.manifest.tables[table].schema)
+        return pl.scan_parquet(
+            self._scanned(files), schema=schema, glob=False, hive_partitioning=False
+        )
+
+    def _scanned[F: (str, Path)](self, files: list[F]) -> list[F] | list[str]:
+        """The names of *files* in plans."""
+        if self.scan_folder is None:
+            return files
+        start = len(f"{self.path}/")
+        return [f"{self.scan_folder}/{f'{file}'[start:]}" for file in files]
 
     def visits_files(self, table: str) -> list[Path]:
         """The files of the visits; empty if one is missing or hashed differently."""

@@ -27,6 +27,12 @@ def derive(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
     return rows.select(visitor("user_id"), *COLUMNS[table])
 
 
+def schema(table: str, columns: pl.Schema) -> pl.Schema:
+    """Names and dtypes of the visits of *table*, which has *columns*."""
+    copied = {name: columns[name] for name in COLUMNS[table]}
+    return pl.Schema({"visitor": pl.UInt64(), **copied})
+
+
 def visitor(user: str) -> pl.Expr:
     """The hash (UInt64) of the column *user* as ``visitor``; null where it is null."""
     text = pl.col(user).cast(pl.String)

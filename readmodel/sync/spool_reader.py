@@ -11,6 +11,7 @@ import polars as pl
 from events.codes import RejectionCode
 from events.ids import id_hashes
 from events.lines import RAW_CHARACTERS, TRACEPARENT, AcceptedLine, RejectedLine
+from events.verdicts import Judged
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
 _COLUMNS: Final = {**REJECTED_SCHEMA, **EVENT_SCHEMA}
@@ -61,6 +62,31 @@ def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
     return _split(pl.concat([_frame(accepted), _frame(rejected)]))
 
 
+def judged_rows(judged: Judged) -> SpooledEvents:
+    """The rows of verdicts on messages."""
+    events = judged.accepted
+    columns = {
+        name: pl.Series(name, values, LINE_SCHEMA[name])
+        for name, values in events.columns.items()
+    }
+    common = {
+        name: pl.lit(value, LINE_SCHEMA[name])
+        for name, value in (
+            ("received_at", events.received_at),
+            ("sender", events.sender),
+        )
+    }
+    accepted = pl.DataFrame(columns).with_columns(
+        **common, id_hash=_hashes(events.event_id)
+    )
+    rejected = rows_of([line for _, line in judged.rejected]).rejected
+    return SpooledEvents(_typed(accepted, EVENT_SCHEMA), rejected)
+
+
+def _hashes(event_ids: Iterable[str]) -> pl.Series:
+    return pl.Series("id_hash", id_hashes(event_ids), pl.Int64())
+
+
 def concat_events(events: Iterable[SpooledEvents]) -> SpooledEvents:
     """All of *events*, in their order."""
     accepted, rejected, traces = zip(SpooledEvents.empty(), *events, strict=True)
@@ -79,8 +105,7 @@ def _frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 def _split(lines: pl.DataFrame) -> SpooledEvents:
     is_rejected = pl.col("code").is_not_null()
     accepted = lines.filter(~is_rejected)
-    hashes = id_hashes(accepted["event_id"].to_list())
-    accepted = accepted.with_columns(id_hash=pl.Series(hashes, dtype=pl.Int64))
+    accepted = accepted.with_columns(_hashes(accepted["event_id"].to_list()))
     return SpooledEvents(
         _typed(accepted, EVENT_SCHEMA),
         _typed(lines.filter(is_rejected), REJECTED_SCHEMA),

@@ -28,13 +28,13 @@ from routers.readings import ROOM_STATS
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
-    ErrorResponse,
     cache_headers,
     json_response,
     unchanged,
 )
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.problems import Error
 
 MAX_ROOM_ID: Final = 2**31 - 1
 """Largest id if the mirror's column is not wider."""
@@ -67,7 +67,7 @@ RoomId = Annotated[
 ]
 
 ROOM_RESPONSES: Final = STATISTICS_RESPONSES | {
-    400: {"model": ErrorResponse, "description": "No room can have this id."}
+    400: {"model": Error, "description": "No room can have this id."}
 }
 
 

@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Error,
     Page,
     Request,
+    expect,
     sync_playwright,
 )
 
@@ -42,6 +43,14 @@ TIMEOUT_MS = 20_000
 
 QUERY_TOKEN = "token-of-ann-0123456789-0123456789"
 """It reads, and sends SQL."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _patience() -> Iterator[None]:
+    """Let expectations wait as long as everything else does on a busy machine."""
+    expect.set_options(timeout=TIMEOUT_MS)
+    yield
+    expect.set_options(timeout=None)
 
 
 @pytest.fixture(scope="package")
@@ -254,6 +263,13 @@ def visiting(tabs: Tabs) -> Iterator[Visitor]:
 @pytest.fixture
 def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor for one test."""
+    with visiting(tabs) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def shared_visitor(tabs: Tabs) -> Iterator[Visitor]:
+    """A visitor whom all tests of a module share."""
     with visiting(tabs) as visitor:
         yield visitor
 

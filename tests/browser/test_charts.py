@@ -364,7 +364,7 @@ def test_only_the_present_row_is_marked_as_unfinished(
     bars = drawn.bars(page)
     assert bars[-1].unfinished
     assert not any(bar.unfinished for bar in bars[1:-1])
-    assert "Not finished" in drawn.legend(page)
+    assert "Incomplete" in drawn.legend(page)
     tip = drawn.point_at(page, -1)
     assert "(so far)" in tip
     assert re.search(words, tip)
