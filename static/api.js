@@ -116,7 +116,8 @@ async function toError(response) {
 /** The API's error message as one line, and the first invalid parameter. */
 async function errorMessage(response) {
   const { detail, errors } = await readError(response);
-  if (errors.length) return { message: errors.map(({ message }) => message).join("; "), parameter: errors[0].parameter };
+  if (errors.length)
+    return { message: errors.map(({ message }) => message).join("; "), parameter: errors[0].parameter };
   return { message: detail ?? `The API returned status ${response.status}.` };
 }
 

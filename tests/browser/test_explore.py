@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import Visitor
-from tests.browser.test_access import AXE
+from tests.browser.conftest import VIEW, Visitor
+from tests.browser.test_access import violations
 from tests.support.derived import table_sql, write_views
 from tests.support.programs import ROOT, run_updater
 from tests.support.world import HOSTILE, Server, World
@@ -117,10 +117,16 @@ def page(shared_visitor: Visitor, server: Server) -> Page:
 
 @pytest.fixture
 def show(page: Page, server: Server) -> Iterator[Callable[[str], Locator]]:
-    """Open a view by its address; returns the section."""
+    """Show a view by its address, as from the list; returns the section.
+
+    The page stays loaded, as when the reader goes back.
+    """
 
     def show(query: str = "") -> Locator:
-        page.goto(f"{server.page}{query}")
+        if not page.url.startswith(server.page):
+            page.goto(server.page)
+        for each in dict.fromkeys(("", query)):
+            page.evaluate(VIEW, each)
         section = page.locator("#explore")
         section.scroll_into_view_if_needed()
         return section
@@ -180,7 +186,10 @@ def test_without_sql_files_there_is_a_hint(
         "unmirrored": [],
     }
     page.route("**/views", lambda route: route.fulfill(json=nothing))
+    page.reload()
     expect(show()).to_contain_text("docs/sql-files.md")
+    page.unroute_all()
+    page.reload()
 
 
 def test_a_table_shows_what_the_api_answers(
@@ -424,19 +433,11 @@ def test_a_slow_answer_can_be_cancelled(
     assert column(section, 2)[0] == "6"
 
 
-FIND = "axe.run('#explore', { resultTypes: ['violations'] })"
 OPEN_ALL = "document.querySelectorAll('#explore details').forEach(d => d.open = true)"
 LOOKED_AT = {
     ("light", 1280): ("growth_by_country", "kinds", "room_pace&explore.room_id=0"),
     ("dark", 360): ("funnel_by_source", "harmed"),
 }
-
-
-def violations(page: Page) -> list[Any]:
-    """Serious and critical violations that axe-core finds in the section."""
-    page.evaluate(AXE)
-    found = page.evaluate(FIND)["violations"]
-    return [each for each in found if each["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKED_AT)
@@ -453,12 +454,12 @@ def test_the_section_is_accessible_and_fits(
     overflows = "document.documentElement.scrollWidth > innerWidth"
     section = show()
     expect(entry(section, "Many")).to_be_visible()
-    assert violations(page) == []
+    assert violations(page, "#explore") == []
     for name in LOOKED_AT[scheme, width]:
         section = show(f"?explore={name}")
         section.locator(".explore-rows, [aria-invalid]").first.wait_for()
         page.evaluate(OPEN_ALL)
-        assert violations(page) == [], name
+        assert violations(page, "#explore") == [], name
         for each in (width, 768, 1920) if width == 1280 else (width,):
             page.set_viewport_size({"width": each, "height": 900})
             assert not page.evaluate(overflows), (name, each)
