@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import TIMEOUT_MS, Tabs, Visitor, visiting
-from tests.browser.test_access import AXE
+from tests.browser.conftest import VIEW, Visitor
+from tests.browser.test_access import violations
 from tests.support.derived import table_sql, write_views
 from tests.support.programs import ROOT, run_updater
 from tests.support.world import HOSTILE, Server, World
@@ -109,33 +109,24 @@ def server(world: World, views_dir: Path) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _patience() -> Iterator[None]:
-    """A report starts a process, which takes its time on a busy machine."""
-    expect.set_options(timeout=TIMEOUT_MS)
-    yield
-    expect.set_options(timeout=None)
-
-
 @pytest.fixture(scope="module")
-def visitor(tabs: Tabs) -> Iterator[Visitor]:
-    """A visitor that all tests share."""
-    with visiting(tabs) as visitor:
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def page(visitor: Visitor, server: Server) -> Page:
+def page(shared_visitor: Visitor, server: Server) -> Page:
     """A page on which the visitor has signed in."""
-    return visitor.sign_in(visitor.open_page(), server)
+    return shared_visitor.sign_in(shared_visitor.open_page(), server)
 
 
 @pytest.fixture
 def show(page: Page, server: Server) -> Iterator[Callable[[str], Locator]]:
-    """Open a view by its address; returns the section."""
+    """Show a view by its address, as from the list; returns the section.
+
+    The page stays loaded, as when the reader goes back.
+    """
 
     def show(query: str = "") -> Locator:
-        page.goto(f"{server.page}{query}")
+        if not page.url.startswith(server.page):
+            page.goto(server.page)
+        for each in dict.fromkeys(("", query)):
+            page.evaluate(VIEW, each)
         section = page.locator("#explore")
         section.scroll_into_view_if_needed()
         return section
@@ -195,7 +186,10 @@ def test_without_sql_files_there_is_a_hint(
         "unmirrored": [],
     }
     page.route("**/views", lambda route: route.fulfill(json=nothing))
+    page.reload()
     expect(show()).to_contain_text("docs/sql-files.md")
+    page.unroute_all()
+    page.reload()
 
 
 def test_a_table_shows_what_the_api_answers(
@@ -313,7 +307,7 @@ def test_filters_order_and_pages_are_in_the_address(
 
 
 def test_a_report_has_a_form_and_errors_stand_beside_their_field(
-    page: Page, visitor: Visitor, world: World, show: Callable[..., Locator]
+    page: Page, shared_visitor: Visitor, world: World, show: Callable[..., Locator]
 ) -> None:
     """What is required is asked for first; nothing is sent without it."""
     section = show("?explore=room_pace")
@@ -328,7 +322,7 @@ def test_a_report_has_a_form_and_errors_stand_beside_their_field(
     problem = re.compile("room_id must be at least 1")
     expect(room).to_have_accessible_description(problem)
     expect(room).to_have_attribute("aria-invalid", "true")
-    visitor.expect_problem("422")
+    shared_visitor.expect_problem("422")
     room.fill(str(world.busiest_room()))
     run.click()
     expect(section.locator("[data-kind=lines]")).to_be_visible()
@@ -390,13 +384,13 @@ def test_a_stale_table_says_since_when_and_why(show: Callable[..., Locator]) -> 
 
 
 def test_failures_are_shown_in_the_apis_words(
-    page: Page, visitor: Visitor, show: Callable[..., Locator]
+    page: Page, shared_visitor: Visitor, show: Callable[..., Locator]
 ) -> None:
     """A report that fails, is stopped or must wait; a table that is not there."""
     section = show("?explore=failing&explore.text=x")
     alert = section.get_by_role("alert").filter(has_text=re.compile("."))
     expect(alert).to_contain_text("The report failing failed.")
-    visitor.expect_problem("500")
+    shared_visitor.expect_problem("500")
     for status, text in (
         (504, "The report failing was stopped. It took longer than 10 seconds."),
         (503, "8 reports are waiting already."),
@@ -404,7 +398,7 @@ def test_failures_are_shown_in_the_apis_words(
         page.route("**/reports/failing?**", refusing(status, text))
         alert.get_by_role("button", name="Try again").click()
         expect(alert).to_contain_text(text)
-        visitor.expect_problem(str(status))
+        shared_visitor.expect_problem(str(status))
     page.unroute_all()
     section.get_by_label("Text").fill("7")
     section.get_by_role("button", name="Run").click()
@@ -439,7 +433,6 @@ def test_a_slow_answer_can_be_cancelled(
     assert column(section, 2)[0] == "6"
 
 
-FIND = "axe.run('#explore', { resultTypes: ['violations'] })"
 OPEN_ALL = "document.querySelectorAll('#explore details').forEach(d => d.open = true)"
 LOOKED_AT = {
     ("light", 1280): ("growth_by_country", "kinds", "room_pace&explore.room_id=0"),
@@ -447,16 +440,13 @@ LOOKED_AT = {
 }
 
 
-def violations(page: Page) -> list[Any]:
-    """Serious and critical violations that axe-core finds in the section."""
-    page.evaluate(AXE)
-    found = page.evaluate(FIND)["violations"]
-    return [each for each in found if each["impact"] in ("serious", "critical")]
-
-
 @pytest.mark.parametrize(("scheme", "width"), LOOKED_AT)
 def test_the_section_is_accessible_and_fits(
-    page: Page, visitor: Visitor, show: Callable[..., Locator], scheme: Any, width: int
+    page: Page,
+    shared_visitor: Visitor,
+    show: Callable[..., Locator],
+    scheme: Any,
+    width: int,
 ) -> None:
     """Axe finds nothing serious, with everything open, and nothing is cut off."""
     page.set_viewport_size({"width": width, "height": 900})
@@ -464,18 +454,18 @@ def test_the_section_is_accessible_and_fits(
     overflows = "document.documentElement.scrollWidth > innerWidth"
     section = show()
     expect(entry(section, "Many")).to_be_visible()
-    assert violations(page) == []
+    assert violations(page, "#explore") == []
     for name in LOOKED_AT[scheme, width]:
         section = show(f"?explore={name}")
         section.locator(".explore-rows, [aria-invalid]").first.wait_for()
         page.evaluate(OPEN_ALL)
-        assert violations(page) == [], name
+        assert violations(page, "#explore") == [], name
         for each in (width, 768, 1920) if width == 1280 else (width,):
             page.set_viewport_size({"width": each, "height": 900})
             assert not page.evaluate(overflows), (name, each)
         page.set_viewport_size({"width": width, "height": 900})
     if width == 1280:
-        visitor.expect_problem("422")
+        shared_visitor.expect_problem("422")
 
 
 def test_signing_out_removes_all_rows(page: Page, show: Callable[..., Locator]) -> None:
