@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from cluster import tasks
@@ -34,6 +34,9 @@ PROBE_SECONDS: Final = 3.0
 """In which the scheduler and each worker must answer a question."""
 
 CLOSE_SECONDS: Final = 1.0
+
+CONNECTION_ERRORS: Final = (OSError, TimeoutError, ImportError, ValueError)
+"""What a client raises; ImportError and ValueError for another version of Dask."""
 
 MOST_REPORTED: Final = 100
 """Remembered failures, which are not logged again until the cluster has answered."""
@@ -92,6 +95,11 @@ class ClusterConnection:
     def workers(self) -> int:
         """Number of workers that may run plans now."""
         return len(self._usable)
+
+    @property
+    def why(self) -> str:
+        """The reason why there is none, or was none last."""
+        return self._why.reason
 
     def require_workers(self) -> int:
         """Number of workers. Raises ClusterError, which says why there is none."""
@@ -177,6 +185,7 @@ class ClusterConnection:
 
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_log_left_over)
         try:
             self._loop.run_until_complete(self._maintain())
         finally:
@@ -189,9 +198,8 @@ class ClusterConnection:
             try:
                 async with asyncio.timeout(3 * PROBE_SECONDS):
                     await self._probe()
-            except (OSError, TimeoutError, ImportError, ValueError) as failure:
-                text = f"{self._address.url} does not answer: {_describe(failure)}"
-                self._failed(ClusterError(Reason.UNREACHABLE, text))
+            except CONNECTION_ERRORS as failure:
+                self._failed(_unreachable(self._address, failure))
                 await self._disconnect()
             await self._sleep()
         await self._disconnect()
@@ -222,18 +230,9 @@ class ClusterConnection:
             self._failed(problems[0] if problems else none)
 
     async def _connected(self) -> "Client":
-        from distributed import Client
-
         if self._client is None or self._client.status != "running":
             await self._disconnect()
-            self._client = Client(
-                self._address.url,
-                asynchronous=True,
-                security=self._address.security(),
-                timeout=PROBE_SECONDS,
-                set_as_default=False,
-                name="fpp-analytics",
-            )
+            self._client = _client(self._address)
             await self._client
         return self._client
 
@@ -269,6 +268,25 @@ class ClusterConnection:
             self._reported.clear()
         self._reported.add(text)
         _log.warning(text, action="cluster")
+
+
+def _client(address: ClusterAddress) -> "Client":
+    """A client, which is yet to be connected."""
+    from distributed import Client
+
+    return Client(
+        address.url,
+        asynchronous=True,
+        security=address.security(),
+        timeout=PROBE_SECONDS,
+        set_as_default=False,
+        name="fpp-analytics",
+    )
+
+
+def _unreachable(address: ClusterAddress, failure: BaseException) -> ClusterError:
+    text = f"{address.url} does not answer: {_describe(failure)}"
+    return ClusterError(Reason.UNREACHABLE, text)
 
 
 async def examine(client: "Client", content: str | None) -> list[WorkerState]:
@@ -325,5 +343,30 @@ def _as_cluster_error(failure: BaseException) -> ClusterError:
     return ClusterError(Reason.WORKER, f"a worker failed: {_describe(failure)}")
 
 
+def _log_left_over(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log failures of which Dask does not want to know, such as of late attempts."""
+    _log.debug(
+        f"{context.get('message')}: {context.get('exception')}", action="cluster"
+    )
+
+
 def _describe(failure: object) -> str:
     return f"{type(failure).__name__}: {failure}" if f"{failure}" else repr(failure)
+
+
+def ask_workers(address: ClusterAddress, content: str | None) -> list[WorkerState]:
+    """Connect once, and ask all workers, see `examine`.
+
+    Raises ClusterError if the scheduler does not answer.
+    """
+    configure_dask(logging.CRITICAL)
+
+    async def ask() -> list[WorkerState]:
+        asyncio.get_running_loop().set_exception_handler(_log_left_over)
+        async with asyncio.timeout(3 * PROBE_SECONDS), _client(address) as client:
+            return await examine(client, content)
+
+    try:
+        return asyncio.run(ask())
+    except CONNECTION_ERRORS as failure:
+        raise _unreachable(address, failure) from None

@@ -4,20 +4,22 @@ See docs/decisions/kept-plans.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from threading import Lock
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from calculations.analytics import analytics
-from calculations.divided import DividedPlan, divided_analytics
 from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.tables import Tables
 from readmodel.store import visits
+from readmodel.store.damage import READ_ERRORS
+from readmodel.store.room_votes import RoomVotes
+from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import Snapshot
-from readmodel.store.votes import open_votes
+from readmodel.store.votes import open_room_votes, open_votes
 from routers.tables import open_tables
 
 MAX_SNAPSHOTS: Final = 2
@@ -39,8 +41,6 @@ class _PlanKey(NamedTuple):
     period: Period
     sections: frozenset[str]
     filters: Filters
-    ranges: int = 0
-    """Of a divided plan."""
 
 
 class PlanCache:
@@ -57,8 +57,8 @@ class PlanCache:
         self._lock = Lock()
         self._tables: OrderedDict[_TablesKey, Tables] = OrderedDict()
         self._votes: OrderedDict[Snapshot, pl.LazyFrame] = OrderedDict()
+        self._room_votes: OrderedDict[Snapshot, RoomVotes | None] = OrderedDict()
         self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
-        self._divided: OrderedDict[_PlanKey, DividedPlan] = OrderedDict()
 
     def tables(self, snapshot: Snapshot) -> Tables:
         """The tables of *snapshot*, opened once for each state of its visits."""
@@ -79,6 +79,42 @@ class PlanCache:
                     self._votes.popitem(last=False)
             return self._votes[snapshot]
 
+    def votes_of_room(self, snapshot: Snapshot, room_id: int) -> pl.LazyFrame:
+        """Votes of *snapshot* with all those of *room_id*.
+
+        Few others, if the snapshot has its votes by room. Raises OSError and PolarsError
+        if their files cannot be read.
+        """
+        try:
+            by_room = self._votes_by_room(snapshot)
+            if by_room:
+                return by_room.near(room_id)
+        except FileNotFoundError:  # They are copies and may be deleted.
+            pass
+        return self.votes(snapshot)
+
+    def votes_of_room_in_memory(
+        self, snapshot: Snapshot, room_id: int
+    ) -> pl.LazyFrame | None:
+        """The same if it takes no time, otherwise None; raises nothing."""
+        by_room = self._room_votes.get(snapshot)
+        if by_room is None:
+            return None
+        try:
+            return by_room.near_in_memory(room_id)
+        except READ_ERRORS:
+            return None  # `votes_of_room` meets it again.
+
+    def _votes_by_room(self, snapshot: Snapshot) -> RoomVotes | None:
+        """The votes by room of *snapshot*, opened once; None if it has none."""
+        votes = self.votes(snapshot)
+        with self._lock:
+            if snapshot not in self._room_votes:
+                self._room_votes[snapshot] = open_room_votes(snapshot, votes)
+                if len(self._room_votes) > MAX_SNAPSHOTS:
+                    self._room_votes.popitem(last=False)
+            return self._room_votes[snapshot]
+
     def analytics(
         self,
         snapshot: Snapshot,
@@ -92,30 +128,7 @@ class PlanCache:
             return analytics(open_tables(snapshot), day, wanted, filters)
         key = _PlanKey(_tables_key(snapshot), day, wanted, filters)
         with self._lock:
-            tables = self._cached_tables(key.tables)
-            return _kept(self._plans, key, lambda: analytics(tables, *key[1:4]))
-
-    def divided(
-        self,
-        snapshot: Snapshot,
-        period: Period,
-        sections: Collection[str],
-        filters: Filters,
-        ranges: int,
-    ) -> DividedPlan:
-        """The plan of `divided_analytics` for the *period*'s day; not of plain files."""
-        key = _PlanKey(
-            _tables_key(snapshot),
-            period.at_midnight(),
-            frozenset(sections),
-            filters,
-            ranges,
-        )
-        with self._lock:
-            tables = self._cached_tables(key.tables)
-            return _kept(
-                self._divided, key, lambda: divided_analytics(tables, *key[1:])
-            )
+            return self._cached_plan(key)
 
     def _cached_tables(self, key: _TablesKey) -> Tables:
         if key not in self._tables:
@@ -125,25 +138,21 @@ class PlanCache:
             self._forget(self._tables.popitem(last=False)[0])
         return self._tables[key]
 
+    def _cached_plan(self, key: _PlanKey) -> pl.LazyFrame:
+        tables = self._cached_tables(key.tables)
+        if key not in self._plans:
+            self._plans[key] = analytics(tables, key.period, key.sections, key.filters)
+        self._plans.move_to_end(key)
+        if len(self._plans) > MAX_PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[key]
+
     def _forget(self, tables: _TablesKey) -> None:
-        for plans in (self._plans, self._divided):
-            for key in [key for key in plans if key.tables == tables]:
-                del plans[key]
-
-
-def _kept[V](
-    plans: OrderedDict[_PlanKey, V], key: _PlanKey, build: Callable[[], V]
-) -> V:
-    """The plan of *key*, built once; those used least recently are dropped."""
-    if key not in plans:
-        plans[key] = build()
-    plans.move_to_end(key)
-    if len(plans) > MAX_PLANS:
-        plans.popitem(last=False)
-    return plans[key]
+        for key in [key for key in self._plans if key.tables == tables]:
+            del self._plans[key]
 
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:
     """Looks at the files each time: visits are copies and may be deleted."""
-    readable = (bool(snapshot.visits_files(table)) for table in visits.COLUMNS)
+    readable = (bool(snapshot.side_files(table, VISITS)) for table in visits.COLUMNS)
     return _TablesKey(snapshot, tuple(readable))

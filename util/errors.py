@@ -37,6 +37,10 @@ class StreamError(FppError):
     """A Kafka topic cannot be read; what was read before stays as it was."""
 
 
+class SpoolError(FppError):
+    """A spool cannot be read or emptied; what a collector acknowledged is still there."""
+
+
 class StorageError(SyncError):
     """DATA_DIR cannot be written, or its content cannot be used."""
 
