@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 PAUSE_SECONDS: Final = 5.0
 """Between two questions to the workers; after a failure as well."""
 
-PROBE_SECONDS: Final = 3.0
+PROBE_SECONDS: Final = 5.0
 """In which the scheduler and each worker must answer a question."""
+
+CONNECT_SECONDS: Final = 3.0
+"""In which a connection to the scheduler must be there."""
 
 CLOSE_SECONDS: Final = 1.0
 
@@ -63,13 +66,18 @@ class ClusterConnection:
         metrics: ClusterMetrics,
         seconds: float,
         pause: float = PAUSE_SECONDS,
+        probe_seconds: float = PROBE_SECONDS,
     ) -> None:
-        """Wait at most *seconds* for plans. *content* is that of the current snapshot."""
+        """Wait at most *seconds* for plans. *content* is that of the current snapshot.
+
+        *pause* and *probe_seconds* are about the questions to the workers.
+        """
         self._address = address
         self._content = content
         self._metrics = metrics
         self._seconds = seconds
         self._pause = pause
+        self._probe_seconds = probe_seconds
         self._client: Client | None = None
         self._usable: tuple[str, ...] = ()
         self._why = ClusterError(Reason.STARTING, "it is being connected")
@@ -152,8 +160,9 @@ class ClusterConnection:
             )
         except ClusterError as failure:
             error = failure
-        except OSError as failure:
-            error = ClusterError(Reason.LOST, f"the connection was lost: {failure}")
+        except Exception as failure:  # noqa: BLE001 - Dask's; no answer may fail by it
+            text = f"the connection was lost: {_describe(failure)}"
+            error = ClusterError(Reason.LOST, text)
         self._failed(error)
         raise error
 
@@ -193,12 +202,13 @@ class ClusterConnection:
 
     async def _maintain(self) -> None:
         """Ask the workers, again and again, until `close`."""
-        configure_dask(logging.CRITICAL)
         while not self._closing.is_set():
             try:
-                async with asyncio.timeout(3 * PROBE_SECONDS):
-                    await self._probe()
-            except CONNECTION_ERRORS as failure:
+                await self._probe()
+            except TimeoutError as failure:
+                # Answers that are being computed may still arrive by this connection.
+                self._failed(_unreachable(self._address, failure))
+            except Exception as failure:  # noqa: BLE001 - the outermost handler
                 self._failed(_unreachable(self._address, failure))
                 await self._disconnect()
             await self._sleep()
@@ -213,8 +223,7 @@ class ClusterConnection:
     async def _probe(self) -> None:
         """Find the workers that may run plans. Raises OSError and TimeoutError."""
         client = await self._connected()
-        async with asyncio.timeout(2 * PROBE_SECONDS):
-            states = await examine(client, self._content())
+        states = await examine(client, self._content(), self._probe_seconds)
         usable = tuple(state.address for state in states if not state.problem)
         problems = [
             ClusterError(state.reason, f"worker {state.address}: {state.problem}")
@@ -239,7 +248,7 @@ class ClusterConnection:
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with suppress(OSError, TimeoutError, asyncio.CancelledError):
+            with suppress(Exception):  # it is given up in any case
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await client.close(CLOSE_SECONDS)
 
@@ -272,13 +281,14 @@ class ClusterConnection:
 
 def _client(address: ClusterAddress) -> "Client":
     """A client, which is yet to be connected."""
+    configure_dask(logging.CRITICAL)  # failures are reported here
     from distributed import Client
 
     return Client(
         address.url,
         asynchronous=True,
         security=address.security(),
-        timeout=PROBE_SECONDS,
+        timeout=CONNECT_SECONDS,
         set_as_default=False,
         name="fpp-analytics",
     )
@@ -289,20 +299,27 @@ def _unreachable(address: ClusterAddress, failure: BaseException) -> ClusterErro
     return ClusterError(Reason.UNREACHABLE, text)
 
 
-async def examine(client: "Client", content: str | None) -> list[WorkerState]:
+async def examine(
+    client: "Client", content: str | None, seconds: float
+) -> list[WorkerState]:
     """Ask all workers for their versions, and whether they have *content*.
 
-    Raises OSError if the scheduler is lost.
+    Scheduler and workers have *seconds* for an answer. Raises OSError if the scheduler is
+    lost, TimeoutError if it does not answer.
     """
     if client.scheduler is None:
         raise ConnectionError("not connected")
-    addresses = (await client.scheduler.identity(n_workers=-1))["workers"]
-    return await asyncio.gather(*(_ask(client, one, content) for one in addresses))
+    async with asyncio.timeout(seconds):
+        addresses = (await client.scheduler.identity(n_workers=-1))["workers"]
+    asked = (_ask(client, one, content, seconds) for one in addresses)
+    return await asyncio.gather(*asked)
 
 
-async def _ask(client: "Client", address: str, content: str | None) -> WorkerState:
+async def _ask(
+    client: "Client", address: str, content: str | None, seconds: float
+) -> WorkerState:
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(seconds):
             answers = await client.run(
                 tasks.describe, content, workers=[address], on_error="return"
             )
@@ -359,12 +376,11 @@ def ask_workers(address: ClusterAddress, content: str | None) -> list[WorkerStat
 
     Raises ClusterError if the scheduler does not answer.
     """
-    configure_dask(logging.CRITICAL)
 
     async def ask() -> list[WorkerState]:
         asyncio.get_running_loop().set_exception_handler(_log_left_over)
-        async with asyncio.timeout(3 * PROBE_SECONDS), _client(address) as client:
-            return await examine(client, content)
+        async with _client(address) as client:
+            return await examine(client, content, PROBE_SECONDS)
 
     try:
         return asyncio.run(ask())

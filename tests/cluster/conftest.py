@@ -130,6 +130,7 @@ def api_of(
         ClusterMetrics(registry),
         seconds,
         pause=PAUSE_SECONDS,
+        probe_seconds=WAIT_SECONDS,
     )
     with ExitStack() as stack:
         client = stack.enter_context(client_of(make_settings(data_dir=data_dir), NOW))

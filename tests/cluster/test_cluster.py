@@ -171,6 +171,23 @@ def test_a_plan_that_fails_there_is_computed_here(
     api.wait_for_workers(2)
 
 
+def test_errors_that_nobody_expects_change_no_answer(
+    api: Api, local: TestClient
+) -> None:
+    """Dask's own, in a request and in the background."""
+    expected, before = local.get("/").content, api.fallbacks("lost")
+    with patch.object(connection, "uuid4", side_effect=KeyError("x")):
+        assert api.get("/") == expected
+    assert api.fallbacks("lost") == before + 1
+    with patch.object(connection, "examine", side_effect=AssertionError):
+        wait_until(lambda: api.connection.why == "unreachable")
+        assert api.get("/") == expected
+    api.wait_for_workers(2)
+    answers = api.answers
+    assert api.get("/") == expected
+    assert api.answers == answers + 1
+
+
 def test_rows_with_other_columns_are_not_believed(api: Api, local: TestClient) -> None:
     """The plan's own schema says which there must be."""
     expected, before = local.get("/").content, api.fallbacks("rows")
