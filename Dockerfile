@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Three targets: `docker build --target api .`, likewise `updater` and `collector`.
+# Four targets: `docker build --target api .`, likewise `updater`, `collector` and `cluster`.
 
 FROM ghcr.io/astral-sh/uv:0.13.0@sha256:cdc6093146eb3ff6a40107b38f008b789e050e77ad87865e381d9917da55a168 AS uv
 
@@ -12,8 +12,9 @@ COPY pyproject.toml uv.lock ./
 # PostgreSQL as the source, and traces: "EXTRAS=--extra postgres --extra telemetry" as a build argument
 ARG EXTRAS=""
 RUN uv sync --locked --no-dev $EXTRAS
-COPY main.py update_readmodel.py collect_events.py startup.py config.py LICENSE ./
+COPY main.py update_readmodel.py collect_events.py run_cluster.py startup.py config.py LICENSE ./
 COPY calculations calculations
+COPY cluster cluster
 COPY collector collector
 COPY events events
 COPY readmodel readmodel
@@ -23,7 +24,7 @@ COPY static static
 COPY updater updater
 COPY util util
 COPY views views
-RUN .venv/bin/python -m compileall -q main.py update_readmodel.py collect_events.py startup.py config.py calculations collector events readmodel routers sqlfiles updater util
+RUN .venv/bin/python -m compileall -q main.py update_readmodel.py collect_events.py run_cluster.py startup.py config.py calculations cluster collector events readmodel routers sqlfiles updater util
 
 # Runtime image: Python, the packages and the code; without uv or a compiler.
 FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254 AS base
@@ -54,6 +55,11 @@ EXPOSE 5200
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5200/health', timeout=8)"]
 CMD ["python", "-m", "uvicorn", "collect_events:app", "--host", "0.0.0.0", "--port", "5200", "--timeout-graceful-shutdown", "8"]
+
+# A scheduler, or with `worker` as its argument one that runs plans; build with EXTRAS="--extra dask".
+FROM base AS cluster
+ENTRYPOINT ["python", "run_cluster.py"]
+CMD ["scheduler"]
 
 # Fills an empty database with sample rows, for trials only.
 FROM base AS sample

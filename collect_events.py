@@ -15,9 +15,10 @@ from collector.app_state import Intake
 from collector.bodies import MalformedBody
 from collector.callers import Callers, NotAllowed, NotAuthenticated
 from collector.metrics import EventMetrics
+from collector.offered_spool import OfferedSpool
 from collector.rates import RateLimited, RateLimiter
 from collector.receiving import ForeignUser
-from collector.routes import health, ingest
+from collector.routes import health, ingest, spool
 from collector.spool import SpoolUnavailable, SpoolWriter
 from config import Settings
 from events.privacy import Pseudonyms
@@ -29,7 +30,9 @@ from util.application import create_application
 from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
+from util.garbage import collect_rarely
 from util.path_prefix import PathPrefix
+from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.workers import require_one_worker
 
@@ -46,8 +49,11 @@ not answered, under the same ids: what is stored already is not stored again.
 """
 
 
+REQUEST_MODELS: Final = (*ingest.REQUEST_MODELS, *spool.REQUEST_MODELS)
+
 TAGS: Final = {
     "events": "Take events.",
+    "spool": "Take the spool away, for an updater on another host.",
     "health": "State of the collector, for monitors.",
 }
 
@@ -59,8 +65,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = EventMetrics()
-    app.include_router(ingest.router)
+    app.router.routes.extend(ingest.router.routes)
+    app.router.routes.extend(spool.reading.routes)
+    app.router.routes.extend(spool.writing.routes)
     app.include_router(health.router)
+    handle_errors(app)
     _add_refusals(app)
     # The middleware added last is the outermost.
     app.add_middleware(
@@ -73,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         AccessLog,
         on_error=_respond_unexpected,
         component="collector",
-        quiet=(*health.QUIET, *ingest.QUIET),
+        quiet=(*health.QUIET, *ingest.QUIET, *spool.QUIET),
     )
     app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
@@ -104,6 +113,7 @@ def _prepare(app: FastAPI) -> None:
             max_age=timedelta(seconds=settings.spool_max_age_seconds),
             metrics=app.state.metrics,
         ),
+        offered=OfferedSpool(settings.spool_dir),
         metrics=app.state.metrics,
         max_batch_size=settings.max_batch_size,
     )
@@ -114,6 +124,7 @@ def _prepare(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     intake: Intake = app.state.intake
     await intake.spool.start()
+    collect_rarely()
     yield
     await intake.spool.close()
     telemetry.shutdown()
@@ -131,39 +142,42 @@ def _add_refusals(app: FastAPI) -> None:
 
 def _respond_not_authenticated(request: Request, error: Exception) -> JSONResponse:
     request.app.state.metrics.failed_logins.inc()
-    return _refusal(error, 401, {"WWW-Authenticate": "Bearer"})
+    return _refusal(request, error, 401, {"WWW-Authenticate": "Bearer"})
 
 
-def _respond_forbidden(_: Request, error: Exception) -> JSONResponse:
-    return _refusal(error, 403)
+def _respond_forbidden(request: Request, error: Exception) -> JSONResponse:
+    return _refusal(request, error, 403)
 
 
 def _respond_rate_limited(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RateLimited)
     request.app.state.metrics.rate_limited.inc()
-    return _refusal(error, 429, {"Retry-After": str(error.retry_after)})
+    return _refusal(request, error, 429, {"Retry-After": str(error.retry_after)})
 
 
-def _respond_malformed(_: Request, error: Exception) -> JSONResponse:
+def _respond_malformed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MalformedBody)
-    return _refusal(error, error.status)
+    return _refusal(request, error, error.status)
 
 
-def _respond_unavailable(_: Request, error: Exception) -> JSONResponse:
-    return _refusal(error, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+def _respond_unavailable(request: Request, error: Exception) -> JSONResponse:
+    return _refusal(request, error, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _refusal(
-    error: Exception, status: int, headers: dict[str, str] | None = None
+    request: Request,
+    error: Exception,
+    status: int,
+    headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status, headers)
+    return error_response(request.scope, status, str(error), headers)
 
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
     route = getattr(request.scope.get("route"), "path", "unknown")
     context = ErrorContext("collector", f"{request.method} {route}")
     capture_error(error, context, Severity.HIGH)
-    return JSONResponse({"detail": "Internal server error"}, 500)
+    return error_response(request.scope, 500, "Internal server error")
 
 
 def _document(app: FastAPI) -> None:
@@ -181,7 +195,7 @@ def _document(app: FastAPI) -> None:
                     operation.setdefault("security", [])  # none is needed
             components = found.setdefault("components", {})
             _, schemas = models_json_schema(
-                [(model, "validation") for model in ingest.REQUEST_MODELS],
+                [(model, "validation") for model in REQUEST_MODELS],
                 ref_template="#/components/schemas/{model}",
             )
             components.setdefault("schemas", {}).update(schemas["$defs"])
@@ -189,7 +203,8 @@ def _document(app: FastAPI) -> None:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "One of INGEST_TOKENS, or a JWT.",
+                    "description": "One of INGEST_TOKENS, or a JWT. SPOOL_TOKEN to "
+                    "take the spool.",
                 }
             }
         return generate()

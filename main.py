@@ -4,15 +4,14 @@ import util.allocator  # noqa: F401 - before anything that imports Polars
 from util import quick_imports  # before FastAPI
 
 # isort: split
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
 from starlette_compress import CompressMiddleware
 
 import config
@@ -32,13 +31,13 @@ from routers.middleware.methods import SafeMethods
 from routers.middleware.sharing import SharedAnswers
 from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
-from routers.problems import error_response, respond_http_error, respond_invalid
 from routers.queries.running import Queries
 from routers.routes import (
     analytics,
     breakdowns,
     daily_reports,
     dashboard,
+    declared,
     downloads,
     events,
     health,
@@ -73,6 +72,7 @@ from util.errors import (
 from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.path_prefix import PathPrefix
+from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import force_exit_after
 from util.workers import require_one_worker
@@ -138,6 +138,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.views = ViewsSource(app.state.worker)
     app.state.reports = Reports(app.state.worker)
     app.state.queries = Queries(app.state.worker)
+    app.state.cluster = None
     for module in (
         analytics,
         room,
@@ -157,8 +158,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         queries,
     ):
         app.router.routes.extend(module.router.routes)
-    app.add_exception_handler(HTTPException, respond_http_error)
-    app.add_exception_handler(RequestValidationError, respond_invalid)
+    handle_errors(app)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
     app.add_exception_handler(Overloaded, _respond_overloaded)
@@ -205,17 +205,42 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
-    yield
+    with _cluster(app) if settings.engine_url else nullcontext():
+        yield
     app.state.worker.close()
     telemetry.shutdown()
     sentry_wrapper.flush()
+
+
+@contextmanager
+def _cluster(app: FastAPI) -> Iterator[None]:
+    """Answers by a cluster, which is connected in the background."""
+    from cluster.address import cluster_address
+    from cluster.connection import ClusterConnection
+    from cluster.metrics import ClusterMetrics
+    from readmodel.store.content import current_content
+    from routers.cluster_answers import ClusterAnswers
+
+    settings: Settings = app.state.settings
+    cluster = ClusterConnection(
+        cluster_address(settings),
+        partial(current_content, settings.data_dir),
+        ClusterMetrics(app.state.metrics.registry),
+        settings.engine_seconds,
+    )
+    app.state.cluster = ClusterAnswers(cluster, settings.engine_min_rows)
+    cluster.start()
+    try:
+        yield
+    finally:
+        cluster.close()
 
 
 def _add_view_routes(app: FastAPI) -> None:
     """Add the routes of the SQL files, which are loaded when they are first needed."""
     settings: Settings = app.state.settings
     try:
-        app.state.view_routes = views.add_routes(app, settings.views_dir)
+        app.state.view_routes = declared.add_routes(app, settings.views_dir)
     except OSError as error:
         capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
         app.state.view_routes = []
@@ -227,6 +252,10 @@ def _prepare(app: FastAPI) -> None:
     settings.require_tokens()
     require_usable_keys(settings)
     require_one_worker()
+    if settings.engine_url:
+        from cluster.address import cluster_address
+
+        cluster_address(settings)
     limit_connections(settings.max_connections)
     select_tables(settings.table_keys, settings.further_table_keys)
     app.state.settings = settings

@@ -199,8 +199,8 @@ def _with_report(
 def _event_intakes(
     settings: Settings, runner: Runner, stop: StopRequest
 ) -> "EventIntakes | None":
-    """What takes events from the spool and from Kafka; None without either."""
-    if settings.spool_dir is None and settings.kafka_bootstrap_servers is None:
+    """What takes events from spools and from Kafka; None without either."""
+    if not settings.takes_events:
         return None
     from updater.event_intakes import EventIntakes  # Nobody else needs it.
 

@@ -23,6 +23,7 @@ import polars as pl
 
 from bench.event_clients import body
 from config import load
+from events.accepted import encode_lines
 from events.ids import id_hash
 from events.instants import microseconds
 from events.spool_files import file_name, new_instance
@@ -127,13 +128,13 @@ def _write_spool(spool: Path, number: int, random_ids: bool) -> None:
     if random_ids:
         for event in events:
             event["event_id"] = f"{id_hash(event['event_id']):x}"
-    lines = Judge.of(load({})).judge_all(
+    judged = Judge.of(load({})).judge_all(
         events,
         [EventPlace("b", received)] * BATCH,
         BatchContext("token-1a2b3c4d", None, now, received),
     )
-    content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
     instance = new_instance(now)
+    content = encode_lines(judged.lines())
     (spool / file_name(instance, number)).write_bytes(content)
 
 

@@ -47,6 +47,14 @@ def analytics(
     A caller that keeps plans passes ``period.at_midnight()``, which is equal for all
     moments of a day or hour. See docs/decisions/kept-plans.md.
     """
+    chosen = section_plans(tables, period, sections, filters).values()
+    return hstack(*chosen) if chosen else NO_COLUMNS
+
+
+def section_plans(
+    tables: Tables, period: Period, sections: Collection[str], filters: Filters
+) -> dict[str, pl.LazyFrame]:
+    """The columns of `analytics`, each as a plan of one row that has only this column."""
     reasons = not_applicable(filters, tables, period)
     tables = filters.apply(tables, period)
     within = tables.within(period)
@@ -82,12 +90,11 @@ def analytics(
         ),
         "location_and_user_agent": lambda: location(within.users),
     }
-    chosen = [
-        plan() if name in SERIES else as_struct(name, plan())
+    return {
+        name: plan() if name in SERIES else as_struct(name, plan())
         for name, plan in plans.items()
         if name in sections and name not in reasons
-    ]
-    return hstack(*chosen) if chosen else NO_COLUMNS
+    }
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:
@@ -96,16 +103,35 @@ def engine_for(rows: int, fraction: float = 1) -> pl.Engine:
     return pl.StreamingEngine() if large else pl.InMemoryEngine()
 
 
-def collect(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
+ALL_OPTIMIZATIONS = pl.QueryOptFlags()
+FEW_ROWS = pl.QueryOptFlags.none().update(
+    predicate_pushdown=True, projection_pushdown=True, simplify_expression=True
+)
+"""Optimizations of plans that aggregate few rows: those that read less of a file.
+
+The others, such as looking for equal expressions, take longer than they save.
+"""
+
+
+def collect(
+    plan: pl.LazyFrame,
+    engine: pl.Engine | None = None,
+    optimizations: pl.QueryOptFlags = ALL_OPTIMIZATIONS,
+) -> pl.DataFrame:
     """Run *plan*, by default in memory. No other function collects a plan."""
-    return plan.collect(engine=engine or pl.InMemoryEngine())
+    return plan.collect(
+        engine=engine or pl.InMemoryEngine(), optimizations=optimizations
+    )
 
 
 def collect_as[R: BaseModel](
-    model: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
+    model: type[R],
+    plan: pl.LazyFrame,
+    engine: pl.Engine | None = None,
+    optimizations: pl.QueryOptFlags = ALL_OPTIMIZATIONS,
 ) -> R:
     """Run *plan*, by default in memory, and validate its only row as *model*."""
-    return validate_row(model, collect(plan, engine))
+    return validate_row(model, collect(plan, engine, optimizations))
 
 
 def validate_row[R: BaseModel](model: type[R], frame: pl.DataFrame) -> R:

@@ -26,17 +26,33 @@ def reoccurring(
     *estimations* is ``Tables.estimated``. With a range, users and rooms that estimated
     in it are counted; their earlier estimations decide whether they have returned.
     """
-    room_key = as_signed("room_id") * KEY_STEP
+    return reoccurring_of(*changes(activity, estimations, period), period)
+
+
+def changes(
+    activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """`count_changes` of users and of rooms. Those of disjoint sets add up per date.
+
+    The arguments are those of `reoccurring`.
+    """
     if period.range:
         user_days, room_days = days_with_history(estimations, period)
     else:
-        user_days = days_of_users(activity, period).with_columns(returns=pl.lit(False))
-        room_days = days_of(estimations, room_key, period).with_columns(
-            returns=pl.lit(False)
-        )
+        returns = pl.lit(False)
+        room_key = as_signed("room_id") * KEY_STEP
+        user_days = days_of_users(activity, period).with_columns(returns=returns)
+        room_days = days_of(estimations, room_key, period).with_columns(returns=returns)
+    return count_changes(user_days, "users"), count_changes(room_days, "rooms")
+
+
+def reoccurring_of(
+    users: pl.LazyFrame, rooms: pl.LazyFrame, period: Period
+) -> pl.LazyFrame:
+    """One row, one list column ``reoccurring``, from the `changes` of all."""
     days = period.calendar_days()
-    for group_days, group in zip((user_days, room_days), GROUPS, strict=True):
-        days = days.join(count_changes(group_days, group), on="date", how="left")
+    for group_changes in (users, rooms):
+        days = days.join(group_changes, on="date", how="left")
     listed = (
         days.sort("date")
         .with_columns(pl.exclude("date").fill_null(0))

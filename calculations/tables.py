@@ -56,3 +56,18 @@ class Tables:
             events=period.filter(self.events, "event_at"),
             rooms=period.filter(self.rooms, "first_used_at"),
         )
+
+    def of_visitors(self, number: int, ranges: int) -> "Tables":
+        """Tables with only the visits in range *number* of *ranges* of visitors.
+
+        The ranges divide the hash: 0 of 2 has the visitors below 2⁶³, and the rows
+        without a visitor.
+        """
+        first, end = (2**64 * bound // ranges for bound in (number, number + 1))
+        low, high = (pl.lit(bound, pl.UInt64) for bound in (first, end - 1))
+        inside = pl.col("visitor").fill_null(0).is_between(low, high)
+        return replace(
+            self,
+            viewed=self.viewed.filter(inside),
+            estimated=self.estimated.filter(inside),
+        )

@@ -21,37 +21,57 @@ def traffic(
     START_DATE. With a range, a session that crosses its edge counts with the part
     inside.
     """
+    return traffic_of(traffic_sums(page_views, activity, period))
+
+
+def traffic_sums(
+    page_views: pl.LazyFrame, activity: pl.LazyFrame, period: Period
+) -> pl.LazyFrame:
+    """One row with what `traffic_of` needs. Rows of disjoint sets of visitors add up.
+
+    Columns: ``unique_users``, ``page_views``, ``estimators``, ``sessions`` (Int64) and
+    ``pauses`` (Duration us), the sum of the pauses within sessions.
+    """
     considered = (
         activity
         if period.range
         else activity.filter(pl.col("at") > period.history_start)
     )
-    counts = hstack(
+    return hstack(
         visitors(activity.filter(~pl.col("estimated")), "unique_users"),
         page_views.select(page_views=pl.len().cast(pl.Int64)),
         visitors(considered.filter(pl.col("estimated")), "estimators"),
-    ).select(
+        session_sums(considered),
+    )
+
+
+def traffic_of(sums: pl.LazyFrame) -> pl.LazyFrame:
+    """One row shaped like Traffic, from the row *sums* of `traffic_sums`.
+
+    A session lasts until ``LAST_SIGHT`` after its last event. Total session time = sum
+    of all pauses ≤ ``SESSION_GAP`` + ``LAST_SIGHT`` per session, so sessions need not
+    be materialised.
+    """
+    users, sessions = pl.col("unique_users"), pl.col("sessions")
+    seconds = pl.col("pauses").dt.total_microseconds() / 1_000_000
+    total_seconds = seconds + sessions * LAST_SIGHT.total_seconds()
+    return sums.select(
         "unique_users",
         "page_views",
-        bounce_rate=ratio(
-            (pl.col("unique_users") - pl.col("estimators")).clip(0),
-            pl.col("unique_users"),
-        ),
+        bounce_rate=ratio((users - pl.col("estimators")).clip(0), users),
+        average_duration=ratio(total_seconds, sessions) / 60,
     )
-    return hstack(counts, average_duration(considered))
 
 
-def average_duration(activity: pl.LazyFrame) -> pl.LazyFrame:
-    """Mean session length in minutes: one row, column ``average_duration`` (Float64).
+def session_sums(activity: pl.LazyFrame) -> pl.LazyFrame:
+    """One row: the number of ``sessions`` (Int64) and their ``pauses`` (Duration us).
 
-    A pause longer than ``SESSION_GAP`` starts a new session. A session lasts until
-    ``LAST_SIGHT`` after its last event. Total session time = sum of all pauses ≤
-    ``SESSION_GAP`` + ``LAST_SIGHT`` per session, so sessions need not be materialised.
+    A pause longer than ``SESSION_GAP`` starts a new session.
     """
     pause = pl.col("at").diff()
     same_visitor = pl.col("visitor") == pl.col("visitor").shift(1)
     continues = (same_visitor & (pause <= SESSION_GAP)).fill_null(False)
-    sessions = pl.len() - continues.sum()
-    seconds = pause.filter(continues).sum().dt.total_microseconds() / 1_000_000
-    total_seconds = seconds + sessions * LAST_SIGHT.total_seconds()
-    return activity.select(average_duration=ratio(total_seconds, sessions) / 60)
+    return activity.select(
+        sessions=pl.len().cast(pl.Int64) - continues.sum(),
+        pauses=pause.filter(continues).sum(),
+    )

@@ -8,12 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from events.codes import RejectionCode
 
 
-class ErrorAnswer(BaseModel):
-    """An error, as a sentence."""
-
-    detail: str
-
-
 class RejectedEvent(BaseModel):
     """An event that was rejected. It is stored as a dead letter."""
 

@@ -1,20 +1,21 @@
 """One request with events: check everything, then store it, then answer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-import orjson
 from fastapi import Request
 
 from collector.app_state import Intake
 from collector.bodies import MalformedBody, SentBatch
 from collector.models import Receipt, RejectedEvent
 from events import fields
+from events.accepted import encode_lines
+from events.codes import RejectionCode
 from events.ids import new_id, repeatable_id
 from events.instants import microseconds
 from events.lines import TRACEPARENT
-from events.verdicts import BatchContext, EventPlace, Verdict
+from events.verdicts import BatchContext, EventPlace, Judged
 from util.access import Caller
 from util.telemetry import traceparent
 
@@ -39,8 +40,7 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     )
     intake.rates.count(caller.name)
     intake.spool.require_room()
-    _require_plain(request)
-    sent = parse(await _read(request))
+    sent = parse(await read_body(request))
     if len(sent.events) > intake.max_batch_size:
         raise MalformedBody(
             413, f"batch too large: at most {intake.max_batch_size} events"
@@ -49,36 +49,27 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     batch = _context(intake, caller, sent)
     batch_id = new_id(batch.received)
     places = _places(request, batch_id, batch, len(sent.events))
-    verdicts = intake.judge.judge_all(sent.events, places, batch)
-    if verdicts:
-        await intake.spool.append(b"".join(_lines(verdicts)))
-    _count(intake, verdicts)
-    return _receipt(batch_id, sent, verdicts)
+    judged = intake.judge.judge_all(sent.events, places, batch)
+    if sent.events:
+        await intake.spool.append(_lines(judged))
+    _count(intake, judged)
+    return _receipt(batch_id, sent, judged)
 
 
-def _lines(verdicts: Sequence[Verdict]) -> Iterator[bytes]:
+def _lines(judged: Judged) -> bytes:
     """The lines of a request; the first one names its trace, if there is one."""
+    lines: list[Any] = judged.lines()
     parent = traceparent()
-    if parent is None:
-        yield from map(_line, verdicts)
-        return
-    first, *others = verdicts
-    yield _line({**first, TRACEPARENT: parent})
-    yield from map(_line, others)
+    if parent is not None:
+        lines[0] = {**lines[0], TRACEPARENT: parent}
+    return encode_lines(lines)
 
 
-def _line(verdict: Verdict | dict[str, object]) -> bytes:
-    return orjson.dumps(verdict, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _require_plain(request: Request) -> None:
+async def read_body(request: Request) -> bytes:
+    """The body, of which no more than MAX_BODY_BYTES are read. Raises MalformedBody."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
         raise MalformedBody(415, "Send the body without Content-Encoding")
-
-
-async def _read(request: Request) -> bytes:
-    """The body, of which no more than MAX_BODY_BYTES are read."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -129,31 +120,24 @@ def _places(
     return [EventPlace(batch_id, batch.received, each) for each in ids]
 
 
-def _count(intake: Intake, verdicts: Sequence[Verdict]) -> None:
-    accepted = 0
-    for verdict in verdicts:
-        if "code" in verdict:
-            intake.metrics.rejected.labels(verdict["code"]).inc()
-        else:
-            accepted += 1
-    intake.metrics.accepted.inc(accepted)
+def _count(intake: Intake, judged: Judged) -> None:
+    for _, verdict in judged.rejected:
+        intake.metrics.rejected.labels(verdict["code"]).inc()
+    intake.metrics.accepted.inc(len(judged.accepted))
 
 
-def _receipt(batch_id: str, sent: SentBatch, verdicts: Sequence[Verdict]) -> Receipt:
+def _receipt(batch_id: str, sent: SentBatch, judged: Judged) -> Receipt:
     rejected = [
         RejectedEvent(
             index=index,
             id=verdict["event_id"],
-            code=verdict["code"],
+            code=RejectionCode(verdict["code"]),
             message=verdict["message"],
         )
-        for index, verdict in enumerate(verdicts)
-        if "code" in verdict
+        for index, verdict in judged.rejected
     ]
-    receipt = Receipt(
-        accepted=len(verdicts) - len(rejected), rejected=rejected, batch=batch_id
-    )
+    receipt = Receipt(accepted=len(judged.accepted), rejected=rejected, batch=batch_id)
     if sent.is_single:
         receipt.status = "rejected" if rejected else "accepted"
-        receipt.event_id = verdicts[0]["event_id"]
+        receipt.event_id = judged.lines()[0]["event_id"]
     return receipt

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 _48_BITS: Final = (1 << 48) - 1
@@ -44,10 +44,19 @@ def id_hash(event_id: str) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def id_hashes(event_ids: Sequence[str]) -> tuple[int, ...]:
+def id_hashes(event_ids: Iterable[str]) -> tuple[int, ...]:
     """`id_hash` of each."""
-    digests = [
-        hashlib.blake2b(event_id.encode(), digest_size=8).digest()
-        for event_id in event_ids
-    ]
+    return hash_all(hashlib.blake2b(digest_size=8), map(str.encode, event_ids))
+
+
+def hash_all(fresh: "hashlib.blake2b", contents: Iterable[bytes]) -> tuple[int, ...]:
+    """The hash of each content as 64 bits, signed; *fresh* has not hashed anything.
+
+    A copy of a hash takes half of the time of a new one.
+    """
+    digests = []
+    for content in contents:
+        digest = fresh.copy()
+        digest.update(content)
+        digests.append(digest.digest())
     return struct.unpack(f">{len(digests)}q", b"".join(digests))

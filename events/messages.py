@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from events import fields
@@ -9,8 +10,8 @@ from events.codes import RejectionCode
 from events.ids import message_id
 from events.instants import microseconds
 from events.json_text import parse_json
-from events.lines import RAW_CHARACTERS, TRACEPARENT
-from events.verdicts import BatchContext, EventPlace, Judge, Verdict
+from events.lines import RAW_CHARACTERS, TRACEPARENT, RejectedLine
+from events.verdicts import BatchContext, EventPlace, Judge, Judged
 
 MILLISECOND: Final = 1_000
 """In microseconds."""
@@ -47,27 +48,30 @@ class TopicName(NamedTuple):
 
 def judge_messages(
     judge: Judge,
-    messages: Iterable[StreamMessage],
+    messages: Sequence[StreamMessage],
     topic: TopicName,
     received_at: datetime,
-) -> list[Verdict]:
-    """A line of the spool for each of *messages*, which were read at *received_at*."""
+) -> Judged:
+    """The verdicts on *messages*, which were read at *received_at*."""
     received = microseconds(received_at)
     batch = BatchContext(f"kafka:{topic.name}", None, received_at, received)
-    events: list[object] = []
-    places: list[EventPlace] = []
-    lines: list[Verdict] = []
-    for message in messages:
-        content = message.value()
-        event = _parse(content)
-        place = _place(message, topic, received, has_id=_has_id(event))
-        if event is None:
-            raw = b"" if judge.hides_users or content is None else content
-            lines.append(_undecodable(raw, place, batch))
-        else:
-            events.append(event)
-            places.append(place)
-    return lines + judge.judge_all(events, places, batch)
+    contents = [message.value() for message in messages]
+    events = list(map(_parse, contents))
+    places = _places(messages, topic, received, events)
+    if None not in events:
+        return judge.judge_all(events, places, batch)
+    good = [number for number, event in enumerate(events) if event is not None]
+    judged = judge.judge_all(
+        [events[number] for number in good], [places[number] for number in good], batch
+    )
+    raw = [b"" if judge.hides_users else content or b"" for content in contents]
+    rejected = [
+        (number, _undecodable(raw[number], places[number], batch))
+        for number, event in enumerate(events)
+        if event is None
+    ]
+    rejected += [(good[index], line) for index, line in judged.rejected]
+    return Judged(judged.accepted, sorted(rejected, key=itemgetter(0)))
 
 
 def traceparents(messages: Iterable[StreamMessage]) -> tuple[str, ...]:
@@ -88,17 +92,28 @@ def _has_id(event: object) -> bool:
     return type(found) is str and 0 < len(found) <= fields.LONGEST_TEXT
 
 
-def _place(
-    message: StreamMessage, topic: TopicName, received: int, *, has_id: bool
-) -> EventPlace:
-    partition, offset = message.partition(), message.offset()
-    kind, milliseconds = message.timestamp()
-    arrived = milliseconds * MILLISECOND if kind else received
-    name = f"{topic.name}[{partition}]@{offset}"
-    if has_id:
-        return EventPlace(name, arrived)
-    own_id = message_id(f"{topic.id}:{partition}:{offset}", arrived // MILLISECOND)
-    return EventPlace(name, arrived, own_id)
+def _places(
+    messages: Sequence[StreamMessage],
+    topic: TopicName,
+    received: int,
+    events: Sequence[object],
+) -> list[EventPlace]:
+    """Where each of *events* comes from, the content of the message beside it."""
+    numbers = [(message.partition(), message.offset()) for message in messages]
+    arrived = [
+        milliseconds * MILLISECOND if kind else received
+        for kind, milliseconds in (message.timestamp() for message in messages)
+    ]
+    fallback_ids = (
+        None
+        if _has_id(event)
+        else message_id(f"{topic.id}:{partition}:{offset}", came // MILLISECOND)
+        for event, (partition, offset), came in zip(
+            events, numbers, arrived, strict=True
+        )
+    )
+    names = [f"{topic.name}[{partition}]@{offset}" for partition, offset in numbers]
+    return list(map(EventPlace, names, arrived, fallback_ids))
 
 
 def _parse(content: bytes | None) -> Any:
@@ -109,7 +124,7 @@ def _parse(content: bytes | None) -> Any:
         return None
 
 
-def _undecodable(raw: bytes, place: EventPlace, batch: BatchContext) -> Verdict:
+def _undecodable(raw: bytes, place: EventPlace, batch: BatchContext) -> RejectedLine:
     """The dead letter of a message that is not JSON."""
     return {
         "rejection_id": f"{place.fallback_id}:{RejectionCode.UNREADABLE}",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic_core import to_json
@@ -17,6 +17,9 @@ from events import clock, fields
 from events.fields import LONGEST_TEXT, SentEvent
 from events.instants import EPOCH, SECOND
 from events.instants import LONGEST_TEXT as LONGEST_INSTANT
+
+LONGEST_CHARACTER: Final = 4
+"""Bytes in UTF-8."""
 
 
 class Unusual(Exception):
@@ -74,22 +77,32 @@ class EventShape:
         """The texts of a field. Raises Unusual or ValueError unless all are valid or null."""
         if name is None:
             return [None] * len(events)
-        column = list(map(itemgetter(name), events))
+        column = [event[name] for event in events]
+        try:
+            present, joined = column, "".join(column)
+        except TypeError:  # not all are text
+            column, present = self._mixed_texts(column, name)
+            joined = "".join(present)
+        lengths = list(map(len, present))
+        if lengths and not 0 < min(lengths) <= max(lengths) <= LONGEST_TEXT:
+            raise Unusual
+        if not joined.isascii():
+            joined.encode()  # fails for half of a surrogate pair
+        return column
+
+    def _mixed_texts(
+        self, column: list[Any], name: str
+    ) -> tuple[list[str | None], list[str]]:
+        """The texts of a field, numbers as text, and those that are not null."""
         kinds = set(map(type, column))
         if int in kinds:  # ids often are numbers
             column = [str(each) if type(each) is int else each for each in column]
             kinds = kinds - {int} | {str}
-        present = column
         if type(None) in kinds and name not in self.ambiguous:
             kinds.remove(type(None))
-            present = [value for value in column if value is not None]
         if kinds - {str}:
             raise Unusual
-        lengths = list(map(len, present))
-        if lengths and not 0 < min(lengths) <= max(lengths) <= LONGEST_TEXT:
-            raise Unusual
-        "".join(present).encode()  # fails for half of a surrogate pair
-        return column
+        return column, [value for value in column if value is not None]
 
     def instants(
         self, events: Sequence[SentEvent], name: str | None
@@ -115,19 +128,28 @@ class EventShape:
         return column
 
 
-def encode_all(properties: Sequence[Any]) -> list[bytes]:
-    """JSON of each, as `to_json` writes it. Raises TypeError if that is impossible."""
-    encoded = list(map(orjson.dumps, properties))
-    if b"null" in b"".join(encoded):  # perhaps infinite, which to_json writes as text
-        return [to_json(each, inf_nan_mode="strings") for each in properties]
-    return encoded
+def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
+    """JSON of each, as `to_json` writes it.
+
+    Raises TypeError if that is impossible, and Unusual if one is longer than *most_bytes*.
+    """
+    # Decoded at once: many short-lived buffers of bytes at a time are slow to allocate.
+    texts = [orjson.dumps(each).decode() for each in properties]
+    if "null" in "".join(texts):  # perhaps infinite, which to_json writes as text
+        texts = [
+            to_json(each, inf_nan_mode="strings").decode() if "null" in text else text
+            for each, text in zip(properties, texts, strict=True)
+        ]
+    if max(map(len, texts)) > most_bytes // LONGEST_CHARACTER and any(
+        len(text.encode()) > most_bytes for text in texts
+    ):
+        raise Unusual
+    return texts
 
 
 def _parse_texts(texts: Sequence[str]) -> list[int | None]:
+    """The instants of texts. Raises Unusual, ValueError, and TypeError without an offset."""
     if max(map(len, texts)) > LONGEST_INSTANT:
         raise Unusual
-    moments = list(map(datetime.fromisoformat, texts))
-    if None in {moment.tzinfo for moment in moments}:
-        raise Unusual
-    since = [moment - EPOCH for moment in moments]
+    since = [moment - EPOCH for moment in map(datetime.fromisoformat, texts)]
     return [(s.days * 86_400 + s.seconds) * SECOND + s.microseconds for s in since]

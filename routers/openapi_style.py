@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from routers.problems import PROBLEM_JSON, Problem
+from util.problems import PROBLEM_JSON, Error, Problem
 
 type Json = dict[str, Any]
 
@@ -78,8 +78,7 @@ def _with_problem(response: Json) -> Json:
 
 
 def _is_error(media: Json) -> bool:
-    name: str = media.get("schema", {}).get("$ref", "")
-    return name.endswith(("/ErrorResponse", "/ValidationErrorResponse"))
+    return media.get("schema") == {"$ref": SCHEMA_PATH + Error.__name__}
 
 
 def _without_null(parameter: Json) -> Json:

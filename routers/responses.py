@@ -6,12 +6,13 @@ from datetime import UTC
 from typing import Any, Final
 
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from calculations.period import Interval, Period
 from config import VERSION, Settings
 from readmodel.store.snapshot import Snapshot
+from util.problems import Error
 
 CACHE_CONTROL: Final = "private, no-cache"
 JSON: Final = "application/json"
@@ -19,48 +20,24 @@ ACCEPT: Final = "Accept"
 """For Vary, if Accept decides on the format."""
 
 
-class ErrorResponse(BaseModel, defer_build=True):
-    """An error, as a sentence."""
-
-    detail: str
-
-
-class ParameterProblem(BaseModel, defer_build=True):
-    """One invalid parameter of a request."""
-
-    type: str
-    loc: list[str | int] = Field(
-        description="Where it was sent, and the parameter's name.",
-        examples=[["query", "limt"]],
-    )
-    msg: str = Field(description="What is allowed.")
-    input: Any = Field(None, description="The value as it was sent.")
-
-
-class ValidationErrorResponse(BaseModel, defer_build=True):
-    """Every invalid parameter of a request."""
-
-    detail: list[ParameterProblem]
-
-
 type DocumentedResponses = dict[int | str, dict[str, Any]]
 """Status to response object, for the OpenAPI document."""
 
 PUBLIC_RESPONSES: Final[DocumentedResponses] = {
     422: {
-        "model": ValidationErrorResponse,
+        "model": Error,
         "description": "A parameter is unknown or malformed.",
     },
 }
 """Errors of every route."""
 
 PROTECTED_RESPONSES: Final = PUBLIC_RESPONSES | {
-    401: {"model": ErrorResponse, "description": "The token is missing or wrong."},
+    401: {"model": Error, "description": "The token is missing or wrong."},
     403: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "The token does not have the right, or is a link to another view.",
     },
-    429: {"model": ErrorResponse, "description": "Too many requests; see Retry-After."},
+    429: {"model": Error, "description": "Too many requests; see Retry-After."},
 }
 """Errors of every route that requires the token."""
 
@@ -72,14 +49,14 @@ READ_MODEL_RESPONSES: Final = (
     PROTECTED_RESPONSES
     | UNCHANGED
     | {
-        503: {"model": ErrorResponse, "description": "There is no read model yet."},
+        503: {"model": Error, "description": "There is no read model yet."},
     }
 )
 """Errors of every route that answers from the read model, and 304."""
 
 SNAPSHOT_RESPONSES: Final = READ_MODEL_RESPONSES | {
     404: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "No snapshot of the instant `as_of` is kept.",
     },
 }
@@ -87,7 +64,7 @@ SNAPSHOT_RESPONSES: Final = READ_MODEL_RESPONSES | {
 
 STATISTICS_RESPONSES: Final = READ_MODEL_RESPONSES | {
     404: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "TABLES does not mirror the tables that the statistics need.",
     },
 }

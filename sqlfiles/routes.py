@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlfiles import keys
-from sqlfiles.catalogue import read_text, sql_files
+from sqlfiles.files import read_text, sql_files
 from sqlfiles.header import RawDefinition, split
 
 

@@ -115,14 +115,18 @@ async function toError(response) {
 
 /** The API's error message as one line, and the first invalid parameter. */
 async function errorMessage(response) {
-  let detail = null;
+  const { detail, errors } = await readError(response);
+  if (errors.length)
+    return { message: errors.map(({ message }) => message).join("; "), parameter: errors[0].parameter };
+  return { message: detail ?? `The API returned status ${response.status}.` };
+}
+
+/** `{detail, errors}` of the API: a text or null, and `{parameter, message}` for each invalid parameter. */
+export async function readError(response) {
   try {
-    detail = (await response.json()).detail;
+    const { detail, errors } = await response.json();
+    return { detail: typeof detail === "string" ? detail : null, errors: Array.isArray(errors) ? errors : [] };
   } catch {
-    // The response does not come from the API, so it has no detail.
+    return { detail: null, errors: [] }; // The response is a proxy's.
   }
-  if (Array.isArray(detail)) {
-    return { message: detail.map(({ msg }) => msg).join("; "), parameter: detail[0]?.loc?.at(-1) ?? null };
-  }
-  return { message: typeof detail === "string" ? detail : `The API returned status ${response.status}.` };
 }

@@ -1,6 +1,6 @@
 /** Breakdowns: a table of names and counts with a bar for each share; a click on a row filters by it. */
 
-import { el, setAttribute, svg } from "./dom.js";
+import { el, setAttribute, setText, svg } from "./dom.js";
 import { csvButton, toast } from "./files.js";
 import { terms } from "./filters.js";
 import * as format from "./format.js";
@@ -12,6 +12,7 @@ const collapsedRows = () => (narrow.matches ? 5 : 10);
 /** Show all rows if collapsing would hide no more than this many. */
 const MAX_EXTRA_ROWS = 2;
 const SEARCH_DELAY_MS = 250;
+const NOTHING = "Nothing in this range.";
 /** The API's answers hold at most this many rows of a breakdown: there may be more. */
 const LARGEST = 40;
 
@@ -34,6 +35,9 @@ export class Bars {
     /** Every row, once it was asked for, and those that the search finds; null before. */
     this.all = null;
     this.found = null;
+    this.reason = NOTHING;
+    /** Searches so far, so that only the answer to the last one is shown. */
+    this.searches = 0;
     this.expanded = false;
     this.headers = {
       name: el("th", { scope: "col" }, this.#sortButton("name", names)),
@@ -43,7 +47,7 @@ export class Bars {
     this.more = el("button", { class: "button quiet more", type: "button", "aria-expanded": "false", hidden: true });
     this.more.addEventListener("click", () => this.#toggleAll());
     this.field = this.#searchField();
-    this.empty = el("p", { class: "empty", hidden: true }, "Nothing in this range.");
+    this.empty = el("p", { class: "empty", hidden: true }, this.reason);
     this.table = this.#table(reserve);
     root.append(
       el(
@@ -115,6 +119,7 @@ export class Bars {
   }
 
   #collapse() {
+    this.searches += 1;
     this.found = null;
     this.all = null;
     this.expanded = false;
@@ -131,7 +136,7 @@ export class Bars {
     this.rows = rows;
     this.all = null;
     this.total = total;
-    this.empty.textContent = reason ?? "Nothing in this range.";
+    this.reason = reason ?? NOTHING;
     if (this.expanded) this.#find();
     else this.#draw();
   }
@@ -151,21 +156,26 @@ export class Bars {
   /** Show every row that contains the text of the search field. */
   async #find() {
     if (!this.search) return this.#draw();
-    const text = this.field.value.trim().toLowerCase();
-    const found = await this.#searchAll(text).catch((error) => {
+    this.searches += 1;
+    const search = this.searches;
+    const found = await this.#searchAll(this.field.value.trim().toLowerCase()).catch((error) => {
       toast(`${this.title} could not be loaded. ${error.message}`);
       return null;
     });
-    if (this.expanded && text === this.field.value.trim().toLowerCase()) this.found = found;
+    if (search !== this.searches) return null;
+    this.found = found;
     return this.#draw();
   }
 
   /** Once all rows are here they are searched as they are shown; a longer list is searched by the API. */
   async #searchAll(text) {
-    this.all ??= await this.search("");
-    if (this.all.rows.length < this.all.total) return this.search(text);
+    const { rows } = this;
+    const all = this.all ?? (await this.search(""));
+    // Meanwhile they may be those of another range.
+    if (rows === this.rows) this.all = all;
+    if (all.rows.length < all.total) return this.search(text);
     const matches = ({ name, note }) => `${name} ${note ?? ""}`.toLowerCase().includes(text);
-    return { rows: this.all.rows.filter(matches), total: this.all.total };
+    return { rows: all.rows.filter(matches), total: all.total };
   }
 
   #sortButton(by, label) {
@@ -207,11 +217,16 @@ export class Bars {
     const largest = Math.max(...sorted.map(({ count }) => count), 1);
     this.body.replaceChildren(...shown.map((row) => this.#row(row, largest)));
     this.empty.hidden = sorted.length > 0;
+    setText(this.empty, this.#isSearched() ? `No match for “${this.field.value.trim()}”.` : this.reason);
     this.more.hidden = showsAll;
     this.more.textContent = this.expanded
       ? `Show the first ${collapsedRows()} of ${format.count(known)}`
       : `Show all${sorted.length < LARGEST ? ` ${format.count(sorted.length)}` : ""}`;
     this.more.setAttribute("aria-expanded", String(this.expanded));
+  }
+
+  #isSearched() {
+    return this.expanded && this.rows.length > 0;
   }
 
   #row(row, largest) {
@@ -238,9 +253,11 @@ export class Bars {
   }
 
   #name({ name, note, filter }) {
-    const parts = [name, note ? el("span", { class: "note" }, note) : null];
-    if (!filter || !this.onFilter) return el("span", { class: "name" }, ...parts);
-    const button = el("button", { type: "button", class: "name", onclick: () => this.onFilter(filter) }, ...parts);
+    const text = el("span", { class: "name-text" }, name);
+    // In one line: a note without enough space for it is left out, not cut.
+    const line = el("span", { class: "name-line" }, text, note ? el("span", { class: "note" }, note) : null);
+    if (!filter || !this.onFilter) return el("span", { class: "name" }, line);
+    const button = el("button", { type: "button", class: "name", onclick: () => this.onFilter(filter) }, line);
     setAttribute(button, "aria-pressed", String(terms(filter).every((term) => this.active.includes(term))));
     return button;
   }

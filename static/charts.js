@@ -101,7 +101,8 @@ export class Chart {
 
   /**
    * Draw `points`. `title` names the values, `unit` what a row is ("per day"), `total` stands beside
-   * the title; `formatValue` formats one value, `whole` says that values are counts. `averageLabel`
+   * the title; `formatValue` formats one value, `whole` says that values are counts, `from` is the first
+   * day of the range. `averageLabel`
    * and `accumulated` describe the lines.
    */
   update({ points, empty, ...options }) {
@@ -245,9 +246,11 @@ export class Chart {
     const width = this.printing ? PRINT_WIDTH : this.plot.clientWidth;
     if (!points.length || !width) return this.dates.replaceChildren();
     const fontSize = Number.parseFloat(getComputedStyle(this.dates).fontSize);
+    const { interval, from } = this.options;
     const chosen = ticks(
-      points.map(({ date }) => date),
-      this.options.interval,
+      // The first week may begin before the range, of which it shows the days.
+      points.map(({ date }) => (interval === "week" && date < from ? from : date)),
+      interval,
       { width, fontSize },
     );
     return this.dates.replaceChildren(
@@ -269,7 +272,8 @@ export class Chart {
   /** Only lines that are drawn have an entry. */
   #drawLegend(points) {
     const entries = [[this.#drawsBars() ? "bar" : this.#valueKey(), this.options.title]];
-    if (points.some(({ note }) => note)) entries.push(["unfinished", this.#drawsBars() ? "Not finished" : null]);
+    if (this.#drawsBars() && points.some(({ note, value }) => note && value))
+      entries.push(["unfinished", "Incomplete"]);
     if (this.drawing.querySelector(".before")) entries.push(["before", this.options.beforeLabel]);
     if (this.drawing.querySelector(".average")) entries.push(["average", this.options.averageLabel]);
     const shown = points.length ? entries.filter(([, label]) => label) : [];

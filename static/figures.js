@@ -91,7 +91,7 @@ const DIRECTIONS = {
 const MEANINGS = { 1: "good", 0: null, [-1]: "bad" };
 
 function showChange(note, { format: formatValue, formatChange = format.change, good = 0 }, change, earlier) {
-  const before = earlier === undefined || earlier === null ? "" : ` from ${formatValue(earlier)}`;
+  const before = earlier === undefined || earlier === null ? "" : `from ${formatValue(earlier)}`;
   if (change === null || change === undefined) {
     note.replaceChildren(el("span", {}, earlier === 0 ? "from 0" : "\u00a0"));
     return;
@@ -106,6 +106,7 @@ function showChange(note, { format: formatValue, formatChange = format.change, g
       el("span", { class: "visually-hidden" }, `${word} `),
       formatChange(change),
     ),
+    " ",
     el("span", { class: "before" }, before),
   );
 }

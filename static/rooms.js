@@ -43,6 +43,8 @@ export class RoomList {
     this.fetchRooms = fetchRooms;
     this.onRoom = onRoom;
     this.limit = ROWS;
+    /** Requests so far, so that only the answer to the last one is shown. */
+    this.requests = 0;
     this.input = el("input", {
       id: "room-search",
       type: "search",
@@ -99,6 +101,7 @@ export class RoomList {
 
   /** Remove the rooms of another range; the search stays. */
   clearRows() {
+    this.requests += 1;
     this.body.replaceChildren();
     this.more.hidden = true;
     setText(this.status, "\u00a0");
@@ -111,8 +114,10 @@ export class RoomList {
   /** Show the rooms that the search finds; without a search, those with the most votes. */
   async load() {
     const text = this.input.value.trim();
+    this.requests += 1;
+    const request = this.requests;
     const answer = await this.fetchRooms({ q: text || null, limit: this.limit, order: "-votes" });
-    if (text !== this.input.value.trim()) return;
+    if (request !== this.requests) return;
     this.body.replaceChildren(...answer.rows.map((room) => this.#row(room)));
     const found = answer.total
       ? `${format.plural(answer.total, "room")}${text ? ` for “${text}”` : ""}`
@@ -214,6 +219,7 @@ export class RoomPage {
     this.votes.clear();
     this.spread.clear();
     byId("room-body").hidden = false;
+    byId("room-tools").hidden = false;
     this.#offerAll(false);
     setText(byId("room-title"), "\u00a0");
     setText(byId("room-status"), "\u00a0");
@@ -252,6 +258,7 @@ export class RoomPage {
   showMissing(id) {
     this.clear();
     byId("room-body").hidden = true;
+    byId("room-tools").hidden = true;
     setText(byId("room-title"), `Room ${id}`);
     setText(byId("room-status"), `There is no room with the id ${id}: it was never used, or the id is mistyped.`);
   }
@@ -271,6 +278,7 @@ export class RoomPage {
       unit: `per ${query.interval}`,
       total: "",
       interval: query.interval,
+      from: query.from,
       whole,
       formatValue: (value) => (value === null ? "no vote" : formatValue(value)),
       accumulated: false,

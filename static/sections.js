@@ -386,6 +386,7 @@ export class Sections {
       unit: view.series === "accumulated" ? "so far" : `per ${query.interval}`,
       total: rows.length ? totalText(sum(rows, series.name), query) : "",
       interval: query.interval,
+      from: query.from,
       whole: true,
       formatValue: format.count,
       accumulated: view.series === "accumulated",

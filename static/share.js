@@ -22,12 +22,14 @@ export class Share {
   }
 
   async #make() {
-    const days = Number(byId("share-days").value);
+    const days = byId("share-days").value;
     this.field.value = "";
     byId("share-copy").disabled = true;
-    setText(byId("share-status"), "");
+    setText(byId("share-status"), "Making the link …");
     try {
-      const { token, expires_at: end } = await this.fetchLink(days);
+      const { token, expires_at: end } = await this.fetchLink(Number(days));
+      // Meanwhile another number of days may have been chosen.
+      if (days !== byId("share-days").value) return;
       this.field.value = `${location.origin}${this.address()}#link=${token}`;
       byId("share-copy").disabled = false;
       setText(byId("share-status"), `It works until ${format.dateTime(Date.parse(end))}.`);

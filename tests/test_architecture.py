@@ -14,12 +14,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
-PROGRAMS = ("main", "update_readmodel", "collect_events")
+PROGRAMS = ("main", "update_readmodel", "collect_events", "run_cluster")
 """They import what they start. A program that does not exist yet has no rules."""
 
 MAY_IMPORT: Mapping[str, set[str]] = {
     "main": {
         "routers",
+        "cluster",
         "readmodel.store",
         "readmodel.tables",
         "startup",
@@ -41,6 +42,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "updater": {
         "updater",
         "calculations",
+        "cluster",
         "readmodel",
         "events",
         "sqlfiles",
@@ -71,11 +73,20 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "config",
         "util",
     },
+    "readmodel.spool": {"readmodel.spool", "events", "util"},
     "readmodel.sync": {"readmodel", "events", "sqlfiles", "config", "util"},
     "readmodel.replica": {
         "readmodel.replica",
         "readmodel.store",
         "readmodel.sync",
+        "util",
+    },
+    "run_cluster": {"cluster", "startup", "config", "util"},
+    "cluster": {
+        "cluster",
+        "readmodel.store",
+        "readmodel.tables",
+        "config",
         "util",
     },
     "collect_events": {"collector", "events", "startup", "config", "util"},
@@ -110,7 +121,7 @@ SECTIONS = {
 
 ONE_NAMESPACE = (
     *("calculations", "readmodel", "routers", "sqlfiles", "updater", "util"),
-    *("collector", "events"),
+    *("collector", "events", "cluster", "run_cluster"),
     *("main", "update_readmodel", "collect_events", "config", "startup", "demo"),
 )
 """Folders in which a class name has one meaning.

@@ -21,11 +21,12 @@ from events.verdicts import Judge
 from readmodel.store.manifest import TopicPosition
 from readmodel.stream.topic_reader import TopicReader
 from readmodel.sync.event_publish import DrainReport
-from readmodel.sync.spool_reader import concat_events, rows_of
+from readmodel.sync.spool_reader import concat_events, judged_rows
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from updater.intake_metrics import IntakeMetrics
 from util import telemetry
 from util.errors import FppError, SyncRunning
+from util.garbage import collection_paused
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import StopRequest
@@ -36,8 +37,8 @@ MAX_MESSAGES: Final = 100_000
 MAX_BYTES: Final = 64 * 2**20
 """The same, of their contents."""
 
-JUDGED_MESSAGES: Final = 2_000
-"""At once: of more objects, Python's garbage collector makes more work than they are."""
+JUDGED_MESSAGES: Final = 5_000
+"""At once: bounds the memory, and few enough for the processor's cache."""
 
 LEAST_SECONDS: Final = 1.0
 """Between two snapshots, while messages trickle in."""
@@ -195,7 +196,8 @@ class KafkaIntake:
         """Read what arrives within *seconds*, and then what is there at once."""
         while not self._is_full():
             room = MAX_MESSAGES - len(self._buffer)
-            messages = self._reader.read(room, seconds)
+            with collection_paused():
+                messages = self._reader.read(room, seconds)
             self._buffer += messages
             self._buffered_bytes += sum(len(m.value() or b"") for m in messages)
             if not messages:
@@ -237,10 +239,11 @@ class KafkaIntake:
     def _add(self, messages: list[StreamMessage]) -> DrainReport:
         now, end = self._now(), self._reader.position
         topic = TopicName(self._reader.topic, end.topic_id)
-        rows = concat_events(
-            rows_of(judge_messages(self._judge, some, topic, now))
-            for some in batched(messages, JUDGED_MESSAGES)
-        )
+        with collection_paused():
+            rows = concat_events(
+                judged_rows(judge_messages(self._judge, some, topic, now))
+                for some in batched(messages, JUDGED_MESSAGES)
+            )
         if telemetry.is_enabled():
             rows = rows._replace(traceparents=traceparents(messages))
         report = store_messages(
@@ -251,7 +254,8 @@ class KafkaIntake:
 
     def _succeeded(self, report: DrainReport) -> None:
         self._recovered()
-        self._metrics.count(report, self._now())
+        self._metrics.count(report)
+        self._metrics.drained(self._now())
         rejected = sum(report.rejected.values())
         if not (report.accepted or report.repeated or rejected):
             return

@@ -18,8 +18,9 @@ from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.disk import replace_link
 from readmodel.sync.staging import SnapshotWriter
-from sqlfiles.catalogue import EVENTS_FOLDER, Catalogue, load, sql_files
+from sqlfiles.catalogue import Catalogue, load
 from sqlfiles.definition import Definition, TableTest, quoted
+from sqlfiles.files import EVENTS_FOLDER, sql_files
 from sqlfiles.session import SessionOptions, add_tables, bind, connect
 from util.errors import ReadModelMissing, SettingsError
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from util.problems import error_response
 
 
 class CrossOrigin:
@@ -35,7 +39,7 @@ class CrossOrigin:
 
     def _for(self, origins: Sequence[str]) -> CORSMiddleware:
         if self._allowing is None:
-            self._allowing = CORSMiddleware(
+            self._allowing = _AllowedOrigins(
                 self._app,
                 allow_origins=origins,
                 allow_methods=self._methods,
@@ -43,3 +47,21 @@ class CrossOrigin:
                 expose_headers=self._response_headers,
             )
         return self._allowing
+
+
+class _AllowedOrigins(CORSMiddleware):
+    """Refuses preflight requests in the shape of all errors, not as plain text."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """See CORSMiddleware."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        kept = {
+            name: value
+            for name, value in response.headers.items()
+            if not name.startswith("content-")
+        }
+        detail = bytes(response.body).decode()
+        scope = {"headers": request_headers.raw}
+        return error_response(scope, response.status_code, detail, kept)

@@ -1,16 +1,15 @@
 """The routes that take events, in the forms of four kinds of clients."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
+from starlette.types import Receive, Scope, Send
 
 from collector import bodies
 from collector.models import (
     AnalyticsEvent,
-    ErrorAnswer,
     IngestReceipt,
     Receipt,
     SegmentBatch,
@@ -18,6 +17,8 @@ from collector.models import (
     SentEvent,
 )
 from collector.receiving import receive
+from util.api_routes import ApiRoutes
+from util.problems import Error
 
 JSON: Final = "application/json"
 
@@ -25,28 +26,33 @@ JSON: Final = "application/json"
 class BodyRoute(APIRoute):
     """A route that FastAPI documents, and whose function takes the request only.
 
-    FastAPI's solver of dependencies is a third of the work of a small request.
+    FastAPI's solver of dependencies, and what it prepares for dependencies with an end,
+    are a third of the work of a small request.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See APIRoute."""
-        return cast("Callable[[Request], Coroutine[Any, Any, Response]]", self.endpoint)
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        response: Response = await self.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
 
 
-router = APIRouter(tags=["events"], route_class=BodyRoute)
+router = ApiRoutes(tags=["events"], route_class=BodyRoute)
 
 QUIET: Final = ("/events", "/api/analytics/ingest", "/v1/batch")
 """Routes whose successful requests are counted and not logged."""
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": ErrorAnswer, "description": "The body is not JSON."},
-    401: {"model": ErrorAnswer, "description": "The token is missing or not valid."},
-    403: {"model": ErrorAnswer, "description": "An event is of another user."},
-    413: {"model": ErrorAnswer, "description": "Too many events, or too many bytes."},
-    415: {"model": ErrorAnswer, "description": "The body is compressed."},
-    422: {"model": ErrorAnswer, "description": "The body has another form."},
-    429: {"model": ErrorAnswer, "description": "Too many requests; see Retry-After."},
-    503: {"model": ErrorAnswer, "description": "Not stored; see Retry-After."},
+    400: {"model": Error, "description": "The body is not JSON."},
+    401: {"model": Error, "description": "The token is missing or not valid."},
+    403: {"model": Error, "description": "An event is of another user."},
+    413: {"model": Error, "description": "Too many events, or too many bytes."},
+    415: {"model": Error, "description": "The body is compressed."},
+    422: {"model": Error, "description": "The body has another form."},
+    429: {"model": Error, "description": "Too many requests; see Retry-After."},
+    503: {"model": Error, "description": "Not stored; see Retry-After."},
 }
 
 

@@ -12,7 +12,7 @@ from readmodel.source.no_database import NoDatabase
 from readmodel.source.postgres.errors import MISSING_DRIVER
 from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import Source
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table, select_tables
 from util.errors import SettingsError
 

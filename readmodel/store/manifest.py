@@ -61,6 +61,20 @@ class VisitsFile:
     crc32: _Crc32
     hash_fingerprint: Annotated[str, Field(alias="hashing")]
 
+    @property
+    def version(self) -> str:
+        """What must be equal for the file to be read, as in `SideFile`."""
+        return self.hash_fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """The record of another file beside a part (see `side_files`), in *version* of its format."""
+
+    bytes: _Count
+    crc32: _Crc32
+    version: str
+
 
 @dataclass(frozen=True, slots=True)
 class SourceMark:
@@ -88,6 +102,9 @@ class Part:
     checked_at: AwareDatetime
     visits: VisitsFile | None = None
     mark: Annotated[SourceMark | None, Field(exclude_if=lambda mark: mark is None)] = (
+        None
+    )
+    rooms: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
 
@@ -210,12 +227,16 @@ class TopicPosition:
 class Consumed:
     """How far the tables of events have read what they are made of.
 
-    `spool` maps each collector's instance to the last of its files that was taken, and
+    `spool` maps each collector's instance to the last of its files that was taken,
+    `checksums` to the SHA-256 of that file, unless an earlier version took it, and
     `kafka` the cluster's id and the name of a topic, as in ``Zk3…/octane.events``, to
     the position in it.
     """
 
     spool: Mapping[str, str] = field(default_factory=dict)
+    checksums: Annotated[
+        Mapping[str, str], Field(exclude_if=lambda checksums: not checksums)
+    ] = field(default_factory=dict)
     kafka: Annotated[
         Mapping[str, TopicPosition], Field(exclude_if=lambda topics: not topics)
     ] = field(default_factory=dict)

@@ -4,7 +4,7 @@
       current -> snapshots/20261121T231000.123456Z     replaced atomically, last
       snapshots/<id>/snapshot.json                     see `manifest`
       snapshots/<id>/fpp_votes.parquet/part-00000.parquet …
-      snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `visits`
+      snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `side_files`
       fpp_votes.parquet -> current/fpp_votes.parquet   so any tool can read it
 
 `current` is resolved once per `Snapshot`, and everything is scanned below the real
@@ -31,7 +31,8 @@ import polars as pl
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
 from readmodel.store.damage import read_file
-from readmodel.store.manifest import Manifest, Part, TableFailure
+from readmodel.store.manifest import Manifest, TableFailure
+from readmodel.store.side_files import VISITS, SideFileKind
 from readmodel.tables import TABLES, serve_statistics
 from util.columns import column_named
 from util.errors import ReadModelDamaged, ReadModelMissing
@@ -70,14 +71,6 @@ def _escape(character: str) -> str:
     return f"%{ord(character):02X}"
 
 
-def visits_file(part: Path) -> Path:
-    """The file with the visits of *part*.
-
-    ``t.parquet/part-00000.parquet`` -> ``t.visits/part-00000.parquet``
-    """
-    return part.parent.with_suffix(".visits") / part.name
-
-
 class TableFiles(NamedTuple):
     """The size of a table's Parquet files, and whether all of them exist."""
 
@@ -92,13 +85,15 @@ NO_FILES: Final = TableFiles(0, complete=False)
 class Snapshot:
     """One instant of the mirrored tables; immutable, open it once per request.
 
-    `manifest` is None for the earlier system's plain files.
+    `manifest` is None for the earlier system's plain files. With `scan_folder`, scans
+    name the files below that folder instead of `path`: see `content`.
     """
 
     id: str
     taken_at: datetime
     path: Path
     manifest: Manifest | None = field(default=None, hash=False)
+    scan_folder: str | None = None
 
     def scan(self, table: str) -> pl.LazyFrame:
         """All columns of *table*, timestamps as Datetime("us", "UTC"); reads no data.
@@ -109,7 +104,7 @@ class Snapshot:
             return _in_utc(pl.scan_parquet(self.path / table_folder(table), glob=False))
         stored = self.manifest.tables[table]
         return pl.scan_parquet(
-            self.files(table),
+            self._scanned(self.files(table)),
             schema=stored.schema,
             glob=False,
             hive_partitioning=False,
@@ -120,18 +115,30 @@ class Snapshot:
 
         Derived from the rows themselves if the files of the visits cannot be used.
         """
-        files = self.visits_files(table)
+        files = self.side_files(table, VISITS)
         if not files:
             return visits.derive(self.scan(table), table)
-        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+        schema = None
+        if self.scan_folder and self.manifest:  # the files may be on another host only
+            schema = visits.schema(table, self.manifest.tables[table].schema)
+        return pl.scan_parquet(
+            self._scanned(files), schema=schema, glob=False, hive_partitioning=False
+        )
 
-    def visits_files(self, table: str) -> list[Path]:
-        """The files of the visits; empty if one is missing or hashed differently."""
+    def _scanned[F: (str, Path)](self, files: list[F]) -> list[F] | list[str]:
+        """The names of *files* in plans."""
+        if self.scan_folder is None:
+            return files
+        start = len(f"{self.path}/")
+        return [f"{self.scan_folder}/{f'{file}'[start:]}" for file in files]
+
+    def side_files(self, table: str, kind: SideFileKind) -> list[Path]:
+        """The side files of *table*; empty if one is missing or cannot be used."""
         parts = self.manifest.tables[table].parts if self.manifest else ()
-        if not all(map(_has_usable_visits, parts)):
+        if not all(map(kind.is_usable, parts)):
             return []
         folder = self.path / table_folder(table)
-        files = [visits_file(folder / part.file) for part in parts]
+        files = [kind.path(folder / part.file) for part in parts]
         return files if all(map(os.path.isfile, files)) else []
 
     @property
@@ -289,13 +296,6 @@ def table_files(data_dir: Path) -> Mapping[str, TableFiles]:
         return latest(data_dir).table_files()
     except (ReadModelMissing, OSError):
         return dict.fromkeys(TABLES, NO_FILES)
-
-
-def _has_usable_visits(part: Part) -> bool:
-    return (
-        part.visits is not None
-        and part.visits.hash_fingerprint == visits.hash_fingerprint()
-    )
 
 
 def _file_size(file: str) -> int | None:

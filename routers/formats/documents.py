@@ -8,7 +8,8 @@ from pydantic import TypeAdapter
 from routers.formats.answer import TRUNCATED
 from routers.formats.media import TableFormat, media_type
 from routers.formats.table import TableColumn
-from routers.responses import DocumentedResponses, ErrorResponse
+from routers.responses import DocumentedResponses
+from util.problems import Error
 
 _DOCUMENT: Final[dict[str, Any]] = {
     "type": "object",
@@ -65,7 +66,7 @@ _SCHEMAS: Final[dict[TableFormat, dict[str, Any]]] = {
 
 _FAILURES: Final[DocumentedResponses] = {
     413: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "A workbook cannot hold so many rows; use another format.",
     },
 }

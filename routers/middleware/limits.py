@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config import Settings
 from routers.auth import TOKEN_HEADERS, identify
 from routers.middleware.guesses import GuessBrake
-from routers.problems import error_response
 from util.metrics import ApiMetrics
+from util.problems import error_response
 from util.rates import MinuteCounts
 from util.route_path import route_path
 

@@ -1,7 +1,8 @@
 """`GET /`, all statistics, and `GET /daily-analytics`, those of the last 24 hours."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from fastapi import HTTPException, Response
@@ -60,7 +61,6 @@ from routers.readings import reading_of_daily, reading_of_sections
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
-    ErrorResponse,
     cache_headers,
     encode,
     etag_by_day,
@@ -74,6 +74,10 @@ from routers.strict_query import NoParameters, NoRepeatedParameters
 from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
+from util.problems import Error
+
+if TYPE_CHECKING:
+    from routers.cluster_answers import ClusterAnswers  # only with ENGINE_URL
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -113,7 +117,7 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
 
 
 _NOT_DELIVERED: Final[dict[str, Any]] = {
-    "model": ErrorResponse,
+    "model": Error,
     "description": "The e-mail service did not accept the figures.",
 }
 
@@ -137,6 +141,7 @@ async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
         period,
         context.snapshot,
         context.plans,
+        context.cluster,
     )
     return json_response(body, etag)
 
@@ -185,7 +190,7 @@ async def get_daily_analytics(
     responses=STATISTICS_RESPONSES
     | {
         409: {
-            "model": ErrorResponse,
+            "model": Error,
             "description": "There is no e-mail service, or the updater posts to it.",
         },
         502: _NOT_DELIVERED,
@@ -287,28 +292,46 @@ def _daily_etag(
 
 
 def _analytics_json(
-    query: AnalyticsParameters, period: Period, snapshot: Snapshot, plans: PlanCache
+    query: AnalyticsParameters,
+    period: Period,
+    snapshot: Snapshot,
+    plans: PlanCache,
+    cluster: "ClusterAnswers | None",
 ) -> bytes:
-    sections, filters = query.requested_sections, query.filters
-    plan = plans.analytics(snapshot, period, sections, filters)
-    engine = engine_for(snapshot.rows, period.fraction)
     envelope = {"data_updated_at": to_json(snapshot.taken_at)}
     if query.is_customised:
         envelope["query"] = encode(describe(query, period, snapshot.taken_at))
     if reasons := _reasons(query, plans.tables(snapshot), period):
         envelope["not_applicable"] = to_json(reasons)
     earlier_period = query.compared(period, snapshot.taken_at)
-    if earlier_period is None:
-        _, data = _encode_sections(collect(plan, engine))
+    periods = [period, earlier_period] if earlier_period else [period]
+    rows = _rows(query, periods, snapshot, plans, cluster)
+    figures, data = _encode_sections(rows[0])
+    if len(rows) == 1:
         return json_object({"data": data, **envelope})
-    previous_plan = plans.analytics(snapshot, earlier_period, sections, filters)
-    current_row, previous_row = collect_both(plan, previous_plan, engine)
-    figures, data = _encode_sections(current_row)
-    earlier, previous = _encode_sections(previous_row)
+    earlier, previous = _encode_sections(rows[1])
     changes = to_json(_changes(figures, earlier))
     return json_object(
         {"data": data, **envelope, "previous": previous, "change": changes}
     )
+
+
+def _rows(
+    query: AnalyticsParameters,
+    periods: Sequence[Period],
+    snapshot: Snapshot,
+    plans: PlanCache,
+    cluster: "ClusterAnswers | None",
+) -> Sequence[pl.DataFrame]:
+    """The row of each of *periods*: a range, and the one before it."""
+    question = (query.requested_sections, query.filters)
+    if cluster and (found := cluster.rows(snapshot, periods, *question)):
+        return found
+    engine = engine_for(snapshot.rows, periods[0].fraction)
+    current, *earlier = [plans.analytics(snapshot, one, *question) for one in periods]
+    if not earlier:
+        return [collect(current, engine)]
+    return collect_both(current, earlier[0], engine)
 
 
 def _reasons(query: AnalyticsParameters, tables: Tables, period: Period) -> Reasons:

@@ -16,11 +16,11 @@ from routers.responses import (
     CACHE_CONTROL,
     JSON,
     PROTECTED_RESPONSES,
-    ErrorResponse,
 )
 from routers.strict_query import NoRepeatedParameters, QueryParameters
 from util.api_routes import ApiRoutes
 from util.errors import StorageError
+from util.problems import Error
 
 router = ApiRoutes(tags=["sync"], dependencies=[RequireToken, NoRepeatedParameters])
 
@@ -43,8 +43,8 @@ class DailyReportParameters(QueryParameters):
     response_model=Daily,
     responses=PROTECTED_RESPONSES
     | {
-        404: {"model": ErrorResponse, "description": "No such report was posted."},
-        503: {"model": ErrorResponse, "description": "The ledger is damaged."},
+        404: {"model": Error, "description": "No such report was posted."},
+        503: {"model": Error, "description": "The ledger is damaged."},
     },
 )
 async def get_daily_report(

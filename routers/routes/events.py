@@ -32,7 +32,6 @@ from routers.responses import (
     ACCEPT,
     READ_MODEL_RESPONSES,
     DocumentedResponses,
-    ErrorResponse,
     cache_headers,
     encode,
     json_response,
@@ -43,6 +42,7 @@ from routers.strict_query import AS_OF, NoRepeatedParameters, no_number
 from routers.views.page import Page, PageRequest, parse_token, select_page
 from sqlfiles.definition import OrderTerm
 from util.api_routes import ApiRoutes
+from util.problems import Error
 
 MAX_LIMIT: Final = 1_000
 FILENAME: Final = "fpp-events-rejected"
@@ -139,7 +139,7 @@ COLUMNS: Final = columns_of(DeadLetter)
 DeadLettersQuery = Annotated[DeadLettersParameters, Query()]
 
 NO_EVENTS: Final[DocumentedResponses] = {
-    404: {"model": ErrorResponse, "description": "Events are not set up."}
+    404: {"model": Error, "description": "Events are not set up."}
 }
 
 

@@ -25,16 +25,16 @@ from routers.responses import (
     PROTECTED_RESPONSES,
     SNAPSHOT_RESPONSES,
     DocumentedResponses,
-    ErrorResponse,
     encode,
     json_response,
     make_etag,
     unchanged,
 )
-from routers.routes.views import DATA_UPDATED_AT
 from routers.strict_query import NoRepeatedParameters
+from routers.views.respond import DATA_UPDATED_AT
 from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
+from util.problems import Error
 
 SNAPSHOT: Final = "X-Snapshot"
 """Header with the id of the snapshot that was read."""
@@ -44,24 +44,24 @@ _RESPONSES: Final[DocumentedResponses] = {
     404: SNAPSHOT_RESPONSES[404],
     **table_responses(description="The rows, in the format by Accept."),
     400: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "The statement is not one allowed SELECT, fails, or needs too "
         "much memory.",
     },
-    403: {"model": ErrorResponse, "description": "The token may not send SQL."},
+    403: {"model": Error, "description": "The token may not send SQL."},
     413: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "The body is too large, or a workbook cannot hold the rows.",
     },
     429: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "Too many queries or requests; see Retry-After.",
     },
     503: {
-        "model": ErrorResponse,
+        "model": Error,
         "description": "There is no read model, or queries cannot be confined.",
     },
-    504: {"model": ErrorResponse, "description": "The query took too long."},
+    504: {"model": Error, "description": "The query took too long."},
 }
 
 router = ApiRoutes(tags=["queries"], dependencies=[RequireQuery, NoRepeatedParameters])
@@ -106,7 +106,7 @@ async def post_query(
     responses=SNAPSHOT_RESPONSES
     | {
         503: {
-            "model": ErrorResponse,
+            "model": Error,
             "description": "There is no read model, or queries cannot be confined.",
         }
     },

@@ -22,7 +22,6 @@ from routers.query import RangeParameters, describe
 from routers.readings import ROOM_DETAILS, ROOM_LIST
 from routers.responses import (
     STATISTICS_RESPONSES,
-    ErrorResponse,
     encode,
     json_response,
     unchanged,
@@ -30,6 +29,7 @@ from routers.responses import (
 from routers.routes.breakdowns import PageParameters
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.problems import Error
 
 MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
@@ -220,7 +220,7 @@ async def get_rooms(
     responses=STATISTICS_RESPONSES
     | {
         404: {
-            "model": ErrorResponse,
+            "model": Error,
             "description": (
                 "There is no such room, or TABLES does not mirror the tables that the "
                 "statistics need."

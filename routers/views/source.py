@@ -10,7 +10,7 @@ from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers.views.loaded import Columns, LoadedViews
 from routers.worker.client import Worker
-from sqlfiles.catalogue import sql_files
+from sqlfiles.files import sql_files
 
 LOAD_MEMORY_MB: Final = 4096
 """Address space: DuckDB reserves some for each connection, and uses little of it."""

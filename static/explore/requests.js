@@ -1,6 +1,6 @@
 /** Requests to the API of which headers, exact numbers and the server's own sentences matter. */
 
-import { ApiError, request } from "../api.js";
+import { ApiError, readError, request } from "../api.js";
 import { getToken } from "../session.js";
 
 /** Digits that a double keeps. */
@@ -59,20 +59,9 @@ async function body(promise) {
 async function refusal(response) {
   const { status } = response;
   if (status === 401) return new Refused("The token is no longer accepted: sign out and in again.", status);
-  const detail = await detailOf(response);
-  if (Array.isArray(detail)) {
-    const problems = detail.map(({ loc, msg }) => ({ parameter: loc?.at(-1), message: msg }));
-    return new Refused(problems.map(({ message }) => message).join("; "), status, problems);
-  }
-  return new Refused(typeof detail === "string" ? sentence(detail) : noDetail(status), status);
-}
-
-async function detailOf(response) {
-  try {
-    return (await response.json()).detail;
-  } catch {
-    return null; // The answer is a proxy's.
-  }
+  const { detail, errors } = await readError(response);
+  if (errors.length) return new Refused(errors.map(({ message }) => message).join("; "), status, errors);
+  return new Refused(detail ? sentence(detail) : noDetail(status), status);
 }
 
 const noDetail = (status) =>

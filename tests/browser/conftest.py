@@ -1,6 +1,7 @@
 """Fixtures for tests of the dashboard in the system's headless Chromium."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from playwright.sync_api import (
     Error,
     Page,
     Request,
+    Route,
+    expect,
     sync_playwright,
 )
 
@@ -42,6 +45,14 @@ TIMEOUT_MS = 20_000
 
 QUERY_TOKEN = "token-of-ann-0123456789-0123456789"
 """It reads, and sends SQL."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _patience() -> Iterator[None]:
+    """Let expectations wait as long as everything else does on a busy machine."""
+    expect.set_options(timeout=TIMEOUT_MS)
+    yield
+    expect.set_options(timeout=None)
 
 
 @pytest.fixture(scope="package")
@@ -240,6 +251,22 @@ def settled(page: Page) -> Page:
     return page
 
 
+def held_back(page: Page, pattern: re.Pattern[str]) -> list[Route]:
+    """Hold back the requests to *pattern* that *page* sends from now on."""
+    routes: list[Route] = []
+
+    def keep(route: Route) -> None:
+        routes.append(route)
+
+    page.route(pattern, keep)
+    return routes
+
+
+def hold_no_more(page: Page, pattern: re.Pattern[str]) -> None:
+    """Let further requests to *pattern* through; those held back stay so."""
+    page.route(pattern, lambda route: route.continue_())
+
+
 @contextmanager
 def visiting(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor whose browser must log no problem and contact no other host."""
@@ -254,6 +281,13 @@ def visiting(tabs: Tabs) -> Iterator[Visitor]:
 @pytest.fixture
 def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor for one test."""
+    with visiting(tabs) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def shared_visitor(tabs: Tabs) -> Iterator[Visitor]:
+    """A visitor whom all tests of a module share."""
     with visiting(tabs) as visitor:
         yield visitor
 

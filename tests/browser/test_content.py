@@ -66,7 +66,7 @@ def bars(page: Page, title: str) -> list[list[str]]:
         expect(card.locator(".more")).to_contain_text("Show the first")
     shown: list[list[str]] = card.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => ["
-        "row.querySelector('.name').firstChild.textContent,"
+        "row.querySelector('.name-text').textContent,"
         "row.querySelector('td').textContent])"
     )
     return shown

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import TIMEOUT_MS, VIEW, Tabs, Visitor, visiting
+from tests.browser.conftest import VIEW, Visitor
 from tests.browser.test_access import violations
 from tests.support.derived import table_sql, write_views
 from tests.support.programs import ROOT, run_updater
@@ -109,25 +109,10 @@ def server(world: World, views_dir: Path) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _patience() -> Iterator[None]:
-    """A report starts a process, which takes its time on a busy machine."""
-    expect.set_options(timeout=TIMEOUT_MS)
-    yield
-    expect.set_options(timeout=None)
-
-
 @pytest.fixture(scope="module")
-def visitor(tabs: Tabs) -> Iterator[Visitor]:
-    """A visitor that all tests share."""
-    with visiting(tabs) as visitor:
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def page(visitor: Visitor, server: Server) -> Page:
+def page(shared_visitor: Visitor, server: Server) -> Page:
     """A page on which the visitor has signed in."""
-    return visitor.sign_in(visitor.open_page(), server)
+    return shared_visitor.sign_in(shared_visitor.open_page(), server)
 
 
 @pytest.fixture
@@ -322,7 +307,7 @@ def test_filters_order_and_pages_are_in_the_address(
 
 
 def test_a_report_has_a_form_and_errors_stand_beside_their_field(
-    page: Page, visitor: Visitor, world: World, show: Callable[..., Locator]
+    page: Page, shared_visitor: Visitor, world: World, show: Callable[..., Locator]
 ) -> None:
     """What is required is asked for first; nothing is sent without it."""
     section = show("?explore=room_pace")
@@ -337,7 +322,7 @@ def test_a_report_has_a_form_and_errors_stand_beside_their_field(
     problem = re.compile("room_id must be at least 1")
     expect(room).to_have_accessible_description(problem)
     expect(room).to_have_attribute("aria-invalid", "true")
-    visitor.expect_problem("422")
+    shared_visitor.expect_problem("422")
     room.fill(str(world.busiest_room()))
     run.click()
     expect(section.locator("[data-kind=lines]")).to_be_visible()
@@ -399,13 +384,13 @@ def test_a_stale_table_says_since_when_and_why(show: Callable[..., Locator]) -> 
 
 
 def test_failures_are_shown_in_the_apis_words(
-    page: Page, visitor: Visitor, show: Callable[..., Locator]
+    page: Page, shared_visitor: Visitor, show: Callable[..., Locator]
 ) -> None:
     """A report that fails, is stopped or must wait; a table that is not there."""
     section = show("?explore=failing&explore.text=x")
     alert = section.get_by_role("alert").filter(has_text=re.compile("."))
     expect(alert).to_contain_text("The report failing failed.")
-    visitor.expect_problem("500")
+    shared_visitor.expect_problem("500")
     for status, text in (
         (504, "The report failing was stopped. It took longer than 10 seconds."),
         (503, "8 reports are waiting already."),
@@ -413,7 +398,7 @@ def test_failures_are_shown_in_the_apis_words(
         page.route("**/reports/failing?**", refusing(status, text))
         alert.get_by_role("button", name="Try again").click()
         expect(alert).to_contain_text(text)
-        visitor.expect_problem(str(status))
+        shared_visitor.expect_problem(str(status))
     page.unroute_all()
     section.get_by_label("Text").fill("7")
     section.get_by_role("button", name="Run").click()
@@ -457,7 +442,11 @@ LOOKED_AT = {
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKED_AT)
 def test_the_section_is_accessible_and_fits(
-    page: Page, visitor: Visitor, show: Callable[..., Locator], scheme: Any, width: int
+    page: Page,
+    shared_visitor: Visitor,
+    show: Callable[..., Locator],
+    scheme: Any,
+    width: int,
 ) -> None:
     """Axe finds nothing serious, with everything open, and nothing is cut off."""
     page.set_viewport_size({"width": width, "height": 900})
@@ -476,7 +465,7 @@ def test_the_section_is_accessible_and_fits(
             assert not page.evaluate(overflows), (name, each)
         page.set_viewport_size({"width": width, "height": 900})
     if width == 1280:
-        visitor.expect_problem("422")
+        shared_visitor.expect_problem("422")
 
 
 def test_signing_out_removes_all_rows(page: Page, show: Callable[..., Locator]) -> None:

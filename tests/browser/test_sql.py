@@ -14,7 +14,6 @@ from polars.testing import assert_frame_equal
 
 from tests.browser.conftest import (
     QUERY_TOKEN,
-    TIMEOUT_MS,
     VIEW,
     Tabs,
     Visitor,
@@ -32,25 +31,10 @@ NOTHING = "\u2013"
 """A null, as the page shows it."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _patience() -> Iterator[None]:
-    """A query starts a process, which takes its time on a busy machine."""
-    expect.set_options(timeout=TIMEOUT_MS)
-    yield
-    expect.set_options(timeout=None)
-
-
 @pytest.fixture(scope="module")
-def visitor(tabs: Tabs) -> Iterator[Visitor]:
-    """A visitor that all tests share."""
-    with visiting(tabs) as visitor:
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def page(visitor: Visitor, server: Server) -> Page:
+def page(shared_visitor: Visitor, server: Server) -> Page:
     """A page on which somebody has signed in who may send SQL."""
-    return visitor.sign_in(visitor.open_page(), server, token=QUERY_TOKEN)
+    return shared_visitor.sign_in(shared_visitor.open_page(), server, token=QUERY_TOKEN)
 
 
 @pytest.fixture
@@ -201,13 +185,15 @@ def test_names_are_quoted_where_sql_needs_it(section: Locator, page: Page) -> No
     assert found == ["room_id", *quoted]
 
 
-def test_an_error_is_shown_with_its_place(section: Locator, visitor: Visitor) -> None:
+def test_an_error_is_shown_with_its_place(
+    section: Locator, shared_visitor: Visitor
+) -> None:
     """Beside the field, for eyes and ears; a button puts the cursor there."""
     field = statement(section)
     run(section, "SELECT device,\n  '😀', nothing\nFROM fpp_users")
     problem = section.locator("#explore-sql-error")
     expect(problem).to_contain_text('Referenced column "nothing" not found')
-    visitor.expect_problem("400")
+    shared_visitor.expect_problem("400")
     expect(problem.get_by_role("alert")).to_contain_text("(line 2, column 8)")
     assert problem.locator("pre").inner_text() == "  '😀', nothing\n        ^"
     expect(field).to_have_attribute("aria-invalid", "true")
@@ -225,13 +211,13 @@ def test_an_error_is_shown_with_its_place(section: Locator, visitor: Visitor) ->
 
 
 def test_a_refused_statement_and_an_empty_one_are_told(
-    section: Locator, visitor: Visitor
+    section: Locator, shared_visitor: Visitor
 ) -> None:
     """In the API's words."""
     run(section, "DELETE FROM fpp_users")
     problem = section.locator("#explore-sql-error")
     expect(problem).to_contain_text("exactly one SELECT, and this is another statement")
-    visitor.expect_problem("400")
+    shared_visitor.expect_problem("400")
     statement(section).fill("  ")
     section.get_by_role("button", name="Run").click()
     expect(problem).to_contain_text("Enter a SELECT.")
@@ -350,7 +336,7 @@ def refusing(status: int, detail: str) -> Callable[[Route], None]:
 
 
 def test_other_failures_are_shown_and_can_be_tried_again(
-    section: Locator, page: Page, visitor: Visitor
+    section: Locator, page: Page, shared_visitor: Visitor
 ) -> None:
     """A full queue, a deadline, a system that cannot confine; the statement stays."""
     field = statement(section)
@@ -365,7 +351,7 @@ def test_other_failures_are_shown_and_can_be_tried_again(
         page.route("**/query", refusing(status, text))
         button.click()
         expect(alert).to_contain_text(text)
-        visitor.expect_problem(str(status))
+        shared_visitor.expect_problem(str(status))
         button = alert.get_by_role("button", name="Try again")
     expect(field).not_to_have_attribute("aria-invalid", "true")
     page.unroute_all()
@@ -398,7 +384,7 @@ OVERFLOWS = "document.documentElement.scrollWidth > innerWidth"
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_it_is_accessible_and_fits(
-    section: Locator, page: Page, visitor: Visitor, scheme: Any, width: int
+    section: Locator, page: Page, shared_visitor: Visitor, scheme: Any, width: int
 ) -> None:
     """Axe finds nothing serious, with everything open, and nothing is cut off."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -407,7 +393,7 @@ def test_it_is_accessible_and_fits(
     column(section, 1)
     run(section, f"SELECT {'x' * 300}, nothing FROM fpp_users")
     expect(section.locator("#explore-sql-error")).to_contain_text("not found")
-    visitor.expect_problem("400")
+    shared_visitor.expect_problem("400")
     page.evaluate(OPEN_ALL)
     page.evaluate(AXE)
     found = page.evaluate(FIND)["violations"]

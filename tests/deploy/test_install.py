@@ -67,6 +67,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
     units = root / "etc" / "systemd" / "system"
     assert {path.name for path in units.iterdir()} == {
         "fpp-analytics-api.service",
+        "fpp-analytics-cluster@.service",
         "fpp-analytics-collector.service",
         "fpp-analytics-updater.service",
         "fpp-analytics-updater-loop.service",
@@ -80,7 +81,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
 
 def test_only_the_owner_can_read_secrets(root: Path) -> None:
     """Systemd reads the settings files as root."""
-    for name in ("api.env", "updater.env", "collector.env"):
+    for name in ("api.env", "updater.env", "collector.env", "cluster.env"):
         mode = (root / "etc" / "fpp-analytics" / name).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600, name
 
@@ -110,7 +111,9 @@ def test_a_clone_elsewhere_is_refused(tmp_path: Path) -> None:
     assert "the clone must be in /opt/fpp-analytics" in output
 
 
-@pytest.mark.parametrize("name", ["api.env", "updater.env", "collector.env"])
+@pytest.mark.parametrize(
+    "name", ["api.env", "updater.env", "collector.env", "cluster.env"]
+)
 def test_the_settings_files_contain_only_settings(name: str) -> None:
     """A misspelt variable would be silently ignored."""
     text = (ROOT / "deploy" / "systemd" / name).read_text()

@@ -42,6 +42,7 @@ def test_there_are_units_for_all_programs() -> None:
     """The other tests find all services."""
     assert {unit.stem for unit in SERVICES} - {unit.stem for unit in EXAMPLES} == {
         "fpp-analytics-api",
+        "fpp-analytics-cluster@",
         "fpp-analytics-collector",
         "fpp-analytics-updater",
         "fpp-analytics-updater-loop",
@@ -65,11 +66,12 @@ def test_each_service_is_hardened(unit: Path) -> None:
 
 
 def test_only_the_updater_can_write_and_only_its_data() -> None:
-    """The API has no writable folder and no database settings."""
-    api = (UNITS / "fpp-analytics-api.service").read_text()
-    assert "StateDirectory" not in api
-    assert "ReadWritePaths" not in api
-    assert "updater.env" not in api
+    """API and cluster have no writable folder and no database settings."""
+    for name in ("fpp-analytics-api", "fpp-analytics-cluster@"):
+        reading = (UNITS / f"{name}.service").read_text()
+        assert "StateDirectory" not in reading
+        assert "ReadWritePaths" not in reading
+        assert "updater.env" not in reading
     for name in ("fpp-analytics-updater", "fpp-analytics-updater-loop"):
         text = (UNITS / f"{name}.service").read_text()
         assert "StateDirectory=fpp-analytics\n" in text

@@ -51,7 +51,7 @@ class Message(NamedTuple):
 def verdict(message: Message, **settings: str) -> Mapping[str, Any]:
     """The verdict on one message."""
     judge = Judge.of(load(settings))
-    (line,) = judge_messages(judge, [message], TOPIC, NOW)
+    (line,) = judge_messages(judge, [message], TOPIC, NOW).lines()
     return line
 
 

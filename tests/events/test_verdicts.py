@@ -99,7 +99,7 @@ def same(
         EventPlace("b", RECEIVED, None if n % 2 else f"f{n}") for n in range(len(sent))
     ]
     with patch.object(verdicts, "new_id", lambda _: "new"):
-        at_once = judge.judge_all(sent, places, batch)
+        at_once = judge.judge_all(sent, places, batch).lines()
         one_by_one = [
             judge.judge(event, place, batch)
             for event, place in zip(sent, places, strict=True)
@@ -165,7 +165,7 @@ def test_one_bad_event_is_singled_out(odd: int) -> None:
     sent: list[Any] = [GOOD | {"id": f"e{number}"} for number in range(7)]
     sent[odd] = {**sent[odd], "name": ""}
     batch = BatchContext("token-1", None, NOW, RECEIVED)
-    lines = judge.judge_all(sent, [EventPlace("b", RECEIVED)] * 7, batch)
+    lines = judge.judge_all(sent, [EventPlace("b", RECEIVED)] * 7, batch).lines()
     assert [line["event_id"] for line in lines] == [f"e{number}" for number in range(7)]
     assert [number for number, line in enumerate(lines) if "code" in line] == [odd]
 

@@ -115,10 +115,10 @@ def test_a_filter_without_meaning_is_422(
     """The error names the parameter, the value and what is allowed."""
     got = client.get(path, params={"filter": text})
     assert got.status_code == 422
-    (problem,) = got.json()["detail"]
-    assert problem["loc"] == ["query", "filter"]
-    assert problem["input"] == text
-    assert allowed in problem["msg"]
+    (problem,) = got.json()["errors"]
+    assert problem["parameter"] == "filter"
+    assert problem["value"] == text
+    assert allowed in problem["message"]
 
 
 def test_a_room_has_no_filter(client: TestClient) -> None:

@@ -154,7 +154,7 @@ def test_it_reads_files_and_errors(package: str, url: str) -> None:
     with client_type(base_url=url, token=TOKEN) as client:
         assert download(dimension, client=client).startswith("route,count\r\n")
         refused = download(dimension, client=client, tz="Europe/Nowhere")
-        assert refused.detail[0].loc == ["query", "tz"]
+        assert refused.errors[0].parameter == "tz"
     with client_type(base_url=url, token="wrong") as stranger:
         refused = download(dimension, client=stranger)
         assert refused.detail == "Missing or wrong token"

@@ -180,6 +180,6 @@ def test_a_plus_in_a_zone_that_arrives_as_a_blank_has_a_hint(
     """An address writes + as %2B."""
     got = client.get("/?tz=Etc/GMT+5")
     assert got.status_code == 422
-    assert "%2B" in got.json()["detail"][0]["msg"]
+    assert "%2B" in got.json()["detail"]
     assert client.get("/?tz=Etc/GMT%2B5").status_code == 200
-    assert "%2B" not in client.get("/?tz=Mars").json()["detail"][0]["msg"]
+    assert "%2B" not in client.get("/?tz=Mars").json()["detail"]

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from routers.formats.media import TableFormat, media_type
-from routers.problems import PROBLEM_JSON
+from util.problems import PROBLEM_JSON
 
 PUBLIC = {"/health"}
 
@@ -28,7 +28,7 @@ SCHEMAS = {
     "DeadLetter",
     "DeadLetters",
     "Dimension",
-    "ErrorResponse",
+    "Error",
     "FreshnessHealth",
     "EventsHealth",
     "Health",
@@ -39,7 +39,6 @@ SCHEMAS = {
     "InvalidParameter",
     "LinkAnswer",
     "LocationAndUserAgent",
-    "ParameterProblem",
     "ParquetFilesHealth",
     "Problem",
     "QueryCatalogue",
@@ -76,7 +75,6 @@ SCHEMAS = {
     "TableFormat",
     "TemplateRequest",
     "Traffic",
-    "ValidationErrorResponse",
     "ViewColumn",
     "ViewDescription",
     "ViewError",

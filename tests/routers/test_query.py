@@ -178,8 +178,8 @@ def test_an_invalid_parameter_is_422(
     """The error names the parameter, the value as sent, and the allowed values."""
     for path in SERVED:
         problem = refused(client, f"{path}?{query}")
-        assert (problem["loc"], problem["input"]) == (["query", name], value)
-        assert allowed in problem["msg"]
+        assert (problem["parameter"], problem["value"]) == (name, value)
+        assert allowed in problem["message"]
 
 
 @pytest.mark.parametrize(
@@ -203,14 +203,14 @@ def test_an_invalid_parameter_of_the_whole_answer_is_422(
 ) -> None:
     """Sections, interval, weekends, and a comparison without a range."""
     problem = refused(client, f"/?{query}")
-    assert (problem["loc"], problem["input"]) == (["query", name], value)
-    assert allowed in problem["msg"]
+    assert (problem["parameter"], problem["value"]) == (name, value)
+    assert allowed in problem["message"]
 
 
 def test_a_comparison_of_a_room_needs_a_range(client: TestClient) -> None:
     """The daily figures need none: they are compared with the 24 hours before."""
     problem = refused(client, "/room/1/stats?compare=previous")
-    assert problem["loc"] == ["query", "compare"]
+    assert problem["parameter"] == "compare"
     assert client.get("/daily-analytics?compare=previous").status_code == 200
 
 
@@ -227,15 +227,16 @@ def test_a_parameter_of_other_routes_is_422(
 ) -> None:
     """It is not ignored."""
     problem = refused(client, f"{path}?{parameter}=day")
-    assert problem["loc"] == ["query", parameter]
+    assert problem["parameter"] == parameter
 
 
 def refused(client: TestClient, url: str) -> dict[str, Any]:
     """The only problem in the 422 response to *url*."""
     got = client.get(url)
     assert got.status_code == 422
-    (problem,) = got.json()["detail"]
-    assert set(problem) == {"type", "loc", "msg", "input"}
+    (problem,) = got.json()["errors"]
+    assert set(problem) == {"parameter", "location", "message", "value"}
+    assert problem["location"] == "query"
     return dict(problem)
 
 

@@ -10,7 +10,7 @@ from sqlite3 import Connection
 import polars as pl
 
 from readmodel.source.blocking import EVERYTHING, Block, Blocking, BlockRange
-from readmodel.source.sqlite import SqliteSource, SqliteView
+from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.source.wire import Column
 from readmodel.store.manifest import Manifest
 from readmodel.store.snapshot import Snapshot, latest

@@ -13,7 +13,7 @@ import pytest
 
 from config import load
 from readmodel.source.connect import source_from_settings
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.store import run_log
 from readmodel.sync import run as sync_run
 from readmodel.sync.staging import SnapshotWriter

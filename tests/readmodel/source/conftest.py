@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from readmodel.source.protocol import Source
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.sync.run import Options, Report, sync
 from readmodel.tables import TABLES, Table
 from testbed import schema

@@ -9,7 +9,7 @@ from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import Source
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import TABLES, Table
 from util.errors import SettingsError
 from util.redaction import redact

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.schema import create_table
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.store.snapshot import Snapshot, latest
 from readmodel.sync.run import Report, sync
 from readmodel.tables import TABLES, Table, select_tables

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from readmodel.source.mysql.source import MysqlView
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.store.snapshot import latest
 from readmodel.sync import planner
 from readmodel.sync.part_footer import decode_footer

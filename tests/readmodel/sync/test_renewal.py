@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from readmodel.source.blocking import Block, Blocking
-from readmodel.source.sqlite import SqliteView
+from readmodel.source.sqlite.source import SqliteView
 from readmodel.source.wire import Column
 from readmodel.sync.renewal import NO_DIGEST, renew_digests
 from readmodel.sync.reuse import reusable_parts

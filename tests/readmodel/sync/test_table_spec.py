@@ -7,7 +7,7 @@ from sqlite3 import connect
 import pytest
 
 from readmodel.source.blocking import KeyBounds, block_width
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.tables import ColumnKind, Table
 from util.errors import SourceError

@@ -6,9 +6,9 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from readmodel.source import sqlite
 from readmodel.source.blocking import BlockRange
 from readmodel.source.protocol import View
+from readmodel.source.sqlite import columns as sqlite_columns
 from readmodel.store.run_log import TableRun
 from readmodel.sync import rotation
 from readmodel.sync.planner import Keep, Write
@@ -148,7 +148,7 @@ def test_a_column_that_becomes_wider_is_stored_again_without_a_fetch(
 ) -> None:
     """An integer of 32 bits is also one of 64; the digests prove that rows are equal."""
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "INTEGER", pl.Int32())
+        patch.setattr(sqlite_columns, "INTEGER", pl.Int32())
         mirror.sync()
     assert mirror.snapshot.scan("things").collect_schema()["n"] == pl.Int32
     mirror.run("UPDATE things SET n = 50 WHERE id = 5")
@@ -165,7 +165,7 @@ def test_a_column_that_becomes_narrower_is_fetched(
     """Its stored values may not fit."""
     mirror.sync()
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "INTEGER", pl.Int32())
+        patch.setattr(sqlite_columns, "INTEGER", pl.Int32())
         assert mirror.sync().rows_fetched == ROWS
 
 

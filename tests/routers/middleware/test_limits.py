@@ -177,8 +177,8 @@ def test_unknown_query_parameters_are_refused(
     assert client.get(path).status_code == 200
     got = client.get(path, params={"limt": "5"})
     assert got.status_code == 422
-    (problem,) = got.json()["detail"]
-    assert problem["loc"] == ["query", "limt"]
+    (problem,) = got.json()["errors"]
+    assert (problem["location"], problem["parameter"]) == ("query", "limt")
 
 
 def test_each_of_two_tokens_is_accepted_so_that_one_can_be_rotated(

@@ -239,9 +239,9 @@ def test_an_unknown_dimension_is_422_and_lists_all_dimensions(
 ) -> None:
     """`msg` lists them; `loc` names the path parameter."""
     got = client.get(f"/breakdown/{dimension}.csv")
-    (problem,) = got.json()["detail"]
-    assert (got.status_code, problem["loc"]) == (422, ["path", "dimension"])
-    assert all(known in problem["msg"] for known in Dimension)
+    (problem,) = got.json()["errors"]
+    assert (got.status_code, problem["parameter"]) == (422, "dimension")
+    assert all(known in problem["message"] for known in Dimension)
 
 
 @pytest.mark.parametrize(
@@ -260,9 +260,7 @@ def test_a_parameter_of_other_routes_is_422(
     """It is not ignored."""
     got = client.get(path, params={parameter: "previous"})
     assert got.status_code == 422
-    assert [problem["loc"] for problem in got.json()["detail"]] == [
-        ["query", parameter]
-    ]
+    assert [each["parameter"] for each in got.json()["errors"]] == [parameter]
 
 
 def test_the_openapi_document_describes_csv(client: TestClient) -> None:

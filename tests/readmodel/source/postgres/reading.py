@@ -1,5 +1,6 @@
 """Reading one table through the source, as a sync does."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,3 +54,14 @@ def read(database: Database, table: Table = THINGS, **more: Any) -> Reading:
     """All of *table* now."""
     with source_of(database, **more).view([table]) as view:
         return read_from(view, table)
+
+
+def assert_nobody_is_left(database: Database) -> None:
+    """The reader has no session any more, so no statement of its own runs on."""
+    deadline = time.monotonic() + 10
+    sessions = (
+        f"SELECT query FROM pg_stat_activity WHERE usename = '{database.reader.user}'"
+    )
+    while left := database.query(sessions):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)

@@ -16,7 +16,11 @@ from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import PassingFault
 from readmodel.tables import Table
 from testbed.postgres import Database
-from tests.readmodel.source.postgres.reading import read_from, source_of
+from tests.readmodel.source.postgres.reading import (
+    assert_nobody_is_left,
+    read_from,
+    source_of,
+)
 from util.errors import Stopped
 
 SLOW = Table("slow", "id")
@@ -65,17 +69,6 @@ def frozen_at(database: Database, word: str) -> Iterator[None]:
             os.kill(stopped[0], signal.SIGCONT)
 
 
-def assert_nobody_is_left(database: Database) -> None:
-    """The reader has no session any more, so no statement of its own runs on."""
-    deadline = time.monotonic() + 10
-    sessions = (
-        f"SELECT query FROM pg_stat_activity WHERE usename = '{database.reader.user}'"
-    )
-    while left := database.query(sessions):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("word", ["hashtextextended", "COPY"])
 def test_a_frozen_server_is_given_up(
     slow: Database, word: str, monkeypatch: pytest.MonkeyPatch
@@ -92,7 +85,7 @@ def test_a_frozen_server_is_given_up(
         source_of(slow, read_seconds=2).view([SLOW]) as view,
     ):
         read_from(view, SLOW)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert_nobody_is_left(slow)
 
 
@@ -136,7 +129,7 @@ def test_a_stop_request_ends_a_statement_at_once(
         source_of(slow).view([SLOW]) as view,
     ):
         read_from(view, SLOW)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert_nobody_is_left(slow)
 
 

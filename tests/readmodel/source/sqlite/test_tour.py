@@ -26,7 +26,7 @@ import pytest
 
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.protocol import PassingFault
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table
 from tests.support.effort import THOROUGH, bounded
 from util.errors import SourceError

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from readmodel.source import sqlite
 from readmodel.source.blocking import Block, BlockRange, KnownBlocks, choose_blocking
-from readmodel.source.sqlite import SqliteSource, SqliteView
+from readmodel.source.sqlite import source as sqlite
+from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.sync.run import sync
 from readmodel.tables import Table
 from testbed.schema import TEXTS

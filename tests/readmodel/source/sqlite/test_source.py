@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from readmodel.source import sqlite
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.protocol import PassingFault
-from readmodel.source.sqlite import SqliteSource
+from readmodel.source.sqlite import source as sqlite
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table
 from util.errors import SourceError, Stopped
 
@@ -200,7 +200,7 @@ def test_an_exception_in_the_digest_keeps_its_cause(
 
     connection.execute("CREATE TABLE things (id INT)")
     connection.execute("INSERT INTO things VALUES (1)")
-    monkeypatch.setattr("readmodel.source.sqlite.zlib.crc32", stop)
+    monkeypatch.setattr("readmodel.source.sqlite.functions.zlib.crc32", stop)
     with pytest.raises(Stopped):
         read(tmp_path)
 
@@ -222,7 +222,7 @@ def test_a_file_in_wal_mode_is_read_from_a_read_only_folder(
     """The application is stopped: there is no -wal file, and the file is complete."""
     folder = in_wal_mode(tmp_path)
     assert not (folder / "source.db-wal").exists()
-    monkeypatch.setattr("readmodel.source.sqlite.os.access", lambda *_: False)
+    monkeypatch.setattr("readmodel.source.sqlite.source.os.access", lambda *_: False)
     folder.chmod(0o555)
     assert read(folder).rows() == [(1,)]
     assert [path.name for path in folder.iterdir()] == ["source.db"]
@@ -235,7 +235,7 @@ def test_changes_left_in_a_wal_file_are_not_overlooked(
     """The application was killed: the error says what to do."""
     folder = in_wal_mode(tmp_path)
     (folder / "source.db-wal").write_bytes(b"changes")
-    monkeypatch.setattr("readmodel.source.sqlite.os.access", lambda *_: False)
+    monkeypatch.setattr("readmodel.source.sqlite.source.os.access", lambda *_: False)
     with pytest.raises(SourceError, match=r"source.db-wal.*wal_checkpoint"):
         read(folder)
 

@@ -1,0 +1,68 @@
+"""Our SQL functions: numbers as text with all of their digits, and digests."""
+
+import sqlite3
+import zlib
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from readmodel.source.sqlite.sql import MISFIT
+
+
+class SqlFunctions:
+    """Our SQL functions.
+
+    SQLite replaces an exception in a function by an error of its own. `raised` keeps
+    the exception, which may be a request to stop.
+    """
+
+    def __init__(self) -> None:
+        self.raised: BaseException | None = None
+
+    def register(self, connection: sqlite3.Connection) -> None:
+        """Make them known to *connection*."""
+        for name, arguments, function in (
+            ("digest", 1, row_digest),
+            ("exact", 2, _exact),
+            ("exact_decimal", 2, _exact_decimal),
+        ):
+            connection.create_function(
+                name, arguments, self._keep_errors(function), deterministic=True
+            )
+
+    def _keep_errors(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except BaseException as error:
+                # SQLite reports only that a function failed; a stop would be lost, too.
+                self.raised = error
+                raise
+
+        return call
+
+
+def row_digest(packed_row: bytes) -> int:
+    """CRC-32 twice, as the MySQL source does."""
+    return zlib.crc32(str(zlib.crc32(packed_row)).encode())
+
+
+def _exact(value: float, text: str) -> str:
+    """*text*, as SQLite writes *value*, if it reads back as the same number.
+
+    SQLite writes 15 digits by default, and even 17 are not always the right ones.
+    """
+    return text if repr(float(text)) == repr(value) else repr(value)
+
+
+def _exact_decimal(value: float, text: str) -> str:
+    """*text*, which is *value* rounded to the scale of its column, if that is exact.
+
+    The 16th and 17th digit are noise, as in 0.1 + 0.2.
+    """
+    if float(text) in (value, float(f"{value:.15g}")):
+        return text
+    # SQLite writes 16 digits at most.
+    exact = f"{Decimal(repr(value)):f}"
+    scale = len(text.partition(".")[2])
+    return exact if len(exact.partition(".")[2]) <= scale else MISFIT
