@@ -15,9 +15,10 @@ from collector.app_state import Intake
 from collector.bodies import MalformedBody
 from collector.callers import Callers, NotAllowed, NotAuthenticated
 from collector.metrics import EventMetrics
+from collector.offered_spool import OfferedSpool
 from collector.rates import RateLimited, RateLimiter
 from collector.receiving import ForeignUser
-from collector.routes import health, ingest
+from collector.routes import health, ingest, spool
 from collector.spool import SpoolUnavailable, SpoolWriter
 from config import Settings
 from events.privacy import Pseudonyms
@@ -48,8 +49,11 @@ not answered, under the same ids: what is stored already is not stored again.
 """
 
 
+REQUEST_MODELS: Final = (*ingest.REQUEST_MODELS, *spool.REQUEST_MODELS)
+
 TAGS: Final = {
     "events": "Take events.",
+    "spool": "Take the spool away, for an updater on another host.",
     "health": "State of the collector, for monitors.",
 }
 
@@ -62,6 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = EventMetrics()
     app.router.routes.extend(ingest.router.routes)
+    app.router.routes.extend(spool.reading.routes)
+    app.router.routes.extend(spool.writing.routes)
     app.include_router(health.router)
     handle_errors(app)
     _add_refusals(app)
@@ -76,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         AccessLog,
         on_error=_respond_unexpected,
         component="collector",
-        quiet=(*health.QUIET, *ingest.QUIET),
+        quiet=(*health.QUIET, *ingest.QUIET, *spool.QUIET),
     )
     app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
@@ -107,6 +113,7 @@ def _prepare(app: FastAPI) -> None:
             max_age=timedelta(seconds=settings.spool_max_age_seconds),
             metrics=app.state.metrics,
         ),
+        offered=OfferedSpool(settings.spool_dir),
         metrics=app.state.metrics,
         max_batch_size=settings.max_batch_size,
     )
@@ -188,7 +195,7 @@ def _document(app: FastAPI) -> None:
                     operation.setdefault("security", [])  # none is needed
             components = found.setdefault("components", {})
             _, schemas = models_json_schema(
-                [(model, "validation") for model in ingest.REQUEST_MODELS],
+                [(model, "validation") for model in REQUEST_MODELS],
                 ref_template="#/components/schemas/{model}",
             )
             components.setdefault("schemas", {}).update(schemas["$defs"])
@@ -196,7 +203,8 @@ def _document(app: FastAPI) -> None:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "One of INGEST_TOKENS, or a JWT.",
+                    "description": "One of INGEST_TOKENS, or a JWT. SPOOL_TOKEN to "
+                    "take the spool.",
                 }
             }
         return generate()

@@ -261,6 +261,29 @@ def _replica_url(url: str | None) -> str | None:
     return url.rstrip("/") if url else url
 
 
+def parse_addresses(text: str) -> tuple[str, ...]:
+    """Parse a list of addresses of HTTP such as ``https://c1:8001,https://c2:8001``.
+
+    Raises ValueError for a malformed one, and for one that is named twice.
+    """
+    found = [url.rstrip("/") for url in listed(text)]
+    for url in found:
+        parts = _split(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("use addresses such as https://collector-1.internal:5200")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("an address has no credentials, no ? and no #")
+    if len(set(found)) < len(found):
+        raise ValueError("an address is named twice")
+    return tuple(found)
+
+
+def _valid_addresses(text: str | None) -> str | None:
+    """Return *text* if `parse_addresses` accepts it."""
+    parse_addresses(text or "")
+    return text
+
+
 def _engine_url(url: str | None) -> str | None:
     """Return *url* if it names the scheduler of a cluster. Raises ValueError."""
     parts = _split(url) if url else None
@@ -390,6 +413,8 @@ class Settings(BaseSettings):
     service_name: str = Field(default="collector", min_length=1, max_length=100)
 
     spool_dir: Path | None = None
+    collector_urls: Annotated[str | None, AfterValidator(_valid_addresses)] = None
+    spool_token: SecretStr | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
     kafka_bootstrap_servers: str | None = None
     kafka_topic: str = Field(default="octane.events", min_length=1)
@@ -453,6 +478,31 @@ class Settings(BaseSettings):
     def tokens(self) -> tuple[str, ...]:
         """All tokens of callers, of the API and of the collector."""
         return tuple(entry for name in TOKEN_RIGHTS for entry in self._tokens_of(name))
+
+    @property
+    def collector_addresses(self) -> tuple[str, ...]:
+        """The collectors of COLLECTOR_URLS, whose spools are pulled over HTTP."""
+        return parse_addresses(self.collector_urls or "")
+
+    def require_spool_token(self) -> str:
+        """Return what the updater sends to collectors. Raises SettingsError."""
+        tokens = self._tokens_of("spool_token")
+        if not tokens:
+            raise SettingsError(
+                "SPOOL_TOKEN is missing: with COLLECTOR_URLS set it to that of the "
+                "collectors"
+            )
+        return parse_token(tokens[0]).secret
+
+    @property
+    def takes_events(self) -> bool:
+        """True if the updater is to take events from anywhere."""
+        sources = (
+            self.spool_dir,
+            self.collector_addresses,
+            self.kafka_bootstrap_servers,
+        )
+        return any(sources)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

@@ -15,7 +15,12 @@ python update_readmodel.py follow     download new snapshots of the replica, on 
 python update_readmodel.py restore    fill an empty DATA_DIR from the replica
 """
 
-import util.frugal_allocator  # noqa: F401 - before anything that imports Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
 
 # isort: split
 import sys
@@ -199,8 +204,8 @@ def _with_report(
 def _event_intakes(
     settings: Settings, runner: Runner, stop: StopRequest
 ) -> "EventIntakes | None":
-    """What takes events from the spool and from Kafka; None without either."""
-    if settings.spool_dir is None and settings.kafka_bootstrap_servers is None:
+    """What takes events from spools and from Kafka; None without either."""
+    if not settings.takes_events:
         return None
     from updater.event_intakes import EventIntakes  # Nobody else needs it.
 

@@ -7,7 +7,14 @@ import base64
 import binascii
 
 from config import Settings
-from util.access import COLLECTOR_RIGHTS, Access, Caller, Right, access_of
+from util.access import (
+    COLLECTOR_RIGHTS,
+    Access,
+    AccessToken,
+    Caller,
+    Right,
+    access_of,
+)
 from util.errors import SettingsError
 from util.json_web_tokens import SHORTEST_SECRET, InvalidToken
 
@@ -17,7 +24,7 @@ class NotAuthenticated(Exception):
 
 
 class NotAllowed(Exception):
-    """The caller lacks the right to send events."""
+    """The caller lacks the right to send events, or to take them."""
 
 
 class Callers:
@@ -30,12 +37,20 @@ class Callers:
     def of(cls, settings: Settings) -> "Callers":
         """Read the secrets. Raises SettingsError if there is none, or one is too weak."""
         access = access_of(settings.access, COLLECTOR_RIGHTS)
-        if any(len(token.secret) < SHORTEST_SECRET for token in access.tokens):
+        senders = _with_right(access, Right.INGEST)
+        updaters = _with_right(access, Right.TAKE)
+        for setting, tokens in (("INGEST_TOKENS", senders), ("SPOOL_TOKEN", updaters)):
+            if any(len(token.secret) < SHORTEST_SECRET for token in tokens):
+                raise SettingsError(
+                    f"{setting} has a token of less than {SHORTEST_SECRET} characters: "
+                    "make one by openssl rand -hex 24"
+                )
+        if {token.secret for token in senders} & {token.secret for token in updaters}:
             raise SettingsError(
-                f"INGEST_TOKENS has a token of less than {SHORTEST_SECRET} characters: "
-                "make one by openssl rand -hex 24"
+                "SPOOL_TOKEN is one of INGEST_TOKENS: whoever sends events could take "
+                "those of all others; make another one by openssl rand -hex 24"
             )
-        if not access.verifier.keys.current() and not access.tokens:
+        if not access.verifier.keys.current() and not senders:
             raise SettingsError(
                 "JWT_SECRET_KEY and INGEST_TOKENS are missing: set one of them, or "
                 "JWT_JWKS_FILE, so that only known callers can send events"
@@ -50,13 +65,24 @@ class Callers:
         if authorization and api_key:
             raise NotAuthenticated("Send one of Authorization and X-API-Key")
         token = _token(authorization) if authorization else _latin(api_key.strip())
+        return self._with_right(token, Right.INGEST)
+
+    def require_updater(self, authorization: str) -> None:
+        """Raise NotAuthenticated or NotAllowed unless SPOOL_TOKEN is sent."""
+        self._with_right(_token(authorization), Right.TAKE)
+
+    def _with_right(self, token: bytes, right: Right) -> Caller:
         try:
             caller = self._access.by_token(token) or self._access.by_jwt(token)
         except InvalidToken as error:
             raise NotAuthenticated(str(error)) from None
-        if Right.INGEST not in caller.rights:
-            raise NotAllowed(f"This token does not have the right to {Right.INGEST}")
+        if right not in caller.rights:
+            raise NotAllowed(f"This token does not have the right to {right}")
         return caller
+
+
+def _with_right(access: Access, right: Right) -> list[AccessToken]:
+    return [token for token in access.tokens if right in token.rights]
 
 
 def _token(authorization: str) -> bytes:

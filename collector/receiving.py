@@ -40,8 +40,7 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     )
     intake.rates.count(caller.name)
     intake.spool.require_room()
-    _require_plain(request)
-    sent = parse(await _read(request))
+    sent = parse(await read_body(request))
     if len(sent.events) > intake.max_batch_size:
         raise MalformedBody(
             413, f"batch too large: at most {intake.max_batch_size} events"
@@ -66,14 +65,11 @@ def _lines(judged: Judged) -> bytes:
     return encode_lines(lines)
 
 
-def _require_plain(request: Request) -> None:
+async def read_body(request: Request) -> bytes:
+    """The body, of which no more than MAX_BODY_BYTES are read. Raises MalformedBody."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
         raise MalformedBody(415, "Send the body without Content-Encoding")
-
-
-async def _read(request: Request) -> bytes:
-    """The body, of which no more than MAX_BODY_BYTES are read."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -5,9 +5,10 @@ thread writes, so the files of a process are complete in the order of their numb
 """
 
 import asyncio
+import errno
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,9 @@ MAX_WAITING_BYTES: Final = 64 * 2**20
 
 ABANDONED_AFTER: Final = timedelta(minutes=10)
 """Age at which an incomplete file is that of a killed process."""
+
+NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""Errors of file systems that have no hard links."""
 
 _log = get_logger("spool")
 
@@ -202,21 +206,24 @@ class SpoolWriter:
         return None
 
     def _write(self, chunks: list[bytes]) -> None:
-        """Write the next file; after an error there is none."""
+        """Write the next file; after an error there is none.
+
+        A process that was copied while it ran, with its machine, has the same name and
+        the same numbers. In a folder that both share, the one that comes second takes
+        another name.
+        """
+        content = b"".join(chunks)
         self._number += 1
-        file = self._folder / file_name(self._instance, self._number)
-        hidden = file.with_name(HIDDEN + file.name)
         try:
-            with hidden.open("xb", buffering=0) as stream:
-                _write_whole(stream.fileno(), b"".join(chunks))
-                os.fsync(stream.fileno())
-            hidden.rename(file)
-            sync_folder(self._folder)
-        except OSError:
-            for path in (hidden, file):
-                with suppress(OSError):
-                    path.unlink()
-            raise
+            _write_file(self._folder / file_name(self._instance, self._number), content)
+        except FileExistsError:
+            _log.error(
+                f"Another process writes files of the instance {self._instance} into "
+                f"{self._folder}, as if this machine was copied: taking another name",
+                action="write",
+            )
+            self._instance, self._number = new_instance(datetime.now(UTC)), 1
+            _write_file(self._folder / file_name(self._instance, 1), content)
 
     def _remove_abandoned(self) -> None:
         """Remove what killed processes had not completed, and so not acknowledged."""
@@ -240,6 +247,43 @@ class SpoolWriter:
             oldest=min((file.modified_at for file in files), default=None),
             measured_at=time.monotonic(),
         )
+
+
+def _write_file(file: Path, content: bytes) -> None:
+    """Write a new file, which is on the disk then; after an error there is none.
+
+    Raises FileExistsError if another process has written it, or is about to.
+    """
+    hidden = file.with_name(HIDDEN + file.name)
+    with hidden.open("xb", buffering=0) as stream, ExitStack() as undo:
+        undo.callback(_remove_quietly, hidden)
+        _write_whole(stream.fileno(), content)
+        os.fsync(stream.fileno())
+        _make_visible(hidden, file)
+        undo.callback(_remove_quietly, file)
+        sync_folder(file.parent)
+        undo.pop_all()
+
+
+def _remove_quietly(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _make_visible(hidden: Path, file: Path) -> None:
+    """Rename *hidden* to *file*. Raises FileExistsError, where a rename would replace.
+
+    Not every file system has links. The hidden name is ours alone meanwhile.
+    """
+    try:
+        os.link(hidden, file)
+        hidden.unlink()
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if file.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        hidden.rename(file)
 
 
 def _write_whole(handle: int, content: bytes) -> None:

@@ -8,6 +8,7 @@ name. A file is written under a hidden name and renamed when it is complete and 
 disk, so a visible file never changes.
 """
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,8 @@ class SpoolFile(NamedTuple):
     bytes: int
     modified_at: float
     """Seconds since 1970."""
+    sha256: str | None = None
+    """Of its content, if whoever listed it knows it."""
 
 
 def new_instance(now: datetime) -> str:
@@ -70,6 +73,11 @@ def advance(consumed: Mapping[str, str], taken: Iterable[SpoolFile]) -> dict[str
     for file in taken:
         last[file.instance] = max(file.name, last.get(file.instance, ""))
     return last
+
+
+def checksum(content: bytes) -> str:
+    """SHA-256 of the *content* of a file, as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

@@ -69,6 +69,11 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "collector": {
         "public": ("GET /health", "GET /healthz", "GET /metrics", "GET /readyz"),
         "ingest": ("POST /api/analytics/ingest", "POST /events", "POST /v1/batch"),
+        "take": (
+            "GET /spool/files",
+            "POST /spool/acknowledge",
+            "POST /spool/read",
+        ),
     },
 }
 """Program -> right -> the routes that ask for it."""
@@ -90,6 +95,7 @@ MAY: Mapping[str, Mapping[str, set[str]]] = {
     "viewer": {"api": {"read"}},
     "analyst": {"api": {"read", "query"}},
     "sender": {"collector": {"ingest", "ingest for all"}},
+    "updater": {"collector": {"take"}},
     "session": {"api": {"read"}},
     "link": {"api": {"read"}},
     "jwt": {"api": set(), "collector": {"ingest"}},
@@ -132,6 +138,7 @@ def headers_of(caller: str) -> dict[str, str]:
         "viewer": TOKENS["analytics_viewer_tokens"],
         "analyst": TOKENS["sql_tokens"],
         "sender": TOKENS["ingest_tokens"],
+        "updater": TOKENS["spool_token"],
         "jwt": token(),
         "jwt of a reader": token(SECRET, "reader"),
         "jwt of an analyst": token(SECRET, "analyst"),

@@ -73,6 +73,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
         "config",
         "util",
     },
+    "readmodel.spool": {"readmodel.spool", "events", "util"},
     "readmodel.sync": {"readmodel", "events", "sqlfiles", "config", "util"},
     "readmodel.replica": {
         "readmodel.replica",

@@ -18,11 +18,13 @@ from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.mysql.source import MysqlSource, MysqlView
 from readmodel.source.postgres.source import PostgresSource, PostgresView
 from readmodel.source.protocol import Source, View
+from readmodel.spool.folder import FolderSpool, folder_spools
 from readmodel.store import metrics, run_log, snapshot
 from readmodel.sync.table_spec import table_spec
 from readmodel.tables import Table
 from sqlfiles.files import sql_files
-from updater import kafka_status, views
+from updater import collector_status, kafka_status, views
+from updater.spool_checks import shared_storage_of, spool_folder_problem
 from updater.status import view_lines
 from util.access import parse_token
 from util.confinement import confinement_of
@@ -93,11 +95,15 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     if settings.sql_tokens or settings.jwt_query_roles:
         yield _queries(settings.data_dir)
     if settings.spool_dir:
-        yield _spool(settings.spool_dir)
+        yield from map(_spool, folder_spools(settings.spool_dir))
+    if settings.collector_urls:
+        yield from _collectors(settings)
     if settings.kafka_bootstrap_servers:
         yield _kafka(settings)
     if settings.replica_url:
         yield _replica(settings.replica_url)
+    if settings.engine_url:
+        yield from examine_cluster(settings)
     yield _monitor(settings)
     yield _sentry(settings)
 
@@ -365,18 +371,20 @@ def _queries(data_dir: Path) -> CheckResult:
     return _passed("SQL_TOKENS", f"queries are confined by {found.value}")
 
 
-def _spool(folder: Path) -> CheckResult:
-    """Whether the updater can take files from the spool, and how many wait."""
+def _spool(spool: FolderSpool) -> CheckResult:
+    """Whether the updater can take files from a spool, and how many wait."""
+    folder = spool.folder
     if not folder.exists():
         return _warning(
             "SPOOL_DIR",
             f"{folder} does not exist yet: start the collector, or correct it",
         )
-    if problem := _folder_problem(folder):
+    if problem := spool_folder_problem(folder):
         return _failed(
             "SPOOL_DIR",
-            f"{folder} {problem}: it must be a folder on a local disk in which this "
-            "user can read and remove files",
+            f"{folder} {problem}: it must be a folder in which this user can read and "
+            "remove files, on a local disk or a storage that has what docs/events.md "
+            "requires",
         )
     files = list_files(folder)
     text = f"{folder} is writable, {len(files):,} files wait"
@@ -387,7 +395,36 @@ def _spool(folder: Path) -> CheckResult:
             "SPOOL_DIR",
             f"{text}, the oldest for {minutes:,.0f} minutes: is it drained?",
         )
+    if kind := shared_storage_of(folder):
+        return _warning(
+            "SPOOL_DIR",
+            f"{text}; it is on {kind}: nothing shows from here whether fsync reaches "
+            "the server's disk, see docs/events.md",
+        )
     return _passed("SPOOL_DIR", text)
+
+
+def _collectors(settings: Settings) -> Iterator[CheckResult]:
+    """Whether the spools of collectors on other hosts can be pulled."""
+    try:
+        states = collector_status.collector_states(settings)
+    except SettingsError as error:
+        yield _failed("collectors", str(error))
+        return
+    now = datetime.now(UTC)
+    for state in states:
+        text = collector_status.describe(state, now)
+        if state.error is not None:
+            yield _failed("collectors", text)
+        elif collector_status.is_late(state, now, LATE_SPOOL.total_seconds()):
+            yield _warning("collectors", f"{text}: is it drained?")
+        else:
+            yield _passed("collectors", text)
+    for url in collector_status.unsafe_addresses(settings):
+        yield _warning(
+            "encryption",
+            f"SPOOL_TOKEN and events travel to {url} in clear text: use https://",
+        )
 
 
 def _kafka(settings: Settings) -> CheckResult:
@@ -411,6 +448,30 @@ def _replica(url: str) -> CheckResult:
     except FppError as error:
         return _failed("replica", str(error))
     return _passed("replica", found)
+
+
+def examine_cluster(settings: Settings) -> Iterator[CheckResult]:
+    """Each worker of the cluster: the API does without those with a problem."""
+    from cluster.address import cluster_address
+    from cluster.connection import ask_workers
+    from readmodel.store.content import current_content
+
+    try:
+        content = current_content(settings.data_dir)
+        workers = ask_workers(cluster_address(settings), content)
+    except SettingsError as error:
+        yield _failed("cluster", str(error))
+        return
+    except FppError as error:
+        yield _warning("cluster", f"{error}; the API computes all answers itself")
+        return
+    if not workers:
+        yield _warning("cluster", "the scheduler answers, but has no workers")
+    for worker in workers:
+        if worker.problem:
+            yield _warning("cluster", f"worker {worker.address}: {worker.problem}")
+        else:
+            yield _passed("cluster", f"worker {worker.address} can run plans")
 
 
 def _monitor(settings: Settings) -> CheckResult:

@@ -1,15 +1,19 @@
 """The commands that change stored events: `replay`, `retention` and `forget`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
+
+from prometheus_client import CollectorRegistry
 
 from config import Settings
 from events import fields
 from events.privacy import Pseudonyms
+from readmodel.spool.folder import folder_spools
+from readmodel.spool.protocol import Spool
 from readmodel.store.event_tables import EVENTS, REJECTED
 from readmodel.store.run_log import TableRun
-from readmodel.sync.drain import drain
+from readmodel.sync.drain import drain_spools
 from readmodel.sync.forget import ForgetReport, UserForms, first_arrival, forget
 from readmodel.sync.replay import ReplayReport, replay
 from readmodel.sync.retention import apply_retention
@@ -22,6 +26,7 @@ from updater.event_runs import (
     removed_rows,
     retention_line,
 )
+from util.errors import SpoolError
 
 PATIENCE_SECONDS: Final = 60
 """How long a command waits for a sync or drain in progress."""
@@ -99,11 +104,11 @@ def run_forget(
 ) -> Iterator[str]:
     """Remove all rows of a user; yield lines that say what was done, and what is left.
 
-    Events that wait in the spool are taken first. Raises SyncRunning and StorageError.
+    Events that wait in the spools are taken first. Raises SyncRunning, SpoolError and
+    StorageError.
     """
     began = now()
-    if settings.spool_dir is not None and not command.dry_run:
-        drain(settings.data_dir, settings.spool_dir, now)
+    not_pulled = [] if command.dry_run else _take_events(settings, now)
     user = _forms(settings, command.user_id, now())
     report = forget(settings.data_dir, user, now(), command.dry_run, PATIENCE_SECONDS)
     yield forget_line(report)
@@ -114,7 +119,7 @@ def run_forget(
         counts = removed_rows(report.events, report.rejected)
         record_run(settings.data_dir, began, now(), forget_line(report), counts)
         yield from _bounds(settings, now())
-    yield from _spool_bound(settings)
+    yield from _spool_bound(settings, not_pulled)
 
 
 def forget_line(report: ForgetReport) -> str:
@@ -142,7 +147,37 @@ def _bounds(settings: Settings, now: datetime) -> Iterator[str]:
     yield "Derived tables that were computed from them are built again by the next sync."
 
 
-def _spool_bound(settings: Settings) -> Iterator[str]:
-    if settings.spool_dir is None:
+def _take_events(settings: Settings, now: Callable[[], datetime]) -> list[str]:
+    """Take what waits in the spools; say which collectors could not be reached."""
+    folders: list[Spool] = []
+    if settings.spool_dir is not None:
+        folders += folder_spools(settings.spool_dir)
+    if not settings.collector_addresses:
+        _drain(settings, folders, now)
+        return []
+    from updater.collector_pulls import CollectorPulls  # Nobody else needs it.
+
+    pulls = CollectorPulls(settings, CollectorRegistry())
+    try:
+        pulls.run_to_end(lambda: _drain(settings, [*folders, *pulls.spools], now))
+        return pulls.problems
+    finally:
+        pulls.close()
+
+
+def _drain(
+    settings: Settings, spools: Sequence[Spool], now: Callable[[], datetime]
+) -> bool:
+    if spools:
+        report = drain_spools(settings.data_dir, spools, now)
+        for failure in report.failures.values():
+            raise SpoolError(failure)
+    return True
+
+
+def _spool_bound(settings: Settings, not_pulled: list[str]) -> Iterator[str]:
+    if settings.spool_dir is None and not settings.collector_addresses:
         yield "SPOOL_DIR is not set: events that wait in the spool were not looked at."
+    for problem in not_pulled:
+        yield f"Events that wait at a collector were not looked at: {problem}."
     yield "Copies of DATA_DIR, and events that arrive from now on, are not affected."

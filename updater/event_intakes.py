@@ -1,4 +1,4 @@
-"""All ways by which events come in, between the syncs: the spool and Kafka."""
+"""All ways by which events come in, between the syncs: spools and Kafka."""
 
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from updater.intake_metrics import IntakeMetrics
 from util.stopping import StopRequest
 
 if TYPE_CHECKING:
+    from updater.collector_pulls import CollectorPulls
     from updater.kafka_intake import KafkaIntake
 
 
@@ -41,8 +42,8 @@ class EventIntakes:
         return all(results)
 
     def run_to_end(self) -> bool:
-        """The same, and wait for the connection to Kafka."""
-        taken = self._spool is None or self._spool.run()
+        """The same, and wait for collectors and the connection to Kafka."""
+        taken = self._spool is None or self._spool.run_to_end()
         taken = (self._kafka is None or self._kafka.run_to_end()) and taken
         self._retention.run()
         return taken
@@ -56,6 +57,8 @@ class EventIntakes:
 
     def close(self) -> None:
         """Disconnect."""
+        if self._spool:
+            self._spool.close()
         if self._kafka:
             self._kafka.close()
 
@@ -83,10 +86,27 @@ def run_repeatedly(
 def _spool_intake(
     settings: Settings, metrics: IntakeMetrics, stop: StopRequest
 ) -> EventIntake | None:
-    if settings.spool_dir is None:
+    if settings.spool_dir is None and not settings.collector_addresses:
         return None
     mirrored = [table.name for table in tables_from_settings(settings)]
-    return EventIntake(settings.data_dir, settings.spool_dir, mirrored, metrics, stop)
+    return EventIntake(
+        settings.data_dir,
+        settings.spool_dir,
+        mirrored,
+        metrics,
+        stop,
+        pulls=_collector_pulls(settings, metrics),
+    )
+
+
+def _collector_pulls(
+    settings: Settings, metrics: IntakeMetrics
+) -> "CollectorPulls | None":
+    if not settings.collector_addresses:
+        return None
+    from updater.collector_pulls import CollectorPulls  # Nobody else needs it.
+
+    return CollectorPulls(settings, metrics.registry)
 
 
 def _kafka_intake(

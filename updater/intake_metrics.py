@@ -34,19 +34,27 @@ class IntakeMetrics:
             self._rejected.labels(code)
         self.failures: Final = Counter(
             "fpp_event_drains_failed_total",
-            "Drains of the spool that failed.",
+            "Drains of the spools that failed, or that could not take all of them.",
+            registry=registry,
+        )
+        self.conflicts: Final = Counter(
+            "fpp_events_spool_conflicts_total",
+            "Instances of collectors of which a drain found different files.",
             registry=registry,
         )
         self._drained_at = Gauge(
             "fpp_events_last_drain_timestamp_seconds",
-            "When the spool was last read to its end.",
+            "When the spools were last read to their end.",
             registry=registry,
         )
 
-    def count(self, report: DrainReport, now: datetime) -> None:
+    def count(self, report: DrainReport) -> None:
         """Add what *report* says."""
         self._stored.inc(report.accepted)
         self._repeated.inc(report.repeated)
         for code, number in report.rejected.items():
             self._rejected.labels(code).inc(number)
+
+    def drained(self, now: datetime) -> None:
+        """Note that the spools were read to their end."""
         self._drained_at.set(now.timestamp())

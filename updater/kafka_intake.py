@@ -254,7 +254,8 @@ class KafkaIntake:
 
     def _succeeded(self, report: DrainReport) -> None:
         self._recovered()
-        self._metrics.count(report, self._now())
+        self._metrics.count(report)
+        self._metrics.drained(self._now())
         rejected = sum(report.rejected.values())
         if not (report.accepted or report.repeated or rejected):
             return

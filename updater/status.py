@@ -21,17 +21,21 @@ from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.run_log import Run
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.verify import TableComparison
-from updater import kafka_status
+from updater import collector_status, kafka_status
 from util.errors import ReadModelDamaged, ReadModelMissing
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the clocks of database and updater may be apart."""
 
 
+LATE_EVENTS: Final = timedelta(minutes=5)
+"""How long events wait at most while an updater with `--every` takes them."""
+
+
 def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     """Describe the snapshot, its tables and the *last* runs, newest first.
 
-    Raises StorageError if the run log cannot be read.
+    Raises StorageError if the run log cannot be read, and SettingsError.
     """
     manifest = metrics.current_manifest(settings.data_dir)
     yield from _age(manifest, now, settings)
@@ -42,6 +46,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
     if counts := dead_letters(settings):
         listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
         yield from _wrapped("  ", f"dead letters: {listed}")
+    yield from _collector_lines(settings, now)
     yield from kafka_status.lines(settings)
     yield from _replica_lines(settings, now)
     yield from _snapshot_lines(settings)
@@ -164,6 +169,14 @@ def _replica_lines(settings: Settings, now: datetime) -> Iterator[str]:
     yield from _wrapped(f"{mark} ", text)
 
 
+def _collector_lines(settings: Settings, now: datetime) -> Iterator[str]:
+    """Say what waits at each collector on another host. Raises SettingsError."""
+    for state in collector_status.collector_states(settings):
+        late = collector_status.is_late(state, now, LATE_EVENTS.total_seconds())
+        mark = LATE if late else GOOD
+        yield from _wrapped(f"{mark} ", collector_status.describe(state, now))
+
+
 def _replica_json(settings: Settings) -> dict[str, Any]:
     """The same as ``replica``; nothing without one."""
     found = metrics.replica_figures(settings.data_dir)
@@ -185,7 +198,7 @@ def view_lines(manifest: Manifest | None) -> Iterator[str]:
 def as_json(settings: Settings, now: datetime, last: int) -> str:
     """Return the same as one JSON object, timestamps in ISO 8601.
 
-    Raises StorageError if the run log cannot be read.
+    Raises StorageError if the run log cannot be read, and SettingsError.
     """
     manifest = metrics.current_manifest(settings.data_dir)
     age = now - manifest.taken_at if manifest else None
@@ -205,6 +218,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         },
         "failed": manifest.failed if manifest else {},
         "views": dict(manifest.derived) if manifest else {},
+        **collector_status.as_json(settings),
         **kafka_status.as_json(settings),
         **_replica_json(settings),
         "snapshots": kept_snapshots(settings.data_dir),

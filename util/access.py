@@ -32,27 +32,33 @@ class Right(StrEnum):
     """Send events: those of the caller's own, unless it has the next right as well."""
     INGEST_FOR_ALL = "ingest for all"
     """Send events of any user."""
+    TAKE = "take"
+    """Take events out of the spool of a collector, as the updater does."""
 
 
 API_RIGHTS: Final = frozenset({Right.READ, Right.METRICS, Right.DELIVER, Right.QUERY})
 """What the API offers. A token without any of them is unknown there."""
 
-COLLECTOR_RIGHTS: Final = frozenset({Right.INGEST, Right.INGEST_FOR_ALL})
-"""The same of the collector."""
+SENDER_RIGHTS: Final = frozenset({Right.INGEST, Right.INGEST_FOR_ALL})
+"""What a service that sends events may do."""
+
+COLLECTOR_RIGHTS: Final = SENDER_RIGHTS | {Right.TAKE}
+"""What the collector offers."""
 
 TOKEN_RIGHTS: Final[Mapping[str, frozenset[Right]]] = {
     "analytics_secret_token": frozenset({Right.READ, Right.METRICS, Right.DELIVER}),
     "analytics_viewer_tokens": frozenset({Right.READ}),
     # SQL reads all that the other routes do.
     "sql_tokens": frozenset({Right.READ, Right.QUERY}),
-    "ingest_tokens": COLLECTOR_RIGHTS,
+    "ingest_tokens": SENDER_RIGHTS,
+    "spool_token": frozenset({Right.TAKE}),
 }
 """Setting with tokens -> what they allow. Of equal tokens, the first counts."""
 
 ROLE_RIGHTS: Final[Mapping[str, frozenset[Right]]] = {
     "jwt_read_roles": frozenset({Right.READ}),
     "jwt_query_roles": frozenset({Right.READ, Right.QUERY}),
-    "jwt_service_roles": COLLECTOR_RIGHTS,
+    "jwt_service_roles": SENDER_RIGHTS,
 }
 """Setting with roles of JWTs -> what each role allows."""
 

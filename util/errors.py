@@ -37,6 +37,10 @@ class StreamError(FppError):
     """A Kafka topic cannot be read; what was read before stays as it was."""
 
 
+class SpoolError(FppError):
+    """A spool cannot be read or emptied; what a collector acknowledged is still there."""
+
+
 class StorageError(SyncError):
     """DATA_DIR cannot be written, or its content cannot be used."""
 
@@ -69,8 +73,12 @@ class ClusterError(FppError):
     """A cluster did not compute an answer, for the `reason`; it is computed here then."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)  # as `args`, by which it is pickled
         self.reason = reason
+
+    def __str__(self) -> str:
+        """The message."""
+        return str(self.args[1])
 
 
 class Stopped(BaseException):

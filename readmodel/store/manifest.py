@@ -230,12 +230,16 @@ class TopicPosition:
 class Consumed:
     """How far the tables of events have read what they are made of.
 
-    `spool` maps each collector's instance to the last of its files that was taken, and
+    `spool` maps each collector's instance to the last of its files that was taken,
+    `checksums` to the SHA-256 of that file, unless an earlier version took it, and
     `kafka` the cluster's id and the name of a topic, as in ``Zk3…/octane.events``, to
     the position in it.
     """
 
     spool: Mapping[str, str] = field(default_factory=dict)
+    checksums: Annotated[
+        Mapping[str, str], Field(exclude_if=lambda checksums: not checksums)
+    ] = field(default_factory=dict)
     kafka: Annotated[
         Mapping[str, TopicPosition], Field(exclude_if=lambda topics: not topics)
     ] = field(default_factory=dict)

@@ -1,25 +1,20 @@
-"""Take events from the spool into the read model, each accepted one exactly once.
+"""Take events from the spools into the read model, each accepted one exactly once.
 
 A drain publishes a snapshot in which only the tables of events differ. Their rows and
-`consumed`, which says how far the spool was read, become visible by one rename, and only
-then are the files of the spool removed. Killed anywhere, the next drain reads the
+`consumed`, which says how far the spools were read, become visible by one rename, and
+only then are the files of the spools removed. Killed anywhere, the next drain reads the
 manifest and repeats or skips.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from events.spool_files import (
-    SpoolFile,
-    advance,
-    is_taken,
-    list_files,
-    sync_folder,
-)
+from events.spool_files import SpoolFile
+from readmodel.spool.folder import FolderSpool
+from readmodel.spool.protocol import Spool
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.store.manifest import Consumed
 from readmodel.store.snapshot import table_folder
@@ -29,63 +24,75 @@ from readmodel.sync.event_publish import (
     has_plain_files,
     publish_events,
 )
-from readmodel.sync.spool_reader import SpooledEvents, read_spool
+from readmodel.sync.spool_reader import read_spool
+from readmodel.sync.spool_survey import (
+    LocatedFile,
+    SpoolBatch,
+    SpoolSurvey,
+    positions_after,
+    read_batch,
+    survey,
+)
 from readmodel.sync.staging import exclusive_lock
-from util.errors import StorageError
+from util.errors import SpoolError, StorageError
 
-__all__ = ["DrainReport", "drain"]
+__all__ = ["DrainReport", "drain", "drain_spools"]
 
 MAX_BYTES: Final = 64 * 2**20
-"""Of the spool, per snapshot: bounds the memory after an outage of the updater."""
+"""Of the spools, per snapshot: bounds the memory after an outage of the updater."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def drain(
     data_dir: Path,
     spool_dir: Path,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = _now,
     max_bytes: int = MAX_BYTES,
 ) -> DrainReport:
-    """Take all complete files of *spool_dir* into the tables of events of *data_dir*.
+    """Take all complete files of the folder *spool_dir*, as `drain_spools` does.
 
-    The first drain creates the tables. Raises SyncRunning if another process writes
-    there, and StorageError; events that were not taken are still in the spool then.
+    Raises StorageError if the folder cannot be used, too.
     """
-    if not _may_have_work(data_dir, spool_dir):
-        return DrainReport()
+    report = drain_spools(data_dir, [FolderSpool(spool_dir)], now, max_bytes)
+    for failure in report.failures.values():
+        raise StorageError(failure)
+    return report
+
+
+def drain_spools(
+    data_dir: Path,
+    spools: Sequence[Spool],
+    now: Callable[[], datetime] = _now,
+    max_bytes: int = MAX_BYTES,
+) -> DrainReport:
+    """Take all complete files of *spools* into the tables of events of *data_dir*.
+
+    The first drain creates the tables. A spool that fails is named in the report and
+    holds back no other. Raises SyncRunning if another process writes there, and
+    StorageError; events that were not taken are still in their spools then.
+    """
+    first_look = survey(spools, Consumed())
+    if not first_look.waiting and _has_tables(data_dir):
+        return DrainReport(failures=first_look.failures)
     total = DrainReport()
     with exclusive_lock(data_dir):
         while True:
-            report, is_last = _drain_some(data_dir, spool_dir, now(), max_bytes)
+            report, is_last = _drain_some(data_dir, spools, now(), max_bytes)
             total += report
             if is_last:
                 return total
 
 
-def _may_have_work(data_dir: Path, spool_dir: Path) -> bool:
-    """False if there is neither a file in the spool nor a table to create."""
+def _has_tables(data_dir: Path) -> bool:
     tables = (data_dir / table_folder(name) for name in EVENT_TABLES)
-    return bool(_list(spool_dir)) or not all(table.is_symlink() for table in tables)
-
-
-def _list(spool_dir: Path) -> list[SpoolFile]:
-    """The files of the spool; none if no collector has made the folder yet."""
-    try:
-        return list_files(spool_dir)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _spool_error(spool_dir, error) from error
-
-
-def _spool_error(spool_dir: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"SPOOL_DIR {spool_dir} cannot be used: {error.strerror or error}; it must be a "
-        "folder in which this user can read and remove files"
-    )
+    return all(table.is_symlink() for table in tables)
 
 
 def _drain_some(
-    data_dir: Path, spool_dir: Path, now: datetime, max_bytes: int
+    data_dir: Path, spools: Sequence[Spool], now: datetime, max_bytes: int
 ) -> tuple[DrainReport, bool]:
     """Take some files and publish one snapshot, if there is something to do.
 
@@ -94,70 +101,39 @@ def _drain_some(
     last = last_snapshot(data_dir)
     if last is None and has_plain_files(data_dir):
         return DrainReport(), True
-    consumed = last.manifest.consumed if last else None
-    files = _untaken(spool_dir, consumed)
-    if consumed and not files:
-        return DrainReport(), True
-    chosen = _first(files, max_bytes)
-    report = publish_events(
-        data_dir,
-        last,
-        _read(spool_dir, chosen),
-        replace(consumed or Consumed(), spool=_positions(consumed, files, chosen)),
-        now,
+    recorded = last.manifest.consumed if last else None
+    consumed = recorded or Consumed()
+    found = survey(spools, consumed)
+    _remove(found.taken, found)
+    batch = read_batch(found, max_bytes)
+    report = DrainReport()
+    if batch.files or recorded is None:
+        names, checksums = positions_after(consumed, found, batch)
+        moved = replace(consumed, spool=names, checksums=checksums)
+        events = read_spool(batch.named_contents)
+        report = publish_events(data_dir, last, events, moved, now)
+        _remove((each.located for each in batch.files), found)
+    return _described(report, batch, found), found.failures != {} or not batch.is_full
+
+
+def _described(
+    report: DrainReport, batch: SpoolBatch, found: SpoolSurvey
+) -> DrainReport:
+    return replace(
+        report,
+        files=len(batch.files),
+        failures=found.failures,
+        conflicts=tuple(dict.fromkeys(found.conflicts)),
     )
-    _remove(spool_dir, chosen)
-    return replace(report, files=len(chosen)), len(chosen) == len(files)
 
 
-def _untaken(spool_dir: Path, consumed: Consumed | None) -> list[SpoolFile]:
-    """The files to take; removes those that a killed drain had taken."""
-    files = _list(spool_dir)
-    positions = consumed.spool if consumed else {}
-    _remove(spool_dir, [file for file in files if is_taken(file, positions)])
-    return [file for file in files if not is_taken(file, positions)]
-
-
-def _first(files: Sequence[SpoolFile], max_bytes: int) -> list[SpoolFile]:
-    """The first files with together at most *max_bytes*, but at least one."""
-    chosen: list[SpoolFile] = []
-    size = 0
-    for file in files:
-        size += file.bytes
-        if chosen and size > max_bytes:
-            break
-        chosen.append(file)
-    return chosen
-
-
-def _positions(
-    consumed: Consumed | None, files: Iterable[SpoolFile], chosen: Iterable[SpoolFile]
-) -> dict[str, str]:
-    """The last file taken per instance, without instances that have no file any more.
-
-    Their files are gone for good: the removal was flushed to the disk.
-    """
-    present = {file.instance for file in files}
-    earlier = consumed.spool if consumed else {}
-    kept = {name: last for name, last in earlier.items() if name in present}
-    return advance(kept, chosen)
-
-
-def _remove(spool_dir: Path, files: Sequence[SpoolFile]) -> None:
-    """Remove *files* for good, so that no crash brings them back."""
-    if not files:
-        return
-    try:
-        for file in files:
-            with suppress(FileNotFoundError):
-                (spool_dir / file.name).unlink()
-        sync_folder(spool_dir)
-    except OSError as error:
-        raise _spool_error(spool_dir, error) from error
-
-
-def _read(spool_dir: Path, chosen: Sequence[SpoolFile]) -> SpooledEvents:
-    try:
-        return read_spool(spool_dir, chosen)
-    except OSError as error:
-        raise _spool_error(spool_dir, error) from error
+def _remove(files: Iterable[LocatedFile], found: SpoolSurvey) -> None:
+    """Remove *files* from their spools; a failure is noted, and tried again later."""
+    by_spool: dict[int, tuple[Spool, list[SpoolFile]]] = {}
+    for file, spool in files:
+        by_spool.setdefault(id(spool), (spool, []))[1].append(file)
+    for spool, own in by_spool.values():
+        try:
+            spool.remove(own)
+        except SpoolError as error:
+            found.failures[spool.name] = str(error)

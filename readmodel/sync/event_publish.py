@@ -39,6 +39,8 @@ class DrainReport:
     """What a drain did; `rejected` counts new dead letters by code.
 
     `snapshot` is the last one that it published, or None if there was nothing to do.
+    `failures` say why a spool could not be used, by its name, and `conflicts` which
+    instances of collectors are there twice.
     """
 
     accepted: int = 0
@@ -46,6 +48,8 @@ class DrainReport:
     rejected: Mapping[str, int] = field(default_factory=dict)
     files: int = 0
     snapshot: str | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+    conflicts: tuple[str, ...] = ()
 
     def __add__(self, later: "DrainReport") -> "DrainReport":
         return DrainReport(
@@ -54,6 +58,8 @@ class DrainReport:
             Counter(self.rejected) + Counter(later.rejected),
             self.files + later.files,
             later.snapshot or self.snapshot,
+            {**self.failures, **later.failures},
+            tuple(dict.fromkeys((*self.conflicts, *later.conflicts))),
         )
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -12,7 +11,6 @@ import polars as pl
 from events.codes import RejectionCode
 from events.ids import id_hashes
 from events.lines import RAW_CHARACTERS, TRACEPARENT, AcceptedLine, RejectedLine
-from events.spool_files import SpoolFile
 from events.verdicts import Judged
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
@@ -51,14 +49,10 @@ class SpooledEvents(NamedTuple):
         )
 
 
-def read_spool(folder: Path, files: Iterable[SpoolFile]) -> SpooledEvents:
-    """Read all lines of *files*; a damaged line becomes a dead letter.
-
-    Raises OSError.
-    """
-    contents = {file.name: (folder / file.name).read_bytes() for file in files}
-    lines = _parse(b"".join(contents.values()))
-    return _split(_parse_one_by_one(contents) if lines is None else lines)
+def read_spool(files: Sequence[tuple[str, bytes]]) -> SpooledEvents:
+    """Read all lines of *files*, names and contents; a damaged one is a dead letter."""
+    lines = _parse(b"".join(content for _, content in files))
+    return _split(_parse_one_by_one(files) if lines is None else lines)
 
 
 def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
@@ -138,10 +132,10 @@ def _parse(content: bytes) -> pl.DataFrame | None:
     return lines if whole.height == content.count(b"\n") else None
 
 
-def _parse_one_by_one(contents: Mapping[str, bytes]) -> pl.DataFrame:
+def _parse_one_by_one(files: Iterable[tuple[str, bytes]]) -> pl.DataFrame:
     """Parse line by line, since one is damaged: it must not hold back the others."""
     frames = [pl.DataFrame(schema=LINE_SCHEMA)]
-    for name, content in contents.items():
+    for name, content in files:
         for number, line in enumerate(content.splitlines(keepends=True), start=1):
             parsed = _parse(line if line.endswith(b"\n") else line + b"\n")
             frames.append(

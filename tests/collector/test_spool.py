@@ -90,16 +90,16 @@ def test_an_append_returns_after_file_and_folder_are_flushed(
 ) -> None:
     """First the file, then its name."""
     steps: list[str] = []
-    fsync, rename = os.fsync, Path.rename
+    fsync, link = os.fsync, os.link
 
     def note_fsync(handle: int) -> None:
         kind = "folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file"  # noqa: PTH112
         steps.append(kind)
         fsync(handle)
 
-    def note_rename(self: Path, target: Path) -> Path:
-        steps.append("rename")
-        return rename(self, target)
+    def note_link(source: Path, target: Path) -> None:
+        steps.append("name")
+        link(source, target)
 
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
@@ -107,14 +107,14 @@ def test_an_append_returns_after_file_and_folder_are_flushed(
             steps.append("returned")
 
     monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(Path, "rename", note_rename)
+    monkeypatch.setattr(os, "link", note_link)
     asyncio.run(scenario())
-    assert steps == ["file", "rename", "folder", "returned"]
+    assert steps == ["file", "name", "folder", "returned"]
 
 
 @pytest.mark.parametrize(
     ("function", "number"),
-    [("write", errno.ENOSPC), ("fsync", errno.EIO), ("rename", errno.ENOSPC)],
+    [("write", errno.ENOSPC), ("fsync", errno.EIO), ("link", errno.ENOSPC)],
 )
 def test_after_an_error_nothing_is_stored_and_the_next_try_succeeds(
     function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -124,8 +124,7 @@ def test_after_an_error_nothing_is_stored_and_the_next_try_succeeds(
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
             with monkeypatch.context() as broken:
-                owner = Path if function == "rename" else os
-                broken.setattr(owner, function, refuse(number))
+                broken.setattr(os, function, refuse(number))
                 with pytest.raises(SpoolUnavailable):
                     await writer.append(LINE)
                 assert entries(tmp_path) == []
@@ -133,6 +132,44 @@ def test_after_an_error_nothing_is_stored_and_the_next_try_succeeds(
                 writer.require_room()  # the next request tries again
             await writer.append(LINE)
             assert writer.problem() is None
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_copy_of_a_process_replaces_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    """A machine that was copied while it ran: both write files of the same names."""
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as first, writing(tmp_path) as copy:
+            copy._instance = first._instance
+            for number in range(3):
+                await first.append(b"first %d\n" % number)
+                await copy.append(b"copy %d\n" % number)
+
+    asyncio.run(scenario())
+    wanted = {b"%s %d\n" % (who, n) for who in (b"first", b"copy") for n in range(3)}
+    assert set(contents(tmp_path)) == wanted
+    assert len({file.instance for file in list_files(tmp_path)}) == 2
+    assert len(entries(tmp_path)) == 6
+
+
+def test_a_copy_of_a_process_disturbs_no_file_that_is_being_written(
+    tmp_path: Path,
+) -> None:
+    """Its hidden file is not removed."""
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as copy:
+            name = f".{copy._instance}.000000000001.v1.jsonl"
+            (tmp_path / name).write_bytes(b"half of a fi")
+            await copy.append(LINE)
+            assert (tmp_path / name).read_bytes() == b"half of a fi"
 
     asyncio.run(scenario())
     assert contents(tmp_path) == [LINE]

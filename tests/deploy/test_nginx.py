@@ -23,6 +23,7 @@ EXAMPLES = ROOT / "deploy" / "nginx"
 NAME = "analytics.example.org"
 EVENTS_NAME = "events.example.org"
 JOINED_NAME = "joined.example.org"
+COLLECTORS_NAME = "collectors.example.org"
 TOKEN = "t0ken-that-never-shows"
 
 
@@ -107,6 +108,10 @@ def _write_config(folder: Path, ports: tuple[int, int], plain: int, tls: int) ->
     _write_site(folder, "fpp-analytics.conf", NAME, tls, changes)
     collector = {"127.0.0.1:5200": f"127.0.0.1:{ports[1]}"}
     _write_site(folder, "fpp-analytics-events.conf", EVENTS_NAME, tls, collector)
+    # The second one is down.
+    second = {"127.0.0.1:5201": f"127.0.0.1:{closed_port()}"}
+    example = "fpp-analytics-collectors.conf"
+    _write_site(folder, example, COLLECTORS_NAME, tls, collector | second)
     changes = collector | {"127.0.0.1:5100": f"127.0.0.1:{ports[0]}"}
     _write_site(folder, "fpp-analytics-joined.conf", JOINED_NAME, tls, changes)
     config = folder / "nginx.conf"
@@ -248,6 +253,27 @@ def test_events_reach_the_collector(nginx: Nginx) -> None:
     assert nginx.collector.requests[-1].body == body
     assert nginx.https.get("/metrics", headers=host).status_code == 404
     assert nginx.https.get("/readyz", headers=host).status_code == 404
+
+
+@pytest.mark.parametrize("name", [EVENTS_NAME, COLLECTORS_NAME, JOINED_NAME])
+@pytest.mark.parametrize("path", ["/spool/files", "/spool/files/a.v1.jsonl"])
+def test_the_spool_is_not_public(nginx: Nginx, name: str, path: str) -> None:
+    """An updater on another host asks the collector directly."""
+    count = len(nginx.collector.requests)
+    nginx.https.get(path, headers={"Host": name})
+    assert len(nginx.collector.requests) == count
+
+
+def test_events_reach_a_collector_that_is_there(nginx: Nginx) -> None:
+    """Each once, while another one is down: the address is the same."""
+    count = len(nginx.collector.requests)
+    for number in range(6):
+        answer = nginx.https.post(
+            "/events", content=b"%d" % number, headers={"Host": COLLECTORS_NAME}
+        )
+        assert answer.status_code == 200
+    bodies = [request.body for request in nginx.collector.requests[count:]]
+    assert bodies == [b"%d" % number for number in range(6)]
 
 
 @pytest.mark.parametrize(

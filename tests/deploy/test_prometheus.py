@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from collector.metrics import EventMetrics
 from tests.support.metrics import FULL
+from updater.collector_pulls import PullMetrics
 from updater.intake_metrics import IntakeMetrics
 from updater.kafka_intake import KafkaMetrics
 from util.metrics import ApiMetrics, UpdaterMetrics
@@ -42,6 +43,9 @@ def _exported() -> str:
     api.observe("/", "GET", 200, timedelta())
     updater, collector = UpdaterMetrics(FULL), EventMetrics()
     KafkaMetrics(IntakeMetrics(updater.registry)).show_lag({0: 1})
+    pulled = PullMetrics(updater.registry)
+    for metric in vars(pulled).values():
+        metric.labels("https://c1")
     each = (api, updater, collector)
     return "".join(metrics.render()[0].decode() for metrics in each)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from events.spool_files import list_files
+from events.spool_files import checksum, list_files
 from readmodel.store import snapshot
 from readmodel.store.event_tables import (
     EVENT_SCHEMA,
@@ -32,6 +33,7 @@ from tests.support.snapshots import (
 )
 from util.errors import StorageError, SyncRunning
 
+FIRST = "20261121T100000000000-00000000"
 OTHER = "20261121T110000000000-11111111"
 
 
@@ -169,13 +171,35 @@ def test_several_collectors_are_taken_side_by_side(data: Path, spool: Path) -> N
 def test_files_that_a_killed_drain_took_are_only_removed(
     data: Path, spool: Path
 ) -> None:
-    """Even events whose id is not unique would not double."""
+    """They are not stored a second time: not even counted as repeated."""
+    content = write_spool(spool, [line("e1")]).read_bytes()
+    last = write_spool(spool, [line("e2")], 2).read_bytes()
+    drain(data, spool, clock())
+    write_spool(spool, [], 1).write_bytes(content)
+    write_spool(spool, [], 2).write_bytes(last)
+    assert drain(data, spool, clock()) == DrainReport()
+    assert ids(data) == ["e1", "e2"]
+    assert list_files(spool) == []
+    recorded = manifest(data).consumed
+    assert recorded
+    assert recorded.checksums == {FIRST: checksum(last)}
+
+
+def test_the_position_of_an_earlier_version_is_believed(
+    data: Path, spool: Path
+) -> None:
+    """It has no checksum."""
     file = write_spool(spool, [line("e1")])
     content = file.read_bytes()
     drain(data, spool, clock())
-    file.write_bytes(content.replace(b'"e1"', b'"e9"'))
-    drain(data, spool, clock())
-    assert ids(data) == ["e1"]
+    recorded = manifest(data)
+    assert recorded.consumed
+    earlier = replace(recorded, consumed=replace(recorded.consumed, checksums={}))
+    text = earlier.to_json()
+    assert b"checksums" not in text
+    (snapshot.latest(data).path / "snapshot.json").write_bytes(text)
+    file.write_bytes(content)
+    assert drain(data, spool, clock()) == DrainReport()
     assert list_files(spool) == []
 
 

@@ -1,0 +1,1 @@
+"""Spools of collectors, as the updater sees them: folders, or over HTTP."""
