@@ -40,7 +40,9 @@ def main() -> int:
         "part", nargs="?", choices=list(PARTS), help="measure only this part"
     )
     parser.add_argument(
-        "--write", action="store_true", help="write the tables to docs/performance.md"
+        "--write",
+        action="store_true",
+        help="write the tables to docs/performance.md and docs/measurements.md",
     )
     options = parser.parse_args()
     try:

@@ -21,9 +21,9 @@ from typing import Any, Final
 import psutil
 
 from bench import machine, report, targets
+from bench.api import running_api
 from bench.data import PROJECT
 from bench.event_clients import HOST, EventLoad, SentEvents, body
-from bench.serving import running_api
 from bench.targets import Target
 from demo.processes import Program, free_port, running
 

@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bench.api import RunningApi, running_api
 from bench.clients import HOST, Latencies
 from bench.data import sample_dir
-from bench.serving import RunningApi, running_api
 
 CLIENTS = 1_000
 SECONDS = 20.0

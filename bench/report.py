@@ -1,4 +1,4 @@
-"""Markdown tables, for the terminal and between markers in docs/performance.md."""
+"""Markdown tables, for the terminal and between markers in two pages of docs."""
 
 import re
 import sys
@@ -7,7 +7,11 @@ from pathlib import Path
 
 from bench.data import PROJECT
 
-PERFORMANCE = PROJECT / "docs" / "performance.md"
+DOCUMENTS = (
+    PROJECT / "docs" / "performance.md",
+    PROJECT / "docs" / "measurements.md",
+)
+"""The pages with figures; each part has its place in one of them."""
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -43,15 +47,17 @@ def megabytes(size: float) -> str:
     return f"{size / 2**20:,.0f}"
 
 
-def insert(part: str, text: str, document: Path = PERFORMANCE) -> None:
-    """Replace the text between the markers of *part* in *document* by *text*.
+def insert(part: str, text: str, documents: Iterable[Path] = DOCUMENTS) -> None:
+    """Replace the text between the markers of *part* by *text*.
 
-    Raises ValueError if the document does not have these markers once.
+    Raises ValueError if *documents* together do not have these markers once.
     """
     begin, end = f"<!-- bench:{part} -->", f"<!-- /bench:{part} -->"
-    old = document.read_text(encoding="utf-8")
     between = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    new, found = between.subn(lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", old)
-    if found != 1:
-        raise ValueError(f"{document.name} must have {begin} … {end} once")
-    document.write_text(new, encoding="utf-8")
+    old = {page: page.read_text(encoding="utf-8") for page in documents}
+    places = [page for page, content in old.items() for _ in between.finditer(content)]
+    if len(places) != 1:
+        names = " or ".join(page.name for page in old)
+        raise ValueError(f"{names} must have {begin} … {end} once")
+    new = between.sub(lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", old[places[0]])
+    places[0].write_text(new, encoding="utf-8")

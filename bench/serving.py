@@ -1,50 +1,32 @@
 """Over HTTP: the real API on a free loopback port, with real clients."""
 
 import http.client
-import secrets
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import MappingProxyType
 
 import psutil
 
-from bench import report, targets
+from bench import peer, report, targets
+from bench.api import RunningApi, running_api
 from bench.cases import Dataset, dataset
 from bench.clients import HOST, ClientProcess, Latencies, Load
 from bench.data import sample_dir
-from bench.machine import THREADS, peak_bytes
+from bench.machine import peak_bytes
 from bench.targets import Target
-from demo.processes import Program, free_port, running
 
-FIRST_PORT = 5180
 MANY = 8
 SECONDS = 4.0
 STARTS = 3
-READY_WITHIN_SECONDS = 30
 HEALTH_EVERY_SECONDS = 0.01
 
 HEALTH_P95_MS = 10
 UNCHANGED_FACTOR = 10
 READY_SECONDS = 1.5
 IDLE_MEGABYTES = 120
-
-
-@dataclass(frozen=True, slots=True)
-class RunningApi:
-    """A running API process."""
-
-    port: int
-    pid: int
-    headers: dict[str, str]
-    ready_seconds: float
-    """From the start of the process to the first answer of /health."""
-    idle_bytes: int
-    """Memory at that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +49,7 @@ class ServingTimings:
     ready_seconds: float
     idle_bytes: int
     peak_bytes: int
+    peer: "PeerTimings | None" = None
 
     def percentile(self, percent: float, request: str, clients: int = 1) -> float:
         """A percentile (seconds) of the latencies of *request* by *clients*."""
@@ -75,14 +58,31 @@ class ServingTimings:
         return timing.latencies.percentile(percent)
 
 
+@dataclass(frozen=True, slots=True)
+class PeerTimings:
+    """The same requests to the system before, from one client each."""
+
+    requests: Sequence[RequestTiming]
+    ready_seconds: float
+    idle_bytes: int
+    peak_bytes: int
+
+
 ANALYTICS = "`GET /`"
 UNCHANGED = "`GET /`, unchanged (304)"
 HEALTH = "`GET /health`"
+ROOM = "`GET /room/{id}/stats`"
+DAILY = "`GET /daily-analytics`"
 BUSY_HEALTH = f"`GET /health` while {MANY} clients request `GET /`"
+
+
+PEER_FACTORS = {ANALYTICS: 20.0, ROOM: 2.0}
+"""How many times as fast as the system before these requests are at least."""
 
 
 def measure(scale: float) -> ServingTimings:
     """Start the API on the sample at *scale*, and send every kind of request."""
+    before = peer.checkout(os.environ.get(peer.VARIABLE))
     report.progress(f"sending requests to the API at scale {scale:g}")
     data = dataset(sample_dir(scale))
     starts = []
@@ -99,21 +99,41 @@ def measure(scale: float) -> ServingTimings:
         ready_seconds=median(one.ready_seconds for one in starts),
         idle_bytes=max(one.idle_bytes for one in starts),
         peak_bytes=peak,
+        # At a hundred times the sample it needs minutes for an answer.
+        peer=measure_peer(before, data) if before and scale == 1 else None,
     )
+
+
+def measure_peer(folder: Path, data: Dataset) -> PeerTimings:
+    """Start the system before on the tables of *data*, and send it the same requests."""
+    report.progress("sending requests to the system before")
+    with peer.running_peer(folder, data.data_dir) as api:
+        requests = [
+            _time(api, request, _load(api, path))
+            for request, path in _paths(data).items()
+        ]
+        peak = peak_bytes(api.pid)
+    return PeerTimings(requests, api.ready_seconds, api.idle_bytes, peak)
+
+
+def _paths(data: Dataset) -> dict[str, str]:
+    return {
+        HEALTH: "/health",
+        ANALYTICS: "/",
+        ROOM: f"/room/{data.room_id}/stats",
+        DAILY: "/daily-analytics",
+    }
 
 
 def _time_requests(api: RunningApi, data: Dataset) -> Iterator[RequestTiming]:
     unchanged = {**api.headers, "If-None-Match": etag(api)}
-    paths = {
-        "`GET /room/{id}/stats`": f"/room/{data.room_id}/stats",
-        "`GET /daily-analytics`": "/daily-analytics",
-    }
-    yield _time(api, HEALTH, _load(api, "/health"))
-    yield _time(api, ANALYTICS, _load(api, "/"))
+    paths = _paths(data)
+    yield _time(api, HEALTH, _load(api, paths[HEALTH]))
+    yield _time(api, ANALYTICS, _load(api, paths[ANALYTICS]))
     yield _time(api, UNCHANGED, _load(api, "/", headers=unchanged, status=304))
-    for request, path in paths.items():
+    for request in (ROOM, DAILY):
         for clients in (1, MANY):
-            yield _time(api, request, _load(api, path, clients=clients))
+            yield _time(api, request, _load(api, paths[request], clients=clients))
     yield from _time_busy(api)
 
 
@@ -163,47 +183,6 @@ def etag(api: RunningApi) -> str:
         return response.headers["ETag"]
 
 
-@contextmanager
-def running_api(
-    data_dir: Path, app: str, more_settings: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[RunningApi]:
-    """Run *app* on *data_dir* under uvicorn until the block ends.
-
-    Raises DemoError if it exits early, TimeoutError if it is not ready in time.
-    """
-    token, port = secrets.token_hex(), free_port(FIRST_PORT)
-    settings = {
-        "ANALYTICS_SECRET_TOKEN": token,
-        "DATA_DIR": str(data_dir),
-        "RATE_LIMIT_PER_MINUTE": "0",
-        "POLARS_MAX_THREADS": str(THREADS),
-        **more_settings,
-    }
-    command = ["-m", "uvicorn", app, "--host", HOST, "--port", str(port)]
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        with running("API", command, settings, Path(folder)) as program:
-            ready = _ready(program, port, began)
-            pid = program.process.pid
-            idle = psutil.Process(pid).memory_info().rss
-            headers = {"Authorization": f"Bearer {token}"}
-            yield RunningApi(port, pid, headers, ready, idle)
-
-
-def _ready(program: Program, port: int, began: float) -> float:
-    """Wait until /health answers; return the seconds since *began*."""
-    while (waited := time.perf_counter() - began) < READY_WITHIN_SECONDS:
-        program.check()
-        with closing(http.client.HTTPConnection(HOST, port)) as connection:
-            try:
-                connection.request("GET", "/health")
-                if connection.getresponse().status == 200:
-                    return time.perf_counter() - began
-            except ConnectionError:  # not listening yet
-                time.sleep(0.005)
-    raise TimeoutError(f"the API was not ready after {waited:.0f} seconds")
-
-
 def tables(measured: ServingTimings) -> Iterator[str]:
     """The figures of one scale as Markdown."""
     yield f"### Over HTTP, scale {measured.scale:g}"
@@ -231,11 +210,36 @@ def tables(measured: ServingTimings) -> Iterator[str]:
         f"{report.megabytes(measured.idle_bytes)} MB of memory; "
         f"{report.megabytes(measured.peak_bytes)} MB at most during all requests."
     )
+    if measured.peer:
+        yield from _peer_tables(measured, measured.peer)
+
+
+def _peer_tables(measured: ServingTimings, before: PeerTimings) -> Iterator[str]:
+    yield "One client, and the same requests to the system before (PEER_DIR), p50:"
+    yield report.markdown(
+        ["", "ours", "before", "before ÷ ours"],
+        (
+            [
+                timing.request,
+                report.milliseconds(ours := measured.percentile(50, timing.request)),
+                report.milliseconds(theirs := timing.latencies.percentile(50)),
+                f"{theirs / ours:.1f}",
+            ]
+            for timing in before.requests
+        ),
+    )
+    yield (
+        f"It was ready after {before.ready_seconds:.2f} s with "
+        f"{report.megabytes(before.idle_bytes)} MB of memory; "
+        f"{report.megabytes(before.peak_bytes)} MB at most."
+    )
 
 
 def check_targets(measured: ServingTimings) -> Iterator[Target]:
     """The targets for one scale."""
     scale = f"at scale {measured.scale:g}"
+    if measured.peer:
+        yield from _peer_targets(measured, measured.peer)
     if measured.scale == 1:
         yield targets.at_most(
             f"{BUSY_HEALTH}, p95, {scale}",
@@ -258,3 +262,13 @@ def check_targets(measured: ServingTimings) -> Iterator[Target]:
         IDLE_MEGABYTES,
         " MB",
     )
+
+
+def _peer_targets(measured: ServingTimings, before: PeerTimings) -> Iterator[Target]:
+    for timing in before.requests:
+        factor = PEER_FACTORS.get(timing.request)
+        if factor:
+            theirs = timing.latencies.percentile(50)
+            ours = measured.percentile(50, timing.request)
+            title = f"before ÷ ours, {timing.request}"
+            yield targets.at_least(title, theirs / ours, factor, "")

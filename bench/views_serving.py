@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.api import RunningApi, running_api
 from bench.clients import HOST, ClientProcess, Load
 from bench.data import NOW, PROJECT, sample_dir
 from bench.errors import BenchError
 from bench.machine import environment, peak_bytes
 from bench.report import markdown, megabytes, milliseconds, progress
-from bench.serving import RunningApi, running_api
 from bench.views import VIEWS_DIR
 from readmodel.store import snapshot
 from readmodel.sync.carry_over import carry_others, last_snapshot

@@ -103,16 +103,35 @@ def engine_for(rows: int, fraction: float = 1) -> pl.Engine:
     return pl.StreamingEngine() if large else pl.InMemoryEngine()
 
 
-def collect(plan: pl.LazyFrame, engine: pl.Engine | None = None) -> pl.DataFrame:
+ALL_OPTIMIZATIONS = pl.QueryOptFlags()
+FEW_ROWS = pl.QueryOptFlags.none().update(
+    predicate_pushdown=True, projection_pushdown=True, simplify_expression=True
+)
+"""Optimizations of plans that aggregate few rows: those that read less of a file.
+
+The others, such as looking for equal expressions, take longer than they save.
+"""
+
+
+def collect(
+    plan: pl.LazyFrame,
+    engine: pl.Engine | None = None,
+    optimizations: pl.QueryOptFlags = ALL_OPTIMIZATIONS,
+) -> pl.DataFrame:
     """Run *plan*, by default in memory. No other function collects a plan."""
-    return plan.collect(engine=engine or pl.InMemoryEngine())
+    return plan.collect(
+        engine=engine or pl.InMemoryEngine(), optimizations=optimizations
+    )
 
 
 def collect_as[R: BaseModel](
-    model: type[R], plan: pl.LazyFrame, engine: pl.Engine | None = None
+    model: type[R],
+    plan: pl.LazyFrame,
+    engine: pl.Engine | None = None,
+    optimizations: pl.QueryOptFlags = ALL_OPTIMIZATIONS,
 ) -> R:
     """Run *plan*, by default in memory, and validate its only row as *model*."""
-    return validate_row(model, collect(plan, engine))
+    return validate_row(model, collect(plan, engine, optimizations))
 
 
 def validate_row[R: BaseModel](model: type[R], frame: pl.DataFrame) -> R:

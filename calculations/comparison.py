@@ -5,7 +5,13 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from calculations.analytics import NO_COLUMNS, collect, collect_as, validate_row
+from calculations.analytics import (
+    FEW_ROWS,
+    NO_COLUMNS,
+    collect,
+    collect_as,
+    validate_row,
+)
 from calculations.shapes import as_struct, hstack
 
 # A plain assignment, not a `type` statement, which would become a published schema.
@@ -45,13 +51,13 @@ def percent_changes(current: BaseModel, previous: BaseModel) -> PercentChanges:
 def collect_figures[R: BaseModel](
     model: type[R], current: pl.LazyFrame, previous: pl.LazyFrame | None
 ) -> dict[str, Any]:
-    """Run *current* and return the fields of *model*.
+    """Run *current*, which aggregates few rows, and return the fields of *model*.
 
     With *previous*, run both as one plan and add ``previous`` (a *model*) and
     ``change`` (PercentChanges).
     """
     if previous is None:
-        return dict(collect_as(model, current))
+        return dict(collect_as(model, current, optimizations=FEW_ROWS))
     now, before = (validate_row(model, row) for row in collect_both(current, previous))
     return {**dict(now), "previous": before, "change": percent_changes(now, before)}
 

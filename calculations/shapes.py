@@ -106,6 +106,25 @@ def mean(column: str) -> pl.Expr:
     return ratio(values.sum().cast(pl.Float64), pl.col(column).count())
 
 
+SHORT_INTEGERS = (pl.Int8, pl.Int16, pl.UInt8, pl.UInt16)
+"""Integers of which Polars' float sum of 10^11 is exact, so Expr.mean is the exact mean."""
+
+
+def mean_of_short(column: str) -> pl.Expr:
+    """`mean` of a column of SHORT_INTEGERS, in half the time if rows are few."""
+    return pl.col(column).mean().fill_null(0.0)
+
+
+def per_row(column: str) -> pl.Expr:
+    """`total` per row (Float64), where null adds nothing; 0 without rows."""
+    return ratio(total(column), pl.len())
+
+
+def per_row_of_short(column: str) -> pl.Expr:
+    """`per_row` of a column of SHORT_INTEGERS, see `mean_of_short`."""
+    return pl.col(column).fill_null(0).mean().fill_null(0.0)
+
+
 def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     """*part* / *whole* (Float64); 0 where *whole* is 0."""
     return pl.when(whole != 0).then(part / whole).otherwise(0.0)

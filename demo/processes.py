@@ -57,7 +57,11 @@ class Program:
 
 @contextmanager
 def running(
-    name: str, command: list[str], settings: Mapping[str, str], folder: Path
+    name: str,
+    command: list[str],
+    settings: Mapping[str, str],
+    folder: Path,
+    python: str = sys.executable,
 ) -> Iterator[Program]:
     """Run ``python <command>`` in *folder* with *settings*; stop it after the block.
 
@@ -67,7 +71,7 @@ def running(
     log = folder / f"{name.lower().replace(' ', '-')}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             cwd=folder,
             env=_environment(settings),
             stdin=subprocess.DEVNULL,

@@ -87,6 +87,22 @@ class Computations:
         finally:
             self._leave(needed, is_whole=reading.is_whole)
 
+    def can_run_at_once(self, reading: Reading, snapshot: Snapshot) -> bool:
+        """True if nothing else runs, and all files of *reading* were compared before."""
+        return not self._running and self._intact.were_compared(
+            snapshot, reading.columns
+        )
+
+    def run_at_once[T](
+        self, reading: Reading, snapshot: Snapshot, compute: Callable[[], T]
+    ) -> T:
+        """The result of *compute* on this thread: in the event loop.
+
+        For what takes less time than a thread costs, if `can_run_at_once`: beside another
+        computation it would wait for processors. Raises ReadModelDamaged.
+        """
+        return self._checked(reading, snapshot, compute)
+
     async def _enter(self, needed: int, *, is_whole: bool) -> None:
         if not self._queue and self._fits(needed, is_whole=is_whole):
             self._take(needed, is_whole=is_whole)

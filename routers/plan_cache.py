@@ -16,8 +16,11 @@ from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.tables import Tables
 from readmodel.store import visits
+from readmodel.store.damage import READ_ERRORS
+from readmodel.store.room_votes import RoomVotes
+from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import Snapshot
-from readmodel.store.votes import open_votes
+from readmodel.store.votes import open_room_votes, open_votes
 from routers.tables import open_tables
 
 MAX_SNAPSHOTS: Final = 2
@@ -57,6 +60,7 @@ class PlanCache:
         self._lock = Lock()
         self._tables: OrderedDict[_TablesKey, Tables] = OrderedDict()
         self._votes: OrderedDict[Snapshot, pl.LazyFrame] = OrderedDict()
+        self._room_votes: OrderedDict[Snapshot, RoomVotes | None] = OrderedDict()
         self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
         self._divided: OrderedDict[_PlanKey, DividedPlan] = OrderedDict()
 
@@ -78,6 +82,42 @@ class PlanCache:
                 if len(self._votes) > MAX_SNAPSHOTS:
                     self._votes.popitem(last=False)
             return self._votes[snapshot]
+
+    def votes_of_room(self, snapshot: Snapshot, room_id: int) -> pl.LazyFrame:
+        """Votes of *snapshot* with all those of *room_id*.
+
+        Few others, if the snapshot has its votes by room. Raises OSError and PolarsError
+        if their files cannot be read.
+        """
+        try:
+            by_room = self._votes_by_room(snapshot)
+            if by_room:
+                return by_room.near(room_id)
+        except FileNotFoundError:  # They are copies and may be deleted.
+            pass
+        return self.votes(snapshot)
+
+    def votes_of_room_in_memory(
+        self, snapshot: Snapshot, room_id: int
+    ) -> pl.LazyFrame | None:
+        """The same if it takes no time, otherwise None; raises nothing."""
+        by_room = self._room_votes.get(snapshot)
+        if by_room is None:
+            return None
+        try:
+            return by_room.near_in_memory(room_id)
+        except READ_ERRORS:
+            return None  # `votes_of_room` meets it again.
+
+    def _votes_by_room(self, snapshot: Snapshot) -> RoomVotes | None:
+        """The votes by room of *snapshot*, opened once; None if it has none."""
+        votes = self.votes(snapshot)
+        with self._lock:
+            if snapshot not in self._room_votes:
+                self._room_votes[snapshot] = open_room_votes(snapshot, votes)
+                if len(self._room_votes) > MAX_SNAPSHOTS:
+                    self._room_votes.popitem(last=False)
+            return self._room_votes[snapshot]
 
     def analytics(
         self,
@@ -145,5 +185,5 @@ def _kept[V](
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:
     """Looks at the files each time: visits are copies and may be deleted."""
-    readable = (bool(snapshot.visits_files(table)) for table in visits.COLUMNS)
+    readable = (bool(snapshot.side_files(table, VISITS)) for table in visits.COLUMNS)
     return _TablesKey(snapshot, tuple(readable))

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from itertools import batched
 from typing import Any, Final
 from urllib.parse import unquote
@@ -25,6 +25,9 @@ _PATTERNS: Final = (
     (re.compile(r"(https?://)[^\s/:@]+@", re.IGNORECASE), rf"\1{REDACTED}@"),
     (re.compile(r"(/api/push/)[^\s/?#\"']+", re.IGNORECASE), rf"\1{REDACTED}"),
 )
+_MARKS: Final = re.compile(r"bearer|:/|/api/push/", re.IGNORECASE)
+"""Without one of these, none of the patterns matches: most texts are searched once."""
+
 _registered: dict[str, None] = {}
 """Secrets, the longest first: one that contains another is replaced as a whole."""
 
@@ -103,9 +106,15 @@ def redact(text: str) -> str:
             text = _spellings(secret).sub(REDACTED, text)
         else:
             text = text.replace(secret, REDACTED)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    if _MARKS.search(text):
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
     return text
+
+
+@lru_cache
+def _is_secret_field(field: str) -> bool:
+    return bool(_SECRET_FIELD.search(field))
 
 
 def redact_value(value: Any, field: str = "") -> Any:
@@ -115,7 +124,7 @@ def redact_value(value: Any, field: str = "") -> Any:
     JSON does not support (paths, timestamps, NaN) become text.
     """
     if isinstance(value, str):
-        return REDACTED if value and _SECRET_FIELD.search(field) else redact(value)
+        return REDACTED if value and _is_secret_field(field) else redact(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):

@@ -23,9 +23,10 @@ from readmodel.replica.layout import (
 from readmodel.replica.storage import ObjectStorage, ObjectVersion
 from readmodel.store import report_ledger, run_log, view_log
 from readmodel.store.damage import open_regular, read_file
-from readmodel.store.manifest import Manifest, Part, VisitsFile
+from readmodel.store.manifest import Manifest, Part, SideFile, VisitsFile
 from readmodel.store.replica_state import FILE, ReplicaState, encode_state
-from readmodel.store.snapshot import table_folder, visits_file
+from readmodel.store.side_files import recorded_side_files
+from readmodel.store.snapshot import table_folder
 from readmodel.sync.disk import replacing, storage_errors, sync_folder, write_synced
 from util.errors import ObjectMissing, ReplicaBusy
 
@@ -68,14 +69,16 @@ def _acquire(lock: int, data_dir: Path) -> None:
         ) from None
 
 
-def snapshot_files(manifest: Manifest) -> Iterator[tuple[str, Part | VisitsFile]]:
-    """The paths of all parts and visits below the snapshot's folder, with their record."""
+def snapshot_files(
+    manifest: Manifest,
+) -> Iterator[tuple[str, Part | SideFile | VisitsFile]]:
+    """All parts and side files: paths below the snapshot's folder, and their record."""
     for name, table in manifest.tables.items():
         for part in table.parts:
             path = Path(table_folder(name), part.file)
             yield path.as_posix(), part
-            if part.visits:
-                yield visits_file(path).as_posix(), part.visits
+            for side_file, record in recorded_side_files(part, path):
+                yield side_file.as_posix(), record
 
 
 def identity(file: Path, crc32: int) -> str:

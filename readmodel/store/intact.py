@@ -13,8 +13,9 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from readmodel.store.damage import checksum
-from readmodel.store.manifest import Part, VisitsFile
-from readmodel.store.snapshot import Snapshot, table_folder, visits_file
+from readmodel.store.manifest import Part, SideFile, VisitsFile
+from readmodel.store.side_files import recorded_side_files
+from readmodel.store.snapshot import Snapshot, table_folder
 from util.errors import ReadModelDamaged
 
 THREADS: Final = 4
@@ -61,6 +62,13 @@ class IntactFiles:
             if key not in self._intact and table in snapshot.manifest.tables:
                 self._compare(key, snapshot)
 
+    def were_compared(self, snapshot: Snapshot, tables: Iterable[str]) -> bool:
+        """True if `require` has no files of *tables* to read."""
+        return all(
+            _TableKey(snapshot.path, snapshot.id, table) in self._intact
+            for table in tables
+        )
+
     def damage(self, snapshot: Snapshot, table: str) -> str | None:
         """The file of *table* that is known to be damaged; reads no file."""
         return self._damaged.get(_TableKey(snapshot.path, snapshot.id, table))
@@ -93,7 +101,7 @@ class IntactFiles:
         found = zip(files, equal, strict=True)
         return next((file for (file, _), is_equal in found if not is_equal), None)
 
-    def _is_equal(self, file: Path, record: Part | VisitsFile) -> bool:
+    def _is_equal(self, file: Path, record: Part | SideFile | VisitsFile) -> bool:
         try:
             status = os.stat(file)  # noqa: PTH116 - as in `snapshot`
             identity = FileIdentity(
@@ -118,12 +126,15 @@ class IntactFiles:
             self._intact.clear()
 
 
-def _files(snapshot: Snapshot, table: str) -> Iterator[tuple[Path, Part | VisitsFile]]:
-    """The parts of *table* and their visits, each with its record."""
+def _files(
+    snapshot: Snapshot, table: str
+) -> Iterator[tuple[Path, Part | SideFile | VisitsFile]]:
+    """The parts of *table* and their side files, each with its record."""
     assert snapshot.manifest is not None
     folder = snapshot.path / table_folder(table)
     for part in snapshot.manifest.tables[table].parts:
         file = folder / part.file
         yield file, part
-        if part.visits and (visits := visits_file(file)).exists():
-            yield visits, part.visits
+        for side_file, record in recorded_side_files(part, file):
+            if side_file.exists():
+                yield side_file, record

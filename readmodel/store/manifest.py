@@ -61,6 +61,20 @@ class VisitsFile:
     crc32: _Crc32
     hash_fingerprint: Annotated[str, Field(alias="hashing")]
 
+    @property
+    def version(self) -> str:
+        """What must be equal for the file to be read, as in `SideFile`."""
+        return self.hash_fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """The record of another file beside a part (see `side_files`), in *version* of its format."""
+
+    bytes: _Count
+    crc32: _Crc32
+    version: str
+
 
 @dataclass(frozen=True, slots=True)
 class SourceMark:
@@ -88,6 +102,9 @@ class Part:
     checked_at: AwareDatetime
     visits: VisitsFile | None = None
     mark: Annotated[SourceMark | None, Field(exclude_if=lambda mark: mark is None)] = (
+        None
+    )
+    rooms: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
 

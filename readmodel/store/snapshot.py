@@ -4,7 +4,7 @@
       current -> snapshots/20261121T231000.123456Z     replaced atomically, last
       snapshots/<id>/snapshot.json                     see `manifest`
       snapshots/<id>/fpp_votes.parquet/part-00000.parquet …
-      snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `visits`
+      snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `side_files`
       fpp_votes.parquet -> current/fpp_votes.parquet   so any tool can read it
 
 `current` is resolved once per `Snapshot`, and everything is scanned below the real
@@ -31,7 +31,8 @@ import polars as pl
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
 from readmodel.store.damage import read_file
-from readmodel.store.manifest import Manifest, Part, TableFailure
+from readmodel.store.manifest import Manifest, TableFailure
+from readmodel.store.side_files import VISITS, SideFileKind
 from readmodel.tables import TABLES, serve_statistics
 from util.columns import column_named
 from util.errors import ReadModelDamaged, ReadModelMissing
@@ -68,14 +69,6 @@ def table_folder(table: str) -> str:
 
 def _escape(character: str) -> str:
     return f"%{ord(character):02X}"
-
-
-def visits_file(part: Path) -> Path:
-    """The file with the visits of *part*.
-
-    ``t.parquet/part-00000.parquet`` -> ``t.visits/part-00000.parquet``
-    """
-    return part.parent.with_suffix(".visits") / part.name
 
 
 class TableFiles(NamedTuple):
@@ -122,7 +115,7 @@ class Snapshot:
 
         Derived from the rows themselves if the files of the visits cannot be used.
         """
-        files = self.visits_files(table)
+        files = self.side_files(table, VISITS)
         if not files:
             return visits.derive(self.scan(table), table)
         schema = None
@@ -139,13 +132,13 @@ class Snapshot:
         start = len(f"{self.path}/")
         return [f"{self.scan_folder}/{f'{file}'[start:]}" for file in files]
 
-    def visits_files(self, table: str) -> list[Path]:
-        """The files of the visits; empty if one is missing or hashed differently."""
+    def side_files(self, table: str, kind: SideFileKind) -> list[Path]:
+        """The side files of *table*; empty if one is missing or cannot be used."""
         parts = self.manifest.tables[table].parts if self.manifest else ()
-        if not all(map(_has_usable_visits, parts)):
+        if not all(map(kind.is_usable, parts)):
             return []
         folder = self.path / table_folder(table)
-        files = [visits_file(folder / part.file) for part in parts]
+        files = [kind.path(folder / part.file) for part in parts]
         return files if all(map(os.path.isfile, files)) else []
 
     @property
@@ -303,13 +296,6 @@ def table_files(data_dir: Path) -> Mapping[str, TableFiles]:
         return latest(data_dir).table_files()
     except (ReadModelMissing, OSError):
         return dict.fromkeys(TABLES, NO_FILES)
-
-
-def _has_usable_visits(part: Part) -> bool:
-    return (
-        part.visits is not None
-        and part.visits.hash_fingerprint == visits.hash_fingerprint()
-    )
 
 
 def _file_size(file: str) -> int | None:

@@ -7,6 +7,7 @@ and those in `COLUMNS`. It is not compressed. Reading and hashing the 21 charact
 docs/decisions/visits.md.
 """
 
+import io
 from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Final
@@ -20,6 +21,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 """Table -> the columns copied beside ``visitor``."""
 
 COMPRESSION: Final = "uncompressed"
+ROW_GROUP_ROWS: Final = 131_072
 
 
 def derive(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
@@ -37,6 +39,15 @@ def visitor(user: str) -> pl.Expr:
     """The hash (UInt64) of the column *user* as ``visitor``; null where it is null."""
     text = pl.col(user).cast(pl.String)
     return pl.when(text.is_not_null()).then(text.hash()).alias("visitor")
+
+
+def encode(rows: pl.LazyFrame, table: str) -> bytes:
+    """The file with the visits of *rows*."""
+    file = io.BytesIO()
+    derive(rows, table).collect().write_parquet(
+        file, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
+    )
+    return file.getvalue()
 
 
 def applies_to(table: str, columns: Collection[str]) -> bool:

@@ -4,6 +4,8 @@ from typing import Final
 
 import polars as pl
 
+from readmodel.store.room_votes import TABLE, RoomVotes
+from readmodel.store.side_files import ROOMS
 from readmodel.store.snapshot import Snapshot
 
 SUMMABLE_DIGITS: Final = 28
@@ -15,10 +17,22 @@ def open_votes(snapshot: Snapshot) -> pl.LazyFrame:
 
     A column of decimals is Float64 if their sum may have more digits than a decimal.
     """
-    votes = snapshot.scan("fpp_votes")
+    votes = snapshot.scan(TABLE)
     wide = [
         name
         for name, dtype in votes.collect_schema().items()
         if isinstance(dtype, pl.Decimal) and dtype.precision > SUMMABLE_DIGITS
     ]
     return votes.with_columns(pl.col(wide).cast(pl.Float64)) if wide else votes
+
+
+def open_room_votes(snapshot: Snapshot, votes: pl.LazyFrame) -> RoomVotes | None:
+    """The votes by room of *snapshot*, with the dtypes of *votes*; None without any.
+
+    Raises OSError and PolarsError if a file cannot be read.
+    """
+    files = snapshot.side_files(TABLE, ROOMS)
+    if not files or snapshot.manifest is None:
+        return None
+    stored = snapshot.manifest.tables[TABLE].schema
+    return RoomVotes(files, stored, votes.collect_schema())

@@ -1,6 +1,6 @@
 """Which events of the spool are new: each id is stored once, and the first one stays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -9,6 +9,7 @@ import polars as pl
 from events.codes import RejectionCode
 from events.lines import RAW_CHARACTERS
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
+from readmodel.sync.id_index import look_up
 
 _SORTED_IDS: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-"
 """UUIDs of version 7. Those of a drain are near each other, so most files are skipped."""
@@ -75,27 +76,43 @@ def conflict_rejections(conflicts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stored_events(files: Sequence[Path], events: pl.DataFrame) -> pl.DataFrame:
-    """``event_id`` and ``content_hash`` of the stored rows with the ids of *events*.
+    """``event_id`` and ``content_hash`` of the stored rows with the ids of *events*."""
+    columns = ("event_id", "content_hash")
+    nothing = pl.DataFrame(schema={name: EVENT_SCHEMA[name] for name in columns})
+    _require(files)
+    if not files or events.is_empty():
+        return nothing
+    hits, to_read = look_up(files, events["id_hash"])
+    found = [_with_hash([file], hashes, events) for file, hashes in hits]
+    return pl.concat([nothing, *found, *_read(to_read, events)])
+
+
+def _read(files: Sequence[Path], events: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The same, of parts without an index.
 
     The ids of a drain that sort by time are in few files, and in few row groups. Other
     ids are looked up by their hash, which is a fifth of the work of comparing texts.
     """
-    columns = ("event_id", "content_hash")
-    found = [pl.DataFrame(schema={name: EVENT_SCHEMA[name] for name in columns})]
     is_sorted = pl.col("event_id").str.contains(_SORTED_IDS)
     by_time, others = events.filter(is_sorted), events.filter(~is_sorted)
     if files and len(by_time):
-        found.append(_in_range(files, by_time["event_id"], *columns))
+        yield _in_range(files, by_time["event_id"], "event_id", "content_hash")
     if files and len(others):
         hashes = others.select("id_hash").lazy()
-        rows = _scan(files)
-        hits = rows.select("id_hash").join(hashes, on="id_hash", how="semi").collect()
+        rows = _scan(files).select("id_hash")
+        hits = rows.join(hashes, on="id_hash", how="semi").collect()
         if len(hits):
-            is_hit = pl.col("id_hash").is_in(hits["id_hash"].implode())
-            ids = others.select("event_id").lazy()
-            wanted = rows.filter(is_hit).select(columns)
-            found.append(wanted.join(ids, on="event_id", how="semi").collect())
-    return pl.concat(found)
+            yield _with_hash(files, hits["id_hash"], others)
+
+
+def _with_hash(
+    files: Sequence[Path], hashes: pl.Series, events: pl.DataFrame
+) -> pl.DataFrame:
+    """``event_id`` and ``content_hash`` of rows with one of *hashes* and of the ids."""
+    is_hit = pl.col("id_hash").is_in(hashes.implode())
+    rows = _scan(files).filter(is_hit).select("event_id", "content_hash")
+    ids = events.select("event_id").lazy()
+    return rows.join(ids, on="event_id", how="semi").collect()
 
 
 def _in_range(files: Sequence[Path], ids: pl.Series, *columns: str) -> pl.DataFrame:
@@ -107,7 +124,11 @@ def _in_range(files: Sequence[Path], ids: pl.Series, *columns: str) -> pl.DataFr
 
 
 def _scan(files: Sequence[Path]) -> pl.LazyFrame:
+    _require(files)
+    return pl.scan_parquet(list(files), glob=False, hive_partitioning=False)
+
+
+def _require(files: Sequence[Path]) -> None:
     for file in files:
         if not file.is_file():  # reading a pipe would wait for ever
             raise FileNotFoundError(f"{file.name} of the stored events is missing")
-    return pl.scan_parquet(list(files), glob=False, hive_partitioning=False)

@@ -11,7 +11,8 @@ from readmodel.dtypes import parse_dtype
 from readmodel.source.blocking import Block, Blocking
 from readmodel.store import snapshot
 from readmodel.store.damage import checksum
-from readmodel.store.manifest import Part, StoredTable, VisitsFile
+from readmodel.store.manifest import Part, SideFile, StoredTable, VisitsFile
+from readmodel.store.side_files import recorded_side_files
 from readmodel.sync.part_footer import decode_footer
 from util.columns import column_named
 from util.errors import ReadModelMissing
@@ -201,8 +202,9 @@ def _reusable(
     return ReusablePart(part, file, footer.blocks, casts, booleans, is_earlier)
 
 
-def _files(part: Part, file: Path) -> Iterator[tuple[Path, Part | VisitsFile]]:
-    """The part's *file* and that of its visits, if any, each with its record."""
+def _files(
+    part: Part, file: Path
+) -> Iterator[tuple[Path, Part | SideFile | VisitsFile]]:
+    """The part's *file* and its side files, each with its record."""
     yield file, part
-    if part.visits:
-        yield snapshot.visits_file(file), part.visits
+    yield from recorded_side_files(part, file)

@@ -21,19 +21,22 @@ from typing import Any, Final, Literal, Self
 
 import polars as pl
 
-from readmodel.store import snapshot, visits
+from readmodel.store import snapshot
 from readmodel.store.damage import PARSE_ERRORS
+from readmodel.store.event_tables import EVENTS
 from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.manifest import (
     Consumed,
     DerivedState,
     Manifest,
     Part,
+    SideFile,
     SourceMark,
     StoredTable,
     TableFailure,
     VisitsFile,
 )
+from readmodel.store.side_files import KINDS, SideFileKind
 from readmodel.store.snapshot import (
     CURRENT,
     ID_FORMAT,
@@ -42,8 +45,8 @@ from readmodel.store.snapshot import (
     MANIFEST_COPY,
     SNAPSHOTS,
     table_folder,
-    visits_file,
 )
+from readmodel.sync import id_index
 from readmodel.sync.delta_log import has_delta_logs, write_delta_logs
 from readmodel.sync.disk import (
     remove_unfinished,
@@ -147,11 +150,31 @@ class TableWriter:
             size,
             crc32,
             checked_at or self._snapshot.taken_at,
-            self._write_visits(rows.lazy(), path),
-            mark,
+            mark=mark,
         )
+        for kind in KINDS:
+            record = self._write_side_file(kind, rows.lazy(), path)
+            part = kind.with_record(part, record)
         self._parts.append(part)
+        self._write_index(rows, path)
         return part
+
+    def _write_index(self, rows: pl.DataFrame, path: Path) -> None:
+        """Write the index of ids of the part at *path*, if it has events."""
+        if self._name == EVENTS and id_index.applies_to(rows):
+            file = id_index.index_file(path)
+            content = id_index.encode_index(rows[id_index.COLUMN])
+            with self._storage_errors():
+                file.parent.mkdir(exist_ok=True)
+                write_synced(file, content)
+
+    def _link_index(self, earlier: Path, path: Path) -> None:
+        """Link the index of the part *earlier*, if it has one."""
+        file, earlier = id_index.index_file(path), id_index.index_file(earlier)
+        if self._name == EVENTS and earlier.is_file():
+            with self._storage_errors():
+                file.parent.mkdir(exist_ok=True)
+                file.hardlink_to(earlier)
 
     def link(
         self,
@@ -177,43 +200,43 @@ class TableWriter:
             part,
             file=path.name,
             checked_at=checked_at or part.checked_at,
-            visits=self._link_visits(part, file, path),
         )
+        for kind in KINDS:
+            record = self._link_side_file(kind, part, file, path)
+            linked = kind.with_record(linked, record)
         self._parts.append(linked)
+        self._link_index(file, path)
 
-    def _link_visits(self, part: Part, file: Path, path: Path) -> VisitsFile | None:
-        """Link the visits of *part* beside *path*; write them again if unusable."""
-        if self._name not in visits.COLUMNS:
+    def _link_side_file(
+        self, kind: SideFileKind, part: Part, file: Path, path: Path
+    ) -> SideFile | VisitsFile | None:
+        """Link the side file of *part* beside *path*; write it again if unusable."""
+        if not kind.applies_to(self._name, self._columns):
             return None
-        earlier = visits_file(file)
-        if (
-            part.visits
-            and part.visits.hash_fingerprint == visits.hash_fingerprint()
-            and earlier.is_file()
-        ):
+        earlier = kind.path(file)
+        if kind.is_usable(part) and earlier.is_file():
             with self._storage_errors():
-                self._visits_path(path).hardlink_to(earlier)
-            return part.visits
+                self._side_path(kind, path).hardlink_to(earlier)
+            return kind.record(part)
         if not path.is_file():
             return None
         try:
-            return self._write_visits(pl.scan_parquet(path, glob=False), path)
+            return self._write_side_file(kind, pl.scan_parquet(path, glob=False), path)
         except PARSE_ERRORS:
             return None  # The part is damaged: comparing checksums will find that.
 
-    def _write_visits(self, rows: pl.LazyFrame, path: Path) -> VisitsFile | None:
-        """Write the visits of the part at *path*; None if its table has none."""
-        if not visits.applies_to(self._name, rows.collect_schema()):
+    def _write_side_file(
+        self, kind: SideFileKind, rows: pl.LazyFrame, path: Path
+    ) -> SideFile | VisitsFile | None:
+        """Write the side file of the part at *path*; None if its table has none."""
+        if not kind.applies_to(self._name, self._columns):
             return None
-        derived = visits.derive(rows, self._name).collect()
-        size, crc32 = self._write_parquet(
-            self._visits_path(path), derived, compression=visits.COMPRESSION
-        )
-        return VisitsFile(size, crc32, visits.hash_fingerprint())
+        content = kind.encode(rows, self._name)
+        return kind.make_record(*self._write(self._side_path(kind, path), content))
 
-    def _visits_path(self, path: Path) -> Path:
-        """The path for the visits of the part at *path*; creates the folder."""
-        file = visits_file(path)
+    def _side_path(self, kind: SideFileKind, path: Path) -> Path:
+        """The path for a side file of the part at *path*; creates the folder."""
+        file = kind.path(path)
         with self._storage_errors():
             file.parent.mkdir(exist_ok=True)
         return file
@@ -226,9 +249,14 @@ class TableWriter:
         # checksum is that of the intended bytes.
         content = io.BytesIO()
         frame.write_parquet(content, row_group_size=ROW_GROUP_ROWS, **options)
-        with self._storage_errors(), content.getbuffer() as view:
-            write_synced(path, view)
-            return view.nbytes, zlib.crc32(view)
+        with content.getbuffer() as view:
+            return self._write(path, view)
+
+    def _write(self, path: Path, content: bytes | memoryview) -> tuple[int, int]:
+        """Write *content* to *path*; returns its bytes and their CRC-32."""
+        with self._storage_errors():
+            write_synced(path, content)
+        return len(content), zlib.crc32(content)
 
     def _next_path(self) -> Path:
         return self._folder / f"part-{len(self._parts):05}.parquet"
@@ -308,7 +336,7 @@ class SnapshotWriter:
         """Remove what an unfinished build of the table *name* left behind."""
         self._tables.pop(name, None)
         folder = self.path / table_folder(name)
-        for path in (folder, visits_file(folder / "any").parent):
+        for path in (folder, *(kind.path(folder / "any").parent for kind in KINDS)):
             shutil.rmtree(path, ignore_errors=True)
 
     def files(self, name: str) -> list[Path]:

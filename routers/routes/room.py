@@ -1,5 +1,6 @@
 """`GET /room/{room_id}/stats`: one room's statistics."""
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 import polars as pl
@@ -41,6 +42,8 @@ MAX_ROOM_ID: Final = 2**31 - 1
 
 MAX_WIDE_ROOM_ID: Final = 2**32 - 1
 """Largest id if the source declares ids as unsigned 32-bit integers, or wider."""
+
+WIDE_DTYPES: Final = frozenset({"UInt32", "Int64", "UInt64"})
 
 router = ApiRoutes(
     tags=["statistics"],
@@ -84,11 +87,7 @@ async def get_room_stats(
     etag = context.etag_by_day(period, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
-    votes = context.plans.votes(context.snapshot)
-    earlier = query.compared(period, context.snapshot.taken_at)
-    figures = await context.computations.run(
-        ROOM_STATS, context.snapshot, _figures, room_id, period, earlier, votes
-    )
+    figures = await _compute(room_id, query, period, context)
     if accepted is TableFormat.JSON:
         snapshot = context.snapshot
         body = encode_figures(RoomAnswer, figures, query, period, snapshot)
@@ -112,11 +111,7 @@ async def get_room_stats_file(
     etag = context.etag_by_day(period, extension)
     if response := unchanged(context.request, etag):
         return response
-    votes = context.plans.votes(context.snapshot)
-    earlier = query.compared(period, context.snapshot.taken_at)
-    figures = await context.computations.run(
-        ROOM_STATS, context.snapshot, _figures, room_id, period, earlier, votes
-    )
+    figures = await _compute(room_id, query, period, context)
     return await _respond_table(
         room_id, figures, period, context, extension, etag, vary=None
     )
@@ -126,25 +121,45 @@ def _resolve(
     room_id: int, query: ComparisonParameters, context: RequestContext
 ) -> Period:
     """The period. Raises HTTPException (400) and RequestValidationError (422)."""
-    if not 0 < room_id <= _largest_id(context.plans.votes(context.snapshot)):
+    if not 0 < room_id <= _largest_id(context):
         raise HTTPException(400, "Invalid room_id")
     period = context.resolve(query)
     require_range(query, period)
     return period
 
 
-def _largest_id(votes: pl.LazyFrame) -> int:
-    dtype = votes.collect_schema()["room_id"]
-    wide = dtype in (pl.UInt32, pl.Int64, pl.UInt64)
-    return MAX_WIDE_ROOM_ID if wide else MAX_ROOM_ID
+def _largest_id(context: RequestContext) -> int:
+    manifest = context.snapshot.manifest
+    if manifest is None:
+        votes = context.plans.votes(context.snapshot)
+        dtype = str(votes.collect_schema()["room_id"])
+    else:
+        dtype = manifest.tables["fpp_votes"].columns["room_id"]
+    return MAX_WIDE_ROOM_ID if dtype in WIDE_DTYPES else MAX_ROOM_ID
 
 
-def _figures(
-    room_id: int, period: Period, earlier: Period | None, votes: pl.LazyFrame
+async def _compute(
+    room_id: int, query: ComparisonParameters, period: Period, context: RequestContext
 ) -> dict[str, Any]:
-    plan = room_stats(votes, room_id, period)
-    before = room_stats(votes, room_id, earlier) if earlier else None
-    return collect_figures(RoomStats, plan, before)
+    """The fields of RoomStats, and those of the comparison."""
+    snapshot = context.snapshot
+    earlier = query.compared(period, snapshot.taken_at)
+
+    def figures(votes: pl.LazyFrame) -> dict[str, Any]:
+        plan = room_stats(votes, room_id, period)
+        before = room_stats(votes, room_id, earlier) if earlier else None
+        return collect_figures(RoomStats, plan, before)
+
+    computations, plans = context.computations, context.plans
+    if computations.can_run_at_once(ROOM_STATS, snapshot):
+        votes = plans.votes_of_room_in_memory(snapshot, room_id)
+        if votes is not None:
+            return computations.run_at_once(
+                ROOM_STATS, snapshot, partial(figures, votes)
+            )
+    return await context.compute(
+        ROOM_STATS, lambda: figures(plans.votes_of_room(snapshot, room_id))
+    )
 
 
 async def _respond_table(

@@ -1,17 +1,14 @@
 """The benchmark's processes: engines, clients and the API."""
 
-from pathlib import Path
-
 import pytest
 
 from bench import __main__ as program
-from bench import answers, ranges, serving, worker
+from bench import answers, growth, ranges, report, serving, worker
+from bench import api as api_process
 from bench.cases import Dataset
 from bench.clients import Latencies, Load, run
 from bench.errors import BenchError
 from tests.test_docs import MAKEFILE
-
-PERFORMANCE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
 def test_engines_run_in_processes_of_their_own(small: Dataset) -> None:
@@ -87,8 +84,8 @@ def test_a_percentile_is_a_measured_value(percent: float, seconds: float) -> Non
 
 def test_clients_send_requests_to_the_real_api(small: Dataset) -> None:
     """On a day of the sample, with a token, and with an ETag that is still valid."""
-    with serving.running_api(small.data_dir, "bench.server:app") as api:
-        assert 0 < api.ready_seconds < serving.READY_WITHIN_SECONDS
+    with api_process.running_api(small.data_dir, "bench.server:app") as api:
+        assert 0 < api.ready_seconds < api_process.READY_WITHIN_SECONDS
         load = Load(port=api.port, path="/", headers=api.headers, seconds=0)
         load.headers["If-None-Match"] = serving.etag(api)
         load.status = 304
@@ -111,12 +108,15 @@ def test_a_malformed_scale_is_one_line_on_stderr(
 
 def test_the_document_has_a_place_for_every_part() -> None:
     """Otherwise --write would fail after an hour of measuring."""
-    text = PERFORMANCE.read_text(encoding="utf-8")
+    performance, measurements = report.DOCUMENTS
+    details = measurements.read_text(encoding="utf-8")
+    text = performance.read_text(encoding="utf-8") + details
     for part in program.PARTS:
         assert text.count(f"<!-- bench:{part} -->") == 1, part
         assert text.count(f"<!-- /bench:{part} -->") == 1, part
-    assert "](growth.svg)" in text
-    assert (PERFORMANCE.parent / "growth.svg").is_file()
+    assert "](growth.svg)" in details
+    assert growth.PICTURE.is_file()
+    assert growth.PICTURE.parent == measurements.parent
 
 
 def test_make_bench_runs_the_benchmark() -> None:

@@ -46,11 +46,14 @@ def test_milliseconds_have_three_digits(seconds: float, text: str) -> None:
 def test_new_figures_replace_old_ones(tmp_path: Path) -> None:
     """Only text between the markers of the part changes."""
     document = tmp_path / "performance.md"
+    other = tmp_path / "measurements.md"
+    other.write_text("<!-- bench:y -->\nold\n<!-- /bench:y -->\n")
     document.write_text("a\n<!-- bench:x -->\nold\n<!-- /bench:x -->\nb\n")
-    report.insert("x", "new \\1", document)
+    report.insert("x", "new \\1", [other, document])
     assert document.read_text() == (
         "a\n<!-- bench:x -->\n\nnew \\1\n\n<!-- /bench:x -->\nb\n"
     )
+    assert "old" in other.read_text()
 
 
 def test_figures_without_markers_are_refused(tmp_path: Path) -> None:
@@ -58,7 +61,7 @@ def test_figures_without_markers_are_refused(tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
     document.write_text("<!-- bench:x -->")
     with pytest.raises(ValueError, match=r"performance.md must have <!-- bench:x -->"):
-        report.insert("x", "new", document)
+        report.insert("x", "new", [document])
 
 
 @pytest.mark.parametrize(("measured", "met"), [(9.9, True), (10, True), (10.1, False)])

@@ -1,6 +1,7 @@
 """Fixtures for tests of the dashboard in the system's headless Chromium."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from playwright.sync_api import (
     Error,
     Page,
     Request,
+    Route,
     expect,
     sync_playwright,
 )
@@ -247,6 +249,22 @@ def settled(page: Page) -> Page:
     )
     page.wait_for_selector("#view:not([aria-busy])")
     return page
+
+
+def held_back(page: Page, pattern: re.Pattern[str]) -> list[Route]:
+    """Hold back the requests to *pattern* that *page* sends from now on."""
+    routes: list[Route] = []
+
+    def keep(route: Route) -> None:
+        routes.append(route)
+
+    page.route(pattern, keep)
+    return routes
+
+
+def hold_no_more(page: Page, pattern: re.Pattern[str]) -> None:
+    """Let further requests to *pattern* through; those held back stay so."""
+    page.route(pattern, lambda route: route.continue_())
 
 
 @contextmanager

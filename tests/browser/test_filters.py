@@ -1,7 +1,6 @@
 """A click filters everything, and chips and the address keep the filter."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Tabs, Visitor, settled, show_view, visiting
+from tests.browser.conftest import Tabs, Visitor, settled, show_view
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -30,16 +29,9 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def visitor(tabs: Tabs) -> Iterator[Visitor]:
-    """A visitor that all tests share, because they only read."""
-    with visiting(tabs) as visitor:
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def signed_in(visitor: Visitor, server: Server) -> Page:
+def signed_in(shared_visitor: Visitor, server: Server) -> Page:
     """A page on which the visitor has signed in."""
-    return visitor.sign_in(visitor.open_page(), server)
+    return shared_visitor.sign_in(shared_visitor.open_page(), server)
 
 
 @pytest.fixture
@@ -163,9 +155,15 @@ def test_all_rows_can_be_shown_and_searched(page: Page, server: Server) -> None:
     expect(rows).to_have_count(1)
     expect(rows.first.locator(".name")).to_have_text("Germany")
     field.fill("nowhere at all")
-    expect(card.locator(".empty")).to_be_visible()
+    expect(card.locator(".empty")).to_have_text("No match for “nowhere at all”.")
+    neighbour = page.locator('[data-bars="Cities"]').bounding_box()
     field.fill("")
     expect(rows).to_have_count(total)
+    # A long list does not stretch the cards beside it.
+    now = page.locator('[data-bars="Cities"]').bounding_box()
+    assert neighbour
+    assert now
+    assert now["height"] == neighbour["height"]
 
 
 ROUND_TRIP = """async (values) => {

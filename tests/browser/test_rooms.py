@@ -86,6 +86,7 @@ def test_not_there_not_in_the_range_and_never_voted_are_three_answers(
     page = visitor.sign_in(visitor.open_page(), server, "?room=999999999")
     expect(page.locator("#room-status")).to_contain_text("There is no room with the id")
     expect(page.locator("#room-body")).to_be_hidden()
+    expect(page.get_by_role("button", name="Room as CSV")).to_be_hidden()
     visitor.expect_problem("404")
     rows = server.ask("/rooms", period="all", order="last_vote", limit=1000).json()[
         "rows"

@@ -1,13 +1,19 @@
 """Signing in and out, and where the token is stored."""
 
+import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, settled
+from tests.browser.conftest import Visitor, held_back, settled
 from tests.support.world import TOKEN, Server
 
 pytestmark = pytest.mark.external
+
+LINK = re.compile(r"/link\?")
 
 
 def stored(page: Page) -> list[str]:
@@ -233,6 +239,27 @@ def test_a_link_shows_one_view_to_a_reader_without_a_token(
     assert stored(reader) == []
     paths = {url.removeprefix(server.url)[:9] for url in visitor.requests[asked:]}
     assert paths <= {"/dashboard"[:9], "/session", "/?period="}
+
+
+def test_the_link_ends_after_the_days_chosen_last(
+    visitor: Visitor, server: Server
+) -> None:
+    """Also if the link for an earlier choice arrives later."""
+    page = visitor.sign_in(visitor.open_page(), server)
+    links = held_back(page, LINK)
+    with page.expect_request(LINK):
+        page.get_by_role("button", name="Share").click()
+    with page.expect_request(LINK):
+        page.get_by_label("Works for").select_option("1 day")
+    status = page.locator("#share-status")
+    expect(status).to_have_text("Making the link …")
+    for route in reversed(links):
+        with page.expect_response(LINK) as answered:
+            route.continue_()
+        answered.value.finished()
+    expect(status).to_contain_text("It works until")
+    tomorrow = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(days=1)
+    expect(status).to_contain_text(f"{tomorrow:%-d %b %Y}")
 
 
 def test_a_link_that_ended_says_so(visitor: Visitor, server: Server) -> None:

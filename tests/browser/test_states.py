@@ -12,7 +12,14 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Visitor, settled
+from tests.browser.conftest import (
+    VIEW,
+    Visitor,
+    held_back,
+    hold_no_more,
+    settled,
+    show_view,
+)
 from tests.support.world import TOKEN, Server, World
 
 pytestmark = pytest.mark.external
@@ -22,17 +29,8 @@ A4 = {"width": 718, "height": 1_000}
 """Pixels between the margins of the printed page."""
 
 STATISTICS = re.compile(r"/\?.*interval=")
-
-
-def held_back(page: Page) -> list[Route]:
-    """Hold back the statistics that *page* asks for from now on."""
-    routes: list[Route] = []
-
-    def keep(route: Route) -> None:
-        routes.append(route)
-
-    page.route(STATISTICS, keep)
-    return routes
+ROOMS = re.compile(r"/rooms\?.*q=a")
+COUNTRIES = re.compile(r"/breakdown/country\?")
 
 
 def test_a_slow_answer_shows_no_number_of_another_range(
@@ -40,18 +38,19 @@ def test_a_slow_answer_shows_no_number_of_another_range(
 ) -> None:
     """The sign of loading comes soon; the answer replaces it."""
     page = visitor.sign_in(visitor.open_page(), server)
-    before = page.locator("#tiles .value").first.inner_text()
-    routes = held_back(page)
+    routes = held_back(page, STATISTICS)
     page.keyboard.press("w")
     expect(page.locator("#range-name")).to_have_text("7 days")
     expect(page.locator("#view")).to_have_class(re.compile("outdated"))
     expect(page.locator("#loading")).to_be_visible()
     expect(page.locator("#tiles .value[data-loading]")).to_have_count(5)
-    assert before not in page.locator("main").inner_text()
+    values = page.locator("#tiles .value, #figures .value, #vote-figures .value")
+    assert "".join(values.all_inner_texts()).strip() == ""
     assert page.locator("#range-text").inner_text().strip() == ""
     assert drawn.bars(page) == []
     expect(page.locator("#room-list tbody tr, #vote-bars tbody tr")).to_have_count(0)
     assert "Nothing in this range" not in page.locator("main").inner_text()
+    hold_no_more(page, STATISTICS)  # The page may ask again.
     for route in routes:
         route.continue_()
     settled(page)
@@ -60,12 +59,53 @@ def test_a_slow_answer_shows_no_number_of_another_range(
     assert len(drawn.bars(page)) == 7
 
 
+def test_only_the_answer_to_the_last_question_is_shown(
+    visitor: Visitor, server: Server
+) -> None:
+    """Rooms and countries of an earlier range may arrive after those of the present."""
+    page = visitor.sign_in(visitor.open_page(), server, "?period=all")
+    rooms = held_back(page, ROOMS)
+    with page.expect_request(ROOMS):
+        page.get_by_label("Search rooms").fill("a")
+    with page.expect_request(ROOMS):
+        page.evaluate(VIEW, "?period=7d")
+    arrive_late(page, rooms, ROOMS)
+    room = server.ask("/rooms", period="7d", q="a", order="-votes").json()["rows"][0]
+    votes = page.locator("#room-list tbody td").first
+    expect(votes).to_have_text(f"{room['votes']:,}")
+    show_view(page, "?period=all")
+    countries = held_back(page, COUNTRIES)
+    card = page.locator('[data-bars="Countries"]')
+    with page.expect_request(COUNTRIES):
+        card.get_by_role("button", name=re.compile("Show all")).click()
+    page.evaluate(VIEW, "?period=90d")
+    settled(page)
+    arrive_late(page, countries, COUNTRIES)
+    if card.locator('.more[aria-expanded="false"]').is_visible():
+        card.locator(".more").click()
+        expect(card.locator(".more")).to_contain_text("Show the first")
+    largest = server.ask("/breakdown/country", period="90d").json()["rows"][0]["count"]
+    expect(card.locator("tbody td").first).to_have_text(f"{largest:,}")
+
+
+def arrive_late(page: Page, routes: list[Route], pattern: re.Pattern[str]) -> None:
+    """Let the answers arrive, the first of *routes* as the last."""
+    hold_no_more(page, pattern)
+    for route in reversed(routes):
+        with page.expect_response(pattern) as answered:
+            route.continue_()
+        answered.value.finished()
+    # Whoever waits for an earlier answer has it when a later one is read.
+    page.evaluate("fetch('health').then((answer) => answer.json())")
+    settled(page)
+
+
 def test_the_sign_of_loading_comes_within_150_milliseconds(
     visitor: Visitor, server: Server
 ) -> None:
     """By the page's own clock."""
     page = visitor.sign_in(visitor.open_page(fresh=True), server)
-    held_back(page)
+    held_back(page, STATISTICS)
     page.clock.install()
     # Otherwise the clock also runs by itself.
     page.clock.pause_at(page.evaluate("Date.now()") + 5_000)
@@ -108,6 +148,15 @@ def test_a_range_that_begins_too_early_is_cut_and_says_so(
     visitor.expect_problem("422")
 
 
+TRANSPARENT = "rgba(0, 0, 0, 0)"
+DASH = '"\N{EN DASH}"'
+LOOKS = """([selector, part]) => {
+  const style = getComputedStyle(document.querySelector(selector), part);
+  return [style.content, style.backgroundColor];
+}"""
+"""Content and background of an element or a part of it."""
+
+
 def test_a_range_before_all_data_shows_no_number(
     visitor: Visitor, server: Server
 ) -> None:
@@ -122,6 +171,8 @@ def test_a_range_before_all_data_shows_no_number(
     expect(page.locator("#banner")).to_contain_text("ends before that day")
     assert shown not in page.locator("#tiles").inner_text()
     assert page.evaluate("document.getAnimations().length") == 0
+    assert page.evaluate(LOOKS, ["#tiles .value", "::before"]) == [DASH, TRANSPARENT]
+    assert page.evaluate(LOOKS, ["#main-chart .plot", ""])[1] == TRANSPARENT
     page.keyboard.press("w")
     settled(page)
     expect(page.locator("#banner")).to_be_hidden()
@@ -283,6 +334,11 @@ def test_the_first_view_is_one_request(visitor: Visitor, server: Server) -> None
     assert ours[0].startswith("/?")
 
 
+EDGE = """() => Math.max(...[...document.querySelectorAll("#vote-bars .card")]
+  .map((card) => card.getBoundingClientRect().right))"""
+"""The right edge of cards that are two in a row."""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_paper_has_title_range_and_date_and_no_controls(
     visitor: Visitor, server: Server, scheme: Any
@@ -310,12 +366,13 @@ def test_paper_has_title_range_and_date_and_no_controls(
         == "rgb(255, 255, 255)"
     )
     assert page.evaluate("document.documentElement.scrollWidth") == A4["width"]
-    plot = page.locator("#main-chart .plot").bounding_box()
-    assert plot
     for drawing in page.locator(".drawing:visible").all():
         box = drawing.bounding_box()
         assert box
         assert box["x"] + box["width"] <= A4["width"]
+    # A border at the very edge would be cut.
+    assert page.evaluate(EDGE) == A4["width"] - 1
+    expect(page.locator("#explore")).to_be_hidden()  # Nobody has scrolled to it.
     ticks = drawn.dates(page)
     for before, after in pairwise(ticks):
         assert before.right < after.left

@@ -1,30 +1,23 @@
 """The view: range, options, zoom and order, and the URL that contains it."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Tabs, Visitor, settled, show_view, visiting
+from tests.browser import drawn
+from tests.browser.conftest import Visitor, settled, show_view
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
 
 
 @pytest.fixture(scope="module")
-def visitor(tabs: Tabs) -> Iterator[Visitor]:
-    """A visitor that all tests share; signing in is tested elsewhere."""
-    with visiting(tabs) as visitor:
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def signed_in(visitor: Visitor, server: Server) -> Page:
+def signed_in(shared_visitor: Visitor, server: Server) -> Page:
     """A page on which the visitor has signed in."""
-    return visitor.sign_in(visitor.open_page(), server)
+    return shared_visitor.sign_in(shared_visitor.open_page(), server)
 
 
 @pytest.fixture
@@ -148,12 +141,14 @@ def test_own_dates_can_be_compared(page: Page, server: Server) -> None:
     assert before in note or before == "0"
 
 
-def test_a_shared_url_restores_the_view(visitor: Visitor, server: Server) -> None:
+def test_a_shared_url_restores_the_view(
+    shared_visitor: Visitor, server: Server
+) -> None:
     """It contains range, time zone, interval, days and comparison."""
     query_string = (
         "?period=30d&interval=week&tz=Asia%2FTokyo&weekends=false&compare=none"
     )
-    page = visitor.sign_in(visitor.open_page(), server, query_string)
+    page = shared_visitor.sign_in(shared_visitor.open_page(), server, query_string)
     query = {"period": "30d", "tz": "Asia/Tokyo", "interval": "week"}
     answer = server.ask("/", **query).json()
     rows = answer["data"]["historical"]
@@ -185,11 +180,11 @@ def test_the_time_zone_is_chosen_by_typing(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_question_stays_in_sight_while_scrolling(
-    visitor: Visitor, server: Server, width: int
+    shared_visitor: Visitor, server: Server, width: int
 ) -> None:
     """Range and options are in reach at every position; on a phone as a sheet."""
     screen = {"width": width, "height": 780}
-    page = visitor.sign_in(visitor.open_page(viewport=screen), server)
+    page = shared_visitor.sign_in(shared_visitor.open_page(viewport=screen), server)
     page.locator("#audience").scroll_into_view_if_needed()
     expect(page.locator("#range")).to_be_in_viewport()
     page.locator("#range").click()
@@ -201,17 +196,26 @@ def test_the_question_stays_in_sight_while_scrolling(
 
 
 def test_a_phone_shows_the_chart_on_its_first_screen(
-    visitor: Visitor, server: Server
+    shared_visitor: Visitor, server: Server
 ) -> None:
     """Controls take one line."""
     screen = {"width": 360, "height": 780}
-    page = visitor.sign_in(visitor.open_page(viewport=screen), server)
+    page = shared_visitor.sign_in(shared_visitor.open_page(viewport=screen), server)
     controls = page.locator("#controls").bounding_box()
     plot = page.locator("#main-chart .plot").bounding_box()
     assert controls
     assert plot
     assert controls["height"] < 64
     assert plot["y"] < 760
+    first = server.ask("/", period="90d", interval="week").json()["query"]["from"]
+    assert drawn.dates(page)[0].text == f"{date.fromisoformat(first):%-d %b}"
+    under = page.locator(".under-chart").bounding_box()
+    assert under
+    assert under["height"] < 56  # one line
+    page.get_by_role("button", name="Share").click()
+    dialog = page.locator("#share-dialog").bounding_box()
+    assert dialog
+    assert dialog["x"] >= 16
 
 
 def test_accumulated_series_need_no_request(page: Page, server: Server) -> None:
@@ -271,11 +275,11 @@ def test_breakdowns_can_be_sorted_by_name_or_count(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [360, 3840])
 def test_the_page_fits_narrow_and_wide_screens(
-    visitor: Visitor, server: Server, width: int
+    shared_visitor: Visitor, server: Server, width: int
 ) -> None:
     """No section extends beyond the window."""
     screen = {"width": width, "height": 800}
-    page = visitor.sign_in(visitor.open_page(viewport=screen), server)
+    page = shared_visitor.sign_in(shared_visitor.open_page(viewport=screen), server)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     for section in page.locator("main section:visible").all():
         box = section.bounding_box()
@@ -284,10 +288,12 @@ def test_the_page_fits_narrow_and_wide_screens(
         assert box["x"] + box["width"] <= width
 
 
-def test_an_empty_range_shows_a_message(visitor: Visitor, server: Server) -> None:
+def test_an_empty_range_shows_a_message(
+    shared_visitor: Visitor, server: Server
+) -> None:
     """The page shows no empty chart, and no NaN or undefined."""
     weekend = "?from=2024-06-08&to=2024-06-08&compare=none"
-    page = visitor.sign_in(visitor.open_page(), server, weekend)
+    page = shared_visitor.sign_in(shared_visitor.open_page(), server, weekend)
     expect(page.locator('[data-metric="page_views"] .value')).to_have_text("0")
     empty = page.locator('[data-bars="Pages"]').get_by_text("Nothing in this")
     expect(empty).to_be_visible()
@@ -296,10 +302,12 @@ def test_an_empty_range_shows_a_message(visitor: Visitor, server: Server) -> Non
 
 
 def test_dark_mode_follows_the_system_unless_chosen(
-    visitor: Visitor, server: Server
+    shared_visitor: Visitor, server: Server
 ) -> None:
     """Charts follow, and the choice survives a reload."""
-    page = visitor.sign_in(visitor.open_page(color_scheme="light"), server)
+    page = shared_visitor.sign_in(
+        shared_visitor.open_page(color_scheme="light"), server
+    )
 
     def background() -> str:
         colour: str = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -170,3 +170,25 @@ def test_a_panic_becomes_an_error() -> None:
         assert await admission.run(SMALL, SNAPSHOT, lambda: 1) == 1
 
     run(test)
+
+
+def test_nothing_runs_in_the_event_loop_beside_another_computation(gate: Gate) -> None:
+    """It would wait for processors there, and hold up every request."""
+
+    async def test(computations: Computations) -> None:
+        assert computations.can_run_at_once(SMALL, SNAPSHOT)
+        assert computations.run_at_once(SMALL, SNAPSHOT, lambda: 7) == 7
+        running = asyncio.create_task(computations.run(SMALL, SNAPSHOT, gate))
+        await until(lambda: gate.started == 1)
+        assert not computations.can_run_at_once(SMALL, SNAPSHOT)
+        gate.opened.set()
+        await running
+        assert computations.can_run_at_once(SMALL, SNAPSHOT)
+
+    run(test)
+
+
+def test_files_are_compared_on_a_thread_first() -> None:
+    """Reading them takes time."""
+    computations = Computations(2**26, IntactFiles())
+    assert not computations.can_run_at_once(Reading({"t": 1}), SNAPSHOT)

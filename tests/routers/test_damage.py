@@ -14,6 +14,7 @@ from tests.support.snapshots import cut_short, flip_a_bit, publish
 from util.errors import ReadModelDamaged
 
 VOTES = "fpp_votes.parquet/part-00000.parquet"
+ROOMS = "fpp_votes.rooms/part-00000.arrows"
 VISITS = "fpp_page_views.visits/part-00000.parquet"
 
 
@@ -22,7 +23,7 @@ def part(data_dir: Path, name: str = VOTES) -> Path:
     return (data_dir / "current" / name).resolve()
 
 
-@pytest.mark.parametrize("name", [VOTES, VISITS])
+@pytest.mark.parametrize("name", [VOTES, VISITS, ROOMS])
 def test_a_flipped_bit_is_503_with_the_part_and_health_says_so(
     read_model: Path, client: TestClient, name: str
 ) -> None:
@@ -63,16 +64,19 @@ def test_a_truncated_part_is_503_and_health_says_so_before_anybody_reads(
     assert client.get("/").status_code == 503
 
 
-def test_a_part_that_is_damaged_later_is_503_as_soon_as_reading_it_fails(
-    read_model: Path, client: TestClient
+@pytest.mark.parametrize(
+    ("name", "url"), [(VOTES, "/breakdown/room"), (ROOMS, "/room/1/stats")]
+)
+def test_a_file_that_is_damaged_later_is_503_as_soon_as_reading_it_fails(
+    read_model: Path, client: TestClient, name: str, url: str
 ) -> None:
     """It was compared when it was opened first; time and size are as they were."""
-    assert client.get("/room/1/stats").status_code == 200
-    file = part(read_model)
+    assert client.get(url).status_code == 200
+    file = part(read_model, name)
     status = file.stat()
     file.write_bytes(b"x" * status.st_size)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    found = client.get("/room/1/stats")
+    found = client.get(url)
     assert (found.status_code, "is damaged" in found.json()["detail"]) == (503, True)
 
 
@@ -90,7 +94,7 @@ def test_files_are_compared_once(
     with client_of(make_settings(data_dir=read_model)) as client:
         assert client.get("/").status_code == 200
         count = len(read)
-        assert count == 8
+        assert count == 9
         assert client.get("/?period=7d").status_code == 200
         assert client.get("/breakdown/room").status_code == 200
     assert len(read) == count

@@ -11,6 +11,7 @@ import pytest
 
 from calculations.analytics import SECTIONS
 from calculations.period import DateRange, Interval, Period
+from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import Snapshot, current
 from routers.plan_cache import MAX_PLANS, MAX_SNAPSHOTS, PlanCache
 from tests.support.frames import EMPTY, at, period
@@ -107,7 +108,7 @@ def test_visits_that_vanish_are_noticed(plans: PlanCache, snapshot: Snapshot) ->
     before = plans.analytics(snapshot, period(), SECTIONS)
     figures = before.collect()
     tables = plans.tables(snapshot)
-    for file in snapshot.visits_files("fpp_page_views"):
+    for file in snapshot.side_files("fpp_page_views", VISITS):
         file.unlink()
     after = plans.analytics(snapshot, period(), SECTIONS)
     assert after is not before

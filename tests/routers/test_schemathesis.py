@@ -1,12 +1,14 @@
 """Every response conforms to the OpenAPI document, whatever the request."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
-from requests import Request
+from requests import Request, Session
 
 from main import app as documented
 from routers.middleware import guesses
@@ -23,8 +25,11 @@ if TYPE_CHECKING:  # in every process that collects the tests, it would cost sec
 TIMEOUT_SECONDS = 120
 """For one response; the default of ten is too short for an overloaded machine."""
 
-WITHOUT_TOKEN = examples(10, 10_000)
+WITHOUT_TOKEN = examples(3, 10_000)
 """Cases of an operation that are also sent with a wrong token and with none."""
+
+BOUNDARIES = examples(40, 10_000)
+"""Boundary values of an operation's parameters, each in a request of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    """Connections that stay open; without cookies, proxies and .netrc."""
+    with Session() as session:
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        yield session
+
+
 @pytest.fixture
 def _wrong_tokens_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request is also sent with wrong tokens, which would soon be too many."""
@@ -46,22 +60,25 @@ def _wrong_tokens_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_wrong_tokens_are_not_limited")
 def test_every_response_conforms_to_the_document(
-    address: str, subtests: pytest.Subtests
+    address: str, session: Session, subtests: pytest.Subtests
 ) -> None:
     """No 5xx; every status, content type, header and body is as documented."""
     import schemathesis
 
     document = schemathesis.openapi.from_dict(documented.openapi())
-    for found in document.get_all_operations():
+    for number, found in enumerate(document.get_all_operations()):
         operation = found.ok()
         with subtests.test(operation.label):
-            _generated(operation, _Conformance(address).check)()
+            _generated(operation, _Conformance(address, session).check, number)()
 
 
 def _generated(
-    operation: "APIOperation", check: "Callable[[Case[Any]], None]"
+    operation: "APIOperation", check: "Callable[[Case[Any]], None]", number: int
 ) -> Callable[[], None]:
     """A test that calls *check* with examples, boundary values and random cases.
+
+    Most parameters are those of many operations: each gets some of the values, by its
+    *number*.
 
     Schemathesis' own plugin for pytest computes them in each process that collects.
     """
@@ -78,17 +95,36 @@ def _generated(
     config = builder.HypothesisTestConfig(
         project=operation.schema.config, modes=list(builder.HypothesisTestMode)
     )
-    generated: Callable[[], None] = builder.create_test(
+    generated: Any = builder.create_test(
         operation=operation, test_func=test, config=config
     )
-    return generated
+    boundaries = generated.hypothesis_explicit_examples
+    generated.hypothesis_explicit_examples = every_nth(boundaries, BOUNDARIES, number)
+    return generated  # type: ignore[no-any-return]
+
+
+def every_nth[T](items: Sequence[T], most: int, first: int) -> Sequence[T]:
+    """About *most* of *items*, each of which some value of *first* selects."""
+    step = math.ceil(len(items) / most) or 1
+    return items[first % step :: step]
+
+
+def test_operations_share_the_boundary_values() -> None:
+    """Each is sent to one of as many operations as there are."""
+    items = range(100)
+    for most in (1, 7, 30, 99, 100, 1_000):
+        chosen = [every_nth(items, most, number) for number in range(100)]
+        assert {item for some in chosen for item in some} == {*items}
+        assert all(len(some) <= most for some in chosen)
+    assert every_nth([], 5, 3) == []
 
 
 class _Conformance:
     """Sends the cases of one operation, and checks the responses."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, session: Session) -> None:
         self._address = address
+        self._session = session
         self._count = 0
 
     def check(self, case: "Case[Any]") -> None:
@@ -96,6 +132,7 @@ class _Conformance:
         self._count += 1
         case.call_and_validate(
             base_url=self._address,
+            session=self._session,
             headers={"Authorization": f"Bearer {TOKEN}"},
             excluded_checks=self._excluded(case),
             timeout=TIMEOUT_SECONDS,

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from readmodel.dtypes import dtype_name
-from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, current
+from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, current, latest
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.tables import TABLES
@@ -105,3 +105,17 @@ def replace_bytes(file: Path, content: bytes) -> None:
     """Replace *file*, not writing through its hard links in other snapshots."""
     file.unlink()
     file.write_bytes(content)
+
+
+def link_all(data_dir: Path) -> Snapshot:
+    """Publish the next snapshot, an hour later, with every part linked."""
+    before = latest(data_dir)
+    assert before.manifest is not None
+    later = before.taken_at + timedelta(hours=1)
+    with exclusive_lock(data_dir), SnapshotWriter(data_dir, later) as writer:
+        for name, stored in before.manifest.tables.items():
+            table = writer.table(name, stored.columns, stored.changed_at)
+            for part, file in zip(stored.parts, before.files(name), strict=True):
+                table.link(part, Path(file))
+        writer.publish()
+    return latest(data_dir)

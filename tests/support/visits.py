@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from readmodel.store.snapshot import Snapshot, visits_file
+from readmodel.store.side_files import VISITS
+from readmodel.store.snapshot import Snapshot
 from tests.support.frames import EMPTY, at
 from tests.support.oracle import Row
 from tests.support.snapshots import publish
@@ -24,4 +25,4 @@ def publish_visits(data_dir: Path) -> Snapshot:
 
 def visits_of(snapshot: Snapshot) -> list[Path]:
     """The files with the visits of TABLE."""
-    return [visits_file(Path(file)) for file in snapshot.files(TABLE)]
+    return [VISITS.path(Path(file)) for file in snapshot.files(TABLE)]

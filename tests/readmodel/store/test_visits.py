@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
+from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import Snapshot
 from tests.support.visits import TABLE, publish_visits, visits_of
 
@@ -47,7 +48,7 @@ def test_missing_visits_are_derived_from_the_rows(published: Snapshot) -> None:
     """The API goes on until the next sync writes them again."""
     right = published.visits(TABLE).collect()
     visits_of(published)[1].unlink()
-    assert published.visits_files(TABLE) == []
+    assert published.side_files(TABLE, VISITS) == []
     assert_frame_equal(published.visits(TABLE).collect(), right)
 
 

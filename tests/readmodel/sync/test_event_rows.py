@@ -7,7 +7,7 @@ from uuid import UUID
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.ids import id_hash
@@ -17,6 +17,8 @@ from readmodel.sync.event_rows import (
     new_events,
     new_rejections,
 )
+from readmodel.sync.id_index import encode_index, index_file
+from tests.support.effort import examples
 from tests.support.events import AT
 
 
@@ -114,13 +116,15 @@ def oracle(
     return new, repeated, conflicts
 
 
-@given(ROWS, st.lists(ROWS, max_size=3))
+@settings(max_examples=examples(40))
+@given(ROWS, st.lists(ROWS, max_size=3), st.integers(0, 7))
 def test_it_equals_going_through_them_one_by_one(
     tmp_path_factory: pytest.TempPathFactory,
     incoming: list[tuple[str, int, int]],
     parts: list[list[tuple[str, int, int]]],
+    indexed: int,
 ) -> None:
-    """Whatever is stored in how many parts, and whatever the ids are."""
+    """Whatever is stored in how many parts, with an index or not, and whatever the ids are."""
     known: dict[str, int] = {}
     unique = []
     for part in parts:
@@ -128,6 +132,10 @@ def test_it_equals_going_through_them_one_by_one(
         known |= dict(fresh)
         unique.append(events(*((i, content, 0) for i, content in fresh)))
     files = stored(tmp_path_factory.mktemp("parts"), *unique)
+    for number, (file, rows) in enumerate(zip(files, unique, strict=True)):
+        if indexed >> number & 1:
+            index_file(file).parent.mkdir(exist_ok=True)
+            index_file(file).write_bytes(encode_index(rows["id_hash"]))
     found = new_events(events(*incoming), files)
     new, repeated, conflicts = oracle(incoming, known)
     assert pairs(found.new) == new

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from readmodel.sync.reuse import (
     stored_table,
 )
 from readmodel.tables import Table
+from tests.support.effort import bounded
 from tests.support.mirror import START, Mirror
 from tests.support.snapshots import (
     cut_short,
@@ -31,10 +33,12 @@ COLUMNS = {"id": "Int64", "n": "Int64"}
 BY_ID = Blocking("id", KeyKind.NUMBER, 16_384)
 
 
+DAMAGES = (Path.unlink, cut_short, flip_a_bit, replace_by_other_bytes)
+
+
 @pytest.mark.parametrize(
-    "damage", [Path.unlink, cut_short, flip_a_bit, replace_by_other_bytes]
+    ("damage", "index"), bounded([*product(DAMAGES, (0, 1, -1))], 6)
 )
-@pytest.mark.parametrize("index", [0, 1, -1])
 def test_a_damaged_part_is_noticed_and_fetched_again(
     mirror: Mirror, damage: Callable[[Path], None], index: int
 ) -> None:

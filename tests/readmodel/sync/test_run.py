@@ -11,7 +11,8 @@ from readmodel.source.protocol import PassingFault, Unreachable
 from readmodel.store import visits
 from readmodel.store.damage import checksum
 from readmodel.store.manifest import VisitsFile
-from readmodel.store.snapshot import MANIFEST, visits_file
+from readmodel.store.side_files import VISITS
+from readmodel.store.snapshot import MANIFEST
 from readmodel.sync.drain import drain
 from tests.support.events import line, write_spool
 from tests.support.mirror import OTHERS, PAGE_VIEWS, THINGS, Mirror
@@ -41,7 +42,7 @@ def pretend_another_hash(mirror: Mirror) -> None:
     path = mirror.snapshot.path
     manifest = json.loads((path / MANIFEST).read_bytes())
     for part in manifest["tables"][PAGE_VIEWS.name]["parts"]:
-        file = visits_file(path / f"{PAGE_VIEWS.name}.parquet" / part["file"])
+        file = VISITS.path(path / f"{PAGE_VIEWS.name}.parquet" / part["file"])
         replace_bytes(file, b"PAR1 other hashes, and of another length PAR1")
         part["visits"] = {
             "bytes": file.stat().st_size,
@@ -61,7 +62,7 @@ def test_a_table_that_is_carried_over_records_the_visits_that_were_written(
     pretend_another_hash(mirror)
     mirror.sync(PAGE_VIEWS, OTHERS, only=["others"])
     (part,) = mirror.manifest.tables[PAGE_VIEWS.name].parts
-    (file,) = mirror.snapshot.visits_files(PAGE_VIEWS.name)
+    (file,) = mirror.snapshot.side_files(PAGE_VIEWS.name, VISITS)
     assert part.visits == VisitsFile(
         file.stat().st_size, checksum(file), visits.hash_fingerprint()
     )

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 from readmodel.store.damage import checksum
 from readmodel.store.history import kept_ids
 from readmodel.store.manifest import Manifest
-from readmodel.store.snapshot import MANIFEST, Snapshot, current, latest
+from readmodel.store.snapshot import MANIFEST, current, latest
 from readmodel.sync import staging
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock, make_room
@@ -28,6 +28,7 @@ from tests.support.snapshots import (
     TEN,
     column_names,
     ids,
+    link_all,
     plain_files,
     publish_frames,
 )
@@ -228,20 +229,6 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         exclusive_lock(place),
     ):
         raise AssertionError("a file served as a folder")
-
-
-def link_all(data_dir: Path) -> Snapshot:
-    """Publish the next snapshot, an hour later, with every part linked."""
-    before = latest(data_dir)
-    assert before.manifest is not None
-    later = before.taken_at + timedelta(hours=1)
-    with exclusive_lock(data_dir), SnapshotWriter(data_dir, later) as writer:
-        for name, stored in before.manifest.tables.items():
-            table = writer.table(name, stored.columns, stored.changed_at)
-            for part, file in zip(stored.parts, before.files(name), strict=True):
-                table.link(part, Path(file))
-        writer.publish()
-    return latest(data_dir)
 
 
 def test_a_linked_part_has_its_visits_linked_too(tmp_path: Path) -> None:

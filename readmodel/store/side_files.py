@@ -1,0 +1,78 @@
+"""Side files: beside a part, some of its values once more, in a form that is read faster.
+
+    t.parquet/part-00000.parquet      the part
+    t.visits/part-00000.parquet       its visits, see `visits`
+    t.rooms/part-00000.arrows         its votes by room, see `room_votes`
+
+They are derived from their part, written, linked and compared with their checksum
+together with it. One that is missing, or of another version, is not read; the next sync
+writes it again, from the part and not from the database.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from readmodel.store import room_votes, visits
+from readmodel.store.manifest import Part, SideFile, VisitsFile
+
+
+@dataclass(frozen=True, slots=True)
+class SideFileKind:
+    """One kind of side file; `name` is that of its member of `Part`, and of its folder.
+
+    A table has it if `applies_to` its name and columns. `encode` makes its bytes from the
+    rows of a part; they can be read if its record has the `version` of today.
+    """
+
+    name: str
+    extension: str
+    applies_to: Callable[[str, Collection[str]], bool]
+    encode: Callable[[pl.LazyFrame, str], bytes]
+    version: Callable[[], str]
+
+    def path(self, part: Path) -> Path:
+        """The side file of the file *part*."""
+        file = part.parent.with_suffix(f".{self.name}") / part.name
+        return file.with_suffix(self.extension)
+
+    def record(self, part: Part) -> SideFile | VisitsFile | None:
+        """The record of the side file of *part*; None without one."""
+        record: SideFile | VisitsFile | None = getattr(part, self.name)
+        return record
+
+    def is_usable(self, part: Part) -> bool:
+        """True if *part* has a side file that this build can read."""
+        record = self.record(part)
+        return record is not None and record.version == self.version()
+
+    def make_record(self, size: int, crc32: int) -> SideFile | VisitsFile:
+        """The record of a file of *size* bytes that was written now."""
+        made = VisitsFile if self is VISITS else SideFile
+        return made(size, crc32, self.version())
+
+    def with_record(self, part: Part, record: SideFile | VisitsFile | None) -> Part:
+        """*part* with this *record* of its side file."""
+        members: dict[str, Any] = {self.name: record}
+        return replace(part, **members)
+
+
+VISITS: Final = SideFileKind(
+    "visits", ".parquet", visits.applies_to, visits.encode, visits.hash_fingerprint
+)
+ROOMS: Final = SideFileKind(
+    "rooms", ".arrows", room_votes.applies_to, room_votes.encode, room_votes.version
+)
+KINDS: Final = (VISITS, ROOMS)
+
+
+def recorded_side_files(
+    part: Part, file: Path
+) -> Iterator[tuple[Path, SideFile | VisitsFile]]:
+    """The side files of *part*, whose own is *file*, each with its record."""
+    for kind in KINDS:
+        if record := kind.record(part):
+            yield kind.path(file), record

@@ -1,0 +1,158 @@
+"""An index beside each part of the stored events: which of some ids it may have.
+
+A drain asks for a thousand ids, of which hardly any is stored. Reading the hashes of all
+stored ids for that takes most of its time. The index is a file of unsigned integers of 32
+bits, which is mapped into memory:
+
+    _MAGIC, the number of `bits`, the number of rows
+    2^bits words: a bit for each hash in the bucket
+    2^bits + 1 numbers: where each bucket begins in the last part, and the end
+    the 32 bits of each hash that follow its bucket, in order
+
+The first `bits` of a hash are its bucket, the next 5 the bit of the bucket's word: it is not
+set for nine of ten other hashes. That a hash is taken for a stored one happens once in four
+billion times, and then the rows decide.
+
+Nothing depends on an index being there: a part without one is read instead.
+"""
+
+import mmap
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+COLUMN: Final = "id_hash"
+
+_MAGIC: Final = 0x31584449
+_HEADER: Final = 3
+_LOW: Final = 2**32 - 1
+_MOST_BITS: Final = 24
+
+_SCANNED_ROWS_PER_ID: Final = 8
+"""Rows that are read in the time in which one id is looked up."""
+
+_LEAST_IDS: Final = 5_000
+"""Are looked up in the time in which a file is opened and read."""
+
+
+def index_file(part: Path) -> Path:
+    """The index of *part*.
+
+    ``events.parquet/part-00000.parquet`` -> ``events.ids/part-00000.index``
+    """
+    return part.parent.with_suffix(".ids") / f"{part.stem}.index"
+
+
+def applies_to(rows: pl.DataFrame) -> bool:
+    """True if an index of *rows* can be written."""
+    is_hashed = rows.schema.get(COLUMN) == pl.Int64
+    return is_hashed and rows[COLUMN].null_count() == 0
+
+
+def encode_index(id_hashes: pl.Series) -> bytes:
+    """The content of the index of a part whose column `id_hash` (Int64) is *id_hashes*."""
+    ordered = id_hashes.reinterpret(signed=False).sort()
+    bits = min(max(1, len(ordered).bit_length() - 2), _MOST_BITS)
+    buckets = ordered // 2 ** (64 - bits)
+    starts = buckets.search_sorted(
+        pl.int_range(2**bits + 1, dtype=pl.UInt64, eager=True), side="left"
+    )
+    kept = ordered // 2 ** (32 - bits) % 2**32
+    content = (*_words(buckets, kept // 2**27, bits), *starts, *kept)
+    return array("I", (_MAGIC, bits, len(ordered), *content)).tobytes()
+
+
+def _words(buckets: pl.Series, numbers: pl.Series, bits: int) -> list[int]:
+    """The word of each bucket: the bits with these *numbers*, 0 to 31, are set."""
+    masks = [1 << number for number in numbers]
+    words = [0] * 2**bits
+    for bucket, mask in zip(buckets, masks, strict=True):
+        words[bucket] |= mask
+    return words
+
+
+class IdIndex:
+    """The opened index of a part with `rows` rows."""
+
+    def __init__(self, content: "memoryview[int]") -> None:
+        """Raises ValueError if it is not an index."""
+        magic, self._bits, self.rows = content[:_HEADER]
+        if magic != _MAGIC or not 0 < self._bits <= _MOST_BITS:
+            raise ValueError("this is not an index of ids")
+        starts = _HEADER + 2**self._bits
+        kept = starts + 2**self._bits + 1
+        if len(content) != kept + self.rows:
+            raise ValueError("the index of ids is not whole")
+        self._words = content[_HEADER:starts]
+        self._starts = content[starts:kept]
+        self._kept = content[kept:]
+
+    @classmethod
+    def open(cls, file: Path) -> "IdIndex | None":
+        """Map *file* into memory; None if it is missing, or is not an index."""
+        try:
+            with file.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            return cls(memoryview(mapped).cast("I"))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def is_worth_using(self, count: int) -> bool:
+        """True if looking up *count* ids is quicker than reading the part."""
+        return count <= _LEAST_IDS + self.rows // _SCANNED_ROWS_PER_ID
+
+    def may_have(self, places: "HashPlaces") -> list[int]:
+        """Those of the hashes at *places*, unsigned, that a row of the part may have."""
+        words = self._words
+        return [
+            each
+            for each, bucket, mask in places.of(self._bits)
+            if words[bucket] & mask and self._has_kept(each, bucket)
+        ]
+
+    def _has_kept(self, each: int, bucket: int) -> bool:
+        rest = self._kept[self._starts[bucket] : self._starts[bucket + 1]]
+        return (each >> (32 - self._bits) & _LOW) in rest
+
+
+class HashPlaces:
+    """Hashes to look up, and where they are in the indexes of parts of any size."""
+
+    def __init__(self, hashes: Sequence[int]) -> None:
+        """*hashes* are unsigned."""
+        self.hashes = hashes
+        self._known: dict[int, list[tuple[int, int, int]]] = {}
+
+    def of(self, bits: int) -> list[tuple[int, int, int]]:
+        """Each hash with its bucket, of 2^*bits*, and the mask of its bit there."""
+        found = self._known.get(bits)
+        if found is None:
+            found = [
+                (each, each >> (64 - bits), 1 << (each >> (59 - bits) & 31))
+                for each in self.hashes
+            ]
+            self._known[bits] = found
+        return found
+
+
+def look_up(
+    parts: Sequence[Path], id_hashes: pl.Series
+) -> tuple[list[tuple[Path, pl.Series]], list[Path]]:
+    """The *parts* that may have one of *id_hashes* (Int64), with the hashes they may have.
+
+    The second list are the parts to read: those without an index, or too small for it.
+    """
+    places = HashPlaces(id_hashes.reinterpret(signed=False).to_list())
+    found: list[tuple[Path, pl.Series]] = []
+    to_read: list[Path] = []
+    for part in parts:
+        index = IdIndex.open(index_file(part))
+        if index is None or not index.is_worth_using(len(places.hashes)):
+            to_read.append(part)
+        elif hits := index.may_have(places):
+            signed = pl.Series(COLUMN, hits, pl.UInt64).reinterpret(signed=True)
+            found.append((part, signed))
+    return found, to_read
