@@ -1,6 +1,11 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
-import util.allocator  # noqa: F401 - before anything that imports Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 from util import quick_imports  # before FastAPI
 
 # isort: split
@@ -18,12 +23,10 @@ import config
 import startup
 from config import Settings
 from readmodel.store import metrics as read_model_metrics
-from readmodel.store.content import current_content
 from readmodel.store.intact import IntactFiles
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
 from routers.auth import require_usable_keys
-from routers.cluster_answers import ClusterAnswers
 from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
 from routers.computations import Computations
 from routers.dependencies import utc_now
@@ -220,6 +223,8 @@ def _cluster(app: FastAPI) -> Iterator[None]:
     from cluster.address import cluster_address
     from cluster.connection import ClusterConnection
     from cluster.metrics import ClusterMetrics
+    from readmodel.store.content import current_content
+    from routers.cluster_answers import ClusterAnswers
 
     settings: Settings = app.state.settings
     cluster = ClusterConnection(

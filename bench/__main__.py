@@ -14,6 +14,7 @@ from itertools import chain
 
 from bench import (
     answers,
+    engine,
     events,
     filters,
     growth,
@@ -136,6 +137,10 @@ def _at_scales[M](
     return measured
 
 
+def _engine(scale: float, _: bool) -> Iterator[str]:
+    yield from _at_scales(scale, engine.measure, engine.tables)
+
+
 def _growth(scale: float, write: bool) -> Iterator[str]:
     points = growth.measure(scale)
     if len(points) < 2:
@@ -170,6 +175,7 @@ PARTS: Mapping[str, BenchPart] = {
     "ranges": _ranges,
     "filters": _filters,
     "serving": _serving,
+    "engine": _engine,
     "growth": _growth,
     "sync": _sync,
     "views": _views,

@@ -1,6 +1,7 @@
 """The address of the cluster, and whether it may be used without TLS."""
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,4 +116,13 @@ def _tls_files(settings: Settings) -> TlsFiles | None:
             )
         if not file.is_file():
             raise SettingsError(f"{name.upper()} {file} is no file")
-    return TlsFiles(*files.values())
+    found = TlsFiles(*files.values())
+    try:
+        context = ssl.create_default_context(cafile=found.ca)
+        context.load_cert_chain(found.cert, found.key)
+    except OSError as error:
+        raise SettingsError(
+            "ENGINE_TLS_CA, ENGINE_TLS_CERT and ENGINE_TLS_KEY cannot be used: "
+            f"{error.strerror or error}"
+        ) from None
+    return found

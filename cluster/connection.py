@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from cluster import tasks
@@ -30,10 +30,16 @@ if TYPE_CHECKING:
 PAUSE_SECONDS: Final = 5.0
 """Between two questions to the workers; after a failure as well."""
 
-PROBE_SECONDS: Final = 3.0
+PROBE_SECONDS: Final = 5.0
 """In which the scheduler and each worker must answer a question."""
 
+CONNECT_SECONDS: Final = 3.0
+"""In which a connection to the scheduler must be there."""
+
 CLOSE_SECONDS: Final = 1.0
+
+CONNECTION_ERRORS: Final = (OSError, TimeoutError, ImportError, ValueError)
+"""What a client raises; ImportError and ValueError for another version of Dask."""
 
 MOST_REPORTED: Final = 100
 """Remembered failures, which are not logged again until the cluster has answered."""
@@ -60,13 +66,18 @@ class ClusterConnection:
         metrics: ClusterMetrics,
         seconds: float,
         pause: float = PAUSE_SECONDS,
+        probe_seconds: float = PROBE_SECONDS,
     ) -> None:
-        """Wait at most *seconds* for plans. *content* is that of the current snapshot."""
+        """Wait at most *seconds* for plans. *content* is that of the current snapshot.
+
+        *pause* and *probe_seconds* are about the questions to the workers.
+        """
         self._address = address
         self._content = content
         self._metrics = metrics
         self._seconds = seconds
         self._pause = pause
+        self._probe_seconds = probe_seconds
         self._client: Client | None = None
         self._usable: tuple[str, ...] = ()
         self._why = ClusterError(Reason.STARTING, "it is being connected")
@@ -92,6 +103,11 @@ class ClusterConnection:
     def workers(self) -> int:
         """Number of workers that may run plans now."""
         return len(self._usable)
+
+    @property
+    def why(self) -> str:
+        """The reason why there is none, or was none last."""
+        return self._why.reason
 
     def require_workers(self) -> int:
         """Number of workers. Raises ClusterError, which says why there is none."""
@@ -144,8 +160,9 @@ class ClusterConnection:
             )
         except ClusterError as failure:
             error = failure
-        except OSError as failure:
-            error = ClusterError(Reason.LOST, f"the connection was lost: {failure}")
+        except Exception as failure:  # noqa: BLE001 - Dask's; no answer may fail by it
+            text = f"the connection was lost: {_describe(failure)}"
+            error = ClusterError(Reason.LOST, text)
         self._failed(error)
         raise error
 
@@ -177,6 +194,7 @@ class ClusterConnection:
 
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_log_left_over)
         try:
             self._loop.run_until_complete(self._maintain())
         finally:
@@ -184,14 +202,14 @@ class ClusterConnection:
 
     async def _maintain(self) -> None:
         """Ask the workers, again and again, until `close`."""
-        configure_dask(logging.CRITICAL)
         while not self._closing.is_set():
             try:
-                async with asyncio.timeout(3 * PROBE_SECONDS):
-                    await self._probe()
-            except (OSError, TimeoutError, ImportError, ValueError) as failure:
-                text = f"{self._address.url} does not answer: {_describe(failure)}"
-                self._failed(ClusterError(Reason.UNREACHABLE, text))
+                await self._probe()
+            except TimeoutError as failure:
+                # Answers that are being computed may still arrive by this connection.
+                self._failed(_unreachable(self._address, failure))
+            except Exception as failure:  # noqa: BLE001 - the outermost handler
+                self._failed(_unreachable(self._address, failure))
                 await self._disconnect()
             await self._sleep()
         await self._disconnect()
@@ -205,8 +223,7 @@ class ClusterConnection:
     async def _probe(self) -> None:
         """Find the workers that may run plans. Raises OSError and TimeoutError."""
         client = await self._connected()
-        async with asyncio.timeout(2 * PROBE_SECONDS):
-            states = await examine(client, self._content())
+        states = await examine(client, self._content(), self._probe_seconds)
         usable = tuple(state.address for state in states if not state.problem)
         problems = [
             ClusterError(state.reason, f"worker {state.address}: {state.problem}")
@@ -222,25 +239,16 @@ class ClusterConnection:
             self._failed(problems[0] if problems else none)
 
     async def _connected(self) -> "Client":
-        from distributed import Client
-
         if self._client is None or self._client.status != "running":
             await self._disconnect()
-            self._client = Client(
-                self._address.url,
-                asynchronous=True,
-                security=self._address.security(),
-                timeout=PROBE_SECONDS,
-                set_as_default=False,
-                name="fpp-analytics",
-            )
+            self._client = _client(self._address)
             await self._client
         return self._client
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with suppress(OSError, TimeoutError, asyncio.CancelledError):
+            with suppress(Exception):  # it is given up in any case
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await client.close(CLOSE_SECONDS)
 
@@ -271,20 +279,47 @@ class ClusterConnection:
         _log.warning(text, action="cluster")
 
 
-async def examine(client: "Client", content: str | None) -> list[WorkerState]:
+def _client(address: ClusterAddress) -> "Client":
+    """A client, which is yet to be connected."""
+    configure_dask(logging.CRITICAL)  # failures are reported here
+    from distributed import Client
+
+    return Client(
+        address.url,
+        asynchronous=True,
+        security=address.security(),
+        timeout=CONNECT_SECONDS,
+        set_as_default=False,
+        name="fpp-analytics",
+    )
+
+
+def _unreachable(address: ClusterAddress, failure: BaseException) -> ClusterError:
+    text = f"{address.url} does not answer: {_describe(failure)}"
+    return ClusterError(Reason.UNREACHABLE, text)
+
+
+async def examine(
+    client: "Client", content: str | None, seconds: float
+) -> list[WorkerState]:
     """Ask all workers for their versions, and whether they have *content*.
 
-    Raises OSError if the scheduler is lost.
+    Scheduler and workers have *seconds* for an answer. Raises OSError if the scheduler is
+    lost, TimeoutError if it does not answer.
     """
     if client.scheduler is None:
         raise ConnectionError("not connected")
-    addresses = (await client.scheduler.identity(n_workers=-1))["workers"]
-    return await asyncio.gather(*(_ask(client, one, content) for one in addresses))
+    async with asyncio.timeout(seconds):
+        addresses = (await client.scheduler.identity(n_workers=-1))["workers"]
+    asked = (_ask(client, one, content, seconds) for one in addresses)
+    return await asyncio.gather(*asked)
 
 
-async def _ask(client: "Client", address: str, content: str | None) -> WorkerState:
+async def _ask(
+    client: "Client", address: str, content: str | None, seconds: float
+) -> WorkerState:
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(seconds):
             answers = await client.run(
                 tasks.describe, content, workers=[address], on_error="return"
             )
@@ -325,5 +360,29 @@ def _as_cluster_error(failure: BaseException) -> ClusterError:
     return ClusterError(Reason.WORKER, f"a worker failed: {_describe(failure)}")
 
 
+def _log_left_over(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log failures of which Dask does not want to know, such as of late attempts."""
+    _log.debug(
+        f"{context.get('message')}: {context.get('exception')}", action="cluster"
+    )
+
+
 def _describe(failure: object) -> str:
     return f"{type(failure).__name__}: {failure}" if f"{failure}" else repr(failure)
+
+
+def ask_workers(address: ClusterAddress, content: str | None) -> list[WorkerState]:
+    """Connect once, and ask all workers, see `examine`.
+
+    Raises ClusterError if the scheduler does not answer.
+    """
+
+    async def ask() -> list[WorkerState]:
+        asyncio.get_running_loop().set_exception_handler(_log_left_over)
+        async with _client(address) as client:
+            return await examine(client, content, PROBE_SECONDS)
+
+    try:
+        return asyncio.run(ask())
+    except CONNECTION_ERRORS as failure:
+        raise _unreachable(address, failure) from None

@@ -1,17 +1,18 @@
 """Whole answers by a cluster, if there is one; who asks computes them otherwise."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import polars as pl
 
 from calculations.analytics import engine_for
-from calculations.divided import collect_divided
+from calculations.divided import collect_divided, divided_analytics
 from calculations.filters import Filters
 from calculations.period import Period
 from readmodel.store.content import portable
 from readmodel.store.snapshot import Snapshot
-from routers.plan_cache import PlanCache
+from routers.plan_cache import MAX_PLANS, PlanCache
 from util.errors import ClusterError
 
 
@@ -39,6 +40,7 @@ class ClusterAnswers:
         self._cluster = cluster
         self._min_rows = min_rows
         self._plans = PlanCache()
+        self._divided = lru_cache(MAX_PLANS)(divided_analytics)
 
     def rows(
         self,
@@ -54,8 +56,10 @@ class ClusterAnswers:
             return None
         try:
             workers = self._cluster.require_workers()
+            tables = self._plans.tables(elsewhere)
+            question = (frozenset(sections), filters, workers)
             plans = [
-                self._plans.divided(elsewhere, period, sections, filters, workers)
+                self._divided(tables, period.at_midnight(), *question)
                 for period in periods
             ]
             is_streaming = isinstance(

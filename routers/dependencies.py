@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import Depends, HTTPException, Path, Request
 from starlette.requests import HTTPConnection
@@ -16,7 +16,6 @@ from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
 from routers.as_of import parse_instant
-from routers.cluster_answers import ClusterAnswers
 from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
@@ -27,6 +26,9 @@ from routers.readings import Reading
 from routers.strict_query import AS_OF, invalid_parameter
 from routers.views.answers import Reports, until_disconnect
 from routers.views.source import ViewsSource
+
+if TYPE_CHECKING:
+    from routers.cluster_answers import ClusterAnswers  # only with ENGINE_URL
 
 NO_STATISTICS: Final = (
     "Free Planning Poker's statistics are not served here, since the setting TABLES "
@@ -134,7 +136,7 @@ class RequestContext(NamedTuple):
     intact: IntactFiles
     views: ViewsSource
     reports: Reports
-    cluster: ClusterAnswers | None
+    cluster: "ClusterAnswers | None"
 
     async def compute[**P, T](
         self,

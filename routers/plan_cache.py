@@ -4,14 +4,13 @@ See docs/decisions/kept-plans.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from threading import Lock
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from calculations.analytics import analytics
-from calculations.divided import DividedPlan, divided_analytics
 from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.tables import Tables
@@ -42,8 +41,6 @@ class _PlanKey(NamedTuple):
     period: Period
     sections: frozenset[str]
     filters: Filters
-    ranges: int = 0
-    """Of a divided plan."""
 
 
 class PlanCache:
@@ -62,7 +59,6 @@ class PlanCache:
         self._votes: OrderedDict[Snapshot, pl.LazyFrame] = OrderedDict()
         self._room_votes: OrderedDict[Snapshot, RoomVotes | None] = OrderedDict()
         self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
-        self._divided: OrderedDict[_PlanKey, DividedPlan] = OrderedDict()
 
     def tables(self, snapshot: Snapshot) -> Tables:
         """The tables of *snapshot*, opened once for each state of its visits."""
@@ -132,30 +128,7 @@ class PlanCache:
             return analytics(open_tables(snapshot), day, wanted, filters)
         key = _PlanKey(_tables_key(snapshot), day, wanted, filters)
         with self._lock:
-            tables = self._cached_tables(key.tables)
-            return _kept(self._plans, key, lambda: analytics(tables, *key[1:4]))
-
-    def divided(
-        self,
-        snapshot: Snapshot,
-        period: Period,
-        sections: Collection[str],
-        filters: Filters,
-        ranges: int,
-    ) -> DividedPlan:
-        """The plan of `divided_analytics` for the *period*'s day; not of plain files."""
-        key = _PlanKey(
-            _tables_key(snapshot),
-            period.at_midnight(),
-            frozenset(sections),
-            filters,
-            ranges,
-        )
-        with self._lock:
-            tables = self._cached_tables(key.tables)
-            return _kept(
-                self._divided, key, lambda: divided_analytics(tables, *key[1:])
-            )
+            return self._cached_plan(key)
 
     def _cached_tables(self, key: _TablesKey) -> Tables:
         if key not in self._tables:
@@ -165,22 +138,18 @@ class PlanCache:
             self._forget(self._tables.popitem(last=False)[0])
         return self._tables[key]
 
+    def _cached_plan(self, key: _PlanKey) -> pl.LazyFrame:
+        tables = self._cached_tables(key.tables)
+        if key not in self._plans:
+            self._plans[key] = analytics(tables, key.period, key.sections, key.filters)
+        self._plans.move_to_end(key)
+        if len(self._plans) > MAX_PLANS:
+            self._plans.popitem(last=False)
+        return self._plans[key]
+
     def _forget(self, tables: _TablesKey) -> None:
-        for plans in (self._plans, self._divided):
-            for key in [key for key in plans if key.tables == tables]:
-                del plans[key]
-
-
-def _kept[V](
-    plans: OrderedDict[_PlanKey, V], key: _PlanKey, build: Callable[[], V]
-) -> V:
-    """The plan of *key*, built once; those used least recently are dropped."""
-    if key not in plans:
-        plans[key] = build()
-    plans.move_to_end(key)
-    if len(plans) > MAX_PLANS:
-        plans.popitem(last=False)
-    return plans[key]
+        for key in [key for key in self._plans if key.tables == tables]:
+            del self._plans[key]
 
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:

@@ -56,7 +56,9 @@ class Balanced(threading.Thread):
                     self.repeated += self._is_acknowledged(client, events)
                 self.acknowledged += ids
 
-    def _is_acknowledged(self, client: httpx.Client, events: list[object]) -> bool:
+    def _is_acknowledged(
+        self, client: httpx.Client, events: list[dict[str, str]]
+    ) -> bool:
         url = self._chance.choice(self._urls)
         try:
             answer = client.post(f"{url}/events", json=events)

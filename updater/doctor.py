@@ -102,6 +102,8 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
         yield _kafka(settings)
     if settings.replica_url:
         yield _replica(settings.replica_url)
+    if settings.engine_url:
+        yield from examine_cluster(settings)
     yield _monitor(settings)
     yield _sentry(settings)
 
@@ -446,6 +448,30 @@ def _replica(url: str) -> CheckResult:
     except FppError as error:
         return _failed("replica", str(error))
     return _passed("replica", found)
+
+
+def examine_cluster(settings: Settings) -> Iterator[CheckResult]:
+    """Each worker of the cluster: the API does without those with a problem."""
+    from cluster.address import cluster_address
+    from cluster.connection import ask_workers
+    from readmodel.store.content import current_content
+
+    try:
+        content = current_content(settings.data_dir)
+        workers = ask_workers(cluster_address(settings), content)
+    except SettingsError as error:
+        yield _failed("cluster", str(error))
+        return
+    except FppError as error:
+        yield _warning("cluster", f"{error}; the API computes all answers itself")
+        return
+    if not workers:
+        yield _warning("cluster", "the scheduler answers, but has no workers")
+    for worker in workers:
+        if worker.problem:
+            yield _warning("cluster", f"worker {worker.address}: {worker.problem}")
+        else:
+            yield _passed("cluster", f"worker {worker.address} can run plans")
 
 
 def _monitor(settings: Settings) -> CheckResult:

@@ -73,8 +73,12 @@ class ClusterError(FppError):
     """A cluster did not compute an answer, for the `reason`; it is computed here then."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)  # as `args`, by which it is pickled
         self.reason = reason
+
+    def __str__(self) -> str:
+        """The message."""
+        return str(self.args[1])
 
 
 class Stopped(BaseException):

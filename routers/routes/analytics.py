@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from fastapi import HTTPException, Response
@@ -35,7 +35,6 @@ from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireDelivery, RequireToken, principal_of
-from routers.cluster_answers import ClusterAnswers
 from routers.dependencies import (
     AcceptedFormat,
     Context,
@@ -76,6 +75,9 @@ from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 from util.problems import Error
+
+if TYPE_CHECKING:
+    from routers.cluster_answers import ClusterAnswers  # only with ENGINE_URL
 
 COMPARED_SECTIONS: Final = ("traffic", "votes")
 """The sections that consist of single figures."""
@@ -294,7 +296,7 @@ def _analytics_json(
     period: Period,
     snapshot: Snapshot,
     plans: PlanCache,
-    cluster: ClusterAnswers | None,
+    cluster: "ClusterAnswers | None",
 ) -> bytes:
     envelope = {"data_updated_at": to_json(snapshot.taken_at)}
     if query.is_customised:
@@ -319,7 +321,7 @@ def _rows(
     periods: Sequence[Period],
     snapshot: Snapshot,
     plans: PlanCache,
-    cluster: ClusterAnswers | None,
+    cluster: "ClusterAnswers | None",
 ) -> Sequence[pl.DataFrame]:
     """The row of each of *periods*: a range, and the one before it."""
     question = (query.requested_sections, query.filters)

@@ -17,7 +17,10 @@ print(json.dumps({
     "frozen": gc.get_freeze_count() > 0,
     "built": PathItem.__pydantic_complete__,
     "defers": BaseModel.model_config.get("defer_build", False),
-    "imported": sorted({"sentry_sdk", "limits", "httpx", "duckdb"} & sys.modules.keys()),
+    "imported": sorted({
+        "sentry_sdk", "limits", "httpx", "duckdb",
+        "distributed", "dask", "cluster", "calculations.divided", "routers.cluster_answers",
+    } & sys.modules.keys()),
     "paths": len(main.app.openapi()["paths"]) > 20,
 }))
 """
