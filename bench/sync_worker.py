@@ -7,10 +7,14 @@ KIND is mysql, which is the default, postgresql, or sqlite, whose DATABASE is a 
 Prints one CopyCost as JSON.
 """
 
-import util.frugal_allocator  # noqa: F401 - as the updater does, before Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
 
 # isort: split
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
