@@ -107,6 +107,7 @@ class Part:
     rooms: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
+    ids: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = None
 
 
 @dataclass(frozen=True, slots=True)
