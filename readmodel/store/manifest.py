@@ -110,6 +110,7 @@ class Part:
     tallies: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
+    ids: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
     t.visits/part-00000.parquet       its visits, see `visits`
     t.rooms/part-00000.arrows         its votes by room, see `room_votes`
     t.tallies/part-00000.parquet      its rows per combination of values, see `tallies`
+    t.ids/part-00000.index            an index of its ids, see `id_index`
 
 They are derived from their part, written, linked and compared with their checksum
 together with it. One that is missing, or of another version, is not read; the next sync
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from readmodel.store import room_votes, tallies, visits
+from readmodel.store import id_index, room_votes, tallies, visits
 from readmodel.store.manifest import Part, SideFile, VisitsFile
 
 
@@ -70,7 +71,10 @@ ROOMS: Final = SideFileKind(
 TALLIES: Final = SideFileKind(
     "tallies", ".parquet", tallies.applies_to, tallies.encode, tallies.version
 )
-KINDS: Final = (VISITS, ROOMS, TALLIES)
+IDS: Final = SideFileKind(
+    "ids", ".index", id_index.applies_to, id_index.encode, id_index.version
+)
+KINDS: Final = (VISITS, ROOMS, TALLIES, IDS)
 
 
 def recorded_side_files(

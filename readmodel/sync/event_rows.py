@@ -9,7 +9,8 @@ import polars as pl
 from events.codes import RejectionCode
 from events.lines import RAW_CHARACTERS
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
-from readmodel.sync.id_index import look_up
+from readmodel.store.id_index import look_up
+from readmodel.store.side_files import IDS
 
 _SORTED_IDS: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-"
 """UUIDs of version 7. Those of a drain are near each other, so most files are skipped."""
@@ -82,7 +83,8 @@ def _stored_events(files: Sequence[Path], events: pl.DataFrame) -> pl.DataFrame:
     _require(files)
     if not files or events.is_empty():
         return nothing
-    hits, to_read = look_up(files, events["id_hash"])
+    indexed = ((file, str(IDS.path(file))) for file in files)
+    hits, to_read = look_up(indexed, events["id_hash"])
     found = [_with_hash([file], hashes, events) for file, hashes in hits]
     return pl.concat([nothing, *found, *_read(to_read, events)])
 

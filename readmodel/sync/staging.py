@@ -23,7 +23,6 @@ import polars as pl
 
 from readmodel.store import snapshot
 from readmodel.store.damage import PARSE_ERRORS
-from readmodel.store.event_tables import EVENTS
 from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.manifest import (
     Consumed,
@@ -46,7 +45,6 @@ from readmodel.store.snapshot import (
     SNAPSHOTS,
     table_folder,
 )
-from readmodel.sync import id_index
 from readmodel.sync.delta_log import has_delta_logs, write_delta_logs
 from readmodel.sync.disk import (
     remove_unfinished,
@@ -156,25 +154,7 @@ class TableWriter:
             record = self._write_side_file(kind, rows.lazy(), path)
             part = kind.with_record(part, record)
         self._parts.append(part)
-        self._write_index(rows, path)
         return part
-
-    def _write_index(self, rows: pl.DataFrame, path: Path) -> None:
-        """Write the index of ids of the part at *path*, if it has events."""
-        if self._name == EVENTS and id_index.applies_to(rows):
-            file = id_index.index_file(path)
-            content = id_index.encode_index(rows[id_index.COLUMN])
-            with self._storage_errors():
-                file.parent.mkdir(exist_ok=True)
-                write_synced(file, content)
-
-    def _link_index(self, earlier: Path, path: Path) -> None:
-        """Link the index of the part *earlier*, if it has one."""
-        file, earlier = id_index.index_file(path), id_index.index_file(earlier)
-        if self._name == EVENTS and earlier.is_file():
-            with self._storage_errors():
-                file.parent.mkdir(exist_ok=True)
-                file.hardlink_to(earlier)
 
     def link(
         self,
@@ -205,7 +185,6 @@ class TableWriter:
             record = self._link_side_file(kind, part, file, path)
             linked = kind.with_record(linked, record)
         self._parts.append(linked)
-        self._link_index(file, path)
 
     def _link_side_file(
         self, kind: SideFileKind, part: Part, file: Path, path: Path

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.ids import id_hash
-from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
+from readmodel.store.event_tables import EVENT_SCHEMA, EVENTS, REJECTED_SCHEMA
+from readmodel.store.side_files import IDS
 from readmodel.sync.event_rows import (
     conflict_rejections,
     new_events,
     new_rejections,
 )
-from readmodel.sync.id_index import encode_index, index_file
 from tests.support.effort import examples
 from tests.support.events import AT
 
@@ -92,11 +92,11 @@ def test_the_hash_of_an_id_never_changes() -> None:
     ]
 
 
-IDS = st.sampled_from(
+SOME_IDS = st.sampled_from(
     ["a", "b", "", "Z", "é"]
     + [str(UUID(int=(n << 80) | (7 << 76) | (2 << 62))) for n in (1, 2, 3, 2**47)]
 )
-ROWS = st.lists(st.tuples(IDS, st.integers(0, 2), st.integers(0, 5)), max_size=12)
+ROWS = st.lists(st.tuples(SOME_IDS, st.integers(0, 2), st.integers(0, 5)), max_size=12)
 
 
 def oracle(
@@ -134,8 +134,8 @@ def test_it_equals_going_through_them_one_by_one(
     files = stored(tmp_path_factory.mktemp("parts"), *unique)
     for number, (file, rows) in enumerate(zip(files, unique, strict=True)):
         if indexed >> number & 1:
-            index_file(file).parent.mkdir(exist_ok=True)
-            index_file(file).write_bytes(encode_index(rows["id_hash"]))
+            IDS.path(file).parent.mkdir(exist_ok=True)
+            IDS.path(file).write_bytes(IDS.encode(rows.lazy(), EVENTS))
     found = new_events(events(*incoming), files)
     new, repeated, conflicts = oracle(incoming, known)
     assert pairs(found.new) == new

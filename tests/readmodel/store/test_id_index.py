@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from readmodel.store import snapshot
 from readmodel.store.event_tables import EVENTS
+from readmodel.store.id_index import HashPlaces, IdIndex, encode
+from readmodel.store.side_files import IDS
 from readmodel.sync.drain import drain
 from readmodel.sync.forget import UserForms, forget
-from readmodel.sync.id_index import HashPlaces, IdIndex, encode_index, index_file
 from tests.support.effort import examples
 from tests.support.events import line, write_spool
 from tests.support.stored_events import NOW, event_ids, part_rows, store
@@ -21,9 +22,14 @@ HASHES = st.integers(-(2**63), 2**63 - 1) | st.sampled_from(
 )
 
 
+def encoded(hashes: list[int]) -> bytes:
+    """The content of the index of a part with *hashes*."""
+    return encode(pl.LazyFrame({"id_hash": hashes}, {"id_hash": pl.Int64}), EVENTS)
+
+
 def index_of(hashes: list[int]) -> IdIndex:
     """The index of a part with *hashes*."""
-    content = encode_index(pl.Series("id_hash", hashes, pl.Int64))
+    content = encoded(hashes)
     return IdIndex(memoryview(content).cast("I"))
 
 
@@ -57,20 +63,20 @@ def test_a_large_part_is_found_by_hash() -> None:
 def test_another_file_is_no_index(content: bytes, tmp_path: Path) -> None:
     """The part is read instead."""
     file = tmp_path / "part.index"
-    assert IdIndex.open(file) is None
+    assert IdIndex.open(str(file)) is None
     file.write_bytes(content)
-    assert IdIndex.open(file) is None
-    whole = encode_index(pl.Series("id_hash", [1, 2, 3], pl.Int64))
+    assert IdIndex.open(str(file)) is None
+    whole = encoded([1, 2, 3])
     file.write_bytes(whole)
-    assert IdIndex.open(file)
+    assert IdIndex.open(str(file))
     for damaged in (whole[:-4], whole[:-1], whole + b"\0\0\0\0"):
         file.write_bytes(damaged)
-        assert IdIndex.open(file) is None
+        assert IdIndex.open(str(file)) is None
 
 
 def indexes(data_dir: Path) -> list[Path]:
     """The index of each part, whether or not it is there."""
-    return [index_file(Path(each)) for each in snapshot.latest(data_dir).files(EVENTS)]
+    return [IDS.path(Path(each)) for each in snapshot.latest(data_dir).files(EVENTS)]
 
 
 def test_each_part_has_an_index_that_is_linked_with_it(tmp_path: Path) -> None:
@@ -84,7 +90,10 @@ def test_each_part_has_an_index_that_is_linked_with_it(tmp_path: Path) -> None:
     assert linked == first
     assert len(others) == len(part_rows(data)) - 1
     forget(data, UserForms({"u3"}, ("user_id",)), NOW)
-    (changed, *_), (opened, *_) = indexes(data), map(IdIndex.open, indexes(data))
+    (changed, *_), (opened, *_) = (
+        indexes(data),
+        map(IdIndex.open, map(str, indexes(data))),
+    )
     assert changed.stat().st_ino != first
     assert opened
     assert opened.rows == 8

@@ -13,16 +13,20 @@ The first `bits` of a hash are its bucket, the next 5 the bit of the bucket's wo
 set for nine of ten other hashes. That a hash is taken for a stored one happens once in four
 billion times, and then the rows decide.
 
-Nothing depends on an index being there: a part without one is read instead.
+Nothing depends on an index being there: a part without one is read instead. It is a side
+file, see `side_files`.
 """
 
 import mmap
+import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import polars as pl
+
+from readmodel.store.event_tables import EVENT_SCHEMA, EVENTS
 
 COLUMN: Final = "id_hash"
 
@@ -38,23 +42,20 @@ _LEAST_IDS: Final = 5_000
 """Are looked up in the time in which a file is opened and read."""
 
 
-def index_file(part: Path) -> Path:
-    """The index of *part*.
-
-    ``events.parquet/part-00000.parquet`` -> ``events.ids/part-00000.index``
-    """
-    return part.parent.with_suffix(".ids") / f"{part.stem}.index"
+def version() -> str:
+    """The version of the format."""
+    return "1"
 
 
-def applies_to(rows: pl.DataFrame) -> bool:
-    """True if an index of *rows* can be written."""
-    is_hashed = rows.schema.get(COLUMN) == pl.Int64
-    return is_hashed and rows[COLUMN].null_count() == 0
+def applies_to(table: str, columns: Collection[str]) -> bool:
+    """True if *table* has events."""
+    return table == EVENTS and set(EVENT_SCHEMA) <= set(columns)
 
 
-def encode_index(id_hashes: pl.Series) -> bytes:
-    """The content of the index of a part whose column `id_hash` (Int64) is *id_hashes*."""
-    ordered = id_hashes.reinterpret(signed=False).sort()
+def encode(rows: pl.LazyFrame, _table: str) -> bytes:
+    """The index of the part with *rows*."""
+    hashes = rows.select(pl.col(COLUMN).cast(pl.Int64, strict=False)).collect()
+    ordered = hashes[COLUMN].drop_nulls().reinterpret(signed=False).sort()
     bits = min(max(1, len(ordered).bit_length() - 2), _MOST_BITS)
     buckets = ordered // 2 ** (64 - bits)
     starts = buckets.search_sorted(
@@ -91,14 +92,19 @@ class IdIndex:
         self._kept = content[kept:]
 
     @classmethod
-    def open(cls, file: Path) -> "IdIndex | None":
+    def open(cls, file: str) -> "IdIndex | None":
         """Map *file* into memory; None if it is missing, or is not an index."""
         try:
-            with file.open("rb") as stream:
-                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
             return cls(memoryview(mapped).cast("I"))
         except (OSError, ValueError, TypeError):
             return None
+        finally:
+            os.close(handle)
 
     def is_worth_using(self, count: int) -> bool:
         """True if looking up *count* ids is quicker than reading the part."""
@@ -139,17 +145,18 @@ class HashPlaces:
 
 
 def look_up(
-    parts: Sequence[Path], id_hashes: pl.Series
+    parts: Iterable[tuple[Path, str]], id_hashes: pl.Series
 ) -> tuple[list[tuple[Path, pl.Series]], list[Path]]:
-    """The *parts* that may have one of *id_hashes* (Int64), with the hashes they may have.
+    """The parts that may have one of *id_hashes* (Int64), with the hashes they may have.
 
-    The second list are the parts to read: those without an index, or too small for it.
+    *parts* are the files and the paths of their indexes. The second list are the parts to
+    read: those without an index, or too small for it.
     """
     places = HashPlaces(id_hashes.reinterpret(signed=False).to_list())
     found: list[tuple[Path, pl.Series]] = []
     to_read: list[Path] = []
-    for part in parts:
-        index = IdIndex.open(index_file(part))
+    for part, file in parts:
+        index = IdIndex.open(file)
         if index is None or not index.is_worth_using(len(places.hashes)):
             to_read.append(part)
         elif hits := index.may_have(places):
