@@ -253,6 +253,8 @@ def test_before_the_first_sync_one_card_says_what_to_do(
         page.get_by_text("Nothing in this range.").filter(visible=True)
     ).to_have_count(0)
     expect(page.locator("#everything")).to_be_hidden()
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert card.locator("pre").evaluate("pre => pre.scrollWidth <= pre.clientWidth")
     shutil.copytree(world.data_dir, tmp_path / "data", symlinks=True)
     page.clock.run_for(REFRESH_MS)
     settled(page)

@@ -213,12 +213,10 @@ def test_a_clock_that_was_set_back_does_not_stop_a_follower(
     assert content(folder_hosts.copy) == published
 
 
-def test_without_a_replica_there_is_nothing_to_follow(
-    folder_replica: Replica, copy: Path
-) -> None:
+def test_without_a_replica_there_is_nothing_to_follow(folder_hosts: Hosts) -> None:
     """It may not have been written yet."""
     with pytest.raises(ReplicaError, match="There is no replica at file://"):
-        folder_replica.follow(copy)
+        folder_hosts.follow()
 
 
 def test_a_follower_keeps_earlier_snapshots_for_a_while(folder_hosts: Hosts) -> None:
