@@ -1,6 +1,11 @@
 """The API: `uvicorn main:app --port 5100`. It only reads snapshots."""
 
-import util.allocator  # noqa: F401 - before anything that imports Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 from util import quick_imports  # before FastAPI
 
 # isort: split

@@ -4,7 +4,12 @@ python run_cluster.py scheduler   at the port of ENGINE_URL
 python run_cluster.py worker      runs plans over its own DATA_DIR, which it only reads
 """
 
-import util.allocator  # noqa: F401 - before anything that imports Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 
 # isort: split
 import argparse

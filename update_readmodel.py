@@ -15,7 +15,12 @@ python update_readmodel.py follow     download new snapshots of the replica, on 
 python update_readmodel.py restore    fill an empty DATA_DIR from the replica
 """
 
-import util.frugal_allocator  # noqa: F401 - before anything that imports Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
 
 # isort: split
 import sys

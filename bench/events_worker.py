@@ -7,11 +7,15 @@
 Prints one JSON object.
 """
 
-import util.allocator  # noqa: F401 - before anything that imports Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 
 # isort: split
 import json
-import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta

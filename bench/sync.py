@@ -16,7 +16,7 @@ import polars as pl
 import psutil
 from mysql.connector import HAVE_CEXT
 
-from bench import sync_postgres, targets
+from bench import sync_postgres, sync_sqlite, targets
 from bench.data import NOW, PROJECT
 from bench.errors import BenchError
 from bench.machine import environment
@@ -72,8 +72,12 @@ def run(scale: float) -> Iterator[str]:
         yield f"Sync from PostgreSQL at scale {one:g}:"
         postgres = sync_postgres.measure(one)
         yield _table(postgres)
+        yield f"Sync from an SQLite file at scale {one:g}:"
+        files = sync_sqlite.measure(one)
+        yield sync_sqlite.table(files)
     yield targets.table(_check_targets(measured))
     yield targets.table(sync_postgres.check_targets(postgres))
+    yield targets.table(sync_sqlite.check_targets(files))
 
 
 def _cursors() -> str:

@@ -2,15 +2,19 @@
 
     python -m bench.sync_worker METHOD FOLDER HOST PORT USER PASSWORD DATABASE [KIND]
 
-KIND is mysql, which is the default, or postgresql.
+KIND is mysql, which is the default, postgresql, or sqlite, whose DATABASE is a file.
 
 Prints one CopyCost as JSON.
 """
 
-import util.frugal_allocator  # noqa: F401 - as the updater does, before Polars
+import os
+
+from util import allocator
+
+# Before anything that imports Polars.
+os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
 
 # isort: split
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +32,7 @@ from bench.machine import peak_bytes
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.postgres.source import PostgresSource
+from readmodel.source.sqlite.source import SqliteSource
 from readmodel.sync.run import sync
 from readmodel.tables import TABLES
 
@@ -38,17 +43,19 @@ class CopyCost(BaseModel):
     """The cost of one copy.
 
     `rows` were read from the database. `cpu` seconds and `peak_bytes` are those of the
-    whole process, including its start. `written` counts bytes passed to write(2).
+    whole process, including its start, which takes `start_cpu`. `written` counts bytes passed to write(2).
     """
 
     wall: float = 0.0
     cpu: float = 0.0
+    start_cpu: float = 0.0
     peak_bytes: int = 0
     rows: int = 0
     written: int = 0
 
 
-type AnySource = MysqlSource | PostgresSource
+type ServerSource = MysqlSource | PostgresSource
+type AnySource = ServerSource | SqliteSource
 
 
 def ours(source: AnySource, folder: Path) -> int:
@@ -70,9 +77,7 @@ def connectorx(source: AnySource, folder: Path) -> int:
     """Copy all rows with connectorx, one table at a time."""
     import connectorx as cx  # in a dependency group of its own
 
-    kind = "mysql" if isinstance(source, MysqlSource) else "postgresql"
-    login = f"{source.user}:{source.password}@{source.host}:{source.port}"
-    url = f"{kind}://{login}/{quote(source.database)}"
+    url = _url(source)
     rows = 0
     for name in TABLES:
         frame = cx.read_sql(url, f"SELECT * FROM {name}", return_type="polars")
@@ -81,7 +86,15 @@ def connectorx(source: AnySource, folder: Path) -> int:
     return rows
 
 
-def adbc(source: AnySource, folder: Path) -> int:
+def _url(source: AnySource) -> str:
+    if isinstance(source, SqliteSource):
+        return f"sqlite://{quote(str(source.path))}"
+    kind = "mysql" if isinstance(source, MysqlSource) else "postgresql"
+    login = f"{source.user}:{source.password}@{source.host}:{source.port}"
+    return f"{kind}://{login}/{quote(source.database)}"
+
+
+def adbc(source: ServerSource, folder: Path) -> int:
     """Copy all rows of PostgreSQL with its ADBC driver, one table at a time."""
     rows = 0
     for name in TABLES:
@@ -91,7 +104,7 @@ def adbc(source: AnySource, folder: Path) -> int:
     return rows
 
 
-def adbc_last_id(source: AnySource, folder: Path) -> int:
+def adbc_last_id(source: ServerSource, folder: Path) -> int:
     """Add the rows above the highest key in the copy of `adbc`; rewrite the file."""
     rows = 0
     for name, table in TABLES.items():
@@ -105,7 +118,7 @@ def adbc_last_id(source: AnySource, folder: Path) -> int:
     return rows
 
 
-def _arrow(source: AnySource, statement: str) -> pl.DataFrame:
+def _arrow(source: ServerSource, statement: str) -> pl.DataFrame:
     from adbc_driver_postgresql import dbapi  # in a dependency group of its own
 
     login = f"{quote(source.user)}:{quote(source.password)}@{source.host}:{source.port}"
@@ -184,16 +197,36 @@ def _chunks(
 
 def main(method: str, folder: str, *login: str) -> None:
     """Run one of METHODS and print its CopyCost."""
-    host, port, user, password, database, *kind = login
-    make = PostgresSource if kind == ["postgresql"] else MysqlSource
-    source = make(host, int(port), user, password, database)
+    source = _source(*login)
+    start_cpu = time.process_time()
     began = time.perf_counter()
     rows = METHODS[method](source, Path(folder))
     wall = time.perf_counter() - began
     cpu = time.process_time()
     peak = peak_bytes(os.getpid())
-    cost = CopyCost(wall=wall, cpu=cpu, peak_bytes=peak, rows=rows, written=_written())
+    cost = CopyCost(
+        wall=wall,
+        cpu=cpu,
+        start_cpu=start_cpu,
+        peak_bytes=peak,
+        rows=rows,
+        written=_written(),
+    )
     print(cost.model_dump_json())
+
+
+def _source(
+    host: str,
+    port: str,
+    user: str,
+    password: str,
+    database: str,
+    kind: str = "mysql",
+) -> AnySource:
+    if kind == "sqlite":
+        return SqliteSource(Path(database))
+    make = PostgresSource if kind == "postgresql" else MysqlSource
+    return make(host, int(port), user, password, database)
 
 
 def _written() -> int:

@@ -164,7 +164,7 @@ def _run(engine: str, data: Dataset, *task: str) -> str:
         [sys.executable, "-m", "bench.worker", *arguments],
         cwd=PROJECT,
         # All engines on Polars run with the API's allocator settings.
-        env=environment() | {allocator.VARIABLE: allocator.CONF},
+        env=environment() | {allocator.VARIABLE: allocator.FOR_ANSWERS},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -79,6 +79,11 @@ class QueryEcho(Result):
     to: dt.date | None = Field(
         description="Last day, included; null without a range.", examples=["2026-11-22"]
     )
+    unfinished_until: dt.datetime | SkipJsonSchema[None] = Field(
+        None,
+        examples=["2026-11-22T09:30:00Z"],
+        description="The instant (UTC) at which the data ends, while the range is not over: its last rows and sums are not whole. Absent for a range that is over. Without `so_far` they are compared with whole ones.",
+    )
     tz: str = Field(
         description="IANA time zone that days are cut in.", examples=["Europe/Berlin"]
     )

@@ -422,6 +422,8 @@ def describe(
         "weekends": period.weekends,
         "compare": None,
     }
+    if _is_unfinished(period, updated_at):
+        members["unfinished_until"] = updated_at
     if isinstance(query, ComparisonParameters):
         members |= _describe_comparison(query, period, updated_at)
     if period.average_rows is not None:
@@ -431,6 +433,12 @@ def describe(
     if query.as_of is not None:
         members["as_of"] = query.as_of
     return QueryEcho(**members)
+
+
+def _is_unfinished(period: Period, updated_at: datetime | None) -> bool:
+    if period.range is None or updated_at is None:
+        return False
+    return updated_at < period.bounds[1]
 
 
 def _describe_comparison(

@@ -1,6 +1,7 @@
-"""Settings of jemalloc, the allocator that Polars brings. Import it before Polars.
+"""Settings of jemalloc, the allocator that Polars brings.
 
-jemalloc reads an environment variable when it is loaded. By default it returns freed
+jemalloc reads an environment variable when it is loaded, so each program sets it before
+anything imports Polars; an operator's value takes precedence. By default it returns freed
 memory to the system after half a second and takes it back page by page. Five whole
 answers about 13 million rows then cause half a million page faults, an eighth of their
 time. See docs/decisions/allocator.md.
@@ -12,7 +13,7 @@ from typing import Final
 
 VARIABLE: Final = "_RJEM_MALLOC_CONF"
 
-CONF: Final = ",".join(
+FOR_ANSWERS: Final = ",".join(
     (
         # One arena per core: memory that one thread freed is reused by another.
         f"narenas:{os.cpu_count() or 1}",
@@ -23,7 +24,8 @@ CONF: Final = ",".join(
     )
 )
 
-os.environ.setdefault(VARIABLE, CONF)
+FOR_SYNCS: Final = "dirty_decay_ms:0,muzzy_decay_ms:0"
+"""A sync is limited by its peak of memory, not by its speed: return all at once."""
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

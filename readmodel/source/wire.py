@@ -56,6 +56,7 @@ class Column:
     inline_sql: str = ""
     may_be_null: bool = True
     seconds_sql: str = ""
+    array_sql: str = ""
 
 
 @dataclass(frozen=True, slots=True)

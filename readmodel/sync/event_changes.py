@@ -5,8 +5,8 @@ affected row stays a hard link; a part of which all rows go is dropped.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,19 +114,23 @@ def _read_intact(part: Part, file: Path) -> pl.DataFrame:
     return pl.read_parquet(file, glob=False)
 
 
-@contextmanager
-def stored_events(
-    data_dir: Path, patience_seconds: float = 0
-) -> Iterator[LastSnapshot | None]:
-    """Be the only writer of *data_dir*; yield its snapshot, or None without events.
+def use_events[T](
+    data_dir: Path,
+    patience_seconds: float,
+    nothing: T,
+    use: Callable[[LastSnapshot], T],
+) -> T:
+    """What *use* returns as the only writer of *data_dir*; *nothing* without events.
 
     Waits for another updater up to *patience_seconds*. Raises SyncRunning and
     StorageError.
     """
     with _lock(data_dir, patience_seconds):
         last = last_snapshot(data_dir)
+        if last is None or last.table(EVENTS) is None:
+            return nothing
         try:
-            yield last if last and last.table(EVENTS) else None
+            return use(last)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise StorageError(f"The stored events cannot be read: {error}") from error
 

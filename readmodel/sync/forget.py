@@ -19,7 +19,7 @@ from readmodel.sync.event_changes import (
     publish_change,
     rewrite_parts,
     scan,
-    stored_events,
+    use_events,
 )
 from readmodel.sync.staging import SnapshotWriter
 
@@ -50,16 +50,17 @@ class ForgetReport:
 
 def first_arrival(data_dir: Path, patience_seconds: float = 0) -> datetime | None:
     """When the oldest stored event, dead letter or audited batch arrived."""
-    with stored_events(data_dir, patience_seconds) as last:
-        if last is None:
-            return None
-        columns = ((EVENTS, "received_at"), (REJECTED, "received_at"), (AUDIT, "at"))
-        found = [
-            scan(file).select(pl.col(column).min()).collect().item()
-            for name, column in columns
-            for file in last.files(name)
-        ]
-        return min((at for at in found if at is not None), default=None)
+    return use_events(data_dir, patience_seconds, None, _first_arrival)
+
+
+def _first_arrival(last: LastSnapshot) -> datetime | None:
+    columns = ((EVENTS, "received_at"), (REJECTED, "received_at"), (AUDIT, "at"))
+    found = [
+        scan(file).select(pl.col(column).min()).collect().item()
+        for name, column in columns
+        for file in last.files(name)
+    ]
+    return min((at for at in found if at is not None), default=None)
 
 
 def forget(
@@ -73,10 +74,12 @@ def forget(
 
     With *dry_run* they are only counted. Raises SyncRunning and StorageError.
     """
-    with stored_events(data_dir, patience_seconds) as last:
-        if last is None:
-            return ForgetReport()
-        return _forget(last, user, now, dry_run)
+    return use_events(
+        data_dir,
+        patience_seconds,
+        ForgetReport(),
+        lambda last: _forget(last, user, now, dry_run),
+    )
 
 
 def _forget(

@@ -25,7 +25,7 @@ from readmodel.sync.event_changes import (
     find_rows,
     publish_change,
     scan,
-    stored_events,
+    use_events,
 )
 from readmodel.sync.event_publish import append_rows
 from readmodel.sync.event_rows import NewRows, new_events
@@ -83,10 +83,12 @@ def replay(
 
     With *dry_run* the outcome is only computed. Raises SyncRunning and StorageError.
     """
-    with stored_events(data_dir, patience_seconds) as last:
-        if last is None:
-            return ReplayReport()
-        return _replay(last, codes, check, now, dry_run)
+    return use_events(
+        data_dir,
+        patience_seconds,
+        ReplayReport(),
+        lambda last: _replay(last, codes, check, now, dry_run),
+    )
 
 
 def _replay(

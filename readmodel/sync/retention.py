@@ -9,7 +9,7 @@ import polars as pl
 from readmodel.store.audit import AuditAction, AuditEntry
 from readmodel.store.event_tables import EVENTS, REJECTED
 from readmodel.sync.carry_over import LastSnapshot
-from readmodel.sync.event_changes import find_rows, publish_change, stored_events
+from readmodel.sync.event_changes import find_rows, publish_change, use_events
 from readmodel.sync.staging import SnapshotWriter
 
 
@@ -46,10 +46,12 @@ def apply_retention(
     before = first_kept(days, now)
     if not days:
         return RetentionReport(before)
-    with stored_events(data_dir, patience_seconds) as last:
-        if last is None:
-            return RetentionReport(before)
-        return _apply(last, before, now, dry_run)
+    return use_events(
+        data_dir,
+        patience_seconds,
+        RetentionReport(before),
+        lambda last: _apply(last, before, now, dry_run),
+    )
 
 
 def _apply(

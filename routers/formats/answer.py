@@ -268,6 +268,7 @@ def _spool(pieces: Iterable[bytes]) -> BinaryIO:
     file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the response
     try:
         file.writelines(pieces)
+    # Also if the request ends: nobody else has the file.
     except BaseException:
         file.close()
         raise

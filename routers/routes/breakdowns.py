@@ -156,7 +156,7 @@ def _breakdown_json(
             total_count=found["total_count"],
             limit=query.limit,
             offset=query.offset,
-            query=describe(query, period),
+            query=describe(query, period, snapshot.taken_at),
             data_updated_at=snapshot.taken_at,
         )
     )

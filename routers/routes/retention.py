@@ -95,7 +95,7 @@ def _retention_json(
     return encode(
         RetentionAnswer(
             rows=list(cohorts(found["cohorts"], period)),
-            query=describe(query, period),
+            query=describe(query, period, snapshot.taken_at),
             data_updated_at=snapshot.taken_at,
         )
     )

@@ -274,7 +274,7 @@ def _rooms_json(
             total=found["total"],
             limit=query.limit,
             offset=query.offset,
-            query=describe(query, period),
+            query=describe(query, period, snapshot.taken_at),
             data_updated_at=snapshot.taken_at,
         )
     )
@@ -299,7 +299,7 @@ def _room_json(
             state=_state(found),
             status=_status(found),
             stats=collect_as(RoomStats, room_stats(tables.votes, room_id, period)),
-            query=describe(query, period),
+            query=describe(query, period, snapshot.taken_at),
             data_updated_at=snapshot.taken_at,
             **figures,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import sync, sync_postgres
+from bench import sync, sync_postgres, sync_sqlite
 from bench.errors import BenchError
 from bench.sync_worker import METHODS, CopyCost
 from tests.test_docs import MAKEFILE
@@ -15,7 +15,11 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_method_can_be_measured() -> None:
     """The events use exactly the methods that the worker implements."""
-    events = [*sync.EVENTS.values(), *sync_postgres.EVENTS.values()]
+    events = [
+        *sync.EVENTS.values(),
+        *sync_postgres.EVENTS.values(),
+        *sync_sqlite.EVENTS.values(),
+    ]
     assert {method for methods in events for method in methods} == set(METHODS)
 
 

@@ -259,6 +259,9 @@ def test_so_far_compares_today_with_as_much_of_another_day(
         }[path]
     )
     assert "compare_until" not in whole["query"]
+    # Either way the answer says that today is not over.
+    for answer in (got, whole):
+        assert answer["query"]["unfinished_until"] == f"{TAKEN_AT:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def figures(path: str, previous: dict[str, Any]) -> Any:
@@ -274,6 +277,29 @@ def test_a_range_that_is_over_is_compared_as_a_whole(client: TestClient) -> None
     assert got["previous"] == plain["previous"]
     assert got["change"] == plain["change"]
     assert "compare_until" not in got["query"]
+    assert "unfinished_until" not in got["query"]
+
+
+@pytest.mark.parametrize(
+    ("last", "zone", "unfinished"),
+    [
+        (TAKEN_AT.date(), "UTC", True),
+        (TAKEN_AT.date() - timedelta(days=1), "UTC", False),
+        (TAKEN_AT.date() + timedelta(days=1), "UTC", True),
+        # There, the day of the data has ended already.
+        (TAKEN_AT.date(), "Pacific/Kiritimati", False),
+        (TAKEN_AT.date() - timedelta(days=1), "Pacific/Pago_Pago", False),
+    ],
+)
+def test_a_range_that_is_not_over_says_until_when_there_is_data(
+    client: TestClient, last: date, zone: str, unfinished: bool
+) -> None:
+    """With or without a comparison, in the days of the zone."""
+    query = {"from": "2024-07-01", "to": f"{last}", "tz": zone}
+    for path in ("/", "/room/1/stats", "/daily-analytics"):
+        for further in ({}, {"compare": "previous"}):
+            echo = client.get(path, params=query | further).json()["query"]
+            assert ("unfinished_until" in echo) == unfinished
 
 
 @pytest.mark.parametrize("query", [{"period": "7d", "so_far": "true"}, SO_FAR])

@@ -1,6 +1,7 @@
 """Brokers of Kafka's protocol: Tansu as a process, and a network that can fail."""
 
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from config import Settings, load
 from tests.support.servers import closed_port
+
+if TYPE_CHECKING:
+    from tests.support.storage import Bucket
 
 QUIET = {"log_level": 0}
 
@@ -84,16 +88,20 @@ class Broker:
 
 @contextmanager
 def broker_process(
-    port: int | None = None, advertised: str | None = None
+    port: int | None = None,
+    advertised: str | None = None,
+    bucket: "Bucket | None" = None,
 ) -> Iterator[Broker]:
-    """Run Tansu, which keeps its topics in memory."""
+    """Run Tansu, which keeps its topics in memory, or in *bucket*; kill it at the end."""
+    engine = f"s3://{bucket.name}/" if bucket else "memory://tansu/"
     address = f"127.0.0.1:{port or closed_port()}"
     process = subprocess.Popen(
         [
-            *(str(tansu()), "broker", "--storage-engine", "memory://tansu/"),
+            *(str(tansu()), "broker", "--storage-engine", engine),
             *("--listener-url", f"tcp://{address}"),
             *("--advertised-listener-url", f"tcp://{advertised or address}"),
         ],
+        env=os.environ | _storage(bucket),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -103,6 +111,17 @@ def broker_process(
     finally:
         process.kill()
         process.wait()
+
+
+def _storage(bucket: "Bucket | None") -> dict[str, str]:
+    """The environment in which Tansu finds *bucket*."""
+    if bucket is None:
+        return {}
+    return bucket.environ | {
+        "AWS_ENDPOINT": bucket.environ["AWS_ENDPOINT_URL"],
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_DEFAULT_REGION": bucket.environ["AWS_REGION"],
+    }
 
 
 def _wait_until_it_listens(address: str) -> None:

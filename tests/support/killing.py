@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
@@ -68,3 +70,40 @@ def full_from(step: int) -> Iterator[None]:
             change = counting(getattr(os, name))
             patches.enter_context(patch.object(os, name, change))
         yield
+
+
+def at_each_step(
+    template: Path,
+    work: Callable[[Path], object],
+    fault: Callable[[int], AbstractContextManager[None]] = killed_before,
+    raised: type[BaseException] = Killed,
+) -> Iterator[tuple[int, Path]]:
+    """Yield copies of *template* after *work* with a *fault*, each one step later.
+
+    The last one is that in which *work* ended without the error *raised*.
+    """
+    step, finished = 0, False
+    # Under the same name, since addresses in it may be part of a state.
+    kept = template.with_name(f"{template.name}.kept")
+    while not finished:
+        step += 1
+        template.rename(kept)
+        try:
+            clone(kept, template)
+            with fault(step):
+                try:
+                    work(template)
+                except raised:
+                    pass
+                else:
+                    finished = True
+            yield step, template
+        finally:
+            shutil.rmtree(template)
+            kept.rename(template)
+    assert step > 10
+
+
+def clone(folder: Path, target: Path) -> None:
+    """Copy *folder* by links: the files in it are replaced, never changed."""
+    shutil.copytree(folder, target, symlinks=True, copy_function=os.link)

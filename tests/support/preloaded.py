@@ -40,7 +40,6 @@ from util import allocator
 ROOT = Path(__file__).parents[2]
 IS_USED = sys.platform == "linux" and not THOROUGH
 _PACKAGES = (
-    "util.allocator",  # before Polars, as in every program
     *("polars", "pydantic_settings", "mysql.connector", "psycopg"),
     *(
         "fastapi",
@@ -55,10 +54,10 @@ _PACKAGES = (
     *("sqlfiles.catalogue", "sqlfiles.session", "sqlfiles.result_types"),
 )
 _PROGRAMS = ("main", "update_readmodel", "collect_events")
-_EXECUTED_ANEW = (*_PROGRAMS, "tests", "util.allocator")
+_EXECUTED_ANEW = (*_PROGRAMS, "tests")
 """Modules, with those below them, that are not taken from the nursery."""
 # Polars' allocator must not have a thread that a fork would lose.
-_ENVIRONMENT = {allocator.VARIABLE: f"{allocator.CONF},background_thread:false"}
+_ENVIRONMENT = {allocator.VARIABLE: f"{allocator.FOR_ANSWERS},background_thread:false"}
 _NAME = Path("/proc/self/comm")
 _NURSERY = "nursery"
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER

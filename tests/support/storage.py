@@ -38,6 +38,11 @@ class Bucket:
     url: str
     environ: dict[str, str]
 
+    @property
+    def name(self) -> str:
+        """The bucket without the folder."""
+        return self.url.removeprefix("s3://").partition("/")[0]
+
     @contextmanager
     def used(self) -> Iterator[str]:
         """Let this process use it; yields its address."""

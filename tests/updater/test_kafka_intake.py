@@ -24,6 +24,7 @@ from tests.support.events import line, write_spool
 from tests.support.kafka import Broker, Network, broker_process
 from tests.support.programs import ROOT, environ, repeating_updater, run_updater
 from tests.support.servers import closed_port
+from tests.support.storage import Bucket
 from updater.intake_metrics import IntakeMetrics
 from updater.kafka_intake import KafkaIntake
 from util.stopping import StopRequest
@@ -275,6 +276,33 @@ def test_a_broker_that_is_away_holds_up_nothing(
         assert intake.run()
         assert registry.get_sample_value("fpp_kafka_up") == 1
         network.cut()
+
+
+def test_a_broker_that_dies_and_comes_back_with_its_data_is_read_on(
+    bucket: Bucket, data_dir: Path, intake_of: StartIntake
+) -> None:
+    """From the offsets of the manifest, by the same updater and by a new one."""
+    port = closed_port()
+    with broker_process(port, bucket=bucket) as broker:
+        topic = broker.create(2)
+        settings = broker.settings(topic, data_dir)
+        broker.send(topic, events("a", "b"), 0)
+        broker.send(topic, events("c"), 1)
+        running = intake_of(settings)
+        run_until(running, lambda: running._recorded is not None)
+        run_until(running, lambda: position(data_dir) == {0: 2, 1: 1})
+        known = consumed_in(data_dir).kafka
+        broker.send(topic, events("unread"), 1)
+    with broker_process(port, bucket=bucket) as broker:
+        broker.send(topic, events("d", "a"), 0)
+        run_until(running, lambda: position(data_dir) == {0: 4, 1: 2})
+    with broker_process(port, bucket=bucket) as broker:
+        broker.send(topic, events("e"), 0)
+        assert intake_of(settings).run_to_end()
+    assert stored(data_dir) == ["a", "b", "c", "d", "e", "unread"]
+    assert stored(data_dir, "event_id", "events_rejected") == []
+    assert position(data_dir) == {0: 5, 1: 2}
+    assert consumed_in(data_dir).kafka.keys() == known.keys()
 
 
 def test_a_frozen_broker_is_waited_for_once(

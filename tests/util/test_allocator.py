@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from util import allocator, frugal_allocator
+from util import allocator
 
 PROJECT = Path(allocator.__file__).parent.parent
 
@@ -39,12 +39,12 @@ def reported(program: str = "main", **environment: str) -> str:
 
 def test_the_api_sets_it_before_it_imports_polars() -> None:
     """Jemalloc reads it once, when it is loaded."""
-    assert reported() == allocator.CONF
+    assert reported() == allocator.FOR_ANSWERS
 
 
 def test_the_updater_returns_memory_at_once() -> None:
     """Its peak of memory counts, not its speed."""
-    assert reported("update_readmodel") == frugal_allocator.CONF
+    assert reported("update_readmodel") == allocator.FOR_SYNCS
 
 
 @pytest.mark.parametrize("program", ["main", "update_readmodel"])
@@ -59,13 +59,13 @@ def test_a_child_does_not_inherit_the_value_that_polars_writes() -> None:
     assert allocator.child_environment(environment) == {"HOME": "/"}
 
 
-@pytest.mark.parametrize("module", ["allocator", "frugal_allocator"])
-def test_the_allocator_accepts_the_value(module: str) -> None:
+@pytest.mark.parametrize("conf", [allocator.FOR_ANSWERS, allocator.FOR_SYNCS])
+def test_the_allocator_accepts_the_value(conf: str) -> None:
     """It reports malformed settings on standard error."""
     run = subprocess.run(
-        [sys.executable, "-c", f"import util.{module}, polars; polars.Series([1])"],
+        [sys.executable, "-c", "import polars; polars.Series([1])"],
         cwd=PROJECT,
-        env=allocator.child_environment(os.environ),
+        env=allocator.child_environment(os.environ) | {allocator.VARIABLE: conf},
         check=True,
         capture_output=True,
         text=True,

@@ -16,7 +16,11 @@ def mirrored_column(name: str, text: str) -> Column:
     """The column *name*, whose type is declared as *text*."""
     declared = DeclaredType.parse(text)
     encoded = _ENCODERS.get(declared.name, _text)(name, declared)
-    return replace(encoded, sql=f"COALESCE({encoded.sql}, '')")
+    return replace(
+        encoded,
+        sql=f"COALESCE({encoded.sql}, '')",
+        array_sql=encoded.array_sql or identifier(name),
+    )
 
 
 _NO_DATE = "no date"
@@ -49,13 +53,31 @@ def _decimal(name: str, declared: DeclaredType) -> Column:
         # Without digits, NUMERIC is SQLite's word for a number of any kind.
         return _text(name, declared)
     real = f"exact_decimal({sql}, printf('%.{dtype.scale}f', {sql}))"
-    return Column(name, dtype, _number(sql, real), dtype)
+    scaled = _scaled(sql, dtype.scale)
+    return Column(name, dtype, _number(sql, real), dtype, array_sql=scaled)
+
+
+def _scaled(sql: str, scale: int) -> str:
+    """SQL for an integer: the value times the power of ten of its *scale*.
+
+    It is exact if dividing it gives the value again: numbers of up to 15 digits have
+    distinct floating-point numbers, and a quotient is the one nearest to the result.
+    """
+    power = f"{10**scale}.0"
+    integer = f"CAST(round({sql} * {power}) AS INTEGER)"
+    limit = f"1e{15 - scale}"
+    # With the plus, a text is not taken for a number.
+    return (
+        f"CASE WHEN +{sql} BETWEEN -{limit} AND {limit} AND {integer} / {power} = {sql} "
+        f"THEN {integer} WHEN {sql} IS NOT NULL THEN '{MISFIT}' END"
+    )
 
 
 def _float(name: str, _: DeclaredType) -> Column:
     sql = identifier(name)
     real = f"exact({sql}, printf('%!.17g', {sql}))"
-    return Column(name, pl.Float64(), _number(sql, real), pl.Float64())
+    text = f"CAST({_number(sql, real)} AS TEXT)"
+    return Column(name, pl.Float64(), _number(sql, real), pl.Float64(), array_sql=text)
 
 
 def _number(sql: str, real: str) -> str:
@@ -66,12 +88,19 @@ def _number(sql: str, real: str) -> str:
     )
 
 
-def _text(name: str, _: DeclaredType) -> Column:
+def _text(name: str, declared: DeclaredType) -> Column:
     sql = identifier(name)
+    element = "" if _has_only_texts(declared) else _as_text(sql)
     is_usual = f"typeof({sql}) = 'text' AND instr({sql}, '{QUOTE}') = 0"
     plain = f"'{QUOTE}'||{sql}||'{QUOTE}'"
     text = _if(is_usual, plain, _quoted(_as_text(sql)))
-    return Column(name, pl.String(), text, pl.String())
+    return Column(name, pl.String(), text, pl.String(), array_sql=element)
+
+
+def _has_only_texts(declared: DeclaredType) -> bool:
+    """Whether SQLite stores numbers as texts in such a column."""
+    is_text = any(word in declared.name for word in ("char", "clob", "text"))
+    return is_text and "int" not in declared.name
 
 
 def _if(is_usual: str, usual: str, any_value: str) -> str:
@@ -81,8 +110,15 @@ def _if(is_usual: str, usual: str, any_value: str) -> str:
 
 def _binary(name: str, _: DeclaredType) -> Column:
     sql = identifier(name)
-    text = _quoted(f"CASE WHEN {sql} IS NOT NULL THEN hex({_as_is(sql)}) END")
-    return Column(name, pl.Binary(), text, pl.String(), wire.binary_from_hex)
+    digits = f"CASE WHEN {sql} IS NOT NULL THEN hex({_as_is(sql)}) END"
+    return Column(
+        name,
+        pl.Binary(),
+        _quoted(digits),
+        pl.String(),
+        wire.binary_from_hex,
+        array_sql=digits,
+    )
 
 
 def _as_text(sql: str) -> str:
@@ -157,23 +193,6 @@ def _parse_instant(field: pl.Expr) -> pl.Expr:
 
 def _quoted(sql: str) -> str:
     return f"'{QUOTE}'||replace({sql},'{QUOTE}','{QUOTE}{QUOTE}')||'{QUOTE}'"
-
-
-def kind(dtype: pl.DataType) -> str:
-    """What values of *dtype* are called in messages: "an integer"."""
-    if isinstance(dtype, pl.Decimal):
-        digits = f"{dtype.precision} digits, {dtype.scale} of them after the point"
-        return f"a number of at most {digits}"
-    return _KINDS.get(dtype.base_type(), "a text")
-
-
-_KINDS: Mapping[type[pl.DataType], str] = {
-    pl.Boolean: "0 or 1",
-    pl.Int64: "an integer",
-    pl.Float64: "a number",
-    pl.Date: "a date (YYYY-MM-DD)",
-    pl.Datetime: "a time in UTC (YYYY-MM-DD HH:MM:SS)",
-}
 
 
 _INTEGERS = (

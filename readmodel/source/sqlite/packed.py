@@ -2,31 +2,13 @@
 
 from collections.abc import Sequence
 
-from readmodel.source.wire import QUOTE, ROW_END, SEPARATOR, Column, decode
-from readmodel.tables import Table
-from util.errors import SourceError
+from readmodel.source.wire import QUOTE, ROW_END, SEPARATOR, Column
 
 
 def packed_row(columns: Sequence[Column]) -> str:
     """SQL for one row as text."""
     fields = f"||'{SEPARATOR}'||".join(column.sql for column in columns)
     return f"{fields}||'{ROW_END}'"
-
-
-def first_misfit(
-    table: Table, column: Column, rows: Sequence[tuple[bytes, ...]]
-) -> tuple[bytes, ...] | None:
-    """The first of *rows* whose first field, a packed row, cannot be decoded."""
-    try:
-        text = b"".join(row[0] for row in rows)
-        decode(table, repair(text)[0], [column], len(rows))
-    except SourceError:
-        if len(rows) == 1:
-            return rows[0]
-        middle = len(rows) // 2
-        first, second = rows[:middle], rows[middle:]
-        return first_misfit(table, column, first) or first_misfit(table, column, second)
-    return None
 
 
 def repair(text: bytes) -> tuple[bytes, int]:

@@ -5,14 +5,12 @@ SQLite stores any value in any column, so a value that does not fit its column's
 type is an error that names the row.
 """
 
-import hashlib
-import os
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import batched, groupby
-from operator import itemgetter
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +20,23 @@ from readmodel.source.blocking import (
     Blocking,
     BlockRange,
     KeyBounds,
-    KeyKind,
     KnownBlocks,
     in_order,
 )
-from readmodel.source.protocol import PassingFault, ScannedBatch
-from readmodel.source.sqlite.columns import kind, mirrored_column
+from readmodel.source.protocol import ScannedBatch
+from readmodel.source.sqlite.columns import mirrored_column
+from readmodel.source.sqlite.digest_format_1 import DIGEST_FORMAT, earlier_blocks
 from readmodel.source.sqlite.errors import translate_errors
-from readmodel.source.sqlite.functions import SqlFunctions, row_digest
-from readmodel.source.sqlite.packed import first_misfit, packed_row, repair
-from readmodel.source.sqlite.sql import block_number, identifier, in_range, literal
-from readmodel.source.wire import Batch, Column, decode
+from readmodel.source.sqlite.file import DatabaseFile, OpenFile
+from readmodel.source.sqlite.functions import SqlFunctions
+from readmodel.source.sqlite.misfits import changing, misfit
+from readmodel.source.sqlite.reading import FoundBlock, Query, TableReader
+from readmodel.source.sqlite.sql import identifier, in_range, literal
+from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
 from util.errors import SourceError
 
-BUSY_SECONDS = 10
-
-
-ROWS_PER_BATCH = 40_000
-
-
+ROWS_PER_BATCH = 65_536
 BYTES_PER_BATCH = 32 * 2**20
 
 
@@ -54,7 +49,12 @@ class SqliteSource:
     @property
     def name(self) -> str:
         """A name for messages."""
-        return f"SQLite file {self.path}"
+        return self.file.name
+
+    @property
+    def file(self) -> DatabaseFile:
+        """The database's file."""
+        return DatabaseFile(self.path)
 
     @contextmanager
     def view(
@@ -65,8 +65,11 @@ class SqliteSource:
         if not self.path.is_file():
             raise SourceError(f"There is no {self.name}: check SOURCE_URL")
         functions = SqlFunctions()
-        is_locked = not self._needs_no_shared_memory()
-        with closing(self._connect(is_locked)) as connection:
+        is_locked = not self.file.needs_no_shared_memory()
+        with (
+            self._open() as stream,
+            closing(self.file.connect(is_locked)) as connection,
+        ):
             with translate_errors(self.name, functions):
                 functions.register(connection)
                 # As they are stored, which need not be UTF-8.
@@ -74,67 +77,30 @@ class SqliteSource:
                 connection.execute("BEGIN")
                 # BEGIN alone does not start the transaction: its first read does.
                 connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            stable = self.path if is_locked and not self._has_wal() else None
+            opened = OpenFile(stream, self.path)
+            is_stable = is_locked and not self.file.has_changes_beside()
+            stable = opened if is_stable and opened.is_current() else None
             yield SqliteView(self.name, connection, functions, stable)
 
-    def _connect(self, is_locked: bool) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        if not is_locked:
-            uri += "&immutable=1"
-        with translate_errors(self.name):
-            return sqlite3.connect(
-                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None
-            )
-
-    def _needs_no_shared_memory(self) -> bool:
-        """Whether a file in WAL mode is read in a folder that we cannot write to.
-
-        SQLite then cannot create the -shm file that a reader needs. Without a -wal
-        file no application has the database open, and the file is complete. Raises
-        SourceError when there is a -wal file, whose changes cannot be read then.
-        """
-        folder = self.path.parent
-        if not _is_wal(self.path) or os.access(folder, os.W_OK):
-            return False
-        if Path(f"{self.path}-shm").exists():
-            return False
-        if self._has_wal():
-            raise SourceError(
-                f"{self.name} is in WAL mode with changes in {self.path.name}-wal, which can be "
-                f"read only by a user who may write to {folder}: let the updater write "
-                "there, or run PRAGMA wal_checkpoint(TRUNCATE) as the owner"
-            )
-        return True
-
-    def _has_wal(self) -> bool:
-        """Whether there are changes that are not in the file itself.
-
-        Without them, an open transaction keeps the file as it is: a writer needs its
-        lock, and a checkpoint does, too.
-        """
+    def _open(self) -> BufferedReader:
         try:
-            return Path(f"{self.path}-wal").stat().st_size > 0
-        except FileNotFoundError:
-            return False
-
-
-def _is_wal(file: Path) -> bool:
-    """Whether the database's header says that it is in WAL mode."""
-    with file.open("rb") as stream:
-        return stream.read(20)[18:20] == b"\x02\x02"
+            return self.path.open("rb")
+        except OSError as error:
+            raise SourceError(f"{self.name} cannot be read: {error}") from error
 
 
 class SqliteView:
     """A `View` of an SQLite file: one open transaction."""
 
-    digest_format = 1
+    digest_format = 2
+    earlier_format = DIGEST_FORMAT
 
     def __init__(
         self,
         name: str,
         connection: sqlite3.Connection,
         functions: SqlFunctions,
-        stable: Path | None = None,
+        stable: OpenFile | None = None,
     ) -> None:
         """Read from *connection*; *stable* is the file if all of the view is in it."""
         self._name = name
@@ -149,10 +115,14 @@ class SqliteView:
         found = list(self._query(table, statement))
         if not found:
             raise SourceError(f"Table {table.name} is missing in {self._name}")
-        # hidden = 1 marks the inner columns of virtual tables.
-        return [
+        # hidden = 1 marks the inner columns of virtual tables, 2 columns that are computed.
+        columns = [
             mirrored_column(_text_of(r[1]), _text_of(r[2])) for r in found if r[6] != 1
         ]
+        if self._is_stored(table) and all(row[6] != 2 for row in found):
+            return columns
+        # What is computed may be JSON to SQLite, and an element then as it is.
+        return [replace(column, array_sql="") for column in columns]
 
     def hides_columns(self, table: Table) -> bool:  # noqa: ARG002 - the protocol's
         """Return False: SQLite has no rights on columns."""
@@ -168,7 +138,7 @@ class SqliteView:
             return None
         if not (isinstance(low, int) and isinstance(high, int)):
             keys = [c for c in self.columns(table) if c.name == table.key]
-            raise self._misfit(table, keys) or self._changing(table)
+            raise misfit(self._query_of(table), table, keys) or changing(table)
         return KeyBounds(low, high, rows)
 
     def mark(self, table: Table) -> str | None:
@@ -180,8 +150,7 @@ class SqliteView:
             return None
         if self._checksum is None:
             try:
-                with self._stable.open("rb") as stream:
-                    self._checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+                self._checksum = self._stable.checksum()
             except OSError as error:
                 raise SourceError(f"{self._name} cannot be read: {error}") from error
         return f"sqlite {self._checksum}"
@@ -225,72 +194,34 @@ class SqliteView:
         block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
-        where = in_range(blocking, block_range)
-        if self._is_utf8(table):
-            found = self._packed_blocks(table, columns, blocking, where)
-            return [block for block, _ in found]
-        digested = self._query(
-            table,
-            f"SELECT {block_number(blocking)}, COUNT(*), "
-            f"SUM(digest(CAST({packed_row(columns)} AS BLOB))) "
-            f"FROM {identifier(table.name)} WHERE {where} GROUP BY 1 ORDER BY 1",
-        )
-        return [Block(*row) for row in digested]
+        reader = self._reader(table, columns, blocking)
+        return [found.block for found in reader.read(block_range)]
 
-    def _is_utf8(self, table: Table) -> bool:
-        """Whether text arrives in the encoding over which it is digested."""
-        return list(self._query(table, "PRAGMA encoding")) == [(b"UTF-8",)]
-
-    def _packed_blocks(
-        self, table: Table, columns: Sequence[Column], blocking: Blocking, where: str
-    ) -> Iterator[tuple[Block, bytes]]:
-        """Yield each block that has rows *where*, and its packed rows, ascending."""
-        # The key's index has the order of the numbers, which themselves have none.
-        is_number = blocking.key_kind is KeyKind.NUMBER
-        found = self._query(
-            table,
-            f"SELECT {block_number(blocking)}, {packed_row(columns)} "
-            f"FROM {identifier(table.name)} WHERE {where} "
-            f"ORDER BY {identifier(blocking.key) if is_number else 1}",
-        )
-        for number, rows in groupby(found, itemgetter(0)):
-            packed = [row[1] for row in rows]
-            digest = sum(map(row_digest, packed))
-            yield Block(number, len(packed), digest), b"".join(packed)
-
-    def scan(
-        self, table: Table, columns: Sequence[Column], blocking: Blocking
-    ) -> Generator[ScannedBatch] | None:
-        """Yield all blocks and their rows; None if digests are not over UTF-8."""
-        if not self._is_utf8(table):
-            return None
-        return self._scan(table, columns, blocking)
-
-    def _scan(
-        self, table: Table, columns: Sequence[Column], blocking: Blocking
-    ) -> Generator[ScannedBatch]:
-        found: list[tuple[Block, bytes]] = []
-        rows = size = 0
-        for block, text in self._packed_blocks(table, columns, blocking, "TRUE"):
-            found.append((block, text))
-            rows += block.rows
-            size += len(text)
-            if rows >= ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
-                yield self._scanned(table, columns, found)
-                found, rows, size = [], 0, 0
-        if found:
-            yield self._scanned(table, columns, found)
-
-    def _scanned(
+    def renewed_blocks(
         self,
         table: Table,
         columns: Sequence[Column],
-        found: Sequence[tuple[Block, bytes]],
-    ) -> ScannedBatch:
-        blocks = tuple(block for block, _ in found)
-        rows = sum(block.rows for block in blocks)
-        batch = self._decode(table, b"".join(text for _, text in found), columns, rows)
-        return ScannedBatch(blocks, batch)
+        blocking: Blocking,
+        booleans: Collection[str],  # noqa: ARG002 - they were stored if 0 or 1
+    ) -> Mapping[Block, Block]:
+        """Return all that `blocks` does, each by what it is in format 1."""
+        earlier = earlier_blocks(self._query_of(table), table, columns, blocking)
+        blocks = self.blocks(table, columns, blocking)
+        if [(b.number, b.rows) for b in earlier] != [
+            (b.number, b.rows) for b in blocks
+        ]:
+            raise changing(table)
+        return dict(zip(earlier, blocks, strict=True))
+
+    def scan(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Generator[ScannedBatch]:
+        """Yield all blocks and their rows."""
+        reader = self._reader(table, columns, blocking)
+        for found in _batches(reader.read()):
+            yield ScannedBatch(
+                tuple(each.block for each in found), reader.decode(found)
+            )
 
     def rows(
         self,
@@ -300,74 +231,23 @@ class SqliteView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
+        reader = self._reader(table, columns, blocking)
         wanted = sum(block.rows for block in blocks)
         came = 0
-        for texts in self._texts(table, columns, blocking, blocks):
-            came += len(texts)
-            yield self._decode(table, b"".join(texts), columns, len(texts))
+        for found in _batches(reader.read(numbers=[b.number for b in blocks])):
+            batch = reader.decode(found)
+            came += batch.frame.height
+            yield batch
         if came != wanted:
-            raise self._changing(table)
+            raise changing(table)
 
-    def _changing(self, table: Table) -> PassingFault:
-        return PassingFault(
-            f"{table.name} in {self._name} gives other rows each time it is read"
-        )
+    def _reader(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> TableReader:
+        return TableReader(table, columns, blocking, self._query_of(table))
 
-    def _decode(
-        self, table: Table, text: bytes, columns: Sequence[Column], rows: int
-    ) -> Batch:
-        text, repaired = repair(text)
-        try:
-            batch = decode(table, text, columns, rows)
-        except SourceError as error:
-            raise self._misfit(table, columns) or error from error
-        return replace(batch, repaired_texts=repaired)
-
-    def _misfit(self, table: Table, columns: Sequence[Column]) -> SourceError | None:
-        """An error that names the first value that does not fit its declared type."""
-        key, name = identifier(table.key), identifier(table.name)
-        for column in columns:
-            value = identifier(column.name)
-            statement = (
-                f"SELECT {packed_row([column])}, quote({key}), substr(quote({value}), 1, 40) "
-                f"FROM {name}"
-            )
-            for rows in batched(self._query(table, statement), ROWS_PER_BATCH):
-                if row := first_misfit(table, column, rows):
-                    return SourceError(
-                        f"{table.name}.{column.name} has a value that is not "
-                        f"{kind(column.dtype)} where {table.key} is "
-                        f"{_shown(row[1])}: {_shown(row[2])}"
-                    )
-        return None
-
-    def _texts(
-        self,
-        table: Table,
-        columns: Sequence[Column],
-        blocking: Blocking,
-        blocks: Sequence[Block],
-    ) -> Iterator[list[bytes]]:
-        """The packed rows of *blocks*, in lists of bounded size."""
-        # One scan for all blocks: no index of the key can be used for block numbers.
-        number = block_number(blocking)
-        numbers = ",".join(str(b.number) for b in blocks if b.number is not None)
-        unnumbered = any(block.number is None for block in blocks)
-        statement = (
-            f"SELECT {packed_row(columns)} FROM {identifier(table.name)} "
-            f"WHERE {number} IN ({numbers})"
-            + (f" OR {number} IS NULL" if unnumbered else "")
-        )
-        texts: list[bytes] = []
-        size = 0
-        for (text,) in self._query(table, statement):
-            texts.append(text)
-            size += len(text)
-            if len(texts) >= ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
-                yield texts
-                texts, size = [], 0
-        if texts:
-            yield texts
+    def _query_of(self, table: Table) -> Query:
+        return partial(self._query, table)
 
     def _query(self, table: Table, statement: str) -> Iterator[tuple[Any, ...]]:
         """The rows of *statement*, texts as bytes."""
@@ -380,6 +260,16 @@ def _text_of(stored: bytes) -> str:
     return stored.decode(errors="replace")
 
 
-def _shown(stored: bytes) -> str:
-    """A value as SQL writes it, on one line."""
-    return repr(_text_of(stored))[1:-1]
+def _batches(found: Iterable[FoundBlock]) -> Iterator[list[FoundBlock]]:
+    """Divide *found* into batches, each of which ends with the block that fills it."""
+    batch: list[FoundBlock] = []
+    rows = size = 0
+    for each in found:
+        batch.append(each)
+        rows += each.block.rows
+        size += each.size
+        if rows >= ROWS_PER_BATCH or size >= BYTES_PER_BATCH:
+            yield batch
+            batch, rows, size = [], 0, 0
+    if batch:
+        yield batch

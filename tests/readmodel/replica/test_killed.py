@@ -1,14 +1,11 @@
 """Uploads, followers and restores that are killed, or find the disk full, at each step."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.support.killing import Killed, full_from, killed_before
+from tests.support.killing import Killed, at_each_step, full_from, killed_before
 from tests.support.replicas import Content, Replica, content, publish_ids
 from util.errors import StorageError
 
@@ -32,41 +29,6 @@ def killed_at_each_step(
 ) -> Iterator[tuple[int, Path]]:
     """Yield copies of *template* in which *work* was killed, each one step later."""
     yield from at_each_step(template, work, killed_before, Killed)
-
-
-def at_each_step(
-    template: Path,
-    work: Callable[[Path], object],
-    fault: Callable[[int], AbstractContextManager[None]],
-    raised: type[BaseException],
-) -> Iterator[tuple[int, Path]]:
-    """Yield copies of *template* after *work* with a *fault*, each one step later.
-
-    The last one is that in which *work* ended without the error *raised*.
-    """
-    step, finished = 0, False
-    while not finished:
-        step += 1
-        # Under the same name, since the replica's address is part of its state.
-        kept = template.with_name("kept")
-        template.rename(kept)
-        clone(kept, template)
-        with fault(step):
-            try:
-                work(template)
-            except raised:
-                pass
-            else:
-                finished = True
-        yield step, template
-        shutil.rmtree(template)
-        kept.rename(template)
-    assert step > 10
-
-
-def clone(folder: Path, target: Path) -> None:
-    """Copy *folder* by links: the files in it are replaced, never changed."""
-    shutil.copytree(folder, target, symlinks=True, copy_function=os.link)
 
 
 def replica_in(folder: Path) -> Replica:

@@ -1,7 +1,5 @@
 """A drain that is killed at each of its steps, one after the other."""
 
-import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from readmodel.sync.drain import drain
 from readmodel.sync.spool_reader import rows_of
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
 from tests.support.events import AT, line, rejected_line, write_spool
-from tests.support.killing import Killed, full_from, killed_before
+from tests.support.killing import at_each_step, full_from
 from util.errors import StorageError
 
 
@@ -30,79 +28,60 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_whenever_it_dies_each_event_is_there_once(
-    template: Path, tmp_path: Path
-) -> None:
+def test_whenever_it_dies_each_event_is_there_once(template: Path) -> None:
     """Readers see the state before or after, and the next drain completes it."""
-    step, finished, seen = 0, False, set()
-    while not finished:
-        step += 1
-        folder = tmp_path / f"{step}"
-        shutil.copytree(template, folder, symlinks=True)
-        data, spool = folder / "data", folder / "spool"
-        with killed_before(step):
-            try:
-                drain(data, spool)
-            except Killed:
-                pass
-            else:
-                finished = True
-        seen.add(tuple(stored(data, EVENTS, "event_id")))
-        drain(data, spool, lambda: datetime.now(UTC))
-        assert stored(data, EVENTS, "event_id") == ["e1", "e2", "e3"], step
-        assert stored(data, REJECTED, "rejection_id") == ["e1:conflict:2", "r1", "r2"]
-        assert list_files(spool) == [], step
-        assert not list((data / "snapshots").glob(".*")), step
-        shutil.rmtree(folder)
+    seen = set()
+    for step, folder in at_each_step(template, drain_folder):
+        seen.add(tuple(stored(folder / "data", EVENTS, "event_id")))
+        drain_folder(folder)
+        require_all(folder, step)
+        assert not list((folder / "data" / "snapshots").glob(".*")), step
     assert step > 20
     assert seen == {("e1",), ("e1", "e2", "e3")}
 
 
-def test_whenever_the_disk_is_full_each_event_is_there_once(
-    template: Path, tmp_path: Path
-) -> None:
+def test_whenever_the_disk_is_full_each_event_is_there_once(template: Path) -> None:
     """The drain fails with one message, readers see the state before or after it."""
-    step, finished = 0, False
-    while not finished:
-        step += 1
-        folder = tmp_path / f"{step}"
-        shutil.copytree(template, folder, symlinks=True)
-        data, spool = folder / "data", folder / "spool"
-        with full_from(step):
-            try:
-                drain(data, spool)
-            except StorageError as error:
-                assert "No space left" in str(error)  # noqa: PT017 - the last step passes
-            else:
-                finished = True
-        assert stored(data, EVENTS, "event_id") in (["e1"], ["e1", "e2", "e3"]), step
-        drain(data, spool)
-        assert stored(data, EVENTS, "event_id") == ["e1", "e2", "e3"], step
-        assert stored(data, REJECTED, "rejection_id") == ["e1:conflict:2", "r1", "r2"]
-        assert list_files(spool) == [], step
-        shutil.rmtree(folder)
+
+    def drain_until_full(folder: Path) -> None:
+        try:
+            drain_folder(folder)
+        except StorageError as error:
+            assert "No space left" in str(error)  # noqa: PT017 - the last step passes
+            raise
+
+    steps = at_each_step(template, drain_until_full, full_from, StorageError)
+    for step, folder in steps:
+        seen = stored(folder / "data", EVENTS, "event_id")
+        assert seen in (["e1"], ["e1", "e2", "e3"]), step
+        drain_folder(folder)
+        require_all(folder, step)
     assert step > 15
+
+
+def drain_folder(folder: Path) -> None:
+    """Drain the spool of a copy of the template."""
+    drain(folder / "data", folder / "spool")
+
+
+def require_all(folder: Path, step: int) -> None:
+    """Every event and dead letter is there once, and the spool is empty."""
+    data = folder / "data"
+    assert stored(data, EVENTS, "event_id") == ["e1", "e2", "e3"], step
+    letters = stored(data, REJECTED, "rejection_id")
+    assert letters == ["e1:conflict:2", "r1", "r2"], step
+    assert list_files(folder / "spool") == [], step
 
 
 def test_whenever_it_dies_each_message_is_there_once(tmp_path: Path) -> None:
     """The next run stores what is after the recorded position."""
-    step, finished, seen = 0, False, set()
-    while not finished:
-        step += 1
-        data = tmp_path / f"{step}"
-        store(data, 0, 2)
-        with killed_before(step):
-            try:
-                store(data, 2, 5)
-            except Killed:
-                pass
-            else:
-                finished = True
+    store(tmp_path / "data", 0, 2)
+    seen = set()
+    for step, data in at_each_step(tmp_path / "data", lambda data: store(data, 2, 5)):
         seen.add(len(stored(data, EVENTS, "event_id")))
         recorded = consumed_in(data).kafka["c/t"].partitions[0].offset
         store(data, recorded, 5)
         assert stored(data, EVENTS, "event_id") == [f"e{n}" for n in range(5)], step
-        shutil.rmtree(data)
     assert step > 15
     assert seen == {2, 5}
 

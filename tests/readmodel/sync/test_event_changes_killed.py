@@ -1,7 +1,6 @@
 """Replay, retention and forget, killed at each of their steps, one after the other."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from readmodel.sync.forget import UserForms, forget
 from readmodel.sync.replay import replay
 from readmodel.sync.retention import apply_retention
 from tests.support.events import collector_settings, line, rejected_line
-from tests.support.killing import Killed, killed_before
+from tests.support.killing import at_each_step
 from tests.support.stored_events import NOW, actions, event_ids, letter_ids, store
 from updater.dead_letters import DeadLetterCheck
 
@@ -59,28 +58,17 @@ def test_whenever_it_dies_the_state_is_that_before_or_after(
     action: str,
     after: tuple[list[str], list[str]],
     template: Path,
-    tmp_path: Path,
 ) -> None:
     """The audit log always says how many rows there are; once more completes it."""
     before = (["e1", "e2"], ["r1"])
-    step, finished, seen = 0, False, []
-    while not finished:
-        step += 1
-        data = tmp_path / f"{step}" / "data"
-        shutil.copytree(template / "data", data, symlinks=True)
-        with killed_before(step):
-            try:
-                change(data)
-            except Killed:
-                pass
-            else:
-                finished = True
+    seen = []
+    for step, folder in at_each_step(template, lambda copy: change(copy / "data")):
+        data = folder / "data"
         seen.append((event_ids(data), letter_ids(data)))
         assert actions(data)[2:] == ([action] if seen[-1] == after else []), step
         change(data)
         assert (event_ids(data), letter_ids(data)) == after, step
         assert actions(data)[2:] == [action], step
-        shutil.rmtree(data.parent)
     assert step > 15
     assert all(state in (before, after) for state in seen)
     assert seen[0] == before

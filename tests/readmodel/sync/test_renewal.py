@@ -20,13 +20,13 @@ from tests.support.snapshots import flip_a_bit
 
 
 class NextView(SqliteView):
-    """A view whose digests are twice those of format 1, which it recognises."""
+    """A view whose digests are twice those of format 2, which it recognises."""
 
-    digest_format = 2
-    earlier_format = 1
+    digest_format = 3
+    earlier_format = 2
 
     def blocks(self, *arguments: object, **options: object) -> Sequence[Block]:
-        """Digest in format 2."""
+        """Digest in format 3."""
         blocks = super().blocks(*arguments, **options)  # type: ignore[arg-type]
         return [replace(block, digest=2 * block.digest) for block in blocks]
 
@@ -45,7 +45,7 @@ class NextView(SqliteView):
 
 @dataclass
 class NextSource:
-    """The source of a mirror, with digests in format 2."""
+    """The source of a mirror, with digests in format 3."""
 
     mirror: Mirror
     name: str = "next"

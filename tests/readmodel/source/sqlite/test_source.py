@@ -13,6 +13,7 @@ import pytest
 
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.protocol import PassingFault
+from readmodel.source.sqlite import file
 from readmodel.source.sqlite import source as sqlite
 from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table
@@ -190,17 +191,17 @@ def test_columns_may_be_called_as_anything_in_our_statements(
     assert read(tmp_path).rows() == rows
 
 
-def test_an_exception_in_the_digest_keeps_its_cause(
+def test_an_exception_in_a_function_keeps_its_cause(
     connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request to stop that arrives there is not taken for a fault of the database."""
 
-    def stop(_: bytes) -> int:
+    def stop(*_: object) -> str:
         raise Stopped("Stopped by SIGTERM")
 
-    connection.execute("CREATE TABLE things (id INT)")
-    connection.execute("INSERT INTO things VALUES (1)")
-    monkeypatch.setattr("readmodel.source.sqlite.functions.zlib.crc32", stop)
+    connection.execute("CREATE TABLE things (id INT, v REAL)")
+    connection.execute("INSERT INTO things VALUES (1, 0.5)")
+    monkeypatch.setattr("readmodel.source.sqlite.functions._exact", stop)
     with pytest.raises(Stopped):
         read(tmp_path)
 
@@ -222,7 +223,7 @@ def test_a_file_in_wal_mode_is_read_from_a_read_only_folder(
     """The application is stopped: there is no -wal file, and the file is complete."""
     folder = in_wal_mode(tmp_path)
     assert not (folder / "source.db-wal").exists()
-    monkeypatch.setattr("readmodel.source.sqlite.source.os.access", lambda *_: False)
+    monkeypatch.setattr("readmodel.source.sqlite.file.os.access", lambda *_: False)
     folder.chmod(0o555)
     assert read(folder).rows() == [(1,)]
     assert [path.name for path in folder.iterdir()] == ["source.db"]
@@ -235,7 +236,7 @@ def test_changes_left_in_a_wal_file_are_not_overlooked(
     """The application was killed: the error says what to do."""
     folder = in_wal_mode(tmp_path)
     (folder / "source.db-wal").write_bytes(b"changes")
-    monkeypatch.setattr("readmodel.source.sqlite.source.os.access", lambda *_: False)
+    monkeypatch.setattr("readmodel.source.sqlite.file.os.access", lambda *_: False)
     with pytest.raises(SourceError, match=r"source.db-wal.*wal_checkpoint"):
         read(folder)
 
@@ -259,7 +260,7 @@ def test_a_locked_file_is_a_passing_fault(
     connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other process ends its transaction sooner or later."""
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.01)
     connection.execute("CREATE TABLE things (id INT)")
     connection.execute("BEGIN EXCLUSIVE")
     with pytest.raises(PassingFault, match=r"source.db cannot be read: .*locked"):

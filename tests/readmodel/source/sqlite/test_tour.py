@@ -26,6 +26,7 @@ import pytest
 
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.protocol import PassingFault
+from readmodel.source.sqlite.file import DatabaseFile
 from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table
 from tests.support.effort import THOROUGH, bounded
@@ -550,16 +551,16 @@ def test_no_pragma_of_a_connection_changes_what_is_read(
     with closing(sqlite3.connect(path, autocommit=True)) as connection:
         connection.executescript(FILL)
     wanted = read(path, Table("things", "id"))
-    connect = SqliteSource._connect
+    connect = DatabaseFile.connect
     for pragma in pragmas():
 
         def odd(
-            self: SqliteSource, is_locked: bool, pragma: str = pragma
+            self: DatabaseFile, is_locked: bool, pragma: str = pragma
         ) -> sqlite3.Connection:
             connection = connect(self, is_locked)
             with suppress(sqlite3.Error):
                 connection.execute(pragma).fetchall()
             return connection
 
-        monkeypatch.setattr(SqliteSource, "_connect", odd)
+        monkeypatch.setattr(DatabaseFile, "connect", odd)
         assert read(path, Table("things", "id")).frame.equals(wanted.frame), pragma

@@ -1,7 +1,6 @@
 """Where the file is the same no block is digested; a scan digests while it reads."""
 
 import sqlite3
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, BlockRange, KnownBlocks, choose_blocking
 from readmodel.source.sqlite import source as sqlite
+from readmodel.source.sqlite.file import DatabaseFile
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.sync.run import sync
 from readmodel.tables import Table
@@ -169,7 +169,7 @@ def test_a_file_without_locks_has_no_mark(
     source: SqliteSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing keeps it from being replaced."""
-    monkeypatch.setattr(SqliteSource, "_needs_no_shared_memory", lambda _: True)
+    monkeypatch.setattr(DatabaseFile, "needs_no_shared_memory", lambda _: True)
     with source.view() as view:
         assert view.mark(THINGS) is None
 
@@ -249,38 +249,3 @@ def test_a_scan_has_the_blocks_and_the_rows_of_two_queries(
         scanned, fetched = both(source, table)
     assert scanned == fetched
     assert len(scanned[1][0]) == len(rows)
-
-
-def test_a_digest_is_that_of_the_packed_rows(
-    source: SqliteSource, connection: sqlite3.Connection
-) -> None:
-    """As it has always been, so that stored digests stay valid."""
-    connection.execute("DELETE FROM things")
-    connection.execute(
-        "INSERT INTO things VALUES (1, 'a' || char(1), '2026-01-02 03:04:05'), "
-        "(2, 2.5, '2026-01-02T03:04:05Z'), (3, NULL, NULL), (4, '', '2023-02-31')"
-    )
-    packed = [
-        b"1\t\x01a\x01\x01\x01\t2026-01-02 03:04:05\n",
-        b"2\t\x012.5\x01\t2026-01-02 03:04:05\n",
-        b"3\t\t\n",
-        b"4\t\x01\x01\tno date\n",
-    ]
-    digest = sum(zlib.crc32(str(zlib.crc32(row)).encode()) for row in packed)
-    with source.view() as view:
-        assert digested(view, THINGS) == [Block(0, 4, digest)]
-
-
-def test_digests_of_a_file_in_utf_16_are_over_its_own_encoding(tmp_path: Path) -> None:
-    """As they have always been; such a file is not scanned."""
-    path = tmp_path / "utf16.db"
-    with closing(sqlite3.connect(path, autocommit=True)) as opened:
-        opened.execute("PRAGMA encoding = 'UTF-16le'")
-        opened.execute("CREATE TABLE things (id INT, v TEXT)")
-        opened.execute("INSERT INTO things VALUES (1, 'é')")
-    packed = "1\t\x01é\x01\n".encode("utf-16-le")
-    digest = zlib.crc32(str(zlib.crc32(packed)).encode())
-    with SqliteSource(path).view() as view:
-        assert digested(view, THINGS) == [Block(0, 1, digest)]
-        columns = view.columns(THINGS)
-        assert view.scan(THINGS, columns, choose_blocking(THINGS, columns)) is None
