@@ -16,6 +16,7 @@ from typing import Final
 
 import polars as pl
 
+from readmodel.dtypes import INSTANT
 from readmodel.source.sqlite.times import digits_of_times, instants_from_digits
 from readmodel.source.wire import Batch, Column
 
@@ -212,11 +213,18 @@ def _instants(column: Column, array: bytes, rows: int) -> pl.Series:
             return usual
     texts = _texts(column, array, rows)
     _check_pattern(texts, _TIME)
-    plain = texts.str.replace("T", " ", literal=True).str.strip_suffix("Z")
-    instants = plain.str.to_datetime(
-        "%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC", cache=False
+    seconds = texts.str.slice(0, 19).str.replace("T", " ", literal=True)
+    instants = seconds.str.to_datetime(
+        "%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", cache=False
     )
-    return _from_year_1(instants, instants.dt.date())
+    whole = _from_year_1(instants, instants.dt.date()).to_physical()
+    return (whole + _micros(texts)).cast(INSTANT)
+
+
+def _micros(texts: pl.Series) -> pl.Series:
+    """The microseconds of times, which have a fraction or none: .25 are 250,000."""
+    fraction = texts.str.slice(19).str.strip_chars(".Z")
+    return fraction.str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64)
 
 
 def _check_pattern(texts: pl.Series, pattern: str) -> None:

@@ -84,7 +84,10 @@ class OpenFile:
 
     def is_current(self) -> bool:
         """Whether it is still the file at its path, not one that was replaced."""
-        return os.path.samestat(os.fstat(self.stream.fileno()), self.path.stat())
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def checksum(self) -> str:
         """The SHA-256 of all of it, in hexadecimal. Raises OSError."""

@@ -36,7 +36,7 @@ from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
 from util.errors import SourceError
 
-ROWS_PER_BATCH = 65_536
+ROWS_PER_BATCH = 98_304
 BYTES_PER_BATCH = 32 * 2**20
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from readmodel.source.sqlite.file import OpenFile
 from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table
 
@@ -65,3 +66,12 @@ def test_a_file_that_was_replaced_meanwhile_has_no_mark(
     monkeypatch.setattr(SqliteSource, "_open", replaced)
     with SqliteSource(path).view() as view:
         assert view.mark(THINGS) is None
+
+
+def test_a_file_that_was_removed_is_not_current(path: Path) -> None:
+    """Its stream still reads it."""
+    with path.open("rb") as stream:
+        opened = OpenFile(stream, path)
+        assert opened.is_current()
+        path.unlink()
+        assert not opened.is_current()
