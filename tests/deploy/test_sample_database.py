@@ -1,7 +1,6 @@
 """deploy.sample_database: fills a real MariaDB for a trial of the containers."""
 
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from demo.schema import COLUMNS
 from testbed.mariadb import Database
+from tests.support import preloaded
 from tests.support.programs import ROOT, environ, run_updater
 
 pytestmark = pytest.mark.external
@@ -17,13 +17,11 @@ pytestmark = pytest.mark.external
 def fill(database: Database, **overrides: str) -> "subprocess.CompletedProcess[str]":
     """Fill *database* as its owner, as compose.yaml does."""
     owner = {"DB_USERNAME": database.owner.user, "DB_PASSWORD": database.owner.password}
-    return subprocess.run(
-        [sys.executable, "-m", "deploy.sample_database"],
+    return preloaded.run(
+        ["-m", "deploy.sample_database"],
+        timeout=120,
         cwd=ROOT,
         env=environ(database.environ() | owner | overrides),
-        capture_output=True,
-        text=True,
-        timeout=120,
     )
 
 

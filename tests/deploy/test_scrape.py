@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import pytest
 
 from demo.database import write_database
 from demo.sample import sample
+from tests.support import preloaded
 from tests.support.programs import ROOT, api, environ
 from tests.support.servers import closed_port
 
@@ -46,8 +46,8 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
         "METRICS_PORT": str(port),
         "ANALYTICS_SECRET_TOKEN": TOKEN,
     }
-    updater = subprocess.Popen(
-        [sys.executable, "update_readmodel.py", "--every", "2"],
+    updater = preloaded.start(
+        ["update_readmodel.py", "--every", "2"],
         cwd=ROOT,
         env=environ(settings),
         stderr=subprocess.DEVNULL,

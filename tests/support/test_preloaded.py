@@ -78,16 +78,16 @@ def test_a_signal_ends_it_and_it_is_our_child(tmp_path: Path) -> None:
 
 
 PARENT = """
-import os, subprocess, sys
+import subprocess, sys
 child = [sys.executable, "-m", "child"]
 with subprocess.Popen(child, stdout=subprocess.PIPE, text=True) as process:
     answer = process.communicate()[0].split()
-print(*answer, process.pid, os.getpid(), process.returncode)
+print(*answer, process.pid, process.returncode)
 print(subprocess.run([sys.executable, "-c", "print(1)"], capture_output=True, text=True).stdout)
 """
 CHILD = """
 import os, sys
-print("polars" in sys.modules, os.getpid(), os.getppid())
+print("polars" in sys.modules, os.getpid())
 sys.exit(4)
 """
 
@@ -103,6 +103,7 @@ def test_what_an_updater_starts_is_forked_and_its_child(tmp_path: Path) -> None:
     done = preloaded.run([str(script)], 60, cwd=tmp_path, env=environment)
     assert done.stderr == ""
     first, second = done.stdout.split("\n", 1)
-    preloads, pid, parent, process, own, code = first.split()
+    preloads, pid, process, code = first.split()
+    # The exit code is known of a child only.
     assert (preloads, code, second.strip()) == ("True", "4", "1")
-    assert (pid, parent) == (process, own)
+    assert pid == process

@@ -68,8 +68,9 @@ def test_the_tests_of_a_file_run_in_one_process_and_each_runs(
     files = {f"test_{n}": module.format(name=name) for n, name in enumerate(names)}
     pytester.makepyfile(**files)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     done = pytester.runpytest_subprocess(
-        *("-p", "tests.support.scheduling", "-p", "no:cacheprovider"),
+        *("-p", "xdist", "-p", "tests.support.scheduling", "-p", "no:cacheprovider"),
         *("--numprocesses", "2", "--dist", "loadscope", "--no-loadscope-reorder"),
     )
     done.assert_outcomes(passed=80)
