@@ -14,7 +14,7 @@ from calculations.location import location
 from calculations.period import Period
 from calculations.reoccurring import reoccurring
 from calculations.results import Analytics
-from calculations.shapes import as_struct, hstack, without_lists
+from calculations.shapes import ROWS, TALLIED, as_struct, hstack, without_lists
 from calculations.tables import Tables
 from calculations.traffic import traffic
 from calculations.votes import votes
@@ -75,8 +75,7 @@ def section_plans(
         "traffic": lambda: traffic(page_views, visits, period),
         "votes": lambda: votes(within.votes, within.estimations, period),
         "behaviour": lambda: without_lists(
-            behaviour(within.page_views, within.events, within.votes, all_time.rooms),
-            figures(reasons, "behaviour"),
+            _behaviour(within, all_time.rooms), figures(reasons, "behaviour")
         ),
         "reoccurring": lambda: reoccurring(visits, all_time.estimated, period),
         "historical": lambda: historical(
@@ -88,13 +87,30 @@ def section_plans(
             period=period,
             without=figures(reasons, "historical"),
         ),
-        "location_and_user_agent": lambda: location(within.users),
+        "location_and_user_agent": lambda: _location(within),
     }
     return {
         name: plan() if name in SERIES else as_struct(name, plan())
         for name, plan in plans.items()
         if name in sections and name not in reasons
     }
+
+
+def _behaviour(tables: Tables, rooms: pl.LazyFrame) -> pl.LazyFrame:
+    views, events = tables.page_view_tally, tables.event_tally
+    return behaviour(
+        tables.page_views if views is None else views,
+        tables.events if events is None else events,
+        tables.votes,
+        rooms,
+        view_count=ROWS if views is None else TALLIED,
+        event_count=ROWS if events is None else TALLIED,
+    )
+
+
+def _location(tables: Tables) -> pl.LazyFrame:
+    tally = tables.user_tally
+    return location(tables.users) if tally is None else location(tally, TALLIED)
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:

@@ -3,6 +3,7 @@
 import polars as pl
 
 from calculations.shapes import (
+    ROWS,
     TOP_GROUPS,
     as_list,
     as_signed,
@@ -20,15 +21,18 @@ def behaviour(
     events: pl.LazyFrame,
     votes: pl.LazyFrame,
     rooms: pl.LazyFrame,
+    *,
+    view_count: pl.Expr = ROWS,
+    event_count: pl.Expr = ROWS,
 ) -> pl.LazyFrame:
-    """One row shaped like Behaviour.
+    """One row shaped like Behaviour; counts are TALLIED where rows are a tally.
 
     Page views are grouped once, by route and source together, for both breakdowns.
     """
-    views = page_views.group_by("route", "source").agg(count=pl.len()).cache()
+    views = page_views.group_by("route", "source").agg(count=view_count).cache()
     return hstack(
         as_list("routes", count_by_name(views, "route").sort("key")),
-        as_list("events", top(count_by_name(count_by(events, "event")))),
+        as_list("events", top(count_by_name(count_by(events, "event", event_count)))),
         as_list("sources", top(sources(regroup(views, "source")))),
         as_list("rooms", top(busy_rooms(votes, rooms), limit=TOP_GROUPS)),
     )

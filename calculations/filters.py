@@ -173,7 +173,8 @@ class Filters:
                 if name not in skipped:
                     rows = filtered.get(name, getattr(tables, name))
                     filtered[name] = _select(name, rows, selections)
-        return replace(tables, **filtered)
+        selected = replace(tables, **filtered)
+        return selected.without_tallies() if self else selected
 
     def expression(self) -> pl.Expr:
         """True where a row of the table that has all attributes matches."""

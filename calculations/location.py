@@ -2,16 +2,16 @@
 
 import polars as pl
 
-from calculations.shapes import TOP_GROUPS, as_list, count_by_name, hstack, top
+from calculations.shapes import ROWS, TOP_GROUPS, as_list, count_by_name, hstack, top
 
 
-def location(users: pl.LazyFrame) -> pl.LazyFrame:
-    """One row shaped like LocationAndUserAgent.
+def location(users: pl.LazyFrame, count: pl.Expr = ROWS) -> pl.LazyFrame:
+    """One row shaped like LocationAndUserAgent; *count* is TALLIED if *users* is a tally.
 
     Users are grouped twice; each breakdown then adds up the remaining groups.
     """
-    agents = users.group_by("device", "os", "browser").agg(count=pl.len()).cache()
-    cities = users.group_by("country", "region", "city").agg(count=pl.len()).cache()
+    agents = users.group_by("device", "os", "browser").agg(count=count).cache()
+    cities = users.group_by("country", "region", "city").agg(count=count).cache()
     return hstack(
         *(
             as_list(name, top(count_by_name(agents, name)))

@@ -41,9 +41,17 @@ def rows_of(column: pl.Series) -> pl.DataFrame:
     return rows.struct.unnest()
 
 
-def count_by(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
-    """Count rows per *key*: ``key`` (its dtype), ``count`` (UInt32), unordered."""
-    return rows.group_by(key=pl.col(key)).agg(count=pl.len())
+ROWS = pl.len()
+TALLIED = pl.col("count").sum()
+"""How many rows there are in a group of rows, and in a group of a tally (see `Tables`)."""
+
+
+def count_by(rows: pl.LazyFrame, key: str, count: pl.Expr = ROWS) -> pl.LazyFrame:
+    """Count rows per *key*: ``key`` (its dtype), ``count`` (UInt32), unordered.
+
+    *count* is ROWS, or TALLIED for a tally.
+    """
+    return rows.group_by(key=pl.col(key)).agg(count=count)
 
 
 def regroup(counts: pl.LazyFrame, key: str | pl.Expr) -> pl.LazyFrame:

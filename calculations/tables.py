@@ -16,6 +16,10 @@ class Tables:
             null where it is null) and ``viewed_at``.
         estimated: the visits of estimations: ``visitor``, ``estimated_at`` and
             ``room_id``.
+        page_view_tally: page views per ``route`` and ``source``, as ``count``; of one
+            combination in several rows. None if the page views must be counted.
+        event_tally: the same for events per ``event``.
+        user_tally: the same for users per device, os, browser, country, region, city.
 
     ``page_views``, ``estimations``, ``events`` and ``users`` have ``visitor``, too, if
     their table has a column for the user.
@@ -29,13 +33,20 @@ class Tables:
     users: pl.LazyFrame
     events: pl.LazyFrame
     rooms: pl.LazyFrame
+    page_view_tally: pl.LazyFrame | None = None
+    event_tally: pl.LazyFrame | None = None
+    user_tally: pl.LazyFrame | None = None
+
+    def without_tallies(self) -> "Tables":
+        """Tables whose rows were selected: tallies are of all rows."""
+        return replace(self, page_view_tally=None, event_tally=None, user_tally=None)
 
     def within(self, period: Period) -> "Tables":
         """Tables with only the rows in the range of *period*, if it has one.
 
         Without a range, cache() makes each file be read once: the optimizer does not
         merge scans that differ in columns or rows. With a range it is omitted: it
-        would block predicate pushdown into the scan.
+        would block predicate pushdown into the scan. There are no tallies of a range.
         """
         if period.range is None:
             return replace(

@@ -14,10 +14,10 @@ from calculations.analytics import analytics
 from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.tables import Tables
-from readmodel.store import visits
+from readmodel.store import tallies, visits
 from readmodel.store.damage import READ_ERRORS
 from readmodel.store.room_votes import RoomVotes
-from readmodel.store.side_files import VISITS
+from readmodel.store.side_files import TALLIES, VISITS
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_room_votes, open_votes
 from routers.tables import open_tables
@@ -30,10 +30,10 @@ MAX_PLANS: Final = 16
 
 
 class _TablesKey(NamedTuple):
-    """A snapshot, and for each table with visits whether its visits can be read."""
+    """A snapshot, and for each table with visits or tallies whether they can be read."""
 
     snapshot: Snapshot
-    has_visits: tuple[bool, ...]
+    has_side_files: tuple[bool, ...]
 
 
 class _PlanKey(NamedTuple):
@@ -61,7 +61,7 @@ class PlanCache:
         self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
 
     def tables(self, snapshot: Snapshot) -> Tables:
-        """The tables of *snapshot*, opened once for each state of its visits."""
+        """The tables of *snapshot*, opened once for each state of its side files."""
         if snapshot.manifest is None:
             return open_tables(snapshot)
         key = _tables_key(snapshot)
@@ -153,6 +153,10 @@ class PlanCache:
 
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:
-    """Looks at the files each time: visits are copies and may be deleted."""
-    readable = (bool(snapshot.side_files(table, VISITS)) for table in visits.COLUMNS)
+    """Looks at the files each time: side files are copies and may be deleted."""
+    readable = (
+        bool(snapshot.side_files(table, kind))
+        for kind, tables in ((VISITS, visits.COLUMNS), (TALLIES, tallies.COLUMNS))
+        for table in tables
+    )
     return _TablesKey(snapshot, tuple(readable))

@@ -23,6 +23,9 @@ def open_tables(snapshot: Snapshot) -> Tables:
         users=with_visitor(snapshot.scan("fpp_users"), "id"),
         events=with_visitor(_with_event_at(snapshot.scan("fpp_events")), "user_id"),
         rooms=snapshot.scan("fpp_rooms"),
+        page_view_tally=snapshot.tally("fpp_page_views"),
+        event_tally=snapshot.tally("fpp_events"),
+        user_tally=snapshot.tally("fpp_users"),
     )
 
 

@@ -107,6 +107,9 @@ class Part:
     rooms: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
+    tallies: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True)

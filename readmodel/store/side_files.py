@@ -3,6 +3,7 @@
     t.parquet/part-00000.parquet      the part
     t.visits/part-00000.parquet       its visits, see `visits`
     t.rooms/part-00000.arrows         its votes by room, see `room_votes`
+    t.tallies/part-00000.parquet      its rows per combination of values, see `tallies`
 
 They are derived from their part, written, linked and compared with their checksum
 together with it. One that is missing, or of another version, is not read; the next sync
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from readmodel.store import room_votes, visits
+from readmodel.store import room_votes, tallies, visits
 from readmodel.store.manifest import Part, SideFile, VisitsFile
 
 
@@ -66,7 +67,10 @@ VISITS: Final = SideFileKind(
 ROOMS: Final = SideFileKind(
     "rooms", ".arrows", room_votes.applies_to, room_votes.encode, room_votes.version
 )
-KINDS: Final = (VISITS, ROOMS)
+TALLIES: Final = SideFileKind(
+    "tallies", ".parquet", tallies.applies_to, tallies.encode, tallies.version
+)
+KINDS: Final = (VISITS, ROOMS, TALLIES)
 
 
 def recorded_side_files(

@@ -32,7 +32,7 @@ from readmodel.dtypes import INSTANT
 from readmodel.store import visits
 from readmodel.store.damage import read_file
 from readmodel.store.manifest import Manifest, TableFailure
-from readmodel.store.side_files import VISITS, SideFileKind
+from readmodel.store.side_files import TALLIES, VISITS, SideFileKind
 from readmodel.tables import TABLES, serve_statistics
 from util.columns import column_named
 from util.errors import ReadModelDamaged, ReadModelMissing
@@ -131,6 +131,13 @@ class Snapshot:
             return files
         start = len(f"{self.path}/")
         return [f"{self.scan_folder}/{f'{file}'[start:]}" for file in files]
+
+    def tally(self, table: str) -> pl.LazyFrame | None:
+        """The tallies of *table*, see `tallies`; None if they cannot be used."""
+        files = self.side_files(table, TALLIES)
+        if not files:
+            return None
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
     def side_files(self, table: str, kind: SideFileKind) -> list[Path]:
         """The side files of *table*; empty if one is missing or cannot be used."""

@@ -7,12 +7,18 @@ are read from the stored parts, changed ones are fetched from the database.
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from readmodel.source.blocking import Block, group_by_rows
 
 PART_ROWS: Final = 655_360
 """Few parts are read fastest; a small last part makes new rows cheap to add."""
+
+JOINED_ROWS: Final = 196_608
+"""Stored parts are joined up to this many rows, since a join is written and uploaded.
+
+Parts with more rows are only made of rows that are new, by a first copy.
+"""
 
 TAIL_RATIO: Final = 4
 """A part may have this many times as many rows as all that follow it together.
@@ -82,7 +88,11 @@ def layout(
     stored: Sequence[Sequence[Block]], now: Sequence[Block]
 ) -> list[Sequence[Block]]:
     """Group *now* into parts; without a change, the groups are those of *stored*."""
-    groups = [part for group in _assigned(stored, now) for part in _divided(group)]
+    groups = [
+        _Group(part, is_stored)
+        for group, is_stored in _assigned(stored, now)
+        for part in _divided(group)
+    ]
     return _joined(groups) or [()]
 
 
@@ -100,9 +110,16 @@ def leading_part(blocks: Sequence[Block]) -> int:
     return 0
 
 
+class _Group(NamedTuple):
+    """Blocks that stay together; `is_stored` is True if a stored part had some of them."""
+
+    blocks: Sequence[Block]
+    is_stored: bool
+
+
 def _assigned(
     stored: Sequence[Sequence[Block]], now: Sequence[Block]
-) -> Iterator[Sequence[Block]]:
+) -> Iterator[_Group]:
     """Yield the blocks in the range of each stored part, then each later block alone."""
     begins = [_order(part[0]) for part in stored if part]
     end = max((_order(part[-1]) for part in stored if part), default=(False, 0))
@@ -113,8 +130,8 @@ def _assigned(
             beyond.append([block])
         else:
             groups[max(bisect_right(begins, _order(block)) - 1, 0)].append(block)
-    yield from filter(None, groups)
-    yield from beyond
+    yield from (_Group(group, is_stored=True) for group in groups if group)
+    yield from (_Group(group, is_stored=False) for group in beyond)
 
 
 def _order(block: Block) -> tuple[bool, int]:
@@ -130,23 +147,32 @@ def _divided(group: Sequence[Block]) -> Iterator[Sequence[Block]]:
         yield from group_by_rows(group, PART_ROWS)
 
 
-def _joined(groups: Sequence[Sequence[Block]]) -> list[Sequence[Block]]:
+def _joined(groups: Sequence[_Group]) -> list[Sequence[Block]]:
     """Join neighbours as far as the sizes allow. Idempotent."""
-    done: list[tuple[int, list[Block]]] = []
-    rows_behind = sum(map(_rows, groups))
+    done: list[tuple[int, list[Block], bool]] = []
+    rows_behind = sum(_rows(group.blocks) for group in groups)
     for group in groups:
-        rows, blocks = _rows(group), list(group)
+        rows, blocks, is_stored = (
+            _rows(group.blocks),
+            list(group.blocks),
+            group.is_stored,
+        )
         rows_behind -= rows
-        while done and _may_join(done[-1][0] + rows, rows_behind):
-            rows_before, joined = done.pop()
+        while done:
+            rows_before, joined, was_stored = done[-1]
+            most_rows = JOINED_ROWS if is_stored or was_stored else PART_ROWS
+            if not _may_join(rows_before + rows, most_rows, rows_behind):
+                break
+            done.pop()
             joined += blocks
             rows, blocks = rows + rows_before, joined
-        done.append((rows, blocks))
-    return [blocks for _, blocks in done]
+            is_stored = is_stored or was_stored
+        done.append((rows, blocks, is_stored))
+    return [blocks for _, blocks, _ in done]
 
 
-def _may_join(rows: int, rows_behind: int) -> bool:
-    return rows <= SMALL_ROWS or rows <= min(PART_ROWS, TAIL_RATIO * rows_behind)
+def _may_join(rows: int, most_rows: int, rows_behind: int) -> bool:
+    return rows <= SMALL_ROWS or rows <= min(most_rows, TAIL_RATIO * rows_behind)
 
 
 def _rows(group: Sequence[Block]) -> int:

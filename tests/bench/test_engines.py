@@ -40,7 +40,7 @@ def test_either_polars_engine_gives_our_answer(
 
 
 def test_decoding_reads_the_columns_that_the_answer_reads(small: Dataset) -> None:
-    """Exactly these columns, so that decoding is a lower bound of the whole answer."""
+    """Exactly these columns: a lower bound for whoever has no tallies."""
     spied = SpiedSnapshot(snapshot.current(small.data_dir))
     OurEngine(small, spied).answer(ALL)
     assert spied.read == needed(ALL)
@@ -54,6 +54,9 @@ class SpiedSnapshot(Snapshot):
     def __init__(self, wrapped: Snapshot) -> None:
         super().__init__(wrapped.id, wrapped.taken_at, wrapped.path, wrapped.manifest)
         object.__setattr__(self, "read", {})
+
+    def tally(self, table: str) -> None:
+        """None: the columns of the rows are recorded, from which a tally is made."""
 
     def scan(self, table: str) -> pl.LazyFrame:
         """All columns of *table*; each column that a plan reads is recorded."""

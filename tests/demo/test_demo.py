@@ -54,7 +54,8 @@ class Running:
         """Return the process ids of its programs."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         if listed.exists():
-            return set(map(int, listed.read_text().split()))
+            pids = map(int, listed.read_text().split())
+            return {pid for pid in pids if not preloaded.is_nursery(pid)}
         found = subprocess.run(
             ["pgrep", "-P", str(self.process.pid)], capture_output=True, check=True
         )

@@ -60,7 +60,9 @@ def plans(tables: Tables, period: Period) -> Iterator[tuple[Reading, pl.LazyFram
 def test_each_table_that_a_plan_reads_is_compared_before(snapshot: Snapshot) -> None:
     """A table that is not named would not be compared with its checksums."""
     for reading, plan in plans(open_tables(snapshot), PERIOD):
-        read = set(re.findall(r"/(fpp_\w+)\.(?:parquet|visits)/", plan.explain()))
+        read = set(
+            re.findall(r"/(fpp_\w+)\.(?:parquet|visits|tallies)/", plan.explain())
+        )
         assert read, plan
         assert read <= set(reading.columns), reading
         assert Path(snapshot.path).exists()

@@ -4,7 +4,9 @@ Importing Polars, FastAPI and their like takes more than a second of processor t
 every program, and our own modules half a second. Here one process, the nursery, imports
 them once and forks each program from that. The program's own module is executed by the
 program itself, and so is what reads the environment when it is imported; its arguments,
-environment, folder, streams and exit code are as they would be otherwise.
+environment, folder, streams and exit code are as they would be otherwise. A program that
+starts others, such as the worker that builds derived tables, gets a nursery of its own, a
+copy of the first one.
 
 Programs start as usual where the system is not Linux, and in thorough runs.
 """
@@ -26,7 +28,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -57,6 +58,8 @@ _EXECUTED_ANEW = (*_PROGRAMS, "tests")
 """Modules, with those below them, that are not taken from the nursery."""
 # Polars' allocator must not have a thread that a fork would lose.
 _ENVIRONMENT = {allocator.VARIABLE: f"{allocator.FOR_ANSWERS},background_thread:false"}
+_NAME = Path("/proc/self/comm")
+_NURSERY = "nursery"
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -71,17 +74,16 @@ class _Start:
 
 
 class Program(subprocess.Popen[Any]):
-    """`subprocess.Popen` of a Python program, whose arguments follow sys.executable."""
+    """`subprocess.Popen`, which forks Python programs: a module or a file."""
 
     def _execute_child(self, args: Sequence[str], *rest: Any) -> None:
         """Override the private method of Popen that starts the process."""
-        if not IS_USED:
+        if not (IS_USED and _is_python_program(args)):
             super()._execute_child(args, *rest)  # type: ignore[misc]
             return
         (_, _, _, _, cwd, env, _, _, _, p2cread, _, _, c2pwrite, _, errwrite, *more) = (
             rest
         )
-        assert args[0] == sys.executable
         environment = os.environ if env is None else env
         start = _Start(
             [str(word) for word in args[1:]],
@@ -96,6 +98,13 @@ class Program(subprocess.Popen[Any]):
         self.pid = _nursery().start(start, streams)
         self._child_created = True
         self._close_pipe_fds(*rest[9:15])  # type: ignore[attr-defined]
+
+
+def _is_python_program(args: Sequence[str]) -> bool:
+    """True of `python -m module …` and `python file …`, whatever else runs as usual."""
+    if isinstance(args, str) or len(args) < 2 or args[0] != sys.executable:
+        return False
+    return args[1] == "-m" or not str(args[1]).startswith("-")
 
 
 def start(arguments: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
@@ -117,6 +126,12 @@ def run(
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
+def is_nursery(pid: int) -> bool:
+    """True of the process that a program has only here."""
+    name = Path(f"/proc/{pid}/comm")
+    return name.exists() and name.read_text(encoding="utf-8").strip() == _NURSERY
+
+
 @contextmanager
 def used_by(module: ModuleType) -> Iterator[None]:
     """Let *module* start its Python programs here, and not with `subprocess.Popen`."""
@@ -128,17 +143,27 @@ def used_by(module: ModuleType) -> Iterator[None]:
 class _Nursery:
     """The process that has imported the packages, seen from the tests' process."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, connection: socket.socket, process: "subprocess.Popen[bytes] | None"
+    ) -> None:
         self._lock = threading.Lock()
-        self._socket, theirs = socket.socketpair()
+        self._socket, self._process = connection, process
+
+    @classmethod
+    def started(cls) -> "_Nursery":
+        """A new one, which this process ends at its exit."""
+        ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.preloaded", str(theirs.fileno())],
                 cwd=ROOT,
                 env={"PATH": os.environ.get("PATH", ""), **_ENVIRONMENT},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
+        nursery = cls(ours, process)
+        atexit.register(nursery.close)
+        return nursery
 
     def start(self, start: _Start, streams: Sequence[int]) -> int:
         """Fork a program with *streams*; its process id."""
@@ -151,7 +176,8 @@ class _Nursery:
     def close(self) -> None:
         """End the process; its programs stay."""
         self._socket.close()
-        self._process.wait()
+        if self._process:
+            self._process.wait()
 
 
 @contextmanager
@@ -165,11 +191,14 @@ def _adopting() -> Iterator[None]:
         prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
-@cache
+_nurseries: list[_Nursery] = []
+"""That of this process, if there is one."""
+
+
 def _nursery() -> _Nursery:
-    nursery = _Nursery()
-    atexit.register(nursery.close)
-    return nursery
+    if not _nurseries:
+        _nurseries.append(_Nursery.started())
+    return _nurseries[0]
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:
@@ -194,6 +223,12 @@ def main(connection: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
+    _serve(connection)
+
+
+def _serve(connection: socket.socket) -> None:
+    """Fork a program per request, until nobody can send one."""
+    _NAME.write_text(_NURSERY, encoding="utf-8")
     # Python warns of forks of processes with threads. Polars has one that waits for files
     # to delete; it holds no lock.
     with suppress(EOFError), warnings.catch_warnings(action="ignore"):
@@ -241,9 +276,40 @@ def _renew(name: str, number: int) -> None:
     setattr(sys, f"__{name}__", stream)
 
 
+def _starts_programs(start: _Start) -> bool:
+    """True of a demonstration, and of an updater or API with SQL files."""
+    words = " ".join(start.arguments[:3])
+    if not any(name in words for name in ("update_readmodel.py", "main:app")):
+        return start.arguments[:2] == ["-m", "demo"]
+    folder = Path(start.folder, start.environment.get("VIEWS_DIR") or ROOT / "views")
+    return next(folder.rglob("*.sql"), None) is not None
+
+
+def _fork_nursery(streams: Sequence[int]) -> None:
+    """Let a copy of this process, which is still one, fork what this program starts."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        ours.close()
+        for stream in streams:
+            os.close(stream)
+        os.setsid()  # what is sent to the program's session is not for it
+        try:
+            _serve(theirs)
+        except _Begin as begin:
+            _run(begin)
+        sys.exit()
+    theirs.close()
+    _nurseries[:] = [_Nursery(ours, None)]
+    subprocess.Popen = Program  # type: ignore[misc]
+
+
 def _run(begin: _Begin) -> None:
     """Run the program in this process, which has just been forked."""
     start = begin.start
+    _NAME.write_text(Path(sys.executable).name, encoding="utf-8")
+    _nurseries.clear()
+    if _starts_programs(start):
+        _fork_nursery(begin.streams)
     if start.session:
         os.setsid()
     for number, name in enumerate(("stdin", "stdout", "stderr")):

@@ -75,3 +75,34 @@ def test_a_signal_ends_it_and_it_is_our_child(tmp_path: Path) -> None:
         assert f"PPid:\t{os.getpid()}\n" in status
         process.terminate()
     assert process.returncode == -signal.SIGTERM
+
+
+PARENT = """
+import os, subprocess, sys
+child = [sys.executable, "-m", "child"]
+with subprocess.Popen(child, stdout=subprocess.PIPE, text=True) as process:
+    answer = process.communicate()[0].split()
+print(*answer, process.pid, os.getpid(), process.returncode)
+print(subprocess.run([sys.executable, "-c", "print(1)"], capture_output=True, text=True).stdout)
+"""
+CHILD = """
+import os, sys
+print("polars" in sys.modules, os.getpid(), os.getppid())
+sys.exit(4)
+"""
+
+
+def test_what_an_updater_starts_is_forked_and_its_child(tmp_path: Path) -> None:
+    """Modules are; the rest starts as usual."""
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "any.sql").touch()
+    (tmp_path / "child.py").write_text(CHILD)
+    script = tmp_path / "update_readmodel.py"
+    script.write_text(PARENT)
+    environment = {"VIEWS_DIR": "views", "PATH": os.environ["PATH"]}
+    done = preloaded.run([str(script)], 60, cwd=tmp_path, env=environment)
+    assert done.stderr == ""
+    first, second = done.stdout.split("\n", 1)
+    preloads, pid, parent, process, own, code = first.split()
+    assert (preloads, code, second.strip()) == ("True", "4", "1")
+    assert (pid, parent) == (process, own)

@@ -1,0 +1,117 @@
+"""Tallies: the same breakdowns as by counting the rows, from far fewer of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calculations.analytics import SECTIONS, analytics
+from calculations.filters import Filters
+from calculations.period import DateRange
+from readmodel.store import tallies
+from readmodel.store.side_files import TALLIES
+from readmodel.store.snapshot import Snapshot, current
+from routers.filter_syntax import parse_filters
+from routers.tables import open_tables
+from tests.support.frames import frame, period
+from tests.support.oracle import Rows
+from tests.support.sample import SAMPLE, TAKEN_AT
+from tests.support.snapshots import link_all, publish
+
+TALLIED = ["behaviour", "location_and_user_agent"]
+PERIOD = period(now=TAKEN_AT)
+
+names = st.none() | st.sampled_from(["", "a", "b", "Unknown"])
+users = st.lists(
+    st.fixed_dictionaries(dict.fromkeys(tallies.COLUMNS["fpp_users"], names)),
+    max_size=12,
+)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Snapshot:
+    """The sample, each table in three parts."""
+    return publish(tmp_path, SAMPLE, TAKEN_AT, parts=3)
+
+
+@given(rows=users)
+def test_a_tally_counts_each_combination_of_values(rows: Rows) -> None:
+    """Null and an empty text are values of their own."""
+    columns = tallies.COLUMNS["fpp_users"]
+    counted: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        key = tuple(row[name] for name in columns)
+        counted[key] = counted.get(key, 0) + 1
+    found = tallies.derive(frame("users", rows), "fpp_users").collect()
+    assert {row[:-1]: row[-1] for row in found.rows()} == counted
+    assert found.columns == [*columns, "count"]
+
+
+def test_sections_are_equal_from_tallies_and_from_rows(published: Snapshot) -> None:
+    """To the last value and in the same order, with each engine."""
+    tables = open_tables(published)
+    for engine in (pl.InMemoryEngine(), pl.StreamingEngine()):
+        first = analytics(tables, PERIOD).collect(engine=engine)
+        second = analytics(tables.without_tallies(), PERIOD).collect(engine=engine)
+        assert first.select(SECTIONS).equals(second.select(SECTIONS))
+
+
+def test_the_whole_answer_reads_tallies_instead_of_the_rows(
+    published: Snapshot,
+) -> None:
+    """Of page views and users it needs nothing else for these sections."""
+    read = analytics(open_tables(published), PERIOD, TALLIED).explain()
+    for table in tallies.COLUMNS:
+        assert f"/{table}.tallies/" in read
+        assert f"/{table}.parquet/" not in read
+
+
+@pytest.mark.parametrize(
+    ("days", "filters"),
+    [
+        (DateRange(TAKEN_AT.date(), TAKEN_AT.date()), Filters()),
+        (None, parse_filters("country:DE")),
+        (None, parse_filters("route:HOME")),
+        (None, parse_filters("room_id:1")),
+    ],
+)
+def test_some_of_the_rows_are_counted(
+    published: Snapshot, days: DateRange | None, filters: Filters
+) -> None:
+    """A tally is of all: it knows neither days nor users nor rooms."""
+    some = replace(PERIOD, range=days)
+    plan = analytics(open_tables(published), some, TALLIED, filters)
+    assert ".tallies/" not in plan.explain()
+
+
+def test_without_its_tally_a_table_is_counted(published: Snapshot) -> None:
+    """The others are not."""
+    before = analytics(open_tables(published), PERIOD, TALLIED).collect()
+    published.side_files("fpp_users", TALLIES)[1].unlink()
+    assert published.tally("fpp_users") is None
+    tables = open_tables(published)
+    assert tables.page_view_tally is not None
+    assert analytics(tables, PERIOD, TALLIED).collect().equals(before)
+
+
+def test_a_snapshot_of_an_earlier_version_gets_them_with_the_next(
+    published: Snapshot, tmp_path: Path
+) -> None:
+    """From its parts; what is there is linked."""
+    files = published.side_files("fpp_page_views", TALLIES)
+    content = [file.read_bytes() for file in files]
+    files[0].unlink()
+    link_all(tmp_path)
+    written = current(tmp_path).side_files("fpp_page_views", TALLIES)
+    assert [file.read_bytes() for file in written] == content
+    assert written[1].samefile(files[1])
+
+
+def test_a_table_without_the_columns_has_no_tallies() -> None:
+    """A source may lack one."""
+    assert tallies.applies_to("fpp_page_views", ["id", "route", "source"])
+    assert not tallies.applies_to("fpp_page_views", ["id", "route"])
+    assert not tallies.applies_to("fpp_votes", ["id", "route", "source"])
