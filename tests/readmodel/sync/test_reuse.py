@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from readmodel.source.blocking import Block, Blocking, KeyKind
+from readmodel.source.sqlite.source import SqliteView
 from readmodel.store.manifest import Part
 from readmodel.sync.reuse import (
     ReusablePart,
@@ -30,7 +31,8 @@ from tests.support.snapshots import (
 from tests.support.visits import TABLE, publish_visits, visits_of
 
 COLUMNS = {"id": "Int64", "n": "Int64"}
-BY_ID = Blocking("id", KeyKind.NUMBER, 16_384)
+FORMAT = SqliteView.digest_format
+BY_ID = Blocking("id", KeyKind.NUMBER, 16_384, FORMAT)
 
 
 DAMAGES = (Path.unlink, cut_short, flip_a_bit, replace_by_other_bytes)
@@ -80,7 +82,7 @@ def test_a_boolean_becomes_an_integer_only_where_its_numbers_are_checked(
     mirror.sync(Table("flags", key="id"))
     columns = {"id": "Int64", "flag": "Int8"}
     assert reusable_parts(mirror.data_dir, "flags", columns, BY_ID).parts == ()
-    renewing = replace(BY_ID, digest_format=2, earlier_format=1)
+    renewing = replace(BY_ID, digest_format=FORMAT + 1, earlier_format=FORMAT)
     (part,) = reusable_parts(mirror.data_dir, "flags", columns, renewing).parts
     assert part.booleans == {"flag"}
     assert part.is_outdated
@@ -94,7 +96,7 @@ def test_parts_are_reused_with_the_same_columns_and_blocks_only(mirror: Mirror) 
     assert [part.part for part in whole.parts] == list(stored.parts)
     assert whole.changed_at == stored.changed_at
     assert whole.is_complete
-    wider = Blocking("id", KeyKind.NUMBER, 32_768)
+    wider = replace(BY_ID, width=32_768)
     for columns, blocking in (
         ({"n": "Int64", "id": "Int64"}, BY_ID),
         ({"id": "Int32", "n": "Int64"}, BY_ID),
