@@ -19,7 +19,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -29,7 +29,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from readmodel.dtypes import INSTANT
-from readmodel.store import visits
+from readmodel.store import tallies, visits
 from readmodel.store.damage import read_file
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.store.side_files import TALLIES, VISITS, SideFileKind
@@ -118,9 +118,17 @@ class Snapshot:
         files = self.side_files(table, VISITS)
         if not files:
             return visits.derive(self.scan(table), table)
+        return self._scan_side_files(files, table, visits.schema)
+
+    def _scan_side_files(
+        self,
+        files: list[Path],
+        table: str,
+        schema_of: Callable[[str, pl.Schema], pl.Schema],
+    ) -> pl.LazyFrame:
         schema = None
         if self.scan_folder and self.manifest:  # the files may be on another host only
-            schema = visits.schema(table, self.manifest.tables[table].schema)
+            schema = schema_of(table, self.manifest.tables[table].schema)
         return pl.scan_parquet(
             self._scanned(files), schema=schema, glob=False, hive_partitioning=False
         )
@@ -137,7 +145,7 @@ class Snapshot:
         files = self.side_files(table, TALLIES)
         if not files:
             return None
-        return pl.scan_parquet(files, glob=False, hive_partitioning=False)
+        return self._scan_side_files(files, table, tallies.schema)
 
     def side_files(self, table: str, kind: SideFileKind) -> list[Path]:
         """The side files of *table*; empty if one is missing or cannot be used."""

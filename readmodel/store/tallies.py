@@ -32,6 +32,12 @@ def applies_to(table: str, columns: Collection[str]) -> bool:
     return table in COLUMNS and set(COLUMNS[table]) <= set(columns)
 
 
+def schema(table: str, columns: pl.Schema) -> pl.Schema:
+    """The schema of the tallies of *table*, which has *columns*."""
+    counted = {name: columns[name] for name in COLUMNS[table]}
+    return pl.Schema({**counted, COUNT: pl.UInt32()})
+
+
 def derive(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
     """Count *rows* per combination of the columns of *table*, in their order."""
     columns = COLUMNS[table]

@@ -115,3 +115,13 @@ def test_a_table_without_the_columns_has_no_tallies() -> None:
     assert tallies.applies_to("fpp_page_views", ["id", "route", "source"])
     assert not tallies.applies_to("fpp_page_views", ["id", "route"])
     assert not tallies.applies_to("fpp_votes", ["id", "route", "source"])
+
+
+@pytest.mark.parametrize("table", tallies.COLUMNS)
+def test_the_schema_is_that_of_the_files(published: Snapshot, table: str) -> None:
+    """Plans for other hosts name it, since the files are not there to be read."""
+    assert published.manifest is not None
+    scan = published.tally(table)
+    assert scan is not None
+    columns = published.manifest.tables[table].schema
+    assert scan.collect_schema() == tallies.schema(table, columns)
