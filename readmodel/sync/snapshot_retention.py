@@ -24,7 +24,7 @@ def kept_instants(
     Those of the last KEEP_YOUNGER and the KEEP_NEWEST newest are always kept. Of those
     within *retention*, all of the last hour are kept, the last of each hour of the last
     24, and the last of each day before. To thin out again later removes only what would
-    be removed at once, too.
+    be removed at once, too, or has a successor of the same hour.
     """
     found = sorted(instants)
     kept = set(found[-KEEP_NEWEST:])
