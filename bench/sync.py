@@ -176,9 +176,7 @@ def _table(measured: SyncCosts) -> str:
             f"{cost.wall:.2f}",
             f"{cost.cpu:.2f}",
             f"{server:.2f}",
-            f"{cost.peak_bytes / 2**20:,.0f}",
-            f"{cost.rows:,}",
-            f"{cost.written / 2**20:,.1f}",
+            *cost.amounts(),
         ]
         for (event, way), (cost, server) in measured.items()
     ]

@@ -88,9 +88,7 @@ def table(costs: FileCosts) -> str:
             f"{cost.wall:.2f}",
             f"{cost.start_cpu:.2f}",
             f"{cost.cpu - cost.start_cpu:.2f}",
-            f"{cost.peak_bytes / 2**20:,.0f}",
-            f"{cost.rows:,}",
-            f"{cost.written / 2**20:,.1f}",
+            *cost.amounts(),
         ]
         for (event, method), cost in costs.items()
     ]

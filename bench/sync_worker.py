@@ -53,6 +53,14 @@ class CopyCost(BaseModel):
     rows: int = 0
     written: int = 0
 
+    def amounts(self) -> list[str]:
+        """Cells of a table: MB at the peak, rows read, MB written."""
+        return [
+            f"{self.peak_bytes / 2**20:,.0f}",
+            f"{self.rows:,}",
+            f"{self.written / 2**20:,.1f}",
+        ]
+
 
 type ServerSource = MysqlSource | PostgresSource
 type AnySource = ServerSource | SqliteSource

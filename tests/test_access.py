@@ -17,6 +17,7 @@ from routers.auth import SAFE_METHODS, SESSION_COOKIE
 from routers.credentials import CredentialKind
 from routers.middleware import guesses
 from tests.routers.conftest import create_fixed_app
+from tests.support.routes import PATH_VALUES
 from util import access
 from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, Right
 
@@ -109,14 +110,6 @@ MAY: Mapping[str, Mapping[str, set[str]]] = {
 """Caller -> program -> its rights there. A program that it is not known to refuses it as
 unknown (401), and as known (403) where it lacks the right."""
 
-VALUES = {
-    "dimension": "country",
-    "extension": "csv",
-    "room_id": "1",
-    "object": "x",
-    "name": "x",
-}
-
 
 def token(secret: str = SECRET, *roles: str) -> str:
     """A JWT that ends in an hour."""
@@ -187,7 +180,7 @@ def programs(settings: Settings) -> Iterator[Mapping[str, TestClient]]:
 def ask(client: TestClient, operation: str, headers: Mapping[str, str]) -> int:
     """The status of a request by these headers alone."""
     method, path = operation.split(" ")
-    url = path.format(**VALUES)
+    url = path.format(**PATH_VALUES)
     client.cookies.clear()
     more: dict[str, Any] = {"json": {"name": "x"}} if method == "POST" else {}
     if operation in LINK_ROUTES and path != "/session":

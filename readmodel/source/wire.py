@@ -186,3 +186,12 @@ def boolean_from_number(field: pl.Expr) -> pl.Expr:
 def binary_from_hex(field: pl.Expr) -> pl.Expr:
     """Convert hexadecimal text to bytes: "ff22" is two bytes."""
     return field.str.decode("hex")
+
+
+def is_utf8(text: bytes) -> bool:
+    """True if *text* can be decoded as it is."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -14,21 +14,13 @@ from routers.middleware import guesses
 from tests.routers.conftest import client_of, make_settings
 from tests.support.events import TOKEN as INGEST_TOKEN
 from tests.support.events import collector_settings
+from tests.support.routes import PATH_VALUES
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.snapshots import publish
 from util.problems import PROBLEM_JSON
 
 ACCEPTING = {"Accept": f"application/json, {PROBLEM_JSON}"}
 PARAMETER = {"parameter", "location", "message", "value"}
-
-VALUES = {
-    "dimension": "country",
-    "extension": "csv",
-    "room_id": "1",
-    "object": "x",
-    "name": "x",
-}
-"""Values of path parameters that are well-formed."""
 
 REQUESTS = [
     ("GET", "/room/0/stats", 400),
@@ -82,7 +74,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 def _routes(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (method.upper(), path.format_map(VALUES))
+        (method.upper(), path.format_map(PATH_VALUES))
         for path, methods in document["paths"].items()
         for method in methods
     ]

@@ -14,7 +14,7 @@ import polars as pl
 
 from readmodel.source.mysql.columns import NULL_MARK, identifier
 from readmodel.source.mysql.packed import count_new_nulls, decoded
-from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column
+from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, is_utf8
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -75,16 +75,8 @@ def is_proven(text: bytes, fields: int, rows: int, nulls: int) -> bool:
         and text.count(NULL_MARK.encode()) == nulls
         and _CARRIAGE_RETURN not in text
         and not text.startswith(_BYTE_ORDER_MARK)
-        and _is_utf8(text)
+        and is_utf8(text)
     )
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def unpack(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> Batch:

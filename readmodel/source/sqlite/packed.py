@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from readmodel.source.wire import QUOTE, ROW_END, SEPARATOR, Column
+from readmodel.source.wire import QUOTE, ROW_END, SEPARATOR, Column, is_utf8
 
 
 def packed_row(columns: Sequence[Column]) -> str:
@@ -13,16 +13,8 @@ def packed_row(columns: Sequence[Column]) -> str:
 
 def repair(text: bytes) -> tuple[bytes, int]:
     """Replace bytes that are not UTF-8 by U+FFFD; and the number of texts with such."""
-    if _is_utf8(text):
+    if is_utf8(text):
         return text, 0
     fields = text.split(QUOTE.encode())
-    repaired = sum(not _is_utf8(field) for field in fields)
+    repaired = sum(not is_utf8(field) for field in fields)
     return text.decode(errors="replace").encode(), repaired
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
