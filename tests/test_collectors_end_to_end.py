@@ -21,7 +21,12 @@ from events.ids import new_id
 from events.spool_files import list_files
 from readmodel.store import snapshot
 from tests.support import preloaded
-from tests.support.collectors import HEADERS, CollectorProcess, collector
+from tests.support.collectors import (
+    HEADERS,
+    CollectorProcess,
+    collector,
+    is_acknowledged,
+)
 from tests.support.programs import ROOT, environ
 from tests.support.storage import FAULTS, Network, network
 
@@ -59,12 +64,7 @@ class Balanced(threading.Thread):
     def _is_acknowledged(
         self, client: httpx.Client, events: list[dict[str, str]]
     ) -> bool:
-        url = self._chance.choice(self._urls)
-        try:
-            answer = client.post(f"{url}/events", json=events)
-        except httpx.TransportError:
-            return False
-        return answer.status_code == 202
+        return is_acknowledged(client, self._chance.choice(self._urls), events)
 
     def finish(self) -> None:
         """Wait until the last batch is acknowledged."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +77,17 @@ def collector(
             running.kill()
 
 
+def is_acknowledged(
+    client: httpx.Client, url: str, events: Sequence[Mapping[str, str]]
+) -> bool:
+    """Send *events* to the collector at *url*; True if it took them for certain."""
+    try:
+        answer = client.post(f"{url}/events", json=events)
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 202
+
+
 class Sender(threading.Thread):
     """A client that sends batches, each until it is acknowledged, until it is stopped."""
 
@@ -94,17 +105,11 @@ class Sender(threading.Thread):
             while not self._stopping.is_set():
                 ids = [new_id(time.time_ns() // 1_000) for _ in range(self._batch)]
                 events = [{"name": "x", "id": event_id} for event_id in ids]
-                while not self._is_acknowledged(client, [*events, {"id": ids[0]}]):
+                batch = [*events, {"id": ids[0]}]
+                while not is_acknowledged(client, self._url, batch):
                     time.sleep(0.01)
                 self.acknowledged += ids
                 self.rejected += 1
-
-    def _is_acknowledged(self, client: httpx.Client, events: list[object]) -> bool:
-        try:
-            answer = client.post(f"{self._url}/events", json=events)
-        except httpx.TransportError:
-            return False
-        return answer.status_code == 202
 
     def finish(self) -> None:
         """Wait until the last batch is acknowledged."""
