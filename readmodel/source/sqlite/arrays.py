@@ -12,11 +12,13 @@ alone, and the block is read as packed rows instead:
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import batched
 from typing import Final
 
 import polars as pl
 
 from readmodel.dtypes import INSTANT
+from readmodel.source.sqlite.floats import are_proven
 from readmodel.source.sqlite.times import digits_of_times, instants_from_digits
 from readmodel.source.wire import Batch, Column
 
@@ -48,8 +50,10 @@ def can_hold(columns: Sequence[Column]) -> bool:
 
 
 def arrays_sql(columns: Sequence[Column]) -> str:
-    """SQL for the arrays of many rows."""
-    return ", ".join(f"json_group_array({column.array_sql})" for column in columns)
+    """SQL for the arrays of many rows: one for each column, then the proofs."""
+    elements = [column.array_sql for column in columns]
+    elements += [proof for column in columns for proof in column.proof_sql]
+    return ", ".join(f"json_group_array({element})" for element in elements)
 
 
 def number_columns(columns: Sequence[Column]) -> Sequence[bool]:
@@ -65,6 +69,20 @@ def are_held(are_numbers: Sequence[bool], arrays: Sequence[bytes], rows: int) ->
         if is_number
         else has_texts_only(array, rows) or _has_texts_and_nulls(array)
         for is_number, array in zip(are_numbers, arrays, strict=True)
+    )
+
+
+def are_floats_proven(
+    columns: Sequence[Column],
+    arrays: Sequence[bytes],
+    proofs: Sequence[bytes],
+    rows: int,
+) -> bool:
+    """Whether *proofs* prove the texts of all floating-point numbers in *arrays*."""
+    proven = [n for n, column in enumerate(columns) if column.proof_sql]
+    return all(
+        are_proven(read_texts(arrays[number], rows), *map(read_integers, proof))
+        for number, proof in zip(proven, batched(proofs, 2), strict=True)
     )
 
 
@@ -126,8 +144,13 @@ def _decode(column: Column, array: bytes, rows: int) -> pl.Series:
     return decoder(column, array, rows).cast(column.dtype).alias(column.name)
 
 
-def _integers(_: Column, array: bytes, __: int) -> pl.Series:
+def read_integers(array: bytes) -> pl.Series:
+    """The elements (Int64) of a proven *array* of integers and nulls."""
     return _numbers(array[1:-1])
+
+
+def _integers(_: Column, array: bytes, __: int) -> pl.Series:
+    return read_integers(array)
 
 
 def _numbers(text: bytes) -> pl.Series:
@@ -144,26 +167,30 @@ def _numbers(text: bytes) -> pl.Series:
     ).to_series()
 
 
-def _booleans(column: Column, array: bytes, rows: int) -> pl.Series:
-    numbers = _integers(column, array, rows)
+def _booleans(column: Column, array: bytes, _: int) -> pl.Series:
+    numbers = read_integers(array)
     if not numbers.is_between(0, 1).all():
         raise NotHeld(column.name)
     return numbers != 0
 
 
-def _decimals(column: Column, array: bytes, rows: int) -> pl.Series:
+def _decimals(column: Column, array: bytes, _: int) -> pl.Series:
     """Numbers as integers, multiplied by the power of ten of the scale."""
     dtype = column.dtype
     if not isinstance(dtype, pl.Decimal) or dtype.precision is None:
         raise NotHeld(column.name)
-    numbers = _integers(column, array, rows)
+    numbers = read_integers(array)
     limit = 10 ** min(dtype.precision, _LARGEST_DECIMAL)
     if not numbers.is_between(-limit, limit, closed="none").all():
         raise NotHeld(column.name)
     return numbers.cast(pl.Int128).reinterpret(dtype=dtype)
 
 
-def _texts(_: Column, array: bytes, rows: int) -> pl.Series:
+def read_texts(array: bytes, rows: int) -> pl.Series:
+    """The *rows* elements (String) of a proven *array* of texts and nulls.
+
+    Raises PolarsError for bytes that are not UTF-8.
+    """
     if has_texts_only(array, rows):  # as usual, which takes half as long
         plain = pl.Series([array[2:-2]]).cast(pl.String)
         return plain.str.split(_SEPARATOR).explode()
@@ -171,27 +198,31 @@ def _texts(_: Column, array: bytes, rows: int) -> pl.Series:
     return whole.str.json_decode(pl.List(pl.String)).explode()
 
 
-def _floats(column: Column, array: bytes, rows: int) -> pl.Series:
-    return _texts(column, array, rows).cast(pl.Float64)
+def _texts(_: Column, array: bytes, rows: int) -> pl.Series:
+    return read_texts(array, rows)
 
 
-def _binaries(column: Column, array: bytes, rows: int) -> pl.Series:
-    return _texts(column, array, rows).str.decode("hex")
+def _floats(_: Column, array: bytes, rows: int) -> pl.Series:
+    return read_texts(array, rows).cast(pl.Float64)
 
 
-def _dates(column: Column, array: bytes, rows: int) -> pl.Series:
-    texts = _texts(column, array, rows)
+def _binaries(_: Column, array: bytes, rows: int) -> pl.Series:
+    return read_texts(array, rows).str.decode("hex")
+
+
+def _dates(_: Column, array: bytes, rows: int) -> pl.Series:
+    texts = read_texts(array, rows)
     _check_pattern(texts, _DAY)
     dates = texts.str.to_date("%Y-%m-%d")
     return _from_year_1(dates, dates)
 
 
-def _instants(column: Column, array: bytes, rows: int) -> pl.Series:
+def _instants(_: Column, array: bytes, rows: int) -> pl.Series:
     if digits := digits_of_times(array, rows):
         usual = instants_from_digits(_numbers(digits))
         if usual is not None:
             return usual
-    texts = _texts(column, array, rows)
+    texts = read_texts(array, rows)
     _check_pattern(texts, _TIME)
     seconds = texts.str.slice(0, 19).str.replace("T", " ", literal=True)
     instants = seconds.str.to_datetime(
