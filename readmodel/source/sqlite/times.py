@@ -22,17 +22,15 @@ _NO_TIME: Final = -(2**62)
 """No sum with it is a time of the years 1 to 9999."""
 
 
-def digits_of_times(array: bytes, rows: int) -> bytes | None:
-    """YYYYMMDDhhmmss of each of *rows* texts in *array*, a JSON array, with commas.
+def digits_of_times(array: bytes) -> bytes | None:
+    """YYYYMMDDhhmmss of each text in *array*, a JSON array, with commas.
 
-    None unless all of them have the usual form.
+    None unless there are texts, all of the usual form.
     """
-    if len(array) != len(_USUAL) * rows + 1:
+    usual = _USUAL * (len(array) // len(_USUAL))
+    if array.translate(_DIGITS_AS_0) != b"[" + usual[:-1] + b"]":
         return None
-    usual = b"[" + (_USUAL * rows)[:-1] + b"]"
-    if array.translate(_DIGITS_AS_0) != usual:
-        return None
-    return array.translate(None, _SIGNS)
+    return array.translate(None, _SIGNS) or None
 
 
 def instants_from_digits(digits: pl.Series) -> pl.Series | None:
