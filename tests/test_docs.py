@@ -4,7 +4,6 @@ import importlib
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -28,6 +27,7 @@ from calculations.results import (
 )
 from config import Settings
 from main import app
+from tests.support import preloaded
 from tests.support.effort import runs_always
 
 ROOT = Path(__file__).parent.parent
@@ -168,7 +168,7 @@ def test_every_command_of_the_readme_parses(command: str) -> None:
         case [".venv/bin/python", "-m", "uvicorn", "main:app", "--port", port]:
             assert int(port) == 5100
         case [".venv/bin/python", script, *options]:
-            usage = run(sys.executable, script, "--help")
+            usage = preloaded.run([script, "--help"], 60, cwd=ROOT).stdout
             assert all(option in usage for option in options)
         case ["export", setting, _]:
             assert setting.partition("=")[0] in SETTINGS

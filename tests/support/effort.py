@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 EFFORT = os.environ.get("TEST_EFFORT") or "usual"
 THOROUGH = EFFORT == "thorough"
@@ -41,15 +42,28 @@ def examples(full: int, thorough: int | None = None) -> int:
     return full if FULL else math.ceil(full / 3)
 
 
+def by_effort[T](usual: T, full: T, thorough: T | None = None) -> T:
+    """A number of rounds or rows, or a time; *thorough* is *full* by default."""
+    if THOROUGH and thorough is not None:
+        return thorough
+    return full if FULL else usual
+
+
 def bounded[T](items: Sequence[T], count: int) -> Sequence[T]:
     """All of *items* in a thorough run, else *count* of them, evenly spread."""
     return items if THOROUGH else _spread(items, count)
 
 
+def fewer[T](items: Sequence[T], count: int) -> Sequence[T]:
+    """All of *items* in a full run, else *count* of them, evenly spread."""
+    return items if FULL else _spread(items, count)
+
+
 def some_long[T](items: Iterable[T], count: int = 1) -> list[T]:
     """Parameters of a test, of which *count*, evenly spread, are not long.
 
-    An item is one value, or a tuple of as many values as there are arguments.
+    An item is one value, a tuple of as many values as there are arguments, or a
+    `pytest.param`.
     """
     listed = list(items)
     usual = _spread(range(len(listed)), count)
@@ -60,6 +74,9 @@ def some_long[T](items: Iterable[T], count: int = 1) -> list[T]:
 
 
 def _marked_long(item: Any) -> Any:
+    if isinstance(item, ParameterSet):
+        marks = (*item.marks, pytest.mark.long)
+        return pytest.param(*item.values, marks=marks, id=item.id)
     values = item if isinstance(item, tuple) else (item,)
     return pytest.param(*values, marks=pytest.mark.long)
 

@@ -124,7 +124,9 @@ def test_the_test_that_a_marker_names_exists() -> None:
     """Also in a file that does not run now."""
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         text = file.read_text(encoding="utf-8")
-        for name in re.findall(r'^ *@pytest\.mark\.long\(\s*"([^"]+)"', text, re.M):
+        for name in re.findall(
+            r'^ *@pytest\.mark\.long\(\s*"([^"]+)"', text, re.MULTILINE
+        ):
             path, _, function = name.rpartition("::")
             named = (ROOT / path).read_text(encoding="utf-8") if path else text
             assert re.search(rf"^ *(async )?def {function}\(", named, re.MULTILINE), (
