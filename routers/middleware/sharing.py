@@ -30,8 +30,8 @@ HEADERS: Final = frozenset(
 MOST_AT_ONCE: Final = 1
 """Clients that get an answer before the server looks at other connections again."""
 
-SHARED_PATHS: Final = frozenset({"", "breakdown", "room", "rooms"})
-"""First segments of the paths of statistics in JSON."""
+SHARED_PATHS: Final = frozenset({"", "breakdown", "room", "rooms", "v1"})
+"""First segments of the paths of statistics in JSON; and /v1/health, at no cost."""
 
 DAILY: Final = "/daily-analytics"
 """Shared unless each call has an effect."""
