@@ -4,7 +4,7 @@ To read them as texts takes half as long again, and so does a pattern that tells
 they have just this form.
 """
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -12,11 +12,14 @@ import polars as pl
 from readmodel.dtypes import INSTANT
 from readmodel.source.wire import date_from_digits
 
-_LENGTH: Final = len(b'"2026-01-02 03:04:05",')
-_SIGNS: Final[Mapping[int, bytes]] = {
-    1: b'"', 6: b"-", 9: b"-", 12: b" ", 15: b":", 18: b":", 21: b'"',
-}  # fmt: skip
-"""The characters of an element that are no digits, by their place."""
+_USUAL: Final = b'"0000-00-00 00:00:00",'
+_DIGITS_AS_0: Final = bytes.maketrans(b"123456789", b"000000000")
+_SIGNS: Final = b'"-: []'
+
+_MIDNIGHT: Final = 240_000
+_DAY_MICROS: Final = 86_400_000_000
+_NO_TIME: Final = -(2**62)
+"""No sum with it is a time of the years 1 to 9999."""
 
 
 def digits_of_times(array: bytes, rows: int) -> bytes | None:
@@ -24,43 +27,55 @@ def digits_of_times(array: bytes, rows: int) -> bytes | None:
 
     None unless all of them have the usual form.
     """
-    if len(array) != _LENGTH * rows + 1 or any(
-        array[place::_LENGTH] != sign * rows for place, sign in _SIGNS.items()
-    ):
+    if len(array) != len(_USUAL) * rows + 1:
         return None
-    digits = array.translate(None, b'"-: []')
-    between = digits[14::15]
-    is_usual = len(digits) == 15 * rows - 1 and between == b"," * (rows - 1)
-    # Only these commas: then all others are digits.
-    others = digits.translate(None, b",")
-    is_usual = is_usual and len(others) == 14 * rows and others.isdigit()
-    return digits if is_usual else None
+    usual = b"[" + (_USUAL * rows)[:-1] + b"]"
+    if array.translate(_DIGITS_AS_0) != usual:
+        return None
+    return array.translate(None, _SIGNS)
 
 
 def instants_from_digits(digits: pl.Series) -> pl.Series | None:
     """UTC instants of YYYYMMDDhhmmss (Int64); None unless all of them exist."""
-    days = digits // 1_000_000
-    clock = (digits - days * 1_000_000).cast(pl.Int32)
-    minutes = clock // 100  # hhmm
-    hours = clock // 10_000
-    dates = _dates(days.cast(pl.Int32))
-    if dates.null_count() or _highest(hours) > 23:
+    day = digits // 1_000_000
+    clock = digits - day * 1_000_000
+    if _bounds(clock)[1] >= _MIDNIGHT:
         return None
-    if _highest(minutes - hours * 100) > 59 or _highest(clock - minutes * 100) > 59:
-        return None
-    # hhmmss: an hour of 10,000 has 3,600 seconds, and a minute of 100 has 60.
-    seconds = clock - minutes * 40 - hours * 2_400
-    whole = dates.to_physical().cast(pl.Int64) * 86_400 + seconds
-    return (whole * 1_000_000).cast(INSTANT)
+    instants = _begin_of(day) + _since_midnight().gather(clock)
+    earliest = instants.min()
+    is_usual = isinstance(earliest, int) and earliest > _NO_TIME // 2
+    return instants.cast(INSTANT) if is_usual else None
 
 
-def _dates(day: pl.Series) -> pl.Series:
-    """Dates of YYYYMMDD: each day is converted once, however often it occurs."""
-    different = day.unique()
-    dates = different.to_frame("day").select(date_from_digits(pl.col("day")))
-    return day.replace_strict(different, dates.to_series(), return_dtype=pl.Date)
+def _begin_of(day: pl.Series) -> pl.Series:
+    """The instant at which each YYYYMMDD begins, as microseconds (Int64).
+
+    Days that are near to each other are looked up, which takes a fifth of the time.
+    """
+    first, last = _bounds(day)
+    if last - first >= day.len():
+        return _micros_of(day)
+    every = pl.int_range(first, last + 1, dtype=pl.Int64, eager=True)
+    return _micros_of(every).gather(day - first)
 
 
-def _highest(numbers: pl.Series) -> int:
-    found = numbers.max()
-    return found if isinstance(found, int) else 0
+def _micros_of(day: pl.Series) -> pl.Series:
+    number = date_from_digits(pl.col("day").cast(pl.Int32)).to_physical()
+    micros = (number.cast(pl.Int64) * _DAY_MICROS).fill_null(_NO_TIME)
+    return day.to_frame("day").select(micros).to_series()
+
+
+@cache
+def _since_midnight() -> pl.Series:
+    """Microseconds (Int64) since midnight, by the number hhmmss; 2 MB."""
+    clock = pl.int_range(_MIDNIGHT, dtype=pl.Int64, eager=True).to_frame("clock")
+    hour, minute = pl.col("clock") // 10_000, pl.col("clock") // 100 % 100
+    second = pl.col("clock") % 100
+    micros = (hour * 3600 + minute * 60 + second) * 1_000_000
+    exists = (minute < 60) & (second < 60)
+    return clock.select(pl.when(exists).then(micros).otherwise(_NO_TIME)).to_series()
+
+
+def _bounds(numbers: pl.Series) -> tuple[int, int]:
+    first, last = numbers.min(), numbers.max()
+    return (first, last) if isinstance(first, int) and isinstance(last, int) else (0, 0)
