@@ -151,8 +151,8 @@ async def room_figures(
     earlier = query.compared(period, snapshot.taken_at)
 
     def figures(votes: pl.LazyFrame) -> dict[str, Any]:
-        plan = room_stats(votes, room_id, period)
-        before = room_stats(votes, room_id, earlier) if earlier else None
+        plan = room_stats(votes, period)
+        before = room_stats(votes, earlier) if earlier else None
         return collect_figures(model, plan, before)
 
     computations, plans = context.computations, context.plans

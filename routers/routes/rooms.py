@@ -11,7 +11,7 @@ from calculations.analytics import collect, collect_as, engine_for
 from calculations.filters import RoomState
 from calculations.period import Interval, Period
 from calculations.results import QueryEcho, RoomStats, Rounded
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from calculations.tables import Tables
 from readmodel.store.snapshot import Snapshot
@@ -292,13 +292,14 @@ def _room_json(
     """Raises HTTPException (404) for a room that is in no table."""
     tables = plans.tables(snapshot)
     found = find_room(room_id, period, tables)
+    votes = of_room(tables.votes, room_id)
     figures = {name: found[name] for name in RoomDetails.model_fields if name in found}
     return encode(
         RoomDetails(
             room_id=room_id,
             state=_state(found),
             status=_status(found),
-            stats=collect_as(RoomStats, room_stats(tables.votes, room_id, period)),
+            stats=collect_as(RoomStats, room_stats(votes, period)),
             query=describe(query, period, snapshot.taken_at),
             data_updated_at=snapshot.taken_at,
             **figures,

@@ -108,7 +108,8 @@ def test_public_routes_have_a_limit_of_their_own(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of them is refused, and does not use up the limit of other routes."""
-    monkeypatch.setattr(limits, "LEAST_PUBLIC", 30)
+    monkeypatch.setattr(limits, "LEAST_PUBLIC", 5)
+    monkeypatch.setattr(limits, "PUBLIC_FACTOR", 2)
     settings = make_settings(data_dir=data_dir, rate_limit_per_minute=1)
     with client_of(settings) as client:
         statuses = [

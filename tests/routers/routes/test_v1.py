@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from calculations.analytics import SECTIONS, analytics, collect, validate_row
 from calculations.period import Interval, Period
 from calculations.results_v1 import HistoryRow, ReturningRow, RoomStatistics
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from routers.sections import STATISTICS, encode_sections
 from tests.routers.conftest import client_of, make_settings
 from tests.support.effort import examples
@@ -131,7 +131,7 @@ def test_a_room_is_that_of_the_exact_row(database: Database, now: datetime) -> N
     """Its duration is in seconds already."""
     votes = tables(database).votes
     for room in (1, 2, 99):
-        row = collect(room_stats(votes, room, period(now=now)))
+        row = collect(room_stats(of_room(votes, room), period(now=now)))
         found = validate_row(RoomStatistics, row).model_dump()
         assert found == translated("room", row.row(0, named=True))
 
