@@ -110,6 +110,8 @@ def test_its_methods_are_named_like_the_handlers(package: str) -> None:
         "statistics.get_daily_analytics",
         "statistics.get_daily_analytics_file",
         "statistics.get_retention",
+        "statistics.get_room_statistics",
+        "statistics.get_statistics",
         "statistics.get_room",
         "statistics.get_room_statistics",
         "statistics.get_room_stats",
