@@ -63,11 +63,11 @@ async def receive(
 
 def _lines(judged: Judged) -> bytes:
     """The lines of a request; the first one names its trace, if there is one."""
-    lines: list[Any] = judged.lines()
     parent = traceparent()
-    if parent is not None:
-        lines[0] = {**lines[0], TRACEPARENT: parent}
-    return encode_lines(lines)
+    if parent is None:
+        return judged.encode()
+    first, *others = judged.lines()
+    return encode_lines([{**first, TRACEPARENT: parent}, *others])
 
 
 async def read_body(request: Request) -> bytes:
