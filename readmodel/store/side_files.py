@@ -38,8 +38,8 @@ class SideFileKind:
 
     def path(self, part: Path) -> Path:
         """The side file of the file *part*."""
-        file = part.parent.with_suffix(f".{self.name}") / part.name
-        return file.with_suffix(self.extension)
+        folder = f"{part.parent}".removesuffix(part.parent.suffix)
+        return Path(f"{folder}.{self.name}", part.stem + self.extension)
 
     def record(self, part: Part) -> SideFile | VisitsFile | None:
         """The record of the side file of *part*; None without one."""

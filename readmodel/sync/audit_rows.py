@@ -77,4 +77,6 @@ def drained_rows(
 
 
 def _by_sender(rows: pl.DataFrame) -> dict[str | None, int]:
+    if rows.is_empty():
+        return {}
     return dict(rows.group_by("sender").len().iter_rows())
