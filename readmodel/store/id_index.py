@@ -42,6 +42,9 @@ _BYTES: Final = 4
 """Of a number."""
 
 _LOW: Final = 2**32 - 1
+_LEAST_BITS: Final = 13
+"""The same for all small parts: where hashes are is worked out once for them."""
+
 _MOST_BITS: Final = 24
 
 _BLOCK_BITS: Final = 7
@@ -70,7 +73,7 @@ def encode(rows: pl.LazyFrame, _table: str) -> bytes:
     """The index of the part with *rows*."""
     hashes = rows.select(pl.col(COLUMN).cast(pl.Int64, strict=False)).collect()
     ordered = hashes[COLUMN].drop_nulls().reinterpret(signed=False).sort()
-    bits = min(max(_BLOCK_BITS, len(ordered).bit_length()), _MOST_BITS)
+    bits = min(max(_LEAST_BITS, len(ordered).bit_length()), _MOST_BITS)
     starts, kept, *bytes_of = _columns(ordered, bits)
     found = bytearray(2**bits)
     for places, masks in batched(bytes_of, 2):
@@ -104,7 +107,7 @@ def _columns(ordered: pl.Series, bits: int) -> Iterable[pl.Series]:
 
 
 def _first_bits(hashes: pl.Expr, count: int) -> pl.Expr:
-    return hashes // 2 ** (64 - count) if count else pl.lit(0, pl.UInt64) * hashes
+    return hashes // (1 << (64 - count))
 
 
 class IdIndex:
@@ -115,7 +118,7 @@ class IdIndex:
         self._file = file
         size = file.seek(0, os.SEEK_END)
         magic, self._bits, self.rows = self._numbers(0, 3)
-        if magic != _MAGIC or not _BLOCK_BITS <= self._bits <= _MOST_BITS:
+        if magic != _MAGIC or not _LEAST_BITS <= self._bits <= _MOST_BITS:
             raise ValueError("this is not an index of ids")
         self._block_bits = self._bits - _BLOCK_BITS
         self._starts = _HEADER + 2**self._bits
@@ -187,9 +190,11 @@ class HashPlaces:
             first = [each >> (64 - bits) for each in self.hashes]
             second = [each & (1 << bits) - 1 for each in self.hashes]
             masks = bytes(
-                1 << (each >> low & 7) | 1 << (each >> low + 3 & 7)
-                for low in (58 - bits, bits)
-                for each in self.hashes
+                [
+                    1 << (each >> low & 7) | 1 << (each >> low + 3 & 7)
+                    for low in (58 - bits, bits)
+                    for each in self.hashes
+                ]
             )
             found = self._known[bits] = (
                 itemgetter(*first, *second),

@@ -1,7 +1,8 @@
 """Rows of the audit log for changes of the stored events."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -50,33 +51,32 @@ def drained_rows(
     rejected: pl.DataFrame,
 ) -> pl.DataFrame:
     """A row per sender whose events a drain took; *rejected* are the new dead letters."""
-    taken = pl.concat(
-        frame.select("sender", "batch")
-        for frame in (spooled.accepted, spooled.rejected)
-    )
-    batches = taken.group_by("sender", maintain_order=True).agg(
-        pl.col("batch").n_unique()
-    )
-    sent, new, conflicts, letters = map(
-        _by_sender, (spooled.accepted, found.new, found.conflicts, rejected)
+    frames = (
+        *(spooled.accepted, spooled.rejected),
+        *(found.new, found.conflicts, rejected),
     )
     entries = (
         AuditEntry(
             AuditAction.BATCHES,
             sender,
-            batches=count,
-            accepted=new.get(sender, 0),
-            repeated=sent.get(sender, 0)
-            - new.get(sender, 0)
-            - conflicts.get(sender, 0),
-            rejected=letters.get(sender, 0),
+            batches=batches,
+            accepted=new,
+            repeated=sent - new - conflicts,
+            rejected=letters,
         )
-        for sender, count in batches.iter_rows()
+        for sender, batches, sent, new, conflicts, letters in _by_sender(frames)
     )
     return audit_rows(last, at, entries)
 
 
-def _by_sender(rows: pl.DataFrame) -> dict[str | None, int]:
-    if rows.is_empty():
-        return {}
-    return dict(rows.group_by("sender").len().iter_rows())
+def _by_sender(frames: Sequence[pl.DataFrame]) -> Iterator[tuple[Any, ...]]:
+    """Sender, batches in the first two of *frames*, and rows in all but the second."""
+    frame = pl.col("frame")
+    counts = ((frame == number).sum().alias(f"{number}") for number in (0, 2, 3, 4))
+    batches = pl.col("batch").filter(frame < 2).n_unique()
+    rows = pl.concat(
+        each.lazy().select("sender", "batch", frame=pl.lit(number))
+        for number, each in enumerate(frames)
+    )
+    by_sender = rows.group_by("sender", maintain_order=True).agg(batches, *counts)
+    return by_sender.collect().iter_rows()

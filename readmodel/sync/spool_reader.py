@@ -88,11 +88,10 @@ def judged_rows(judged: Judged) -> SpooledEvents:
             ("sender", events.sender),
         )
     }
-    accepted = pl.DataFrame(columns).with_columns(
-        **common, id_hash=_hashes(events.event_id)
-    )
+    accepted = pl.DataFrame(columns)
     rejected = rows_of([line for _, line in judged.rejected]).rejected
-    return SpooledEvents(_typed(accepted, EVENT_SCHEMA), rejected)
+    id_hash = _hashes(events.event_id)
+    return SpooledEvents(_typed(accepted, EVENT_SCHEMA, id_hash, **common), rejected)
 
 
 def _hashes(event_ids: Iterable[str]) -> pl.Series:
@@ -120,13 +119,20 @@ def _split(lines: pl.DataFrame) -> SpooledEvents:
     if lines["code"].null_count() < len(lines):
         accepted = lines.filter(~is_rejected)
         rejected = _typed(lines.filter(is_rejected), REJECTED_SCHEMA)
-    accepted = accepted.with_columns(_hashes(accepted["event_id"].to_list()))
+    id_hash = _hashes(accepted["event_id"].to_list())
     traces = tuple(lines[TRACEPARENT].drop_nulls().to_list())
-    return SpooledEvents(_typed(accepted, EVENT_SCHEMA), rejected, traces)
+    return SpooledEvents(_typed(accepted, EVENT_SCHEMA, id_hash), rejected, traces)
 
 
-def _typed(lines: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    return lines.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+def _typed(
+    lines: pl.DataFrame, schema: pl.Schema, *columns: pl.Series, **values: pl.Expr
+) -> pl.DataFrame:
+    """The columns of *schema*, from *columns*, *values* and *lines*; by one query."""
+    added = {column.name: pl.lit(column) for column in columns} | values
+    return lines.select(
+        added.get(name, pl.col(name)).cast(dtype).alias(name)
+        for name, dtype in schema.items()
+    )
 
 
 def _parse_accepted(content: bytes) -> pl.DataFrame | None:

@@ -46,7 +46,7 @@ def test_every_hash_is_found_and_no_other(stored: list[int], others: list[int]) 
     assert index.rows == len(stored)
     asked = unsigned(stored + others)
     found = index.may_have(HashPlaces(asked))
-    dropped = 32  # of a single block
+    dropped = 64 - 6 - 32  # 64 blocks
     kept = {each >> dropped for each in unsigned(stored)}
     assert {each for each in asked if each in unsigned(stored)} <= set(found)
     assert all(each >> dropped in kept for each in found)
@@ -72,7 +72,8 @@ def test_another_file_is_no_index(content: bytes, tmp_path: Path) -> None:
     file.write_bytes(whole)
     ((part, found),), others = look_up([(tmp_path, str(file))], hashes)
     assert (part, found.to_list(), others) == (tmp_path, [1 << 40, 2 << 40], [])
-    beyond = whole[:140] + b"\xff" * 8 + whole[148:]  # where blocks begin
+    begin = 12 + 2**13
+    beyond = whole[:begin] + b"\xff" * 8 + whole[begin + 8 :]  # where blocks begin
     for damaged in (whole[:-4], whole[:-1], whole + b"\0\0\0\0", beyond):
         file.write_bytes(damaged)
         assert look_up([(tmp_path, str(file))], hashes) == to_read
