@@ -103,7 +103,7 @@ def _columns(ordered: pl.Series, bits: int) -> Iterable[pl.Series]:
     found = pl.select(
         column.implode().alias(str(number)) for number, column in enumerate(columns)
     )
-    return (column.explode(empty_as_null=False) for column in found)
+    return (column[0] for column in found)
 
 
 def _first_bits(hashes: pl.Expr, count: int) -> pl.Expr:

@@ -1,8 +1,7 @@
 """Rows of the audit log for changes of the stored events."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -51,32 +50,33 @@ def drained_rows(
     rejected: pl.DataFrame,
 ) -> pl.DataFrame:
     """A row per sender whose events a drain took; *rejected* are the new dead letters."""
-    frames = (
-        *(spooled.accepted, spooled.rejected),
-        *(found.new, found.conflicts, rejected),
+    taken = spooled.accepted.select("sender", "batch").vstack(
+        spooled.rejected.select("sender", "batch")
     )
+    batches = taken.group_by("sender", maintain_order=True).agg(
+        pl.col("batch").n_unique()
+    )
+    sent = _by_sender(spooled.accepted)
+    is_all_new = found.new.height == spooled.accepted.height
+    new = sent if is_all_new else _by_sender(found.new)
+    conflicts, letters = _by_sender(found.conflicts), _by_sender(rejected)
     entries = (
         AuditEntry(
             AuditAction.BATCHES,
             sender,
-            batches=batches,
-            accepted=new,
-            repeated=sent - new - conflicts,
-            rejected=letters,
+            batches=count,
+            accepted=new.get(sender, 0),
+            repeated=sent.get(sender, 0)
+            - new.get(sender, 0)
+            - conflicts.get(sender, 0),
+            rejected=letters.get(sender, 0),
         )
-        for sender, batches, sent, new, conflicts, letters in _by_sender(frames)
+        for sender, count in batches.iter_rows()
     )
     return audit_rows(last, at, entries)
 
 
-def _by_sender(frames: Sequence[pl.DataFrame]) -> Iterator[tuple[Any, ...]]:
-    """Sender, batches in the first two of *frames*, and rows in all but the second."""
-    frame = pl.col("frame")
-    counts = ((frame == number).sum().alias(f"{number}") for number in (0, 2, 3, 4))
-    batches = pl.col("batch").filter(frame < 2).n_unique()
-    rows = pl.concat(
-        each.lazy().select("sender", "batch", frame=pl.lit(number))
-        for number, each in enumerate(frames)
-    )
-    by_sender = rows.group_by("sender", maintain_order=True).agg(batches, *counts)
-    return by_sender.collect().iter_rows()
+def _by_sender(rows: pl.DataFrame) -> dict[str | None, int]:
+    if rows.is_empty():
+        return {}
+    return dict(rows.group_by("sender").len().iter_rows())
