@@ -96,7 +96,7 @@ def _stored_events(files: Sequence[Path], events: pl.DataFrame) -> pl.DataFrame:
     _require(files)
     if not files or events.is_empty():
         return nothing
-    indexed = ((file, str(IDS.path(file))) for file in files)
+    indexed = ((file, IDS.file(str(file))) for file in files)
     hits, to_read = look_up(indexed, events["id_hash"])
     found = [_with_hash([file], hashes, events) for file, hashes in hits]
     return pl.concat([nothing, *found, *_read(to_read, events)])
