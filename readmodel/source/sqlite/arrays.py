@@ -11,7 +11,7 @@ alone, and the block is read as packed rows instead:
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import batched
 from typing import Final
 
@@ -67,7 +67,7 @@ def are_held(are_numbers: Sequence[bool], arrays: Sequence[bytes], rows: int) ->
     return all(
         not any(mark in array for mark in _NO_INTEGERS)
         if is_number
-        else has_texts_only(array, rows) or _has_texts_and_nulls(array)
+        else _have_texts_only([array], rows) or _has_texts_and_nulls(array)
         for is_number, array in zip(are_numbers, arrays, strict=True)
     )
 
@@ -81,8 +81,12 @@ def are_floats_proven(
     """Whether *proofs* prove the texts of all floating-point numbers in *arrays*."""
     proven = [n for n, column in enumerate(columns) if column.proof_sql]
     return all(
-        are_proven(read_texts(arrays[number], rows), *map(read_integers, proof))
-        for number, proof in zip(proven, batched(proofs, 2), strict=True)
+        are_proven(
+            read_texts([arrays[number]], rows),
+            read_integers([whole]),
+            read_integers([fraction]),
+        )
+        for number, (whole, fraction) in zip(proven, batched(proofs, 2), strict=True)
     )
 
 
@@ -103,7 +107,7 @@ def decode_arrays(
     """
     try:
         values = [
-            _decode(column, _joined([arrays[number] for arrays in blocks]), rows)
+            _decode(column, [arrays[number] for arrays in blocks], rows)
             for number, column in enumerate(columns)
         ]
     except pl.exceptions.PolarsError as error:
@@ -113,12 +117,14 @@ def decode_arrays(
     return Batch(pl.DataFrame(values))
 
 
-def has_texts_only(array: bytes, rows: int) -> bool:
+def _have_texts_only(arrays: Sequence[bytes], rows: int) -> bool:
     """Whether all elements are texts, none of which needs an escape.
 
     Without a backslash, quotes stand only around texts.
     """
-    return b"\\" not in array and array.count(b'"') == 2 * rows
+    if any(b"\\" in array for array in arrays):
+        return False
+    return sum(array.count(b'"') for array in arrays) == 2 * rows
 
 
 def _has_texts_and_nulls(array: bytes) -> bool:
@@ -132,31 +138,24 @@ def _has_texts_and_nulls(array: bytes) -> bool:
     return not outside.translate(None, _NULLS)
 
 
-def _joined(arrays: Sequence[bytes]) -> bytes:
-    """One array of all elements; none of *arrays* is empty."""
-    if len(arrays) == 1:
-        return arrays[0]
-    return b"[" + b",".join(memoryview(array)[1:-1] for array in arrays) + b"]"
-
-
-def _decode(column: Column, array: bytes, rows: int) -> pl.Series:
+def _decode(column: Column, arrays: Sequence[bytes], rows: int) -> pl.Series:
     decoder = _DECODERS.get(column.dtype.base_type(), _integers)
-    return decoder(column, array, rows).cast(column.dtype).alias(column.name)
+    return decoder(column, arrays, rows).cast(column.dtype).alias(column.name)
 
 
-def read_integers(array: bytes) -> pl.Series:
-    """The elements (Int64) of a proven *array* of integers and nulls."""
-    return _numbers(array[1:-1])
+def read_integers(arrays: Sequence[bytes]) -> pl.Series:
+    """The elements (Int64) of proven *arrays* of integers and nulls."""
+    return _numbers(memoryview(array)[1:-1] for array in arrays)
 
 
-def _integers(_: Column, array: bytes, __: int) -> pl.Series:
-    return read_integers(array)
+def _integers(_: Column, arrays: Sequence[bytes], __: int) -> pl.Series:
+    return read_integers(arrays)
 
 
-def _numbers(text: bytes) -> pl.Series:
-    """The integers of *text*, which have commas between them, and null."""
+def _numbers(texts: Iterable[bytes | memoryview]) -> pl.Series:
+    """The integers of *texts*, which have commas between them, and null."""
     return pl.read_csv(
-        text,
+        b",".join(texts),
         has_header=False,
         schema={"": pl.Int64()},
         separator=_NO_CHARACTER,
@@ -167,62 +166,63 @@ def _numbers(text: bytes) -> pl.Series:
     ).to_series()
 
 
-def _booleans(column: Column, array: bytes, _: int) -> pl.Series:
-    numbers = read_integers(array)
+def _booleans(column: Column, arrays: Sequence[bytes], _: int) -> pl.Series:
+    numbers = read_integers(arrays)
     if not numbers.is_between(0, 1).all():
         raise NotHeld(column.name)
     return numbers != 0
 
 
-def _decimals(column: Column, array: bytes, _: int) -> pl.Series:
+def _decimals(column: Column, arrays: Sequence[bytes], _: int) -> pl.Series:
     """Numbers as integers, multiplied by the power of ten of the scale."""
     dtype = column.dtype
     if not isinstance(dtype, pl.Decimal) or dtype.precision is None:
         raise NotHeld(column.name)
-    numbers = read_integers(array)
+    numbers = read_integers(arrays)
     limit = 10 ** min(dtype.precision, _LARGEST_DECIMAL)
     if not numbers.is_between(-limit, limit, closed="none").all():
         raise NotHeld(column.name)
     return numbers.cast(pl.Int128).reinterpret(dtype=dtype)
 
 
-def read_texts(array: bytes, rows: int) -> pl.Series:
-    """The *rows* elements (String) of a proven *array* of texts and nulls.
+def read_texts(arrays: Sequence[bytes], rows: int) -> pl.Series:
+    """The *rows* elements (String) of proven *arrays* of texts and nulls.
 
     Raises PolarsError for bytes that are not UTF-8.
     """
-    if has_texts_only(array, rows):  # as usual, which takes half as long
-        plain = pl.Series([array[2:-2]]).cast(pl.String)
+    if _have_texts_only(arrays, rows):  # as usual, which takes half as long
+        plain = pl.Series([array[2:-2] for array in arrays]).cast(pl.String)
         return plain.str.split(_SEPARATOR).explode()
-    whole = pl.Series([array]).cast(pl.String)
+    whole = pl.Series(arrays).cast(pl.String)
     return whole.str.json_decode(pl.List(pl.String)).explode()
 
 
-def _texts(_: Column, array: bytes, rows: int) -> pl.Series:
-    return read_texts(array, rows)
+def _texts(_: Column, arrays: Sequence[bytes], rows: int) -> pl.Series:
+    return read_texts(arrays, rows)
 
 
-def _floats(_: Column, array: bytes, rows: int) -> pl.Series:
-    return read_texts(array, rows).cast(pl.Float64)
+def _floats(_: Column, arrays: Sequence[bytes], rows: int) -> pl.Series:
+    return read_texts(arrays, rows).cast(pl.Float64)
 
 
-def _binaries(_: Column, array: bytes, rows: int) -> pl.Series:
-    return read_texts(array, rows).str.decode("hex")
+def _binaries(_: Column, arrays: Sequence[bytes], rows: int) -> pl.Series:
+    return read_texts(arrays, rows).str.decode("hex")
 
 
-def _dates(_: Column, array: bytes, rows: int) -> pl.Series:
-    texts = read_texts(array, rows)
+def _dates(_: Column, arrays: Sequence[bytes], rows: int) -> pl.Series:
+    texts = read_texts(arrays, rows)
     _check_pattern(texts, _DAY)
     dates = texts.str.to_date("%Y-%m-%d")
     return _from_year_1(dates, dates)
 
 
-def _instants(_: Column, array: bytes, rows: int) -> pl.Series:
-    if digits := digits_of_times(array, rows):
-        usual = instants_from_digits(_numbers(digits))
+def _instants(_: Column, arrays: Sequence[bytes], rows: int) -> pl.Series:
+    digits = [digits_of_times(array) for array in arrays]
+    if all(digits):
+        usual = instants_from_digits(_numbers(each for each in digits if each))
         if usual is not None:
             return usual
-    texts = read_texts(array, rows)
+    texts = read_texts(arrays, rows)
     _check_pattern(texts, _TIME)
     seconds = texts.str.slice(0, 19).str.replace("T", " ", literal=True)
     instants = seconds.str.to_datetime(
@@ -251,7 +251,9 @@ def _from_year_1(values: pl.Series, days: pl.Series) -> pl.Series:
     return values
 
 
-_DECODERS: Final[dict[type[pl.DataType], Callable[[Column, bytes, int], pl.Series]]] = {
+_DECODERS: Final[
+    dict[type[pl.DataType], Callable[[Column, Sequence[bytes], int], pl.Series]]
+] = {
     pl.Boolean: _booleans,
     pl.Decimal: _decimals,
     pl.String: _texts,
