@@ -54,6 +54,7 @@ from routers.routes import (
     session,
     snapshots,
     sync_runs,
+    v1,
     views,
 )
 from routers.routes.openapi import OPENAPI_ROUTE
@@ -123,7 +124,8 @@ DESCRIPTION: Final = """\
 Free Planning Poker's statistics, computed on demand from an exact copy of its database.
 
 Days begin at midnight in the time zone TIMEZONE; timestamps are UTC. All routes except
-`/health` require the token: use **Authorize**, or send `Authorization: Bearer <token>`.
+`/health` and `/v1/health` require the token: use **Authorize**, or send
+`Authorization: Bearer <token>`.
 """
 
 
@@ -148,6 +150,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         analytics,
         room,
         rooms,
+        v1,
         downloads,
         breakdowns,
         retention,

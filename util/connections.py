@@ -1,15 +1,15 @@
 """Limits on connections: how many, and how long a client may take to send a request.
 
-uvicorn has no such limits. Its protocol for HTTP/1.1 is extended in place, since its
-command line takes no class of ours.
+uvicorn has no such limits. Its command line takes no class of ours, so its protocols for
+HTTP/1.1 are replaced where it creates one: that of httptools, which it prefers, and h11's.
 """
 
 import asyncio
 import resource
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 HEADER_SECONDS: Final = 10.0
 """To send a request's line and headers, from the connection or the last answer on."""
@@ -20,10 +20,14 @@ BODY_SECONDS: Final = 60.0
 SEND_SECONDS: Final = 60.0
 """Without any progress while an answer is sent."""
 
+type Awaited = Literal["head", "body"] | None
+"""What a client has to send; None while it waits for an answer."""
+
 SHARE_OF_FILES: Final = 0.75
 """Of the file descriptors that this process may open; the others are for its files."""
 
-PROTOCOL_MODULE: Final = "uvicorn.protocols.http.h11_impl"
+H11: Final = "uvicorn.protocols.http.h11_impl"
+HTTPTOOLS: Final = "uvicorn.protocols.http.httptools_impl"
 
 
 def limit_connections(
@@ -35,10 +39,9 @@ def limit_connections(
 ) -> None:
     """Limit the connections of uvicorn in this process; a later call replaces a limit.
 
-    Does nothing if uvicorn's protocol is not loaded, as in tests without a server.
+    Does nothing if no protocol of uvicorn is loaded, as in tests without a server.
     """
-    module = sys.modules.get(PROTOCOL_MODULE)
-    if module is None:
+    if H11 not in sys.modules and HTTPTOOLS not in sys.modules:
         return
     limits = ConnectionLimits(
         min(most, round(_raise_file_limit() * SHARE_OF_FILES)),
@@ -46,7 +49,18 @@ def limit_connections(
         body_seconds,
         send_seconds,
     )
-    _extend(module.H11Protocol, limits)
+    apply_limits(limits)
+
+
+def apply_limits(limits: "ConnectionLimits") -> None:
+    """Let *limits* watch the connections of the protocols that uvicorn has loaded."""
+    if module := sys.modules.get(H11):
+        _replace(module.H11Protocol, _limited(_with_state(module.H11Protocol), limits))
+    if module := sys.modules.get(HTTPTOOLS):
+        # Imports httptools, which is not loaded if uvicorn runs with --http h11.
+        from util.bounded_requests import BoundedHttpTools
+
+        _replace(module.HttpToolsProtocol, _limited(BoundedHttpTools, limits))
 
 
 def _raise_file_limit() -> int:
@@ -89,14 +103,14 @@ class ConnectionLimits:
 
     def received(self, protocol: Any) -> None:
         """The client has sent something: wait for more of it, or no longer."""
-        state = str(protocol.conn.their_state)
-        if state in ("IDLE", "SEND_BODY"):
-            is_body = state == "SEND_BODY"
-            seconds = self._body_seconds if is_body else self._header_seconds
-            self._wait(protocol, seconds, restart=is_body != protocol.awaits_body)
-            protocol.awaits_body = is_body
-        else:
+        awaited: Awaited = protocol.awaited
+        if awaited is None:
             self._forget(protocol)
+            return
+        is_body = awaited == "body"
+        seconds = self._body_seconds if is_body else self._header_seconds
+        self._wait(protocol, seconds, restart=is_body != protocol.awaits_body)
+        protocol.awaits_body = is_body
 
     def lost(self, protocol: Any) -> None:
         """The connection is closed."""
@@ -134,31 +148,54 @@ class ConnectionLimits:
         protocol.transport.abort()
 
 
-_ORIGINALS: dict[tuple[type, str], Callable[..., None]] = {}
+def _with_state(h11_protocol: type) -> type:
+    """A protocol of h11 that knows what its client has to send."""
+
+    class WithState(h11_protocol):  # type: ignore[misc]
+        @property
+        def awaited(self) -> Awaited:
+            return _AWAITED.get(str(self.conn.their_state))
+
+    return WithState
 
 
-def _extend(protocol_class: type, limits: ConnectionLimits) -> None:
-    """Let methods of *protocol_class* also tell *limits* what happened."""
-    protocol_class.awaits_body = False  # type: ignore[attr-defined]
-    for name, tell in (
-        ("connection_made", limits.connected),
-        ("data_received", limits.received),
-        ("connection_lost", limits.lost),
-        ("pause_writing", limits.paused),
-        ("resume_writing", limits.resumed),
-        ("on_response_complete", limits.received),
-    ):
-        original = _ORIGINALS.setdefault(
-            (protocol_class, name), getattr(protocol_class, name)
-        )
-        setattr(protocol_class, name, _telling(original, tell))
+_AWAITED: Final[Mapping[str, Awaited]] = {"IDLE": "head", "SEND_BODY": "body"}
+"""By the state of h11 that a client is in."""
 
 
-def _telling(
-    original: Callable[..., None], tell: Callable[[Any], None]
-) -> Callable[..., None]:
-    def method(protocol: Any, *arguments: Any) -> None:
-        original(protocol, *arguments)
-        tell(protocol)
+def _limited(protocol_class: type, limits: ConnectionLimits) -> type:
+    """A protocol that also tells *limits* what happened."""
 
-    return method
+    class Limited(protocol_class):  # type: ignore[misc]
+        awaits_body = False
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            limits.connected(self)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            limits.received(self)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            limits.received(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            limits.lost(self)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            limits.paused(self)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            limits.resumed(self)
+
+    return Limited
+
+
+def _replace(uvicorns: Any, ours: type) -> None:
+    """Let *uvicorns* create objects of *ours*, which is derived from it."""
+    uvicorns.__new__ = lambda *_, **__: object.__new__(ours)

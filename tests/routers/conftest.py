@@ -82,11 +82,11 @@ def create_fixed_app(settings: Settings, moment: datetime = NOW) -> FastAPI:
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """The URL of *app*, served by uvicorn on a thread."""
+def served(app: FastAPI, **options: Any) -> Iterator[str]:
+    """The URL of *app*, served by uvicorn on a thread with these *options*."""
     # Bound here and not by number: another program may take a number in between.
     socket = create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app))
+    server = uvicorn.Server(uvicorn.Config(app, **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     while not server.started:

@@ -49,7 +49,11 @@ _PACKAGES = (
         "prometheus_client",
     ),
     *("sentry_sdk", "structlog", "tenacity", "httpx", "wsgiref.simple_server"),
-    *("uvicorn.lifespan.on", "uvicorn.protocols.http.h11_impl", "uvicorn.loops.auto"),
+    *(
+        "uvicorn.lifespan.on",
+        "uvicorn.protocols.http.httptools_impl",
+        "uvicorn.loops.auto",
+    ),
     *("jsonschema_rs", "jwt", "xlsxwriter", "orjson"),
     *("sqlfiles.catalogue", "sqlfiles.session", "sqlfiles.result_types"),
 )

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from uvicorn.protocols.http import h11_impl, httptools_impl
 
 from tests.support.servers import StubServer, serving
 from util import logs, redaction, sentry_wrapper
+from util.connections import ConnectionLimits, apply_limits
 
 
 @pytest.fixture
@@ -29,3 +32,12 @@ def _reset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.captureWarnings(False)
     for name in logs.ADOPTED:
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@contextmanager
+def limited(limits: ConnectionLimits) -> Iterator[None]:
+    """Apply *limits* to both parsers of HTTP."""
+    apply_limits(limits)
+    yield
+    for protocol_class in (h11_impl.H11Protocol, httptools_impl.HttpToolsProtocol):
+        del protocol_class.__new__

@@ -8,21 +8,21 @@ from typing import Final
 
 import httpx
 import pytest
-import uvicorn.protocols.http.h11_impl as h11_protocol
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from tests.routers.conftest import served
-from util.connections import ConnectionLimits, _extend
+from tests.util.conftest import limited
+from util.connections import ConnectionLimits
 
 PATIENCE: Final = 30
 
 MOST: Final = 20
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, int]]:
-    """The address of a server with short limits."""
+@pytest.fixture(scope="module", params=["httptools", "h11"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """The address of a server with short limits, with each parser of HTTP."""
     app = FastAPI()
 
     @app.post("/")
@@ -33,20 +33,12 @@ def server() -> Iterator[tuple[str, int]]:
     async def large() -> StreamingResponse:
         return StreamingResponse(pieces())
 
-    originals = {
-        name: getattr(h11_protocol.H11Protocol, name)
-        for name in dir(h11_protocol.H11Protocol)
-        if not name.startswith("__") and hasattr(h11_protocol.H11Protocol, name)
-    }
     limits = ConnectionLimits(
         MOST, header_seconds=0.5, body_seconds=0.5, send_seconds=0.5
     )
-    _extend(h11_protocol.H11Protocol, limits)
-    with served(app) as url:
+    with limited(limits), served(app, http=request.param) as url:
         parsed = httpx.URL(url)
         yield parsed.host, parsed.port or 0
-    for name, original in originals.items():
-        setattr(h11_protocol.H11Protocol, name, original)
 
 
 PIECE: Final = bytes(65_536)
@@ -56,7 +48,6 @@ ANSWERED = threading.Event()
 
 async def pieces() -> AsyncIterator[bytes]:
     """More than the buffers of two sockets take; ANSWERED once all were handed over."""
-    ANSWERED.clear()
     for _ in range(PIECES):
         yield PIECE
     ANSWERED.set()
@@ -126,6 +117,7 @@ def test_an_answer_that_nobody_reads_is_not_waited_for(
 ) -> None:
     """Whoever stops reading holds a connection, and its answer, for some seconds only."""
     request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
+    ANSWERED.clear()
     with closing(connect(server, request)) as connection:
         assert connection.recv(1) == b"H"
         # Without a limit the server waits until the client reads on.
