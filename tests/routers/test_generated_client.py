@@ -64,6 +64,7 @@ def module(package: str, name: str) -> Any:
     return importlib.import_module(f"{package}.{name}")
 
 
+@pytest.mark.long("test_its_methods_are_named_like_the_handlers")
 def test_every_module_can_be_imported(package: str) -> None:
     """No schema or operation has a name that breaks the package."""
     root = importlib.import_module(package)
