@@ -259,6 +259,8 @@ def test_before_the_first_sync_one_card_says_what_to_do(
         page.get_by_text("Nothing in this range.").filter(visible=True)
     ).to_have_count(0)
     expect(page.locator("#everything")).to_be_hidden()
+    needless = page.locator("#sections, #share, #kiosk")
+    expect(needless.filter(visible=True)).to_have_count(0)
     page.set_viewport_size({"width": 360, "height": 740})
     assert card.locator("pre").evaluate("pre => pre.scrollWidth <= pre.clientWidth")
     shutil.copytree(world.data_dir, tmp_path / "data", symlinks=True)
