@@ -205,12 +205,15 @@ def test_a_frozen_disk_is_noticed(
 
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
-            with pytest.raises(SpoolUnavailable, match="does not answer"):
-                await writer.append(LINE)
+            for _ in range(2):  # the second one waits behind the first
+                with pytest.raises(SpoolUnavailable, match="does not answer"):
+                    await writer.append(LINE)
             disk.set()
+            monkeypatch.setattr(spool, "COMMIT_TIMEOUT", timedelta(seconds=10))
+            await writer.append(LINE)
 
     asyncio.run(scenario())
-    assert contents(tmp_path) == [LINE]
+    assert b"".join(contents(tmp_path)) == LINE * 3
 
 
 def test_a_stop_writes_what_waits(tmp_path: Path) -> None:
