@@ -11,7 +11,7 @@ CHECKS := check-format check-types check-imports check-static
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench soak setup clean
+.PHONY: help demo test test-all test-fast check bench soak setup clean
 
 help: ## List these commands
 	@echo 'Usage: make COMMAND'
@@ -21,12 +21,15 @@ demo: ## Show the statistics of a sample database; EXAMPLE=bf1942 shows another 
 	$(SETUP) --no-dev $(if $(EXAMPLE),--group examples)
 	@exec $(PYTHON) -m demo $(if $(EXAMPLE),--example '$(EXAMPLE)')
 
-test: ## Run every check and test; installs MariaDB for them where that is possible
+test: ## Run every check, and tests of every behaviour; installs MariaDB where that is possible
 	$(SETUP)
 	@scripts/test-services
 	@$(MAKE) --no-print-directory check
 	@echo '▸ Running the tests (it may take a few minutes)'
 	@PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" $(PYTEST)
+
+test-all: ## The same with the long tests, as CI does: rarer variants, larger samples
+	@$(MAKE) --no-print-directory test TEST_EFFORT=full
 
 test-fast: ## Run the tests that need no server, browser or other program
 	$(SETUP)

@@ -54,6 +54,7 @@ from routers.routes import (
     session,
     snapshots,
     sync_runs,
+    v1,
     views,
 )
 from routers.routes.openapi import OPENAPI_ROUTE
@@ -148,6 +149,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         analytics,
         room,
         rooms,
+        v1,
         downloads,
         breakdowns,
         retention,

@@ -119,7 +119,7 @@ def _run(command: Command, settings: Settings, stop: StopRequest) -> int:
         case VerifyCommand():
             return _verify(settings, command)
         case DoctorCommand():
-            return _doctor(settings)
+            return _doctor(settings, command)
         case ViewsCommand():
             return _views(settings, command)
         case ReplayCommand() | RetentionCommand() | ForgetCommand():
@@ -307,10 +307,13 @@ def _report(settings: Settings, options: ReportCommand, stop: StopRequest) -> in
     return 0 if state is ReportState.SENT else 1
 
 
-def _doctor(settings: Settings) -> int:
+def _doctor(settings: Settings, options: DoctorCommand) -> int:
     results = list(doctor.examine(settings))
-    for result in results:
-        _print(str(result))
+    if options.json:
+        _print(doctor.as_json(results))
+    else:
+        for result in results:
+            _print(str(result))
     return 1 if any(result.failed for result in results) else 0
 
 

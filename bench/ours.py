@@ -10,7 +10,7 @@ from calculations.analytics import SERIES, analytics, engine_for
 from calculations.daily import daily
 from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
 from routers.tables import open_tables
@@ -69,8 +69,8 @@ class OurEngine:
 
     def _room_stats(self) -> pl.LazyFrame:
         # Like the API, which opens only this table, for each request.
-        votes = self._snapshot.scan("fpp_votes")
-        return room_stats(votes, self._room_id, self._period)
+        votes = of_room(self._snapshot.scan("fpp_votes"), self._room_id)
+        return room_stats(votes, self._period)
 
     def _daily(self) -> pl.LazyFrame:
         return daily(self._tables.votes, self._tables.page_views, self._period)

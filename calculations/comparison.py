@@ -6,7 +6,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from calculations.analytics import (
-    FEW_ROWS,
+    ALL_OPTIMIZATIONS,
     NO_COLUMNS,
     collect,
     collect_as,
@@ -30,7 +30,7 @@ def collect_both(
     """Run two one-row plans as one, by default in memory; return their rows."""
     if current is NO_COLUMNS:  # then no section of either applies
         return collect(current), collect(previous)
-    both = collect(compare(current, previous), engine)
+    both = collect(compare(current, previous), engine, ALL_OPTIMIZATIONS)
     return both["current"].struct.unnest(), both["previous"].struct.unnest()
 
 
@@ -57,7 +57,7 @@ def collect_figures[R: BaseModel](
     ``change`` (PercentChanges).
     """
     if previous is None:
-        return dict(collect_as(model, current, optimizations=FEW_ROWS))
+        return dict(collect_as(model, current))
     now, before = (validate_row(model, row) for row in collect_both(current, previous))
     return {**dict(now), "previous": before, "change": percent_changes(now, before)}
 

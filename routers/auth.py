@@ -237,6 +237,7 @@ _SESSION_ROUTE: Final = "/session"
 _VIEW_ROUTES: Final = frozenset(
     {
         "/",
+        "/v1/statistics",
         "/breakdown/{dimension}",
         "/breakdown/{dimension}.csv",
         "/breakdown/{dimension}.{extension}",

@@ -13,6 +13,7 @@ import polars as pl
 from calculations.analytics import analytics
 from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
+from calculations.room_stats import of_room
 from calculations.tables import Tables
 from readmodel.store import tallies, visits
 from readmodel.store.damage import READ_ERRORS
@@ -80,18 +81,17 @@ class PlanCache:
             return self._votes[snapshot]
 
     def votes_of_room(self, snapshot: Snapshot, room_id: int) -> pl.LazyFrame:
-        """Votes of *snapshot* with all those of *room_id*.
+        """The votes of *room_id* in *snapshot*.
 
-        Few others, if the snapshot has its votes by room. Raises OSError and PolarsError
-        if their files cannot be read.
+        Raises OSError and PolarsError if their files cannot be read.
         """
         try:
             by_room = self._votes_by_room(snapshot)
             if by_room:
-                return by_room.near(room_id)
+                return by_room.of_room(room_id)
         except FileNotFoundError:  # They are copies and may be deleted.
             pass
-        return self.votes(snapshot)
+        return of_room(self.votes(snapshot), room_id)
 
     def votes_of_room_in_memory(
         self, snapshot: Snapshot, room_id: int
@@ -101,7 +101,7 @@ class PlanCache:
         if by_room is None:
             return None
         try:
-            return by_room.near_in_memory(room_id)
+            return by_room.of_room_in_memory(room_id)
         except READ_ERRORS:
             return None  # `votes_of_room` meets it again.
 

@@ -10,6 +10,7 @@ import pytest
 from httpx._config import create_ssl_context
 
 pytest_plugins = [
+    "tests.support.effort",
     "tests.support.fixtures",
     "tests.support.kafka",
     "tests.support.postgres",

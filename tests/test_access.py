@@ -27,7 +27,7 @@ TOKENS = {name: f"{name}-0123456789-0123456789-0123456789" for name in TOKEN_RIG
 
 NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "api": {
-        "public": ("GET /health", "DELETE /session"),
+        "public": ("GET /health", "GET /v1/health", "DELETE /session"),
         "read": (
             "GET /",
             "GET /breakdown/{dimension}",
@@ -57,6 +57,8 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "GET /sync/runs",
             "GET /sync/runs.{extension}",
             "GET /sync/runs/views",
+            "GET /v1/rooms/{room_id}/statistics",
+            "GET /v1/statistics",
             "GET /views",
             "GET /views/{object}",
             "GET /views/{object}.{extension}",
@@ -88,6 +90,7 @@ LINK_ROUTES = {
     "GET /historical.csv",
     "GET /historical.{extension}",
     "GET /session",
+    "GET /v1/statistics",
 }
 """Routes that a link to a view allows, for its own parameters."""
 

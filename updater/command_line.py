@@ -65,7 +65,9 @@ class VerifyCommand:
 
 @dataclass(frozen=True, slots=True)
 class DoctorCommand:
-    """`doctor` has no options."""
+    """Options of `doctor`."""
+
+    json: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,9 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "help": "verify only these tables",
         },
     },
-    "doctor": {},
+    "doctor": {
+        "--json": {"action": "store_true", "help": "print one JSON object"},
+    },
     "views": {
         "action": {
             "nargs": "?",
@@ -373,7 +377,7 @@ def parse(arguments: Sequence[str]) -> Command:
         case "restore":
             return RestoreCommand(**values)
         case _:
-            return DoctorCommand()
+            return DoctorCommand(**values)
 
 
 def _views(command: ViewsCommand, parser: argparse.ArgumentParser) -> ViewsCommand:

@@ -1,5 +1,6 @@
 """Self-check of `update_readmodel.py doctor`: everything that a sync needs."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -71,6 +72,19 @@ class CheckResult:
 
     def __str__(self) -> str:
         return f"{self.outcome.value} {self.name:<12} {self.text}"
+
+
+def as_json(results: Sequence[CheckResult]) -> str:
+    """One object: ``passed``, False if a sync would fail, and all ``checks``.
+
+    Each has its ``name``, the ``outcome`` (passed, warning or failed) and the ``text``.
+    """
+    checks = [
+        {"name": each.name, "outcome": each.outcome.name.lower(), "text": each.text}
+        for each in results
+    ]
+    passed = not any(each.failed for each in results)
+    return json.dumps({"passed": passed, "checks": checks}, ensure_ascii=False)
 
 
 def _passed(name: str, text: str) -> CheckResult:

@@ -58,7 +58,7 @@ class AccessLog:
         app: ASGIApp,
         on_error: OnError,
         component: str = "api",
-        quiet: Collection[str] = ("/health",),
+        quiet: Collection[str] = ("/health", "/v1/health"),
     ) -> None:
         self._app = app
         self._on_error = on_error

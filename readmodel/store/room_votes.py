@@ -14,7 +14,7 @@ A room's votes are all in one chunk.
 import errno
 import io
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,14 +141,15 @@ class RoomVotes:
         ]
         self._none = pl.DataFrame(schema={name: stored[name] for name in COLUMNS})
 
-    def near(self, room_id: int) -> pl.LazyFrame:
-        """All votes of *room_id*, and some of other rooms.
+    def of_room(self, room_id: int) -> pl.LazyFrame:
+        """All votes of *room_id*, and no others.
 
         Columns: `COLUMNS`. Raises OSError and PolarsError if a file cannot be read.
         """
-        return self._decode(_read(*place) for place in self._places(room_id))
+        chunks = (_read(*place) for place in self._places(room_id))
+        return self._decode(chunks, room_id)
 
-    def near_in_memory(self, room_id: int) -> pl.LazyFrame | None:
+    def of_room_in_memory(self, room_id: int) -> pl.LazyFrame | None:
         """The same if it takes no time: the bytes are few, and in the system's cache.
 
         None otherwise. Raises OSError and PolarsError.
@@ -161,17 +162,25 @@ class RoomVotes:
             len(chunk) == length
             for chunk, (_, _, length) in zip(chunks, places, strict=True)
         )
-        return self._decode(chunks) if complete else None
+        return self._decode(chunks, room_id) if complete else None
 
     def _places(self, room_id: int) -> Iterator[tuple[str, int, int]]:
         for index in self._indexes:
             if chunk := index.chunk(room_id):
                 yield index.file, *chunk
 
-    def _decode(self, chunks: Iterable[bytes]) -> pl.LazyFrame:
-        found = [pl.read_ipc_stream(io.BytesIO(chunk)) for chunk in chunks]
+    def _decode(self, chunks: Iterable[bytes], room_id: int) -> pl.LazyFrame:
+        found = [_rows_of(room_id, chunk) for chunk in chunks]
         votes = pl.concat(found) if found else self._none
         return (votes.with_columns(self._casts) if self._casts else votes).lazy()
+
+
+def _rows_of(room_id: int, chunk: bytes) -> pl.DataFrame:
+    """Its rows in *chunk*, which is sorted by room. A filter would take twice as long."""
+    votes = pl.read_ipc_stream(io.BytesIO(chunk))
+    rooms = votes["room_id"].to_list()
+    first = bisect_left(rooms, room_id)
+    return votes.slice(first, bisect_right(rooms, room_id, first) - first)
 
 
 def _read_index(file: str) -> _Index:

@@ -38,8 +38,15 @@ class SideFileKind:
 
     def path(self, part: Path) -> Path:
         """The side file of the file *part*."""
-        file = part.parent.with_suffix(f".{self.name}") / part.name
-        return file.with_suffix(self.extension)
+        return Path(self.file(str(part)))
+
+    def file(self, part: str) -> str:
+        """The same as a string, for each request.
+
+        ``fpp_votes.parquet/part-7.parquet`` -> ``fpp_votes.rooms/part-7.arrows``
+        """
+        folder, name = part.removesuffix(PARQUET).rsplit(f"{PARQUET}/", 1)
+        return f"{folder}.{self.name}/{name}{self.extension}"
 
     def record(self, part: Part) -> SideFile | VisitsFile | None:
         """The record of the side file of *part*; None without one."""
@@ -61,6 +68,9 @@ class SideFileKind:
         members: dict[str, Any] = {self.name: record}
         return replace(part, **members)
 
+
+PARQUET: Final = ".parquet"
+"""How the names of parts and of their folders end."""
 
 VISITS: Final = SideFileKind(
     "visits", ".parquet", visits.applies_to, visits.encode, visits.hash_fingerprint

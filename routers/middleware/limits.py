@@ -26,7 +26,13 @@ MAX_PARAMETERS: Final = 100
 MAX_HEADER_BYTES: Final = 8_192
 """All names and values together."""
 
-PUBLIC_PATHS: Final = ("/health", "/docs", "/openapi.json", "/dashboard")
+PUBLIC_PATHS: Final = (
+    "/health",
+    "/v1/health",
+    "/docs",
+    "/openapi.json",
+    "/dashboard",
+)
 """Routes without a token, and what is below them."""
 
 UNLIMITED_PATHS: Final = ("/dashboard",)

@@ -30,8 +30,8 @@ HEADERS: Final = frozenset(
 MOST_AT_ONCE: Final = 1
 """Clients that get an answer before the server looks at other connections again."""
 
-SHARED_PATHS: Final = frozenset({"", "breakdown", "room", "rooms"})
-"""First segments of the paths of statistics in JSON."""
+SHARED_PATHS: Final = frozenset({"", "breakdown", "room", "rooms", "v1"})
+"""First segments of the paths of statistics in JSON; and /v1/health, at no cost."""
 
 DAILY: Final = "/daily-analytics"
 """Shared unless each call has an effect."""
@@ -46,7 +46,10 @@ class _Answer:
         self.scope = {**scope, "state": dict(scope.get("state", {}))}
         self.messages: list[Message] = []
         self.readers = 0
-        self.task = asyncio.create_task(self._make(app))
+        # Eager: an answer that waits for nothing is complete before the next line, and
+        # costs no turns of the event loop.
+        loop = asyncio.get_running_loop()
+        self.task = asyncio.Task(self._make(app), loop=loop, eager_start=True)
 
     async def _make(self, app: ASGIApp) -> None:
         async def record(message: Message) -> None:
@@ -73,20 +76,20 @@ class SharedAnswers:
             await self._app(scope, receive, send)
             return
         key = _key(scope)
-        answer = self._answers.get(key) or self._begin(key, scope)
-        if await self._complete(key, answer, receive):
-            await self._send(answer, scope, send)
-
-    def _begin(self, key: _Key, scope: Scope) -> _Answer:
-        answer = self._answers[key] = _Answer(self._app, scope)
-        answer.task.add_done_callback(lambda _: self._forget(key, answer))
-        return answer
+        answer = self._answers.get(key) or _Answer(self._app, scope)
+        if not answer.task.done():
+            if not await self._complete(key, answer, receive):
+                return
+            async with self._turns:  # a thousand clients must not be served at once
+                await asyncio.sleep(0)
+        answer.task.result()
+        await _send(answer, scope, send)
 
     async def _complete(self, key: _Key, answer: _Answer, receive: Receive) -> bool:
-        """Wait until the answer is complete; False if the client has gone before.
-
-        Raises what the application raised.
-        """
+        """Wait until the answer is complete; False if the client has gone before."""
+        if key not in self._answers:
+            self._answers[key] = answer
+            answer.task.add_done_callback(lambda _: self._forget(key, answer))
         gone = asyncio.create_task(_disconnected(receive))
         answer.readers += 1
         try:
@@ -98,24 +101,20 @@ class SharedAnswers:
             if not answer.readers and not answer.task.done():
                 self._forget(key, answer)
                 answer.task.cancel()
-        if not answer.task.done():
-            return False
-        answer.task.result()
-        return True
+        return answer.task.done()
 
     def _forget(self, key: _Key, answer: _Answer) -> None:
         if self._answers.get(key) is answer:
             del self._answers[key]
 
-    async def _send(self, answer: _Answer, scope: Scope, send: Send) -> None:
-        """Send the recorded messages; a thousand clients must not be served at once."""
-        async with self._turns:
-            await asyncio.sleep(0)
-        if "route" in answer.scope:
-            scope["route"] = answer.scope["route"]
-        scope.setdefault("state", {}).update(answer.scope["state"])
-        for message in answer.messages:
-            await send(_copy(message))
+
+async def _send(answer: _Answer, scope: Scope, send: Send) -> None:
+    """Send the recorded messages."""
+    if "route" in answer.scope:
+        scope["route"] = answer.scope["route"]
+    scope.setdefault("state", {}).update(answer.scope["state"])
+    for message in answer.messages:
+        await send(_copy(message))
 
 
 def _is_shared(scope: Scope) -> bool:

@@ -1,37 +1,22 @@
 """`GET /`, all statistics, and `GET /daily-analytics`, those of the last 24 hours."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from fastapi import HTTPException, Response
 from pydantic import Field
-from pydantic_core import to_json
 
-from calculations.analytics import (
-    SECTIONS,
-    SERIES,
-    collect,
-    engine_for,
-    validate_row,
-)
 from calculations.applicability import (
-    Reasons,
-    not_applicable,
     not_applicable_daily,
 )
 from calculations.comparison import (
     PercentChanges,
-    collect_both,
     collect_figures,
-    percent_changes,
 )
 from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily
-from calculations.shapes import rows_of
-from calculations.tables import Tables
 from config import EmailService
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireDelivery, RequireToken, principal_of
@@ -50,14 +35,12 @@ from routers.formats.media import TableFormat
 from routers.middleware.methods import IS_HEAD
 from routers.plan_cache import PlanCache
 from routers.query import (
-    AnalyticsParameters,
     AnalyticsQuery,
     DailyParameters,
     DailyQuery,
-    describe,
     require_range,
 )
-from routers.readings import reading_of_daily, reading_of_sections
+from routers.readings import reading_of_daily
 from routers.responses import (
     ACCEPT,
     STATISTICS_RESPONSES,
@@ -65,11 +48,11 @@ from routers.responses import (
     encode,
     etag_by_day,
     etag_by_minute,
-    json_object,
     json_response,
     uncached_json_response,
     unchanged,
 )
+from routers.sections import ANALYTICS, respond_sections
 from routers.strict_query import NoParameters, NoRepeatedParameters
 from util.access import Right
 from util.api_routes import ApiRoutes
@@ -77,10 +60,7 @@ from util.http_client import encode_daily, send_daily
 from util.problems import Error
 
 if TYPE_CHECKING:
-    from routers.cluster_answers import ClusterAnswers  # only with ENGINE_URL
-
-COMPARED_SECTIONS: Final = ("traffic", "votes")
-"""The sections that consist of single figures."""
+    pass  # only with ENGINE_URL
 
 router = ApiRoutes(
     tags=["statistics"],
@@ -128,22 +108,7 @@ async def get_analytics(query: AnalyticsQuery, context: Context) -> Response:
 
     Without a range they cover all rows of the database; series begin at START_DATE.
     """
-    period = context.resolve(query)
-    require_range(query, period)
-    etag = context.etag_by_day(period)
-    if response := unchanged(context.request, etag):
-        return response
-    body = await context.computations.run(
-        reading_of_sections(query.requested_sections, period, query.filters),
-        context.snapshot,
-        _analytics_json,
-        query,
-        period,
-        context.snapshot,
-        context.plans,
-        context.cluster,
-    )
-    return json_response(body, etag)
+    return await respond_sections(query, context, ANALYTICS)
 
 
 @router.get(
@@ -289,85 +254,6 @@ def _daily_etag(
     etag_of = etag_by_day if period.range else etag_by_minute
     request, settings = context.request, context.settings
     return etag_of(request, context.snapshot, settings, period, table_format)
-
-
-def _analytics_json(
-    query: AnalyticsParameters,
-    period: Period,
-    snapshot: Snapshot,
-    plans: PlanCache,
-    cluster: "ClusterAnswers | None",
-) -> bytes:
-    envelope = {"data_updated_at": to_json(snapshot.taken_at)}
-    if query.is_customised:
-        envelope["query"] = encode(describe(query, period, snapshot.taken_at))
-    if reasons := _reasons(query, plans.tables(snapshot), period):
-        envelope["not_applicable"] = to_json(reasons)
-    earlier_period = query.compared(period, snapshot.taken_at)
-    periods = [period, earlier_period] if earlier_period else [period]
-    rows = _rows(query, periods, snapshot, plans, cluster)
-    figures, data = _encode_sections(rows[0])
-    if len(rows) == 1:
-        return json_object({"data": data, **envelope})
-    earlier, previous = _encode_sections(rows[1])
-    changes = to_json(_changes(figures, earlier))
-    return json_object(
-        {"data": data, **envelope, "previous": previous, "change": changes}
-    )
-
-
-def _rows(
-    query: AnalyticsParameters,
-    periods: Sequence[Period],
-    snapshot: Snapshot,
-    plans: PlanCache,
-    cluster: "ClusterAnswers | None",
-) -> Sequence[pl.DataFrame]:
-    """The row of each of *periods*: a range, and the one before it."""
-    question = (query.requested_sections, query.filters)
-    if cluster and (found := cluster.rows(snapshot, periods, *question)):
-        return found
-    engine = engine_for(snapshot.rows, periods[0].fraction)
-    current, *earlier = [plans.analytics(snapshot, one, *question) for one in periods]
-    if not earlier:
-        return [collect(current, engine)]
-    return collect_both(current, earlier[0], engine)
-
-
-def _reasons(query: AnalyticsParameters, tables: Tables, period: Period) -> Reasons:
-    """Reasons for what is missing in the requested sections."""
-    reasons = not_applicable(query.filters, tables, period)
-    return {
-        place: reason
-        for place, reason in reasons.items()
-        if place.partition(".")[0] in query.requested_sections
-    }
-
-
-def _changes(figures: Analytics, earlier: Analytics) -> dict[str, PercentChanges]:
-    return {
-        name: percent_changes(getattr(figures, name), getattr(earlier, name))
-        for name in COMPARED_SECTIONS
-        if getattr(figures, name) is not None
-    }
-
-
-def _encode_sections(row: pl.DataFrame) -> tuple[Analytics, bytes]:
-    """The sections of *row* except series, validated; and all of them as JSON.
-
-    Series are most of the answer. Polars encodes them: creating Python objects first
-    kept the interpreter from requests for /health several times as long. The columns
-    of their plan are the fields of their model, in its order.
-    """
-    figures = validate_row(Analytics, row.drop(SERIES, strict=False))
-    sections = {
-        name: rows_of(row[name]).write_json().encode()
-        if name in SERIES
-        else encode(getattr(figures, name))
-        for name in SECTIONS
-        if name in row.columns
-    }
-    return figures, json_object(sections)
 
 
 def _daily_figures(

@@ -1,9 +1,9 @@
-"""`GET /health`: completeness, size and age of the read model."""
+"""`GET /health` and `/v1/health`: completeness, size and age of the read model."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
@@ -74,17 +74,34 @@ class EventsHealth(BaseModel, defer_build=True):
     status: HealthStatus
 
 
-class HealthComponents(BaseModel, defer_build=True):
-    """Health of each component."""
+class StorageBytesHealth(BaseModel, defer_build=True):
+    """Size of the read model in bytes."""
 
+    status: HealthStatus
+    data_size_bytes: int = Field(description="Bytes.", examples=[2202010])
+
+
+class _Components(BaseModel, defer_build=True):
     parquet_files: ParquetFilesHealth
-    storage: StorageHealth
+    storage: StorageHealth | StorageBytesHealth
     freshness: FreshnessHealth
     events: EventsHealth | None = Field(
         None,
         description="Absent unless events are collected.",
         exclude_if=lambda events: events is None,
     )
+
+
+class HealthComponents(_Components):
+    """Health of each component."""
+
+    storage: StorageHealth
+
+
+class HealthComponentsInBytes(_Components):
+    """Health of each component, with the size in bytes."""
+
+    storage: StorageBytesHealth
 
 
 class Health(BaseModel, defer_build=True):
@@ -94,11 +111,20 @@ class Health(BaseModel, defer_build=True):
     components: HealthComponents
 
 
+class HealthInBytes(BaseModel, defer_build=True):
+    """Health of the service, as `GET /health` has it, with the size in bytes."""
+
+    status: HealthStatus
+    components: HealthComponentsInBytes
+
+
+_MISSING: Final = "A table that is needed is missing."
+
+
 @router.get(
     "/health",
     response_model=Health,
-    responses=PUBLIC_RESPONSES
-    | {503: {"model": Health, "description": "A table that is needed is missing."}},
+    responses=PUBLIC_RESPONSES | {503: {"model": Health, "description": _MISSING}},
 )
 async def get_health(request: Request) -> Response:
     """Completeness, size and age of the data, without a token.
@@ -107,6 +133,30 @@ async def get_health(request: Request) -> Response:
     data, and another table that is missing or could not be read, are 200 with status
     "degraded".
     """
+    status, components, size = _state(request)
+    storage = StorageHealth(
+        status=HealthStatus.OK, data_size_mb=round(size / MEGABYTE, 2)
+    )
+    named = HealthComponents(storage=storage, **components)
+    return _respond(Health(status=status, components=named))
+
+
+@router.get(
+    "/v1/health",
+    response_model=HealthInBytes,
+    responses=PUBLIC_RESPONSES
+    | {503: {"model": HealthInBytes, "description": _MISSING}},
+)
+async def get_health_in_bytes(request: Request) -> Response:
+    """Completeness, size and age of the data, as `GET /health` with the size in bytes."""
+    status, components, size = _state(request)
+    storage = StorageBytesHealth(status=HealthStatus.OK, data_size_bytes=size)
+    named = HealthComponentsInBytes(storage=storage, **components)
+    return _respond(HealthInBytes(status=status, components=named))
+
+
+def _state(request: Request) -> tuple[HealthStatus, dict[str, Any], int]:
+    """The status, the components but the storage, and the bytes of all tables."""
     # Not on a thread: looking at a few files takes less time than waiting for one.
     settings, now = settings_of(request), now_of(request)
     intact: IntactFiles = request.app.state.intact
@@ -122,16 +172,17 @@ async def get_health(request: Request) -> Response:
     presence = _presence(complete, latest)
     usable = presence is not HealthStatus.UNAVAILABLE
     freshness = _freshness(latest, settings, now) if latest and usable else _unknown()
-    size = sum(table.bytes for table in tables.values()) / MEGABYTE
-    health = Health(
-        status=max(presence, freshness.status, key=list(HealthStatus).index),
-        components=HealthComponents(
-            parquet_files=ParquetFilesHealth(status=presence, files=files),
-            storage=StorageHealth(status=HealthStatus.OK, data_size_mb=round(size, 2)),
-            freshness=freshness,
-            events=_events(latest, tables),
-        ),
-    )
+    components = {
+        "parquet_files": ParquetFilesHealth(status=presence, files=files),
+        "freshness": freshness,
+        "events": _events(latest, tables),
+    }
+    status = max(presence, freshness.status, key=list(HealthStatus).index)
+    return status, components, sum(table.bytes for table in tables.values())
+
+
+def _respond(health: Health | HealthInBytes) -> Response:
+    usable = health.components.parquet_files.status is not HealthStatus.UNAVAILABLE
     return Response(
         health.model_dump_json(),
         200 if usable else 503,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 import polars as pl
 from fastapi import HTTPException, Path, Response
+from pydantic import BaseModel
 
 from calculations.comparison import PercentChanges, collect_figures
 from calculations.period import Period
@@ -83,11 +84,11 @@ async def get_room_stats(
     room_id: RoomId, accepted: AcceptedFormat, query: ComparisonQuery, context: Context
 ) -> Response:
     """Statistics of one room; zeros if it never voted or does not exist."""
-    period = _resolve(room_id, query, context)
+    period = resolve_for_room(room_id, query, context)
     etag = context.etag_by_day(period, accepted)
     if response := unchanged(context.request, etag, ACCEPT):
         return response
-    figures = await _compute(room_id, query, period, context)
+    figures = await room_figures(RoomStats, room_id, query, period, context)
     if accepted is TableFormat.JSON:
         snapshot = context.snapshot
         body = encode_figures(RoomAnswer, figures, query, period, snapshot)
@@ -107,17 +108,17 @@ async def get_room_stats_file(
     context: Context,
 ) -> Response:
     """Statistics of one room as a table of one row."""
-    period = _resolve(room_id, query, context)
+    period = resolve_for_room(room_id, query, context)
     etag = context.etag_by_day(period, extension)
     if response := unchanged(context.request, etag):
         return response
-    figures = await _compute(room_id, query, period, context)
+    figures = await room_figures(RoomStats, room_id, query, period, context)
     return await _respond_table(
         room_id, figures, period, context, extension, etag, vary=None
     )
 
 
-def _resolve(
+def resolve_for_room(
     room_id: int, query: ComparisonParameters, context: RequestContext
 ) -> Period:
     """The period. Raises HTTPException (400) and RequestValidationError (422)."""
@@ -138,17 +139,21 @@ def _largest_id(context: RequestContext) -> int:
     return MAX_WIDE_ROOM_ID if dtype in WIDE_DTYPES else MAX_ROOM_ID
 
 
-async def _compute(
-    room_id: int, query: ComparisonParameters, period: Period, context: RequestContext
+async def room_figures(
+    model: type[BaseModel],
+    room_id: int,
+    query: ComparisonParameters,
+    period: Period,
+    context: RequestContext,
 ) -> dict[str, Any]:
-    """The fields of RoomStats, and those of the comparison."""
+    """The fields of *model*, which has the figures of a room; and of the comparison."""
     snapshot = context.snapshot
     earlier = query.compared(period, snapshot.taken_at)
 
     def figures(votes: pl.LazyFrame) -> dict[str, Any]:
-        plan = room_stats(votes, room_id, period)
-        before = room_stats(votes, room_id, earlier) if earlier else None
-        return collect_figures(RoomStats, plan, before)
+        plan = room_stats(votes, period)
+        before = room_stats(votes, earlier) if earlier else None
+        return collect_figures(model, plan, before)
 
     computations, plans = context.computations, context.plans
     if computations.can_run_at_once(ROOM_STATS, snapshot):

@@ -11,8 +11,9 @@ from calculations.analytics import collect, collect_as, engine_for
 from calculations.filters import RoomState
 from calculations.period import Interval, Period
 from calculations.results import QueryEcho, RoomStats, Rounded
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
+from calculations.tables import Tables
 from readmodel.store.snapshot import Snapshot
 from routers.auth import RequireToken
 from routers.dependencies import Context, RequireStatistics
@@ -33,6 +34,26 @@ from util.problems import Error
 
 MAX_ID: Final = 2**32 - 1
 """Ids are unsigned 32-bit integers."""
+
+UnsignedRoomId = Annotated[
+    int,
+    Path(
+        description="The room's id, an unsigned 32-bit integer.",
+        ge=1,
+        le=MAX_ID,
+        examples=[59],
+    ),
+]
+
+KNOWN_ROOM_RESPONSES: Final = STATISTICS_RESPONSES | {
+    404: {
+        "model": Error,
+        "description": (
+            "There is no such room, or TABLES does not mirror the tables that the "
+            "statistics need."
+        ),
+    }
+}
 
 router = ApiRoutes(
     tags=["statistics"],
@@ -217,29 +238,10 @@ async def get_rooms(
 @router.get(
     "/rooms/{room_id}",
     response_model=RoomDetails,
-    responses=STATISTICS_RESPONSES
-    | {
-        404: {
-            "model": Error,
-            "description": (
-                "There is no such room, or TABLES does not mirror the tables that the "
-                "statistics need."
-            ),
-        }
-    },
+    responses=KNOWN_ROOM_RESPONSES,
 )
 async def get_room(
-    room_id: Annotated[
-        int,
-        Path(
-            description="The room's id, an unsigned 32-bit integer.",
-            ge=1,
-            le=MAX_ID,
-            examples=[59],
-        ),
-    ],
-    query: Annotated[RoomParameters, Query()],
-    context: Context,
+    room_id: UnsignedRoomId, query: Annotated[RoomParameters, Query()], context: Context
 ) -> Response:
     """One room: its votes over time, agreement, pace and members.
 
@@ -289,21 +291,28 @@ def _room_json(
 ) -> bytes:
     """Raises HTTPException (404) for a room that is in no table."""
     tables = plans.tables(snapshot)
-    found = collect(room_details(tables, room_id, period)).row(0, named=True)
-    if not (found["in_rooms"] or found["all_votes"] or found["all_estimations"]):
-        raise HTTPException(404, f"There is no room {room_id}")
+    found = find_room(room_id, period, tables)
+    votes = of_room(tables.votes, room_id)
     figures = {name: found[name] for name in RoomDetails.model_fields if name in found}
     return encode(
         RoomDetails(
             room_id=room_id,
             state=_state(found),
             status=_status(found),
-            stats=collect_as(RoomStats, room_stats(tables.votes, room_id, period)),
+            stats=collect_as(RoomStats, room_stats(votes, period)),
             query=describe(query, period, snapshot.taken_at),
             data_updated_at=snapshot.taken_at,
             **figures,
         )
     )
+
+
+def find_room(room_id: int, period: Period, tables: Tables) -> dict[str, Any]:
+    """The row of `room_details`. Raises HTTPException (404) if it is in no table."""
+    found = collect(room_details(tables, room_id, period)).row(0, named=True)
+    if not (found["in_rooms"] or found["all_votes"] or found["all_estimations"]):
+        raise HTTPException(404, f"There is no room {room_id}")
+    return found
 
 
 def _state(found: dict[str, Any]) -> RoomState:

@@ -11,6 +11,7 @@ from bench.errors import BenchError
 from tests.test_docs import MAKEFILE
 
 
+@pytest.mark.long("test_clients_send_requests_to_the_real_api")
 def test_engines_run_in_processes_of_their_own(small: Dataset) -> None:
     """They compute equal answers there, and report time and memory."""
     answers.check(["ours", "DuckDB"], small)
@@ -38,6 +39,7 @@ def test_engines_take_turns_except_slow_ones(
     assert (total["one"].peak_bytes, total["one"].median_cpu) == (6, 0.5)
 
 
+@pytest.mark.long("test_clients_send_requests_to_the_real_api")
 def test_a_range_is_timed_like_an_engine(small: Dataset) -> None:
     """In a process of its own. At scale 100 its target is a tenth of all days."""
     timings = {

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.conftest import Visitor, settled, show_view
+from tests.support.effort import some_long
 from tests.support.world import Server, World
 
 pytestmark = pytest.mark.external
@@ -39,7 +40,9 @@ def violations(page: Page, root: str = "html") -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), some_long([("light", 1280), ("dark", 360)])
+)
 def test_axe_finds_no_serious_violation(
     visitor: Visitor, server: Server, scheme: Any, width: int
 ) -> None:
@@ -56,6 +59,7 @@ def test_axe_finds_no_serious_violation(
     assert violations(page) == []
 
 
+@pytest.mark.long("test_axe_finds_no_serious_violation")
 def test_axe_finds_no_serious_violation_in_dialogs_panels_and_rooms(
     page: Page, world: World
 ) -> None:
@@ -106,6 +110,7 @@ def assert_keyboard_reaches(page: Page, root: str = "body") -> None:
     assert page.evaluate("window.unmarked") == []
 
 
+@pytest.mark.long("test_the_keyboard_reaches_everything")
 def test_tab_reaches_all_that_one_can_use(page: Page, world: World) -> None:
     """The page with every table open, its panel, its dialogs, and a room's page."""
     page.get_by_label("Compare with").select_option("custom")
@@ -184,6 +189,7 @@ VIEWS_OF_KEYS = {
 }
 
 
+@pytest.mark.long("test_ranges_are_chosen_by_keyboard_alone")
 def test_keys_change_the_view(page: Page, subtests: pytest.Subtests) -> None:
     """A key changes the address; it does nothing while one types."""
     for key, query in VIEWS_OF_KEYS.items():
@@ -215,6 +221,7 @@ def test_keys_are_listed_and_do_nothing_while_typing(page: Page) -> None:
     expect(page.locator("#keys")).to_be_visible()
 
 
+@pytest.mark.long("test_ranges_are_chosen_by_keyboard_alone")
 def test_arrow_keys_step_and_leave_one_entry_in_the_history(
     visitor: Visitor, server: Server
 ) -> None:
@@ -261,7 +268,7 @@ def test_reduced_motion_disables_animations(visitor: Visitor, server: Server) ->
     assert page.evaluate("document.getAnimations().length") == 0
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", some_long([360, 1280]))
 def test_the_layout_is_stable_while_figures_arrive(
     visitor: Visitor, server: Server, width: int
 ) -> None:

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
 from tests.browser.conftest import DESKTOP, Tabs, Visitor, settled, show_view, visiting
+from tests.support.effort import some_long
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -80,7 +81,7 @@ def row_count(page: Page) -> int:
     return int(text or 0) + 1
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", some_long([1280, 360]))
 def test_axes_and_intervals_of_every_range(
     pages: dict[int, Page], server: Server, width: int, subtests: pytest.Subtests
 ) -> None:
@@ -206,7 +207,10 @@ def _rows(first: date, count: int, interval: str, weekends: bool) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "query", ["?period=90d", "?period=90d&weekends=false", "?period=30d&interval=week"]
+    "query",
+    some_long(
+        ["?period=90d", "?period=90d&weekends=false", "?period=30d&interval=week"]
+    ),
 )
 def test_tile_chart_table_and_file_have_one_number(
     page: Page, server: Server, query: str
@@ -270,12 +274,15 @@ def test_weekends_are_in_unless_the_reader_leaves_them_out(
 
 @pytest.mark.parametrize(
     ("period", "compare", "weeks"),
-    [
-        ("7d", "previous", 1),
-        ("30d", "previous", 5),
-        ("90d", "previous", 13),
-        ("30d", "year", 52),
-    ],
+    some_long(
+        [
+            ("7d", "previous", 1),
+            ("30d", "previous", 5),
+            ("90d", "previous", 13),
+            ("30d", "year", 52),
+        ],
+        2,
+    ),
 )
 def test_each_day_is_compared_with_the_same_weekday(
     page: Page, server: Server, period: str, compare: str, weeks: int
@@ -334,7 +341,9 @@ def test_averages_reach_back_before_the_range(page: Page, server: Server) -> Non
 
 @pytest.mark.parametrize(
     "query",
-    ["?period=12m&interval=month", "?period=90d&interval=week", "?period=today"],
+    some_long(
+        ["?period=12m&interval=month", "?period=90d&interval=week", "?period=today"]
+    ),
 )
 def test_the_legend_names_only_lines_that_are_drawn(
     page: Page, server: Server, query: str
@@ -347,11 +356,13 @@ def test_the_legend_names_only_lines_that_are_drawn(
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [
-        ("?period=7d", "Wed|Tue|Mon|Thu|Fri|Sat|Sun"),
-        ("?period=90d&interval=week", "\N{EN DASH}"),
-        ("?period=12m&interval=month", "20"),
-    ],
+    some_long(
+        [
+            ("?period=7d", "Wed|Tue|Mon|Thu|Fri|Sat|Sun"),
+            ("?period=90d&interval=week", "\N{EN DASH}"),
+            ("?period=12m&interval=month", "20"),
+        ]
+    ),
 )
 def test_only_the_present_row_is_marked_as_unfinished(
     page: Page, server: Server, query: str, words: str
@@ -443,7 +454,7 @@ def test_a_tile_chooses_the_chart_and_the_address_keeps_it(
     expect(page.locator('[data-chart="Votes"]')).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1920, 3840])
+@pytest.mark.parametrize("width", some_long([1920, 3840]))
 def test_the_wall_view_fits_one_screen(
     visitor: Visitor, server: Server, width: int
 ) -> None:
@@ -465,7 +476,7 @@ def test_the_wall_view_fits_one_screen(
     assert plot["height"] > screen["height"] / 5
 
 
-@pytest.mark.parametrize("width", [768, 1280])
+@pytest.mark.parametrize("width", some_long([768, 1280]))
 def test_tiles_stand_in_one_row(visitor: Visitor, server: Server, width: int) -> None:
     """No tile stands alone in a second row."""
     screen = {"width": width, "height": 900}
@@ -482,7 +493,7 @@ def test_today_is_compared_with_the_same_hours_only(page: Page, server: Server) 
     check_comparison(page, server, "today")
 
 
-@pytest.mark.parametrize("period", ["7d", "30d", "month"])
+@pytest.mark.parametrize("period", some_long(["7d", "30d", "month"]))
 def test_the_present_day_is_compared_with_a_part_of_a_day(
     page: Page, server: Server, period: str
 ) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.browser.conftest import VIEW, Visitor
 from tests.browser.test_access import violations
 from tests.support.derived import table_sql, write_views
+from tests.support.effort import some_long
 from tests.support.programs import ROOT, run_updater
 from tests.support.world import HOSTILE, Server, World
 
@@ -440,7 +441,7 @@ LOOKED_AT = {
 }
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKED_AT)
+@pytest.mark.parametrize(("scheme", "width"), some_long(LOOKED_AT))
 def test_the_section_is_accessible_and_fits(
     page: Page,
     shared_visitor: Visitor,

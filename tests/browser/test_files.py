@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Visitor
+from tests.support.effort import some_long
 from tests.support.world import HOSTILE, Server
 
 pytestmark = pytest.mark.external
@@ -40,7 +41,11 @@ def saved(page: Page, what: str) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
-@pytest.mark.parametrize("tables", list(batched(API_FILES, 7)), ids=["first", "rest"])
+@pytest.mark.parametrize(
+    "tables",
+    some_long([pytest.param(each) for each in batched(API_FILES, 7)]),
+    ids=["first", "rest"],
+)
 def test_a_table_of_the_api_is_saved_as_the_api_returns_it(
     page: Page, server: Server, tables: tuple[str, ...], subtests: pytest.Subtests
 ) -> None:
@@ -65,6 +70,7 @@ def test_a_file_has_the_name_that_the_api_gives_it(page: Page, server: Server) -
     assert re.fullmatch(r"fpp-country-.*\d{4}-\d{2}-\d{2}\.csv", name)
 
 
+@pytest.mark.long("test_a_table_of_the_api_is_saved_as_the_api_returns_it")
 def test_other_tables_are_saved_as_shown(page: Page, server: Server) -> None:
     """Files contain unformatted numbers and the API's field names."""
     answer = server.ask("/", **RANGE).json()

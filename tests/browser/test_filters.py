@@ -104,6 +104,7 @@ def test_a_chip_can_exclude_its_value(page: Page) -> None:
     assert int(views(page).replace(",", "")) == whole - inside
 
 
+@pytest.mark.long("test_a_click_on_a_row_filters_the_page")
 def test_every_row_of_users_and_visits_filters(
     page: Page, subtests: pytest.Subtests
 ) -> None:

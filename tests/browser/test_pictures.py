@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Visitor
+from tests.support.effort import some_long
 from tests.support.programs import ROOT
 from tests.support.world import Server, World
 
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.external
 
 WANTED = bool(os.environ.get("SCREENSHOTS"))
 SCREENS = {"desktop": (1280, 960), "phone": (360, 780)}
+NUMBER = 2 if WANTED else 1
+"""Of screens, and of colour schemes, in a usual run."""
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +35,8 @@ def shown(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     server.stop()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("scheme", some_long(["light", "dark"], NUMBER))
+@pytest.mark.parametrize("screen", some_long(SCREENS, NUMBER))
 def test_a_screenshot_has_the_size_of_its_screen(
     visitor: Visitor, shown: Server, tmp_path: Path, screen: str, scheme: Any
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_page_survives_an_outage(visitor: Visitor, own_server: Server) -> No
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
+@pytest.mark.long("test_the_page_survives_an_outage")
 def test_an_outage_does_not_speak_of_data_that_is_not_shown(
     visitor: Visitor, own_server: Server
 ) -> None:

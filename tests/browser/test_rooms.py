@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
 from tests.browser.conftest import Visitor, settled
+from tests.support.effort import some_long
 from tests.support.world import Server, World
 
 pytestmark = pytest.mark.external
@@ -38,7 +39,7 @@ def figure(page: Page, label: str) -> str:
     return tile.locator(".value").inner_text()
 
 
-@pytest.mark.parametrize("by", ["name", "number", "room_id"])
+@pytest.mark.parametrize("by", some_long(["name", "number", "room_id"]))
 def test_a_room_is_found_and_opened(
     visitor: Visitor, server: Server, busiest: Any, by: str
 ) -> None:

@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     visiting,
 )
 from tests.browser.test_access import AXE
+from tests.support.effort import some_long
 from tests.support.world import HOSTILE, TOKEN, Server
 
 pytestmark = pytest.mark.external
@@ -275,6 +276,7 @@ def test_rows_are_saved_in_every_format(
                 assert saved == expected
 
 
+@pytest.mark.long("test_a_link_with_another_token_shows_nothing_of_the_reader_before")
 def test_what_was_run_is_kept_in_the_tab_until_the_reader_signs_out(
     tabs: Tabs, server: Server
 ) -> None:
@@ -382,7 +384,9 @@ OPEN_ALL = "document.querySelectorAll('#explore details').forEach(d => d.open = 
 OVERFLOWS = "document.documentElement.scrollWidth > innerWidth"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), some_long([("dark", 360), ("light", 1280)])
+)
 def test_it_is_accessible_and_fits(
     section: Locator, page: Page, shared_visitor: Visitor, scheme: Any, width: int
 ) -> None:

@@ -20,6 +20,7 @@ from tests.browser.conftest import (
     settled,
     show_view,
 )
+from tests.support.effort import some_long
 from tests.support.world import TOKEN, Server, World
 
 pytestmark = pytest.mark.external
@@ -59,6 +60,9 @@ def test_a_slow_answer_shows_no_number_of_another_range(
     assert len(drawn.bars(page)) == 7
 
 
+@pytest.mark.long(
+    "tests/browser/test_refresh.py::test_only_the_last_chosen_range_is_shown"
+)
 def test_only_the_answer_to_the_last_question_is_shown(
     visitor: Visitor, server: Server
 ) -> None:
@@ -182,14 +186,16 @@ def test_a_range_before_all_data_shows_no_number(
 
 @pytest.mark.parametrize(
     ("query", "note"),
-    [
-        ("?tz=Mars/Phobos", "“Mars/Phobos” is not a time zone"),
-        ("?period=fortnight", "There is no range called “fortnight”"),
-        ("?interval=decade", "There is no interval called “decade”"),
-        ("?compare=tomorrow", "There is no comparison called “tomorrow”"),
-        ("?from=yesterday&to=2026-02-30", "“yesterday” is not a date"),
-        ("?filter=planet:Mars", "The filter “planet:Mars” was removed"),
-    ],
+    some_long(
+        [
+            ("?tz=Mars/Phobos", "“Mars/Phobos” is not a time zone"),
+            ("?period=fortnight", "There is no range called “fortnight”"),
+            ("?interval=decade", "There is no interval called “decade”"),
+            ("?compare=tomorrow", "There is no comparison called “tomorrow”"),
+            ("?from=yesterday&to=2026-02-30", "“yesterday” is not a date"),
+            ("?filter=planet:Mars", "The filter “planet:Mars” was removed"),
+        ]
+    ),
 )
 def test_an_unknown_option_in_the_address_gets_its_default_and_a_note(
     visitor: Visitor, server: Server, query: str, note: str
@@ -202,7 +208,7 @@ def test_an_unknown_option_in_the_address_gets_its_default_and_a_note(
         visitor.expect_problem("422")
 
 
-@pytest.mark.parametrize("query", ["?range=30d", "?period=30d"])
+@pytest.mark.parametrize("query", some_long(["?range=30d", "?period=30d"]))
 def test_old_and_new_names_of_the_range_are_understood(
     visitor: Visitor, server: Server, query: str
 ) -> None:
@@ -263,6 +269,7 @@ def test_before_the_first_sync_one_card_says_what_to_do(
     visitor.expect_problem("503")
 
 
+@pytest.mark.long("test_the_first_view_is_one_request")
 def test_reloading_often_stays_within_a_small_rate_limit(
     visitor: Visitor, own_server: Server
 ) -> None:
@@ -294,7 +301,7 @@ def test_files_are_immutable_below_the_address_of_their_content(server: Server) 
     assert unversioned.content == script.content
 
 
-@pytest.mark.parametrize("file", ["app.js", "axis.js"])
+@pytest.mark.parametrize("file", some_long(["app.js", "axis.js"]))
 def test_a_page_without_a_script_says_so(
     visitor: Visitor, server: Server, file: str
 ) -> None:
@@ -341,7 +348,7 @@ EDGE = """() => Math.max(...[...document.querySelectorAll("#vote-bars .card")]
 """The right edge of cards that are two in a row."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", some_long(["light", "dark"]))
 def test_paper_has_title_range_and_date_and_no_controls(
     visitor: Visitor, server: Server, scheme: Any
 ) -> None:

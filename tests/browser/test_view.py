@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
 from tests.browser.conftest import Visitor, settled, show_view
+from tests.support.effort import some_long
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -44,6 +45,7 @@ def choose(page: Page, label: str) -> None:
     settled(page)
 
 
+@pytest.mark.long("test_every_range_has_the_numbers_of_its_days")
 def test_a_preset_changes_figures_and_url(page: Page, server: Server) -> None:
     """The browser's back button restores the previous view."""
     before = shown_page_views(page)
@@ -66,16 +68,19 @@ def test_a_preset_changes_figures_and_url(page: Page, server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("label", "period"),
-    [
-        ("Today", "today"),
-        ("Yesterday", "yesterday"),
-        ("28 days", "28d"),
-        ("91 days", "91d"),
-        ("This month", "month"),
-        ("Last month", "last_month"),
-        ("Year to date", "year"),
-        ("12 months", "12m"),
-    ],
+    some_long(
+        [
+            ("Today", "today"),
+            ("Yesterday", "yesterday"),
+            ("28 days", "28d"),
+            ("91 days", "91d"),
+            ("This month", "month"),
+            ("Last month", "last_month"),
+            ("Year to date", "year"),
+            ("12 months", "12m"),
+        ],
+        2,
+    ),
 )
 def test_every_range_has_the_numbers_of_its_days(
     page: Page, server: Server, label: str, period: str
@@ -178,7 +183,7 @@ def test_the_time_zone_is_chosen_by_typing(page: Page) -> None:
     assert page.url.endswith("?tz=America%2FNew_York")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", some_long([360, 1280]))
 def test_the_question_stays_in_sight_while_scrolling(
     shared_visitor: Visitor, server: Server, width: int
 ) -> None:
@@ -273,7 +278,7 @@ def test_breakdowns_can_be_sorted_by_name_or_count(page: Page) -> None:
     assert names.all_inner_texts() == by_name[::-1]
 
 
-@pytest.mark.parametrize("width", [360, 3840])
+@pytest.mark.parametrize("width", some_long([360, 3840]))
 def test_the_page_fits_narrow_and_wide_screens(
     shared_visitor: Visitor, server: Server, width: int
 ) -> None:

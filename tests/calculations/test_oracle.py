@@ -11,7 +11,7 @@ from calculations.analytics import analytics, collect_as
 from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily, RoomStats
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from tests.support.effort import examples
 from tests.support.frames import (
     EMPTY,
@@ -53,7 +53,7 @@ def test_rooms_and_the_last_day_equal_the_definitions(
     when, oracle = period(now=now), Oracle(database, START, now, ZoneInfo("UTC"))
     drawn = tables(database)
     for room in (1, 2, 3, 4, 99):
-        result = collect_as(RoomStats, room_stats(drawn.votes, room, when))
+        result = collect_as(RoomStats, room_stats(of_room(drawn.votes, room), when))
         assert result.model_dump() == oracle.room(room)
     plan = daily(drawn.votes, drawn.page_views, when)
     assert collect_as(Daily, plan).model_dump() == oracle.daily()
@@ -72,7 +72,7 @@ def test_both_engines_give_the_same_answer_on_empty_tables(engine: pl.Engine) ->
 def test_a_room_and_a_day_without_rows_are_zeros() -> None:
     """There are no votes and no page views."""
     empty = tables(EMPTY)
-    room = collect_as(RoomStats, room_stats(empty.votes, 1, period())).model_dump()
+    room = collect_as(RoomStats, room_stats(empty.votes, period())).model_dump()
     day = collect_as(Daily, daily(empty.votes, empty.page_views, period())).model_dump()
     assert set(room.values()) | set(day.values()) == {0}
 

@@ -16,7 +16,7 @@ from calculations.analytics import analytics
 from calculations.daily import daily
 from calculations.period import DateRange, Interval, Period
 from calculations.results import Analytics, Daily, RoomStats
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from calculations.tables import Tables
 from tests.calculations.test_historical import HistoricalSection
 from tests.support.frames import (
@@ -46,7 +46,7 @@ PLANS: list[tuple[type[BaseModel], pl.LazyFrame]] = [
         HistoricalSection,
         analytics(EMPTY_TABLES, replace(WEEK, interval=Interval.HOUR), ["historical"]),
     ),
-    (RoomStats, room_stats(EMPTY_TABLES.votes, 1, period())),
+    (RoomStats, room_stats(EMPTY_TABLES.votes, period())),
     (Daily, daily(EMPTY_TABLES.votes, EMPTY_TABLES.page_views, period())),
 ]
 
@@ -147,7 +147,7 @@ def test_a_range_of_one_room_and_of_the_daily_figures_reaches_the_scans(
 ) -> None:
     """Votes and page views outside the range are not read."""
     plans = {
-        "room": room_stats(stored.votes, 1, WEEK),
+        "room": room_stats(of_room(stored.votes, 1), WEEK),
         "daily": daily(stored.votes, stored.page_views, WEEK),
     }
     for name, plan in plans.items():

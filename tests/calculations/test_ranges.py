@@ -14,7 +14,7 @@ from calculations.comparison import collect_both, collect_figures, percent_chang
 from calculations.daily import daily
 from calculations.period import DateRange
 from calculations.results import Analytics, Daily, RoomStats
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from tests.support import oracle
 from tests.support.effort import examples
 from tests.support.frames import tables
@@ -81,7 +81,7 @@ def test_as_much_of_the_previous_range_equals_the_definitions(
     result = collect_as(Analytics, analytics(drawn, period))
     assert _sections(result) == expected.answer()
     assert collect_as(
-        RoomStats, room_stats(drawn.votes, 1, period)
+        RoomStats, room_stats(of_room(drawn.votes, 1), period)
     ).model_dump() == expected.room(1)
 
 
@@ -115,8 +115,8 @@ def test_rooms_and_sums_of_a_range_equal_the_definitions(
     _assert_figures(
         collect_figures(
             RoomStats,
-            room_stats(drawn.votes, room, period),
-            room_stats(drawn.votes, room, previous),
+            room_stats(of_room(drawn.votes, room), period),
+            room_stats(of_room(drawn.votes, room), previous),
         ),
         expected.room(room),
         expected_before.room(room),

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from calculations.analytics import collect_as
 from calculations.results import RoomStats
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from tests.support.frames import frame, period, vote
 
 
@@ -15,7 +15,9 @@ def test_only_the_rooms_own_votes_count() -> None:
         vote(duration=95, avg_estimation=Decimal("2.50"), min_estimation=2),
         vote(room_id=2, duration=1000),
     ]
-    result = collect_as(RoomStats, room_stats(frame("votes", rows), 1, period()))
+    result = collect_as(
+        RoomStats, room_stats(of_room(frame("votes", rows), 1), period())
+    )
     assert result == RoomStats(
         votes=2,
         duration=92,

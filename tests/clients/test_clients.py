@@ -38,6 +38,7 @@ def test_the_javascript_client_and_its_hook() -> None:
     assert done.returncode == 0, done.stdout[-5_000:]
 
 
+@pytest.mark.long("test_the_javascript_client_and_its_hook")
 def test_nothing_is_lost_or_doubled_while_the_collector_is_killed(
     tmp_path: Path,
 ) -> None:

@@ -20,6 +20,7 @@ from demo.__main__ import main
 from demo.processes import PROJECT
 from testbed.ports import free_port
 from tests.support import preloaded
+from tests.support.effort import some_long
 
 pytestmark = pytest.mark.external
 
@@ -214,7 +215,7 @@ def test_a_second_run_reuses_the_first_and_takes_the_next_port(
 
 @pytest.mark.parametrize(
     ("broken", "number"),
-    [("source.db", signal.SIGINT), ("data/**/*.parquet", signal.SIGTERM)],
+    some_long([("source.db", signal.SIGINT), ("data/**/*.parquet", signal.SIGTERM)]),
 )
 def test_broken_files_are_replaced_and_a_signal_stops_everything(
     left: Path, broken: str, number: signal.Signals

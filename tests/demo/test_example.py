@@ -132,6 +132,9 @@ def example_demo(name: str, port: int, folder: Path) -> Iterator[Running]:
                 process.terminate()
 
 
+@pytest.mark.long(
+    "tests/demo/test_demo.py::test_broken_files_are_replaced_and_a_signal_stops_everything"
+)
 @pytest.mark.external
 def test_two_examples_run_side_by_side_and_ctrl_c_leaves_nothing(public: Path) -> None:
     """Every printed line works; neither knows of the other, though both get one port."""

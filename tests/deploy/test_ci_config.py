@@ -69,6 +69,15 @@ def test_hooks_and_jobs_run_the_tools_that_make_check_runs() -> None:
         assert re.search(rf"\b{tool}\b", hooks), tool
 
 
+def test_ci_leaves_no_test_out() -> None:
+    """Both run the command of the README, with the long tests."""
+    script = (ROOT / ".ci" / "run").read_text()
+    assert re.search(r"^export TEST_EFFORT=full$", script, re.MULTILINE)
+    assert re.search(r"^exec make test$", script, re.MULTILINE)
+    steps = _read(WORKFLOW)["jobs"]["tests"]["steps"]
+    assert steps[-1] == {"run": "make test", "env": {"TEST_EFFORT": "full"}}
+
+
 def test_every_hook_runs_a_program_of_the_lock_file() -> None:
     """Hooks need no network and use the locked versions."""
     for repository in _read(HOOKS)["repos"]:

@@ -89,6 +89,14 @@ ASKED: Mapping[str, Sequence[str]] = {
         "/room/{room}/stats?from=2024-06-03",
     ),
     "GET /room/{room_id}/stats.{extension}": ("/room/{room}/stats.{extension}",),
+    "GET /v1/statistics": (
+        "/v1/statistics",
+        f"/v1/statistics?{DAYS}&compare=previous&interval=week",
+    ),
+    "GET /v1/rooms/{room_id}/statistics": (
+        "/v1/rooms/{room}/statistics",
+        "/v1/rooms/{room}/statistics?from=2024-06-03",
+    ),
     "GET /events/rejected": ("/events/rejected",),
     "GET /events/rejected.{extension}": ("/events/rejected.{extension}",),
     "GET /views": ("/views",),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from routers.routes import analytics
+from routers import sections
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.snapshots import publish
 
@@ -38,7 +38,7 @@ def test_an_unexpected_error_is_500_without_its_text_and_logged_once(
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(analytics, "collect", broken)
+    monkeypatch.setattr(sections, "collect", broken)
     with caplog.at_level(logging.ERROR):
         got = client.get("/")
     assert (got.status_code, got.json()) == (500, {"detail": "Internal server error"})

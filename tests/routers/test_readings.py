@@ -13,7 +13,7 @@ from calculations.breakdown import Dimension, breakdown
 from calculations.daily import daily
 from calculations.filters import NO_FILTERS
 from calculations.period import Period
-from calculations.room_stats import room_stats
+from calculations.room_stats import of_room, room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from calculations.tables import Tables
 from readmodel.store.snapshot import Snapshot
@@ -51,7 +51,7 @@ def plans(tables: Tables, period: Period) -> Iterator[tuple[Reading, pl.LazyFram
     for dimension in Dimension:
         reading = reading_of_dimension(dimension, period, NO_FILTERS)
         yield reading, breakdown(tables, dimension, period, NO_FILTERS)
-    yield ROOM_STATS, room_stats(tables.votes, 1, period)
+    yield ROOM_STATS, room_stats(of_room(tables.votes, 1), period)
     yield ROOM_DETAILS, room_details(tables, 1, period)
     yield ROOM_LIST, room_list(tables, period, SEARCH)
     yield reading_of_daily(period), daily(tables.votes, tables.page_views, period)

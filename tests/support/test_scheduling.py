@@ -48,6 +48,7 @@ def test_every_package_fixture_is_in_a_shared_folder() -> None:
     assert {str(folder.relative_to(ROOT)) for folder in marked} <= {*SHARED}
 
 
+@pytest.mark.long("test_a_unit_is_a_file_or_half_a_folder_with_shared_fixtures")
 def test_the_tests_of_a_file_run_in_one_process_and_each_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_processes_that_start_together_share_one_server(tmp_path: Path) -> None:
     wait_until(lambda: not is_up(logins[0]))
 
 
+@pytest.mark.long("test_processes_that_start_together_share_one_server")
 def test_the_server_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     """SIGKILL, as in a crash of a worker, leaves the server to the other users."""
     with user_process(tmp_path) as first:
@@ -95,6 +96,7 @@ def test_the_server_outlives_the_process_that_started_it(tmp_path: Path) -> None
     wait_until(lambda: not (tmp_path / "login.json").exists())
 
 
+@pytest.mark.long("test_processes_that_start_together_share_one_server")
 def test_a_server_that_was_stopped_is_started_again(tmp_path: Path) -> None:
     """A process may come after the last user of the server has left."""
     with user_process(tmp_path) as first:

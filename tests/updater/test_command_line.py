@@ -16,15 +16,22 @@ from updater.command_line import (
     parse,
 )
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, list[str]]] = {
     "sync": {"--full": [], "--every": ["5"], "--tables": ["a,b"]},
     "status": {"--json": [], "--check": [], "--last": ["3"]},
     "verify": {"--json": [], "--tables": ["a,b"]},
-    "doctor": {},
+    "doctor": {"--json": []},
     "report": {"--last": ["3"]},
     "follow": {"--every": ["5"]},
     "restore": {"--as-of": ["2026-01-31T18:00:00Z"]},
 }
+
+
+def listed(words: list[str]) -> str:
+    """``a``, ``a and b``, or ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
 ACCEPTED = [(name, option) for name, options in OPTIONS.items() for option in options]
 EVERY_OPTION = {
     option: value for options in OPTIONS.values() for option, value in options.items()
@@ -75,7 +82,8 @@ def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             ["verify", "--json", "--tables", "a,b"],
             VerifyCommand(json=True, tables=("a", "b")),
         ),
-        (["doctor"], DoctorCommand()),
+        (["doctor"], DoctorCommand(json=False)),
+        (["doctor", "--json"], DoctorCommand(json=True)),
     ],
 )
 def test_arguments_become_a_command(arguments: list[str], command: Command) -> None:
@@ -111,9 +119,7 @@ def test_an_option_of_another_command_is_refused(
     words = [option, *EVERY_OPTION[option]]
     error = refusal([*words, name] if before else [name, *words], capsys)
     owners = [owner for owner, options in OPTIONS.items() if option in options]
-    assert error == (
-        f"{name} does not accept {option} (an option of {' and '.join(owners)})"
-    )
+    assert error == (f"{name} does not accept {option} (an option of {listed(owners)})")
 
 
 @pytest.mark.parametrize(

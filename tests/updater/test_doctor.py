@@ -1,5 +1,6 @@
 """doctor: one line per check, exit code 1 if a sync would fail; with a real MariaDB."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -28,6 +29,25 @@ def mysql(database: Database, data_dir: Path) -> dict[str, str]:
     with closing(database.connect()) as connection:
         schema.create_mysql(connection)
     return database.environ() | {"DATA_DIR": str(data_dir)}
+
+
+def test_scripts_get_one_object(mysql: dict[str, str]) -> None:
+    """The same checks in the same order; the exit code is the same, too."""
+    good = run_updater(mysql, "doctor", "--json")
+    assert good.returncode == 0, good.stdout + good.stderr
+    found = json.loads(good.stdout)
+    assert found["passed"]
+    assert {each["outcome"] for each in found["checks"]} <= {"passed", "warning"}
+    lines = run_updater(mysql, "doctor").stdout.splitlines()
+    assert [each["name"] for each in found["checks"]] == [
+        line.split(maxsplit=2)[1] for line in lines
+    ]
+    bad = run_updater(mysql | {"DB_NAME": "not_there"}, "doctor", "--json")
+    assert bad.returncode == 1
+    found = json.loads(bad.stdout)
+    failed = [each for each in found["checks"] if each["outcome"] == "failed"]
+    assert not found["passed"]
+    assert "not_there" in failed[0]["text"]
 
 
 def test_a_good_installation_passes_every_check(

@@ -116,7 +116,7 @@ def top(events: Sequence[Row], limit: int) -> list[tuple[str, int]]:
     return sorted(counted, key=lambda item: (-item[1], item[0]))[:limit]
 
 
-@pytest.fixture(params=range(examples(3)))
+@pytest.fixture(params=range(max(2, examples(3))))
 def events(request: pytest.FixtureRequest) -> list[Row]:
     """Random events; the first example has none."""
     seed: int = request.param

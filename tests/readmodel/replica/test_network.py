@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from readmodel.replica.layout import POINTER
-from tests.support.effort import THOROUGH, examples
+from tests.support.effort import THOROUGH, by_effort, examples
 from tests.support.replicas import Content, Replica, content, publish_ids
 from tests.support.storage import FAULTS, Bucket, Network, endpoint, network
 from util.errors import ReplicaError
@@ -50,7 +50,7 @@ def test_a_follower_has_a_whole_snapshot_at_any_moment(
     )
     published: list[Content] = [{}]
     failures, last = 0, 0
-    for minute in range(examples(8, 30)):
+    for minute in range(by_effort(8, 8, 30)):
         published.append(publish_ids(data, minute, [1], [2], [10 + minute]))
         for step in (replica.upload, replica.follow):
             try:

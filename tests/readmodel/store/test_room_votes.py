@@ -1,6 +1,7 @@
 """Votes by room: the same votes as a filter finds, from one chunk per file."""
 
 import errno
+import io
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -38,11 +39,10 @@ def opened(folder: Path, *parts: list[int | None]) -> RoomVotes:
     return RoomVotes(files, schema, schema)
 
 
-def durations(votes: pl.LazyFrame | None, room: int) -> list[int]:
-    """Those of *room*, in order."""
+def durations(votes: pl.LazyFrame | None) -> list[int]:
+    """Those of all *votes*, in order."""
     assert votes is not None
-    found = votes.filter(pl.col("room_id") == room).select("duration").collect()
-    return found["duration"].to_list()
+    return votes.select("duration").collect()["duration"].to_list()
 
 
 rooms = st.lists(st.none() | st.integers(1, 6), max_size=30)
@@ -61,17 +61,29 @@ def test_the_votes_of_a_room_are_those_that_a_filter_finds(
         votes = opened(tmp_path_factory.mktemp("rooms"), first, second)
     parts = [frame("votes", votes_of(rooms)) for rooms in (first, second)]
     for room in range(8):
-        wanted = durations(pl.concat(parts), room)
-        assert durations(votes.near(room), room) == wanted
-        assert durations(votes.near_in_memory(room), room) == wanted
+        wanted = durations(pl.concat(parts).filter(pl.col("room_id") == room))
+        assert durations(votes.of_room(room)) == wanted
+        assert durations(votes.of_room_in_memory(room)) == wanted
 
 
-def test_a_request_decodes_one_chunk_of_each_file(tmp_path: Path) -> None:
+def test_a_request_decodes_one_chunk_of_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Votes of few other rooms, however many there are; one room is never divided."""
     many = [room for room in range(1, 3_000) for _ in range(3)]
     votes = opened(tmp_path, [*many, *[5_000] * 2_000], [7])
-    assert votes.near(1_500).collect().height <= room_votes.CHUNK_ROWS + 3 + 1
-    assert len(durations(votes.near(5_000), 5_000)) == 2_000
+    read: list[int] = []
+    original = pl.read_ipc_stream
+
+    def note(source: io.BytesIO) -> pl.DataFrame:
+        chunk = original(source)
+        read.append(chunk.height)
+        return chunk
+
+    monkeypatch.setattr(pl, "read_ipc_stream", note)
+    assert len(durations(votes.of_room(1_500))) == 3
+    assert sum(read) <= room_votes.CHUNK_ROWS + 3 + 1
+    assert len(durations(votes.of_room(5_000))) == 2_000
 
 
 def test_columns_and_dtypes_are_those_of_the_votes(tmp_path: Path) -> None:
@@ -81,7 +93,7 @@ def test_columns_and_dtypes_are_those_of_the_votes(tmp_path: Path) -> None:
     by_room = open_room_votes(published, votes.cast({"avg_estimation": pl.Float64}))
     assert by_room is not None
     for room in (1, 2):
-        found = by_room.near(room).collect_schema()
+        found = by_room.of_room(room).collect_schema()
         assert list(found) == list(COLUMNS)
         assert found["avg_estimation"] == pl.Float64
         assert found["voted_at"] == votes.collect_schema()["voted_at"]
@@ -90,10 +102,10 @@ def test_columns_and_dtypes_are_those_of_the_votes(tmp_path: Path) -> None:
 def test_many_bytes_are_not_read_at_once(tmp_path: Path) -> None:
     """Decoding them would hold up others."""
     votes = opened(tmp_path, [1, 1, 2])
-    assert votes.near_in_memory(1) is not None
+    assert votes.of_room_in_memory(1) is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room_votes, "FEW_BYTES", 100)
-        assert votes.near_in_memory(1) is None
+        assert votes.of_room_in_memory(1) is None
 
 
 @pytest.mark.parametrize("reason", [errno.EAGAIN, errno.EOPNOTSUPP])
@@ -107,9 +119,9 @@ def test_a_file_that_is_not_in_memory_is_not_waited_for(
         raise OSError(reason, os.strerror(reason))
 
     monkeypatch.setattr(os, "preadv", refuse)
-    assert votes.near_in_memory(1) is None
+    assert votes.of_room_in_memory(1) is None
     with pytest.raises(OSError, match=os.strerror(reason)):
-        votes.near(1)
+        votes.of_room(1)
 
 
 def test_a_system_without_such_reads_waits(
@@ -118,8 +130,8 @@ def test_a_system_without_such_reads_waits(
     """Only Linux has them."""
     votes = opened(tmp_path, [1])
     monkeypatch.setattr(room_votes, "_NOWAIT", None)
-    assert votes.near_in_memory(1) is None
-    assert durations(votes.near(1), 1) == [0]
+    assert votes.of_room_in_memory(1) is None
+    assert durations(votes.of_room(1)) == [0]
 
 
 def test_bytes_that_are_not_all_in_memory_are_not_decoded(
@@ -128,7 +140,7 @@ def test_bytes_that_are_not_all_in_memory_are_not_decoded(
     """The system may return the first of them."""
     votes = opened(tmp_path, [1])
     monkeypatch.setattr(os, "preadv", lambda *_: 5)
-    assert votes.near_in_memory(1) is None
+    assert votes.of_room_in_memory(1) is None
 
 
 def test_a_table_without_the_columns_has_no_votes_by_room() -> None:
@@ -163,6 +175,8 @@ def test_wide_decimals_stay_as_they_are_in_the_file(tmp_path: Path) -> None:
     file.write_bytes(room_votes.encode(wide))
     stored = wide.collect_schema()
     wanted = rows.cast({"avg_estimation": pl.Float64}).collect_schema()
-    assert_frame_equal(RoomVotes([file], stored, stored).near(1), wide.select(COLUMNS))
-    found = RoomVotes([file], stored, wanted).near(1).collect()
+    assert_frame_equal(
+        RoomVotes([file], stored, stored).of_room(1), wide.select(COLUMNS)
+    )
+    found = RoomVotes([file], stored, wanted).of_room(1).collect()
     assert found["avg_estimation"].to_list() == [2.5]

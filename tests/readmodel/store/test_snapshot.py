@@ -22,6 +22,7 @@ from readmodel.store.snapshot import (
 )
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from readmodel.tables import TABLES
+from tests.support.effort import by_effort
 from tests.support.snapshots import (
     PLAIN_FILES_AT,
     TEN,
@@ -103,7 +104,7 @@ def test_readers_in_parallel_see_all_tables_of_one_instant(tmp_path: Path) -> No
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for count in range(2, 40):
+    for count in range(2, by_effort(12, 40)):
         both = {name: [ids(count)] for name in ("fpp_votes", "fpp_users")}
         publish_frames(tmp_path, TEN + timedelta(seconds=count), both)
     done.set()

@@ -8,6 +8,7 @@ import pytest
 from readmodel.store.event_tables import EVENTS
 from readmodel.sync.drain import drain
 from readmodel.tables import Table
+from tests.support.effort import some_long
 from tests.support.events import line, write_spool
 from tests.support.mirror import OTHERS, THINGS, Mirror
 from tests.support.snapshots import damage_manifest
@@ -28,7 +29,9 @@ def ids(mirror: Mirror) -> list[str]:
     return pl.read_parquet(mirror.data_dir / "events.parquet")["event_id"].to_list()
 
 
-@pytest.mark.parametrize("options", [{}, {"full": True}, {"only": ["others"]}])
+@pytest.mark.parametrize(
+    "options", some_long([{}, {"full": True}, {"only": ["others"]}])
+)
 def test_a_sync_takes_the_events_over(
     options: dict[str, object], mirror: Mirror, spool: Path
 ) -> None:

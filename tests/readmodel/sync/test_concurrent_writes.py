@@ -31,14 +31,14 @@ from testbed.mariadb import (
     private_server,
 )
 from tests.support import preloaded
-from tests.support.effort import THOROUGH
+from tests.support.effort import by_effort, some_long
 from tests.support.exactness import assert_exact, create, mirror_all
 from tests.support.programs import ROOT, environ, run_updater
 from util.errors import SourceError, StorageError
 
 pytestmark = pytest.mark.external
 
-SECONDS = 5.0 if THOROUGH else 1.0
+SECONDS = by_effort(0.3, 1.0, 5.0)
 PATIENCE_SECONDS = 60
 WRITERS = 4
 
@@ -152,7 +152,7 @@ def wait_for_a_sync(data_dir: Path) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", some_long([1, 2]))
 def test_four_writers(database: Database, tmp_path: Path, seed: int) -> None:
     """Inserts that commit late, updates, deletes and rollbacks, during every sync."""
     create(database, seed)
@@ -173,7 +173,7 @@ def test_an_updater_that_is_killed_at_random(
     settings = {**database.environ(), "DATA_DIR": str(tmp_path)}
     mirror_all(database, tmp_path)
     with Writers(database, 3):
-        for _ in range(6):
+        for _ in range(by_effort(2, 6)):
             process = updater(settings, "--every", "0.01")
             wait_for_a_sync(tmp_path)
             time.sleep(dice.random() * 0.3)
@@ -212,6 +212,7 @@ def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
     assert_exact(database, tmp_path)
 
 
+@pytest.mark.long("test_a_connection_that_is_killed_every_few_milliseconds")
 def test_a_server_that_is_killed_and_restarted(tmp_path: Path) -> None:
     """Runs retry, or fail with a reason; the read model stays complete throughout."""
     with private_server() as server, fresh_database(server.root) as database:

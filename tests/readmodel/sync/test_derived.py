@@ -28,6 +28,7 @@ from tests.support.derived import (
     table_sql,
     write_views,
 )
+from tests.support.effort import by_effort, some_long
 
 VOTES = pl.DataFrame(
     {"room_id": [1, 1, 2], "duration": [10, 20, 60]},
@@ -41,6 +42,9 @@ ROOMS = table_sql(
 )
 GOOD = table_sql("good", "SELECT sum(duration) AS seconds FROM fpp_votes")
 ENDLESS = "SELECT count(*) AS n FROM range(3000000) a, range(3000000) b WHERE a <> b"
+DEADLINE = by_effort(3, 8)
+"""Seconds for a definition; an endless one uses all of them."""
+
 HUNGRY = "SELECT list(repeat(r::VARCHAR, 100)) AS texts FROM range(100000000) t(r)"
 
 
@@ -241,7 +245,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("sql", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize("sql", some_long(BROKEN.values(), 2), ids=BROKEN.keys())
 def test_a_broken_definition_changes_nothing_but_its_own_state(
     data: Path, views: Path, sql: str
 ) -> None:
@@ -316,7 +320,6 @@ def test_tests_pass_or_block(
     )
 
 
-@pytest.mark.usefixtures("usual_processes")
 def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> None:
     """Those after it are built by a new process."""
     write_views(views, a_rooms=ROOMS, good=GOOD)
@@ -326,10 +329,10 @@ def test_a_slow_definition_is_ended_at_its_deadline(data: Path, views: Path) -> 
     tables = {"fpp_votes": VOTES[:2]}
     at = NOON + timedelta(hours=1)
     started = time.monotonic()
-    reports = run_derived(data, views, tables, at, seconds=8)
+    reports = run_derived(data, views, tables, at, seconds=DEADLINE)
     assert time.monotonic() - started < 60
     assert reports["rooms"].outcome is BuildOutcome.DEADLINE
-    assert "VIEWS_SECONDS=8" in reports["rooms"].message
+    assert f"VIEWS_SECONDS={DEADLINE}" in reports["rooms"].message
     assert reports["good"].outcome is BuildOutcome.BUILT
     _check_stale(data, before)
     assert not _builders()

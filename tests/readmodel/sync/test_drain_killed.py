@@ -40,6 +40,7 @@ def test_whenever_it_dies_each_event_is_there_once(template: Path) -> None:
     assert seen == {("e1",), ("e1", "e2", "e3")}
 
 
+@pytest.mark.long("test_whenever_it_dies_each_event_is_there_once")
 def test_whenever_the_disk_is_full_each_event_is_there_once(template: Path) -> None:
     """The drain fails with one message, readers see the state before or after it."""
 
@@ -73,6 +74,7 @@ def require_all(folder: Path, step: int) -> None:
     assert list_files(folder / "spool") == [], step
 
 
+@pytest.mark.long("test_whenever_it_dies_each_event_is_there_once")
 def test_whenever_it_dies_each_message_is_there_once(tmp_path: Path) -> None:
     """The next run stores what is after the recorded position."""
     store(tmp_path / "data", 0, 2)

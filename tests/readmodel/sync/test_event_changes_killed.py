@@ -10,6 +10,7 @@ import pytest
 from readmodel.sync.forget import UserForms, forget
 from readmodel.sync.replay import replay
 from readmodel.sync.retention import apply_retention
+from tests.support.effort import some_long
 from tests.support.events import collector_settings, line, rejected_line
 from tests.support.killing import at_each_step
 from tests.support.stored_events import NOW, actions, event_ids, letter_ids, store
@@ -47,11 +48,13 @@ def replay_all(data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "action", "after"),
-    [
-        (retain, "retention", (["e2"], [])),
-        (forget_user, "forget", (["e1"], ["r1"])),
-        (replay_all, "replay", (["e1", "e2", "r1"], [])),
-    ],
+    some_long(
+        [
+            (retain, "retention", (["e2"], [])),
+            (forget_user, "forget", (["e1"], ["r1"])),
+            (replay_all, "replay", (["e1", "e2", "r1"], [])),
+        ]
+    ),
 )
 def test_whenever_it_dies_the_state_is_that_before_or_after(
     change: Callable[[Path], None],

@@ -33,12 +33,12 @@ from tests.readmodel.sync.test_concurrent_writes import (
     wait_for_a_sync,
 )
 from tests.support import preloaded
-from tests.support.effort import THOROUGH
+from tests.support.effort import by_effort, some_long
 from tests.support.postgres import postgres_source
 from tests.support.programs import ROOT, environ, run_updater
 from util.errors import SourceError
 
-SECONDS = 5.0 if THOROUGH else 1.0
+SECONDS = by_effort(0.3, 1.0, 5.0)
 WRITERS = 4
 ROWS = 400
 
@@ -155,7 +155,7 @@ def create(database: Database, seed: int) -> None:
         schema.fill(connection, seed, ROWS)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", some_long([1, 2]))
 def test_four_writers(postgres: Database, tmp_path: Path, seed: int) -> None:
     """Inserts that commit late, updates, deletes and rollbacks, between all syncs."""
     create(postgres, seed)
@@ -178,6 +178,9 @@ def updater(settings: dict[str, str]) -> "subprocess.Popen[bytes]":
     )
 
 
+@pytest.mark.long(
+    "tests/readmodel/sync/test_concurrent_writes.py::test_an_updater_that_is_killed_at_random"
+)
 def test_an_updater_that_is_killed_at_random(
     postgres: Database, tmp_path: Path
 ) -> None:
@@ -205,6 +208,9 @@ def restart(server: Server, how: signal.Signals) -> None:
     server.start()
 
 
+@pytest.mark.long(
+    "tests/readmodel/source/postgres/test_vouching.py::test_a_crash_that_loses_commits_is_noticed"
+)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_server_that_is_killed_and_restarted(
     tmp_path: Path, how: signal.Signals

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from routers.routes import analytics
+from routers import sections
 from tests.routers.conftest import client_of, make_settings
 
 ANSWERS = ["/", "/health", "/nothing", "/docs", "/openapi.json", "/room/0/stats"]
@@ -89,16 +89,17 @@ def test_every_served_path_has_a_route_template(
     assert [line["route"] for line in lines(caplog)] == [route]
 
 
+@pytest.mark.parametrize("path", ["/health", "/v1/health"])
 def test_a_successful_health_check_is_measured_but_not_logged(
-    read_model: Path, client: TestClient, caplog: pytest.LogCaptureFixture
+    read_model: Path, client: TestClient, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     """Container runtimes send one every few seconds."""
     assert read_model.exists()
     with caplog.at_level(logging.INFO, logger="fpp"):
-        assert client.get("/health").status_code == 200
+        assert client.get(path).status_code == 200
     assert lines(caplog) == []
     counted = values(client, "fpp_http_request_duration_seconds_count")
-    assert counted['{method="GET",route="/health",status="200"}'] == 1
+    assert counted[f'{{method="GET",route="{path}",status="200"}}'] == 1
 
 
 @pytest.mark.parametrize("path", ANSWERS)
@@ -156,7 +157,7 @@ def test_an_unexpected_error_is_answered_logged_and_measured(
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(analytics, "collect", broken)
+    monkeypatch.setattr(sections, "collect", broken)
     with caplog.at_level(logging.INFO, logger="fpp"):
         got = client.get("/", headers={"X-Request-ID": "broken-1"})
     assert got.status_code == 500
@@ -215,7 +216,7 @@ def test_a_secret_in_an_error_does_not_reach_the_log(
     def broken(*_: object) -> None:
         raise RuntimeError(f"refused {token}")
 
-    monkeypatch.setattr(analytics, "collect", broken)
+    monkeypatch.setattr(sections, "collect", broken)
     with client_of(settings) as client:
         client.get("/", headers={"Authorization": token})
     logged = capfd.readouterr().err

@@ -69,6 +69,20 @@ def test_a_missing_table_is_unavailable_and_listed(
     assert [name for name, there in files.items() if not there] == ["fpp_votes.parquet"]
 
 
+def test_the_size_is_in_bytes_under_v1(read_model: Path, client: TestClient) -> None:
+    """All else is as before."""
+    old, new = client.get("/health").json(), client.get("/v1/health").json()
+    size = new["components"]["storage"].pop("data_size_bytes")
+    megabytes = old["components"]["storage"].pop("data_size_mb")
+    files = read_model.glob("current/fpp_*.parquet/*")
+    assert size == sum(file.stat().st_size for file in files)
+    assert megabytes == round(size / 2**20, 2)
+    assert new == old
+    shutil.rmtree((read_model / "fpp_votes.parquet").resolve())
+    missing = client.get("/v1/health")
+    assert (missing.status_code, missing.json()["status"]) == (503, "unavailable")
+
+
 def test_without_a_read_model_the_status_is_unavailable(client: TestClient) -> None:
     """DATA_DIR does not exist here."""
     got = client.get("/health")

@@ -65,7 +65,9 @@ def test_a_room_has_the_same_figures_whatever_they_are_read_from(
         return original(self, reading, *rest)
 
     monkeypatch.setattr(Computations, "run_at_once", note)
-    monkeypatch.setattr(RoomVotes, "near_in_memory", lambda self, room: self.near(room))
+    monkeypatch.setattr(
+        RoomVotes, "of_room_in_memory", lambda self, room: self.of_room(room)
+    )
     url = "/room/1/stats?period=90d&compare=previous"
     first = client.get(url)
     assert (first.status_code, at_once) == (200, [])

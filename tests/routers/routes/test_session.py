@@ -249,6 +249,7 @@ def test_a_link_allows_no_other_route(client: TestClient) -> None:
         "get /breakdown/{dimension}",
         "get /breakdown/{dimension}.csv",
         "get /breakdown/{dimension}.{extension}",
+        "get /v1/statistics",
     }
     assert client.get("/session").json()["view"] == {"period": "30d"}
 

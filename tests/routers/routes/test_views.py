@@ -25,6 +25,7 @@ from routers.worker.client import Worker
 from sqlfiles.catalogue import load
 from tests.routers.conftest import create_fixed_app, make_settings, served
 from tests.support.derived import NOON, run_derived, table_sql, write_views
+from tests.support.effort import some_long
 from tests.support.programs import ROOT
 from tests.support.views import (
     EVERYTHING,
@@ -324,11 +325,15 @@ def kept_scores(client: TestClient) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [
-        pytest.param(UNKNOWN_KEY, 4, id="an unknown key"),
-        pytest.param(SCORES.replace("rounds", "nothing"), 14, id="an unknown table"),
-        pytest.param("SELECT 1", 1, id="no header"),
-    ],
+    some_long(
+        [
+            pytest.param(UNKNOWN_KEY, 4, id="an unknown key"),
+            pytest.param(
+                SCORES.replace("rounds", "nothing"), 14, id="an unknown table"
+            ),
+            pytest.param("SELECT 1", 1, id="no header"),
+        ]
+    ),
 )
 def test_a_table_whose_definition_has_an_error_keeps_its_last_good_rows(
     own_api: TestClient, built: Path, views_dir: Path, text: str, line: int
@@ -531,7 +536,7 @@ def slow_url(
         yield url
 
 
-@pytest.mark.parametrize("slow_url", [4], indirect=True)
+@pytest.mark.parametrize("slow_url", [2], indirect=True)
 def test_a_slow_report_is_504_and_does_not_hold_health(slow_url: str) -> None:
     """It is killed at the deadline."""
     answers_of: list[httpx.Response] = []
@@ -549,7 +554,7 @@ def test_a_slow_report_is_504_and_does_not_hold_health(slow_url: str) -> None:
     thread.join()
     (got,) = answers_of
     assert got.status_code == 504
-    assert "longer than 4 seconds" in got.json()["detail"]
+    assert "longer than 2 seconds" in got.json()["detail"]
     assert answered > 5
 
 
@@ -657,7 +662,7 @@ def test_the_openapi_document_follows_the_files(
     assert servers == [{"url": "/analytics"}]
 
 
-@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("used", some_long([True, False]))
 def test_the_api_never_imports_the_engine(
     built: Path, views_dir: Path, tmp_path: Path, used: bool
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.mysql.source import MysqlSource
 from testbed.mariadb import Database, private_server
+from tests.support.effort import some_long
 from tests.support.mysql import THINGS, mirror, read_things
 from util.errors import SourceError
 
@@ -110,7 +111,7 @@ def test_a_change_in_a_table_without_transactions_is_noticed() -> None:
                 list(view.rows(THINGS, columns, blocking, blocks))
 
 
-@pytest.mark.parametrize("key", ["id", "at"])
+@pytest.mark.parametrize("key", some_long(["id", "at"]))
 def test_many_identical_rows_are_fetched(
     adjustable_database: Database, tmp_path: Path, key: str
 ) -> None:

@@ -22,14 +22,14 @@ from readmodel.source.mysql import session
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.tables import Table
 from testbed.mariadb import Database
-from tests.support.effort import THOROUGH, bounded
+from tests.support.effort import THOROUGH, bounded, by_effort
 from tests.support.mysql import THINGS, mirror, mysql_source, read_things
 from util.errors import SourceError
 
 TOGETHER = 1 if THOROUGH else 40
 """How many variables are set at once; a group that makes a difference is halved."""
 
-VALUES_EACH = 5
+VALUES_EACH = by_effort(1, 5)
 """How many values of a variable are tried, unless the run is thorough."""
 
 DATES = Table("things", key="at")

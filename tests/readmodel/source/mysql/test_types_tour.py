@@ -66,6 +66,9 @@ VALUES = [
 """Literals for all types: the least, the greatest, and odd ones, stored if possible."""
 
 
+@pytest.mark.long(
+    "tests/readmodel/source/mysql/test_columns.py::test_every_type_is_mirrored_exactly"
+)
 def test_every_type_of_the_server_is_mirrored_as_another_client_reads_it(
     database: Database, tmp_path: Path
 ) -> None:

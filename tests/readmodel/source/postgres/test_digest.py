@@ -4,6 +4,9 @@ import pytest
 
 from testbed.postgres import Database
 from tests.readmodel.source.postgres.reading import digests, read
+from tests.support.effort import by_effort
+
+BLOCKS = by_effort(5_000, 50_000)
 
 
 def test_no_swap_among_many_goes_unseen(postgres: Database) -> None:
@@ -11,12 +14,13 @@ def test_no_swap_among_many_goes_unseen(postgres: Database) -> None:
     postgres.run(
         "CREATE TABLE things (id bigint PRIMARY KEY, v text)",
         "INSERT INTO things SELECT (i / 2) * 16384 + i % 2, "
-        "CASE i % 2 WHEN 1 THEN 'b' ELSE 'a' END FROM generate_series(0, 99999) i",
+        "CASE i % 2 WHEN 1 THEN 'b' ELSE 'a' END "
+        f"FROM generate_series(0, {2 * BLOCKS - 1}) i",
     )
     before = digests(postgres)
     postgres.run("UPDATE things SET v = CASE v WHEN 'a' THEN 'b' ELSE 'a' END")
     after = digests(postgres)
-    assert len(before) == len(after) == 50_000
+    assert len(before) == len(after) == BLOCKS
     assert [old for old, new in zip(before, after, strict=True) if old == new] == []
 
 

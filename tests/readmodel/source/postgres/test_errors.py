@@ -363,6 +363,7 @@ def test_a_shutdown_is_a_passing_fault() -> None:
         assert read(database).frame.height == 1
 
 
+@pytest.mark.long("test_a_row_that_fails_leaves_the_view_at_its_instant")
 def test_a_row_that_is_too_large_for_text_is_named(things: Database) -> None:
     """Nothing in PostgreSQL can be more than 1 GB of text."""
     # In hexadecimal a byte is two characters.

@@ -29,7 +29,7 @@ from readmodel.source.protocol import PassingFault
 from readmodel.source.sqlite.file import DatabaseFile
 from readmodel.source.sqlite.source import SqliteSource
 from readmodel.tables import Table
-from tests.support.effort import THOROUGH, bounded
+from tests.support.effort import THOROUGH, bounded, by_effort, fewer
 from util.errors import SourceError
 
 DECLARED = (
@@ -358,7 +358,8 @@ def test_every_declared_type_holds_what_the_file_holds(
     keys = 0
     with closing(tour.connection):
         for name, create in bounded(
-            list(declarations()), 99 if encoding == "UTF-8" else 12
+            list(declarations()),
+            by_effort(30, 99) if encoding == "UTF-8" else by_effort(6, 12),
         ):
             tour.fill(create)
             try:
@@ -520,6 +521,7 @@ def complete(path: Path) -> bool:
     return False
 
 
+@pytest.mark.long("test_no_pragma_of_a_connection_changes_what_is_read")
 def test_no_pragma_of_a_database_changes_what_is_read(tmp_path: Path) -> None:
     """Set by the application before it creates its tables, and again before it leaves."""
     wanted, tried = None, 0
@@ -552,7 +554,7 @@ def test_no_pragma_of_a_connection_changes_what_is_read(
         connection.executescript(FILL)
     wanted = read(path, Table("things", "id"))
     connect = DatabaseFile.connect
-    for pragma in pragmas():
+    for pragma in fewer(pragmas(), 30):
 
         def odd(
             self: DatabaseFile, is_locked: bool, pragma: str = pragma
