@@ -245,6 +245,7 @@ def test_what_is_left_out_is_told_and_files_have_more(
     expect(truncated).to_have_count(0)
 
 
+@pytest.mark.long("tests/browser/test_explore.py::test_rows_are_saved_in_every_format")
 def test_rows_are_saved_in_every_format(
     section: Locator, page: Page, server: Server
 ) -> None:

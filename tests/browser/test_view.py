@@ -129,6 +129,7 @@ def test_the_range_steps_back_and_on(page: Page, server: Server) -> None:
     assert "from=2026-03-01&to=2026-03-31" in page.url
 
 
+@pytest.mark.long("test_any_two_dates_can_be_entered")
 def test_own_dates_can_be_compared(page: Page, server: Server) -> None:
     """The comparison is in the address, and its dates beside the range."""
     choose(page, "30 days")
