@@ -1,6 +1,6 @@
 """The collector: `uvicorn collect_events:app --port 5200`. It only writes SPOOL_DIR."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -14,6 +14,7 @@ import startup
 from collector.app_state import Intake
 from collector.bodies import MalformedBody
 from collector.callers import Callers, NotAllowed, NotAuthenticated
+from collector.direct_posts import DirectPosts, Refusal
 from collector.metrics import EventMetrics
 from collector.offered_spool import OfferedSpool
 from collector.rates import RateLimited, RateLimiter
@@ -70,8 +71,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.router.routes.extend(spool.writing.routes)
     app.include_router(health.router)
     handle_errors(app)
-    _add_refusals(app)
+    for error, respond in REFUSALS.items():
+        app.add_exception_handler(error, respond)
     # The middleware added last is the outermost.
+    app.add_middleware(
+        DirectPosts,
+        routes=ingest.router.routes,
+        endpoints=ingest.ENDPOINTS,
+        refusals=REFUSALS,
+    )
     app.add_middleware(
         CrossOrigin,
         methods=["POST"],
@@ -131,15 +139,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sentry_wrapper.flush()
 
 
-def _add_refusals(app: FastAPI) -> None:
-    app.add_exception_handler(NotAuthenticated, _respond_not_authenticated)
-    app.add_exception_handler(NotAllowed, _respond_forbidden)
-    app.add_exception_handler(ForeignUser, _respond_forbidden)
-    app.add_exception_handler(RateLimited, _respond_rate_limited)
-    app.add_exception_handler(MalformedBody, _respond_malformed)
-    app.add_exception_handler(SpoolUnavailable, _respond_unavailable)
-
-
 def _respond_not_authenticated(request: Request, error: Exception) -> JSONResponse:
     request.app.state.metrics.failed_logins.inc()
     return _refusal(request, error, 401, {"WWW-Authenticate": "Bearer"})
@@ -171,6 +170,17 @@ def _refusal(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     return error_response(request.scope, status, str(error), headers)
+
+
+REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
+    NotAuthenticated: _respond_not_authenticated,
+    NotAllowed: _respond_forbidden,
+    ForeignUser: _respond_forbidden,
+    RateLimited: _respond_rate_limited,
+    MalformedBody: _respond_malformed,
+    SpoolUnavailable: _respond_unavailable,
+}
+"""Responses to errors of clients, and of the disk."""
 
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from collector.app_state import Intake
 from collector.bodies import MalformedBody, SentBatch
-from collector.models import Receipt, RejectedEvent
 from events import fields
 from events.accepted import encode_lines
-from events.codes import RejectionCode
 from events.ids import new_id, repeatable_id
 from events.instants import microseconds
-from events.lines import TRACEPARENT
+from events.lines import TRACEPARENT, RejectedLine
 from events.verdicts import BatchContext, EventPlace, Judged
 from util.access import Caller
 from util.telemetry import traceparent
@@ -28,15 +27,20 @@ class ForeignUser(Exception):
     """A user sends events of another user."""
 
 
-async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Receipt:
-    """Take the events of *request*, whose body *parse* reads.
+async def receive(
+    request: Request, parse: Callable[[bytes], SentBatch]
+) -> dict[str, Any]:
+    """Take the events of *request*, whose body *parse* reads; return a Receipt's members.
 
     Nothing is stored unless this returns: then all of it is. Raises NotAuthenticated,
     NotAllowed, RateLimited, SpoolUnavailable, MalformedBody and ForeignUser.
     """
     intake: Intake = request.app.state.intake
+    # The first of each; a view of Starlette's searches all of them again and again.
+    headers = dict(reversed(request.scope["headers"]))
     caller = intake.callers.identify(
-        request.headers.get("authorization", ""), request.headers.get("x-api-key", "")
+        headers.get(b"authorization", b"").decode("latin-1"),
+        headers.get(b"x-api-key", b"").decode("latin-1"),
     )
     intake.rates.count(caller.name)
     intake.spool.require_room()
@@ -48,7 +52,8 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
     _require_own_events(caller, sent.events)
     batch = _context(intake, caller, sent)
     batch_id = new_id(batch.received)
-    places = _places(request, batch_id, batch, len(sent.events))
+    key = headers.get(IDEMPOTENCY_KEY.lower().encode())
+    places = _places(key, batch_id, batch, len(sent.events))
     judged = intake.judge.judge_all(sent.events, places, batch)
     if sent.events:
         await intake.spool.append(_lines(judged))
@@ -58,26 +63,30 @@ async def receive(request: Request, parse: Callable[[bytes], SentBatch]) -> Rece
 
 def _lines(judged: Judged) -> bytes:
     """The lines of a request; the first one names its trace, if there is one."""
-    lines: list[Any] = judged.lines()
     parent = traceparent()
-    if parent is not None:
-        lines[0] = {**lines[0], TRACEPARENT: parent}
-    return encode_lines(lines)
+    if parent is None:
+        return judged.encode()
+    first, *others = judged.lines()
+    return encode_lines([{**first, TRACEPARENT: parent}, *others])
 
 
 async def read_body(request: Request) -> bytes:
     """The body, of which no more than MAX_BODY_BYTES are read. Raises MalformedBody."""
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.strip().lower() != "identity":
+    encodings = (v for k, v in request.scope["headers"] if k == b"content-encoding")
+    if next(encodings, b"identity").strip().lower() != b"identity":
         raise MalformedBody(415, "Send the body without Content-Encoding")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             raise MalformedBody(
                 413, f"body too large: at most {MAX_BODY_BYTES:,} bytes"
             )
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _require_own_events(caller: Caller, events: Sequence[object]) -> None:
@@ -106,12 +115,12 @@ def _context(intake: Intake, caller: Caller, sent: SentBatch) -> BatchContext:
 
 
 def _places(
-    request: Request, batch_id: str, batch: BatchContext, count: int
+    sent_key: bytes | None, batch_id: str, batch: BatchContext, count: int
 ) -> list[EventPlace]:
     """The place of each event: the same for all, unless they have a key."""
-    key = request.headers.get(IDEMPOTENCY_KEY)
-    if key is None:
+    if sent_key is None:
         return [EventPlace(batch_id, batch.received)] * count
+    key = sent_key.decode("latin-1")
     if not 0 < len(key) <= LONGEST_KEY:
         raise MalformedBody(
             400, f"{IDEMPOTENCY_KEY} must have 1 to {LONGEST_KEY} characters"
@@ -126,18 +135,23 @@ def _count(intake: Intake, judged: Judged) -> None:
     intake.metrics.accepted.inc(len(judged.accepted))
 
 
-def _receipt(batch_id: str, sent: SentBatch, judged: Judged) -> Receipt:
-    rejected = [
-        RejectedEvent(
-            index=index,
-            id=verdict["event_id"],
-            code=RejectionCode(verdict["code"]),
-            message=verdict["message"],
-        )
-        for index, verdict in judged.rejected
-    ]
-    receipt = Receipt(accepted=len(judged.accepted), rejected=rejected, batch=batch_id)
+def _receipt(batch_id: str, sent: SentBatch, judged: Judged) -> dict[str, Any]:
+    """The members of a Receipt that are not null, in its order."""
+    receipt: dict[str, Any] = {
+        "accepted": len(judged.accepted),
+        "rejected": [_rejected(index, verdict) for index, verdict in judged.rejected],
+        "batch": batch_id,
+    }
     if sent.is_single:
-        receipt.status = "rejected" if rejected else "accepted"
-        receipt.event_id = judged.lines()[0]["event_id"]
+        event_id = judged.lines()[0]["event_id"]
+        receipt["status"] = "rejected" if judged.rejected else "accepted"
+        if event_id is not None:
+            receipt["event_id"] = event_id
     return receipt
+
+
+def _rejected(index: int, verdict: RejectedLine) -> dict[str, Any]:
+    """The same of a RejectedEvent."""
+    given = {"id": verdict["event_id"]} if verdict["event_id"] is not None else {}
+    reason = {"code": verdict["code"], "message": verdict["message"]}
+    return {"index": index, **given, **reason}

@@ -8,11 +8,13 @@ import asyncio
 import errno
 import os
 import time
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final, NamedTuple
 
 from collector.metrics import EventMetrics
 from events.spool_files import (
@@ -61,22 +63,20 @@ class SpoolUsage:
     """Of the monotonic clock."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A request that waits for its lines to be on the disk."""
+class _Waiting(NamedTuple):
+    """A request that waits for its lines to be on the disk, until the time *until*."""
 
     lines: bytes
-    done: "asyncio.Future[None]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    until: float
+    done: "asyncio.Future[None]"
 
-    def settle(self, error: OSError | None) -> None:
+    def settle(self, problem: str | None) -> None:
         if self.done.done():  # the client does not wait any more
             return
-        if error is None:
+        if problem is None:
             self.done.set_result(None)
         else:
-            self.done.set_exception(SpoolUnavailable("The events cannot be stored now"))
+            self.done.set_exception(SpoolUnavailable(problem))
             self.done.exception()  # a client may have gone, which is no error
 
 
@@ -93,12 +93,14 @@ class SpoolWriter:
         self._instance = new_instance(datetime.now(UTC))
         self._number = 0
         self._waiting: list[_Waiting] = []
+        self._committing: list[_Waiting] = []
         self._waiting_bytes = 0
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._is_busy = False
+        self._idle = asyncio.Event()
+        self._commits: SimpleQueue[list[bytes] | None] = SimpleQueue()
         self._failing = False
         self.usage = SpoolUsage(0, 0, None, 0.0)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def prepare(self) -> None:
         """Make the folder and look at it. Raises SettingsError if that fails."""
@@ -117,20 +119,23 @@ class SpoolWriter:
 
     async def start(self) -> None:
         """Begin to write."""
-        self._tasks = [
-            asyncio.create_task(self._write_waiting()),
-            asyncio.create_task(self._measure_repeatedly()),
-        ]
+        self._loop = asyncio.get_running_loop()
+        self._idle.set()
+        # A daemon, since a disk that is frozen must not keep the process from ending.
+        self._thread = Thread(target=self._write_commits, name="spool", daemon=True)
+        self._thread.start()
+        self._measuring = asyncio.create_task(self._measure_repeatedly())
 
     async def close(self) -> None:
         """Write what waits, then stop."""
-        self._closing = True
-        self._wake.set()
-        writing, measuring = self._tasks
-        measuring.cancel()
-        await writing
+        self._measuring.cancel()
+        await self._idle.wait()
+        self._commits.put(None)
+        self._thread.join()
+        if self._timer is not None:
+            self._timer.cancel()
         with suppress(asyncio.CancelledError):
-            await measuring
+            await self._measuring
 
     def problem(self) -> str | None:
         """Why no events are taken now; None if they are."""
@@ -160,33 +165,55 @@ class SpoolWriter:
         They may be stored even so, if the disk only was slow: send them again under the
         same ids.
         """
-        waiting = _Waiting(lines)
-        self._waiting.append(waiting)
+        patience = COMMIT_TIMEOUT.total_seconds()
+        done = self._loop.create_future()
+        self._waiting.append(_Waiting(lines, self._loop.time() + patience, done))
         self._waiting_bytes += len(lines)
-        self._wake.set()
-        try:
-            await asyncio.wait_for(waiting.done, COMMIT_TIMEOUT.total_seconds())
-        except TimeoutError:
-            raise SpoolUnavailable("The disk of the spool does not answer") from None
+        if not self._is_busy:
+            self._is_busy = True
+            self._idle.clear()
+            # Requests that are judged in the same turn of the loop come along.
+            self._loop.call_soon(self._begin)
+        if self._timer is None:
+            self._timer = self._loop.call_later(patience, self._expire)
+        await done
 
-    async def _write_waiting(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            commit, self._waiting = self._waiting, []
-            if commit:
-                await self._commit(commit)
-            if self._closing and not self._waiting:
-                return
+    def _begin(self) -> None:
+        """Hand all that waits over to the thread."""
+        self._committing, self._waiting = self._waiting, []
+        self._commits.put([waiting.lines for waiting in self._committing])
 
-    async def _commit(self, commit: list[_Waiting]) -> None:
-        chunks = [waiting.lines for waiting in commit]
-        with self._metrics.commit_seconds.time():
-            error = await asyncio.to_thread(self._try_to_write, chunks)
+    def _write_commits(self) -> None:
+        """The thread: write one commit after the other."""
+        while (chunks := self._commits.get()) is not None:
+            began = time.perf_counter()
+            error = self._try_to_write(chunks)
+            took = time.perf_counter() - began
+            self._loop.call_soon_threadsafe(self._finish, error, took)
+
+    def _finish(self, error: OSError | None, took: float) -> None:
+        """Answer the requests of the commit, and begin the next one."""
+        self._metrics.commit_seconds.observe(took)
         self._note(error)
-        self._waiting_bytes -= sum(map(len, chunks))
-        for waiting in commit:
-            waiting.settle(error)
+        problem = None if error is None else "The events cannot be stored now"
+        for waiting in self._committing:
+            self._waiting_bytes -= len(waiting.lines)
+            waiting.settle(problem)
+        self._committing = []
+        if self._waiting:
+            self._begin()
+        else:
+            self._is_busy = False
+            self._idle.set()
+
+    def _expire(self) -> None:
+        """Give up requests whose time is over: one timer serves all of them."""
+        self._timer = None
+        for waiting in (*self._committing, *self._waiting):
+            if waiting.until > self._loop.time():
+                self._timer = self._loop.call_at(waiting.until, self._expire)
+                return
+            waiting.settle("The disk of the spool does not answer")
 
     def _note(self, error: OSError | None) -> None:
         """Report the first failure, and the first success after it."""
@@ -212,10 +239,10 @@ class SpoolWriter:
         the same numbers. In a folder that both share, the one that comes second takes
         another name.
         """
-        content = b"".join(chunks)
+        content, folder = b"".join(chunks), str(self._folder)
         self._number += 1
         try:
-            _write_file(self._folder / file_name(self._instance, self._number), content)
+            _write_file(folder, file_name(self._instance, self._number), content)
         except FileExistsError:
             _log.error(
                 f"Another process writes files of the instance {self._instance} into "
@@ -223,7 +250,7 @@ class SpoolWriter:
                 action="write",
             )
             self._instance, self._number = new_instance(datetime.now(UTC)), 1
-            _write_file(self._folder / file_name(self._instance, 1), content)
+            _write_file(folder, file_name(self._instance, 1), content)
 
     def _remove_abandoned(self) -> None:
         """Remove what killed processes had not completed, and so not acknowledged."""
@@ -249,41 +276,47 @@ class SpoolWriter:
         )
 
 
-def _write_file(file: Path, content: bytes) -> None:
+def _write_file(folder: str, name: str, content: bytes) -> None:
     """Write a new file, which is on the disk then; after an error there is none.
 
     Raises FileExistsError if another process has written it, or is about to.
     """
-    hidden = file.with_name(HIDDEN + file.name)
-    with hidden.open("xb", buffering=0) as stream, ExitStack() as undo:
-        undo.callback(_remove_quietly, hidden)
-        _write_whole(stream.fileno(), content)
-        os.fsync(stream.fileno())
+    # Strings: objects for paths take longer than the calls.
+    hidden, file = f"{folder}/{HIDDEN}{name}", f"{folder}/{name}"
+    handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    written = [hidden]
+    try:
+        _write_whole(handle, content)
+        os.fsync(handle)
         _make_visible(hidden, file)
-        undo.callback(_remove_quietly, file)
-        sync_folder(file.parent)
-        undo.pop_all()
+        written.append(file)
+        sync_folder(folder)
+        written.clear()
+    finally:
+        os.close(handle)
+        for path in written:
+            _remove_quietly(path)
 
 
-def _remove_quietly(path: Path) -> None:
+def _remove_quietly(path: str) -> None:
     with suppress(OSError):
-        path.unlink()
+        os.unlink(path)  # noqa: PTH108 - as above
 
 
-def _make_visible(hidden: Path, file: Path) -> None:
+def _make_visible(hidden: str, file: str) -> None:
     """Rename *hidden* to *file*. Raises FileExistsError, where a rename would replace.
 
     Not every file system has links. The hidden name is ours alone meanwhile.
     """
     try:
         os.link(hidden, file)
-        hidden.unlink()
+        os.unlink(hidden)  # noqa: PTH108 - as above
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        if file.exists():
+        if Path(file).exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-        hidden.rename(file)
+        Path(hidden).rename(file)
 
 
 def _write_whole(handle: int, content: bytes) -> None:

@@ -72,6 +72,32 @@ class AcceptedEvents:
             for event_id, app_id, name, user_id, at, source, properties, sent_at, content_hash, batch in columns
         ]
 
+    def encode(self) -> bytes:
+        """The lines of the spool. What all events have in common is encoded once."""
+        common: dict[str, Any] = {
+            "received_at": self.received_at,
+            "sender": self.sender,
+        }
+        for name in _OFTEN_EQUAL:
+            column: list[Any] = getattr(self, name)
+            if not column or column.count(column[0]) < len(column):
+                return encode_lines(self.lines())
+            common[name] = column[0]
+        rows = [
+            {
+                "event_id": event_id,
+                "name": name,
+                "user_id": user_id,
+                "at": at,
+                "properties": properties,
+                "content_hash": content_hash,
+            }
+            for event_id, name, user_id, at, properties, content_hash in zip(
+                *(getattr(self, name) for name in _DIFFERENT), strict=True
+            )
+        ]
+        return _separated(rows, b"," + orjson.dumps(common)[1:])
+
 
 COLUMNS: Final = tuple(
     name
@@ -80,12 +106,23 @@ COLUMNS: Final = tuple(
 )
 
 
+_OFTEN_EQUAL: Final = ("app_id", "source", "sent_at", "batch")
+_DIFFERENT: Final = tuple(name for name in COLUMNS if name not in _OFTEN_EQUAL)
+
+
 def encode_lines(lines: Sequence[Mapping[str, Any]]) -> bytes:
-    """The lines of the spool, each with its end; no value is an object or a list.
+    """The lines of the spool, each with its end; no value is an object or a list."""
+    return _separated(lines, b"}") if lines else b""
+
+
+def _separated(lines: Sequence[Mapping[str, Any]], ending: bytes) -> bytes:
+    """JSON of each line, which ends with *ending* instead of a brace.
 
     They are written as one list, a third of the work of one by one. In it ``},{"`` is
-    between two lines only: within a text, a backslash is before every quote.
+    between two lines, or at the end of a text: then there are more than there should be.
     """
-    if not lines:
-        return b""
-    return orjson.dumps(lines)[1:-1].replace(b'},{"', b'}\n{"') + b"\n"
+    end = ending + b"\n"
+    whole = orjson.dumps(lines)[1:-2].replace(b'},{"', end + b'{"') + end
+    if whole.count(b"\n") != len(lines):
+        return b"".join(orjson.dumps(line)[:-1] + end for line in lines)
+    return whole

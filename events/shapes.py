@@ -78,8 +78,10 @@ class EventShape:
         if name is None:
             return [None] * len(events)
         column = [event[name] for event in events]
+        # Often all are the same, such as the application.
+        checked = column[:1] if are_equal(column) else column
         try:
-            present, joined = column, "".join(column)
+            present, joined = checked, "".join(checked)
         except TypeError:  # not all are text
             column, present = self._mixed_texts(column, name)
             joined = "".join(present)
@@ -113,6 +115,8 @@ class EventShape:
         column = list(map(itemgetter(name), events))
         kinds = set(map(type, column))
         if kinds == {str}:
+            if are_equal(column):
+                return _parse_texts(column[:1]) * len(column)
             return _parse_texts(column)
         if type(None) in kinds and name in self.ambiguous:
             raise Unusual
@@ -128,13 +132,23 @@ class EventShape:
         return column
 
 
+def are_equal(column: Sequence[object]) -> bool:
+    """True if all values are of one type and equal; 1 and True are not."""
+    first = column[0]
+    # Most columns differ in their second value already.
+    return (
+        column[-1] == first
+        and column.count(first) == len(column)
+        and len(set(map(type, column))) == 1
+    )
+
+
 def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
     """JSON of each, as `to_json` writes it.
 
     Raises TypeError if that is impossible, and Unusual if one is longer than *most_bytes*.
     """
-    # Decoded at once: many short-lived buffers of bytes at a time are slow to allocate.
-    texts = [orjson.dumps(each).decode() for each in properties]
+    texts = _encode_at_once(properties)
     if "null" in "".join(texts):  # perhaps infinite, which to_json writes as text
         texts = [
             to_json(each, inf_nan_mode="strings").decode() if "null" in text else text
@@ -144,6 +158,20 @@ def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
         len(text.encode()) > most_bytes for text in texts
     ):
         raise Unusual
+    return texts
+
+
+def _encode_at_once(properties: Sequence[Any]) -> list[str]:
+    """JSON of each, as orjson writes it.
+
+    They are written as one list. In it ``},{"`` is between two of them, or within one that
+    has a list of objects: then there are more than there should be.
+    """
+    whole = orjson.dumps(properties)
+    texts = whole[1:-1].replace(b'},{"', b'}\n{"').decode().split("\n")
+    if len(texts) != len(properties) or not all(properties):
+        # Decoded at once: many short-lived buffers at a time are slow to allocate.
+        return [orjson.dumps(each).decode() for each in properties]
     return texts
 
 

@@ -80,7 +80,7 @@ def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Flush the entries of *folder* to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:

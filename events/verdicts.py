@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from config import Settings
 from events import clock, fields
-from events.accepted import AcceptedEvents
+from events.accepted import AcceptedEvents, encode_lines
 from events.clock import ClockBounds
 from events.codes import RejectionCode
 from events.fields import SentEvent
@@ -76,6 +76,12 @@ class Judged(NamedTuple):
             self.rejected.append((index, verdict))
         else:
             self.accepted.append(verdict)
+
+    def encode(self) -> bytes:
+        """The lines of the spool, in the order of the events."""
+        if self.rejected:
+            return encode_lines(self.lines())
+        return self.accepted.encode()
 
     def lines(self) -> list[Verdict]:
         """The verdicts in the order of the events."""
@@ -232,10 +238,13 @@ class Judge:
         batch: BatchContext,
     ) -> list[int]:
         """When each event happened. Raises EventRejected if one is out of bounds."""
-        moments = [
-            came if claim is None else clock.corrected(claim, sent, came)
-            for claim, sent, came in zip(claimed, sent_at, arrived, strict=True)
-        ]
+        if None not in claimed and sent_at.count(None) == len(sent_at):
+            moments = [claim for claim in claimed if claim is not None]
+        else:
+            moments = [
+                came if claim is None else clock.corrected(claim, sent, came)
+                for claim, sent, came in zip(claimed, sent_at, arrived, strict=True)
+            ]
         self._bounds.check(min(moments), batch.received)
         self._bounds.check(max(moments), batch.received)
         return moments

@@ -1,15 +1,15 @@
 """Access log: an id, a log line, a measurement and security headers per request."""
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import Request, Response
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +29,7 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000",
 }
+CONTENT_POLICY: Final = "Content-Security-Policy"
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 # Pages load nothing from other hosts. 'unsafe-inline', since /docs has inline scripts.
 HTML_POLICY: Final = (
@@ -103,8 +104,8 @@ class _RequestRecord:
     """The log line and the measurement of one request."""
 
     def __init__(self, scope: Scope) -> None:
-        sent = Headers(scope=scope).get(REQUEST_ID, "")
-        self.id = sent if _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
+        sent = _first_header(scope, _REQUEST_ID).decode("latin-1")
+        self.id = sent if _SAFE_ID.fullmatch(sent) else secrets.token_hex(16)
         self._scope = scope
         self._began = time.perf_counter()
         self._status = CLIENT_CLOSED_REQUEST  # until a response starts
@@ -115,12 +116,25 @@ class _RequestRecord:
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._status = message["status"]
-                self._add_headers(MutableHeaders(scope=message))
+                self._add_headers(message)
             await send(message)
 
         return observed
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
+    def _add_headers(self, message: Message) -> None:
+        """Add those that the answer lacks: at once, if it has nothing like them."""
+        headers = dict(message["headers"])
+        if headers.keys().isdisjoint(_ADDED_OR_CHANGED):
+            is_html = headers.get(b"content-type", b"").startswith(b"text/html")
+            message["headers"] = [
+                *message["headers"],
+                (_REQUEST_ID, self.id.encode()),
+                *(_HTML_HEADERS if is_html else _DATA_HEADERS),
+            ]
+        else:
+            self._complete_headers(MutableHeaders(scope=message))
+
+    def _complete_headers(self, headers: MutableHeaders) -> None:
         headers[REQUEST_ID] = self.id
         if location := headers.get("location"):
             # The caller names the host, and must not decide where others are sent.
@@ -129,8 +143,7 @@ class _RequestRecord:
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
         is_html = headers.get("content-type", "").startswith("text/html")
-        policy = HTML_POLICY if is_html else DATA_POLICY
-        headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault(CONTENT_POLICY, HTML_POLICY if is_html else DATA_POLICY)
 
     def report(self, log: BoundLogger, quiet: Collection[str]) -> None:
         """Measure the request and log it, unless it succeeded and its route is *quiet*."""
@@ -155,6 +168,26 @@ class _RequestRecord:
         }
         line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
         log.info(line, **fields)
+
+
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
+
+
+def _first_header(scope: Scope, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key == name), b"")
+
+
+def _encoded(policy: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of every answer, with *policy*, as ASGI has them."""
+    headers = {**SECURITY_HEADERS, CONTENT_POLICY: policy}
+    return tuple((k.lower().encode(), v.encode()) for k, v in headers.items())
+
+
+_DATA_HEADERS: Final = _encoded(DATA_POLICY)
+_HTML_HEADERS: Final = _encoded(HTML_POLICY)
+_ADDED_OR_CHANGED: Final = frozenset(
+    {_REQUEST_ID, b"location", *(name for name, _ in _DATA_HEADERS)}
+)
 
 
 def _route_template(scope: Scope) -> str | None:

@@ -92,6 +92,7 @@ class ApiMetrics(Metrics):
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._kinds: dict[tuple[str, ...], Histogram] = {}
         # Separate from the histogram: rate() misses the first error of a new series.
         self.errors = Counter(
             "fpp_errors_total",
@@ -121,7 +122,10 @@ class ApiMetrics(Metrics):
         """Count a request. *route* is the template, not the path, or None if unmatched."""
         method = method if method in METHODS else "OTHER"
         labels = (route or UNMATCHED, method, str(status))
-        self._requests.labels(*labels).observe(took.total_seconds())
+        kind = self._kinds.get(labels)
+        if kind is None:  # looking it up takes as long as counting
+            kind = self._kinds[labels] = self._requests.labels(*labels)
+        kind.observe(took.total_seconds())
         if status >= 500 and status != 503:
             self.errors.inc()
 

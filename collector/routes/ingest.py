@@ -1,13 +1,16 @@
 """The routes that take events, in the forms of four kinds of clients."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 from starlette.types import Receive, Scope, Send
 
 from collector import bodies
+from collector.direct_posts import Endpoint
 from collector.models import (
     AnalyticsEvent,
     IngestReceipt,
@@ -40,9 +43,6 @@ class BodyRoute(APIRoute):
 
 
 router = ApiRoutes(tags=["events"], route_class=BodyRoute)
-
-QUIET: Final = ("/events", "/api/analytics/ingest", "/v1/batch")
-"""Routes whose successful requests are counted and not logged."""
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Error, "description": "The body is not JSON."},
@@ -97,7 +97,7 @@ async def post_events(request: Request) -> Response:
 
     All events are on the disk, accepted or as dead letters, when this answers.
     """
-    return _answer(await receive(request, bodies.one_or_more), 202)
+    return ReceiptResponse(await receive(request, bodies.one_or_more), 202)
 
 
 @router.post(
@@ -109,8 +109,7 @@ async def post_events(request: Request) -> Response:
 async def post_ingest(request: Request) -> Response:
     """Take a list of events from clients of the AI platform."""
     receipt = await receive(request, bodies.listing)
-    answer = IngestReceipt(ingested=receipt.accepted, **receipt.__dict__)
-    return _answer(answer, 200)
+    return ReceiptResponse({**receipt, "ingested": receipt["accepted"]}, 200)
 
 
 @router.post(
@@ -122,9 +121,29 @@ async def post_ingest(request: Request) -> Response:
 async def post_batch(request: Request) -> Response:
     """Take a batch from Segment's libraries; their write key is one of INGEST_TOKENS."""
     receipt = await receive(request, bodies.segment)
-    return _answer(SegmentReceipt(success=True, **receipt.__dict__), 200)
+    return ReceiptResponse({**receipt, "success": True}, 200)
 
 
-def _answer(answer: BaseModel, status: int) -> Response:
-    body = answer.__pydantic_serializer__.to_json(answer, exclude_none=True)
-    return Response(body, status, {"Cache-Control": "no-store"}, JSON)
+ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    "/events": post_events,
+    "/api/analytics/ingest": post_ingest,
+    "/v1/batch": post_batch,
+}
+"""The functions of all routes, by path."""
+
+QUIET: Final = tuple(ENDPOINTS)
+"""Routes whose successful requests are counted and not logged."""
+
+
+class ReceiptResponse(Response):
+    """A receipt as JSON. Its headers are known, so they are not put together each time."""
+
+    def __init__(self, receipt: Mapping[str, Any], status: int) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = orjson.dumps(receipt)
+        self.raw_headers = [
+            (b"cache-control", b"no-store"),
+            (b"content-length", str(len(self.body)).encode()),
+            (b"content-type", JSON.encode()),
+        ]

@@ -86,6 +86,7 @@ def judge_of(settings: tuple[tuple[str, str], ...]) -> Judge:
     return Judge.of(load(dict(settings)))
 
 
+LISTS: tuple[Any, ...] = ({"a": [{"b": 1}, {"c": "},{"}]}, {}, {"},{": 1})
 GOOD = {"id": "e1", "name": "a", "at": TIMES[0], "properties": {"a": 1}}
 
 
@@ -116,6 +117,10 @@ def same(
     st.sampled_from([None, "u1"]),
 )
 @example([GOOD | {"at": 1e400}], {}, None, None)
+@example([GOOD, GOOD | {"name": "},{"}, GOOD], {}, None, None)
+@example([GOOD | {"properties": each} for each in LISTS], {}, None, None)
+@example([GOOD | {"id": each} for each in (1, True)], {}, None, None)
+@example([GOOD | {"id": 1}, GOOD | {"id": 1}], {}, None, None)
 @example(
     [GOOD, GOOD | {"at": None}, GOOD | {"properties": {"a": float("inf")}}],
     {},
