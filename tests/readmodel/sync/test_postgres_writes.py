@@ -289,6 +289,9 @@ ALTERS = (
 )
 
 
+@pytest.mark.long(
+    "tests/readmodel/sync/test_concurrent_writes.py::test_tables_that_are_altered_between_and_during_syncs"
+)
 def test_tables_that_are_altered_between_and_during_syncs(
     postgres: Database, tmp_path: Path
 ) -> None:
