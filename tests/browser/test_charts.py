@@ -476,6 +476,7 @@ def test_the_wall_view_fits_one_screen(
     assert plot["height"] > screen["height"] / 5
 
 
+@pytest.mark.long("test_the_wall_view_fits_one_screen")
 @pytest.mark.parametrize("width", some_long([768, 1280]))
 def test_tiles_stand_in_one_row(visitor: Visitor, server: Server, width: int) -> None:
     """No tile stands alone in a second row."""

@@ -79,7 +79,6 @@ def test_a_preset_changes_figures_and_url(page: Page, server: Server) -> None:
             ("Year to date", "year"),
             ("12 months", "12m"),
         ],
-        2,
     ),
 )
 def test_every_range_has_the_numbers_of_its_days(
@@ -201,6 +200,7 @@ def test_the_question_stays_in_sight_while_scrolling(
     expect(page.get_by_label("Interval")).to_be_in_viewport()
 
 
+@pytest.mark.long("test_the_question_stays_in_sight_while_scrolling")
 def test_a_phone_shows_the_chart_on_its_first_screen(
     shared_visitor: Visitor, server: Server
 ) -> None:

@@ -95,7 +95,7 @@ def test_any_text_survives(postgres: Database) -> None:
     assert frame["v"].to_list() == [*TEXTS, None]
 
 
-@pytest.mark.parametrize("text", ["NULL", "''", "'\\.'", "E'\\n'", "' '"])
+@pytest.mark.parametrize("text", some_long(["NULL", "''", "'\\.'", "E'\\n'", "' '"], 2))
 def test_a_single_column_keeps_its_rows(postgres: Database, text: str) -> None:
     r"""A lone NULL is an empty line, and `\\.` would end a COPY of text."""
     postgres.run(
