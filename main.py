@@ -124,7 +124,8 @@ DESCRIPTION: Final = """\
 Free Planning Poker's statistics, computed on demand from an exact copy of its database.
 
 Days begin at midnight in the time zone TIMEZONE; timestamps are UTC. All routes except
-`/health` require the token: use **Authorize**, or send `Authorization: Bearer <token>`.
+`/health` and `/v1/health` require the token: use **Authorize**, or send
+`Authorization: Bearer <token>`.
 """
 
 

@@ -1,9 +1,10 @@
 """The verdict on a message of Kafka: one event each, in the same forms as by HTTP."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from events import fields
 from events.codes import RejectionCode
@@ -19,6 +20,9 @@ MILLISECOND: Final = 1_000
 
 class StreamMessage(Protocol):
     """A message as Kafka's client gives it."""
+
+    def __len__(self) -> int:
+        """Bytes of the content."""
 
     def value(self) -> bytes | None:
         """The content; None for a tombstone."""
@@ -92,6 +96,22 @@ def _has_id(event: object) -> bool:
     return type(found) is str and 0 < len(found) <= fields.LONGEST_TEXT
 
 
+def _have_ids(events: Sequence[object]) -> bool:
+    """True if `_has_id` is so for all of *events*, by a column of their ids."""
+    if set(map(type, events)) != {dict}:
+        return False
+    objects = cast("Sequence[Mapping[str, object]]", events)
+    for name in fields.ID:
+        column = [event.get(name) for event in objects]
+        kinds = set(map(type, column))
+        if kinds == {str}:
+            lengths = set(map(len, cast("list[str]", column)))
+            return 0 < min(lengths) <= max(lengths) <= fields.LONGEST_TEXT
+        if kinds != {type(None)}:
+            return False
+    return False
+
+
 def _places(
     messages: Sequence[StreamMessage],
     topic: TopicName,
@@ -100,10 +120,14 @@ def _places(
 ) -> list[EventPlace]:
     """Where each of *events* comes from, the content of the message beside it."""
     numbers = [(message.partition(), message.offset()) for message in messages]
+    names = [f"{topic.name}[{partition}]@{offset}" for partition, offset in numbers]
     arrived = [
         milliseconds * MILLISECOND if kind else received
         for kind, milliseconds in (message.timestamp() for message in messages)
     ]
+    if _have_ids(events):
+        found = zip(names, arrived, repeat(None), strict=False)
+        return list(map(EventPlace._make, found))
     fallback_ids = (
         None
         if _has_id(event)
@@ -112,7 +136,6 @@ def _places(
             events, numbers, arrived, strict=True
         )
     )
-    names = [f"{topic.name}[{partition}]@{offset}" for partition, offset in numbers]
     return list(map(EventPlace, names, arrived, fallback_ids))
 
 

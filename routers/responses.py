@@ -159,6 +159,6 @@ def _inputs(
         snapshot.mirror_id,
         settings.start_date.isoformat(),
         settings.timezone.key,
-        request.url.path,
-        request.url.query,
+        request.scope["path"],
+        request.scope["query_string"].decode("latin-1"),
     )

@@ -9,6 +9,7 @@ import { showChips, toggle } from "./filters.js";
 import * as format from "./format.js";
 import { Freshness, RUNS_SHOWN } from "./freshness.js";
 import * as keys from "./keys.js";
+import { followSections } from "./position.js";
 import { loadRegions } from "./regions.js";
 import { cohortQuery, Retention } from "./retention.js";
 import { isMissing, RoomList, RoomPage } from "./rooms.js";
@@ -97,6 +98,7 @@ function start() {
     if (!document.hidden && session.isSignedIn()) load();
   });
   listenToKeys();
+  followSections();
   takeTokenFromFragment();
   if (session.link) openLink();
   else if (session.isSignedIn()) open();
@@ -404,7 +406,6 @@ async function loadStatistics(fetchPart) {
   const query = { ...views.seriesQuery(view), ...views.comparisonQuery(view) };
   const response = await fetchPart("", query, state.etag);
   if (response === null) return false;
-  const receivedAt = performance.now();
   const { data, etag } = response;
   const isNewData = state.answer?.data_updated_at !== data.data_updated_at;
   Object.assign(state, { answer: data, etag, query: data.query });
@@ -415,7 +416,6 @@ async function loadStatistics(fetchPart) {
   controls.setProblem("");
   showView();
   freshness.setUpdatedAt(data.data_updated_at);
-  performance.measure("show", { start: receivedAt, end: performance.now() });
   announce(isNewData ? `Data from ${format.time(Date.parse(data.data_updated_at))}` : "Range updated");
   return true;
 }

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.support import preloaded
+from tests.support.effort import some_long
 from tests.support.programs import ROOT, environ, wait_for_api
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.servers import StubServer, closed_port, envelope_items, serving
@@ -222,7 +223,7 @@ def test_sigterm_while_the_e_mail_service_does_not_answer_ends_it_in_time(
         sender.join()
 
 
-@pytest.mark.parametrize("after", [0.0, 0.3, 0.6, 0.9, 1.2])
+@pytest.mark.parametrize("after", some_long([0.0, 0.3, 0.6, 0.9, 1.2], 2))
 def test_sigterm_during_start_up_ends_it(data_dir: Path, after: float) -> None:
     """At any moment, including before it listens."""
     process = subprocess.Popen(

@@ -13,7 +13,7 @@ import pytest
 from testbed.mariadb import Database as MariaDatabase
 from testbed.ports import free_port
 from testbed.postgres import Database as PostgresDatabase
-from tests.support.effort import THOROUGH
+from tests.support.effort import THOROUGH, some_long
 from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.external
@@ -30,7 +30,7 @@ SHOP = (
         " (2, 2, 8, '2026-02-01 08:00:00'), (3, 1, 30, '2026-02-14 20:15:00')"
     ),
 )
-KINDS = ("sqlite", "postgres", *(["mariadb"] if THOROUGH else []))
+KINDS = some_long(["sqlite", "postgres", *(["mariadb"] if THOROUGH else [])])
 
 STOP = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
 """After a step that fails, nothing runs on."""

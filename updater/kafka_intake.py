@@ -199,7 +199,7 @@ class KafkaIntake:
             with collection_paused():
                 messages = self._reader.read(room, seconds)
             self._buffer += messages
-            self._buffered_bytes += sum(len(m.value() or b"") for m in messages)
+            self._buffered_bytes += sum(map(len, messages))
             if not messages:
                 return
             seconds = 0

@@ -24,8 +24,14 @@ FOR_ANSWERS: Final = ",".join(
     )
 )
 
-FOR_SYNCS: Final = "dirty_decay_ms:0,muzzy_decay_ms:0"
-"""A sync is limited by its peak of memory, not by its speed: return all at once."""
+FOR_SYNCS: Final = ",".join(
+    (
+        f"narenas:{os.cpu_count() or 1}",
+        # A sync is limited by its peak of memory: return what is not used again at once.
+        "dirty_decay_ms:100",
+        "muzzy_decay_ms:0",
+    )
+)
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

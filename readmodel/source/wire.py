@@ -43,6 +43,8 @@ class Column:
     If `may_be_null`, such a text may be NULL.
     `seconds_sql` is an expression for the seconds since the year 0, of a time that may
     be a key; NULL where the mirrored value is null.
+    `array_sql` is one for an element of an array of the column's values, and `proof_sql`
+    for integers that prove the element.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Column:
     may_be_null: bool = True
     seconds_sql: str = ""
     array_sql: str = ""
+    proof_sql: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

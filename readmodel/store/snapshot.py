@@ -19,7 +19,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -187,20 +187,10 @@ class Snapshot:
 
     def table_files(self) -> Mapping[str, TableFiles]:
         """The files of each configured table, then of the snapshot's other tables."""
-        stored = TABLES if self.manifest is None else self.manifest.tables
         return {
-            name: self._table_files(name) if name in stored else NO_FILES
-            for name in dict.fromkeys((*self.configured, *stored))
+            name: NO_FILES if recorded is None else _look_at(recorded)
+            for name, recorded in _recorded_files(self).items()
         }
-
-    def _table_files(self, table: str) -> TableFiles:
-        """The files of *table*; one with another size than recorded is damaged."""
-        sizes = list(map(_file_size, self.files(table)))
-        recorded = sizes
-        if self.manifest is not None:
-            recorded = [part.bytes for part in self.manifest.tables[table].parts]
-        complete = None not in sizes and sizes == recorded
-        return TableFiles(sum(filter(None, sizes)), complete)
 
     def files(self, table: str) -> list[str]:
         """The paths of the Parquet files of *table*, in key order."""
@@ -208,6 +198,41 @@ class Snapshot:
         if self.manifest is None:
             return [folder]
         return [f"{folder}/{part.file}" for part in self.manifest.tables[table].parts]
+
+
+class _RecordedFile(NamedTuple):
+    """A path, and the size that the manifest has; None without a manifest."""
+
+    path: str
+    bytes: int | None
+
+
+@lru_cache(maxsize=8)  # Each request looks at all files: here are their names.
+def _recorded_files(snapshot: Snapshot) -> Mapping[str, list[_RecordedFile] | None]:
+    """The files of each configured table and of the others; None for a missing table."""
+    tables = TABLES if snapshot.manifest is None else snapshot.manifest.tables
+    return {
+        name: _recorded(snapshot, name) if name in tables else None
+        for name in dict.fromkeys((*snapshot.configured, *tables))
+    }
+
+
+def _recorded(snapshot: Snapshot, table: str) -> list[_RecordedFile]:
+    files, manifest = snapshot.files(table), snapshot.manifest
+    if manifest is None:
+        return [_RecordedFile(file, None) for file in files]
+    parts = zip(files, manifest.tables[table].parts, strict=True)
+    return [_RecordedFile(file, part.bytes) for file, part in parts]
+
+
+def _look_at(recorded: Iterable[_RecordedFile]) -> TableFiles:
+    """A table's files; one with another size than recorded is damaged."""
+    total, complete = 0, True
+    for path, expected in recorded:
+        size = _file_size(path)
+        total += size or 0
+        complete = complete and size is not None and expected in (size, None)
+    return TableFiles(total, complete)
 
 
 def current(data_dir: Path) -> Snapshot:

@@ -16,7 +16,7 @@ from readmodel.stream.connection import FETCHED_KILOBYTES, client_options
 from util.errors import StreamError
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaError, TopicPartition
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
     from confluent_kafka.admin import AdminClient
 
 REQUEST_SECONDS: Final = 5.0
@@ -116,19 +116,27 @@ class TopicReader:
             received = self._opened.consume(limit, seconds)
         except KafkaException as error:
             raise self._unusable(error) from error
-        messages: list[StreamMessage] = []
-        for message in received:
-            fault = message.error()
-            if fault is None:
-                messages.append(cast(StreamMessage, message))
-                # In order: the end of a partition may follow in the same call.
-                self._ended.discard(message.partition() or 0)
-            else:
-                self._note(fault, message.partition() or 0)
+        messages = [
+            cast(StreamMessage, each) for each in received if each.error() is None
+        ]
+        if len(messages) < len(received) or self._ended:
+            self._note_all(received)
         self._advance(messages)
         if self._lost is not None and not messages:
             raise self._lost
         return messages
+
+    def _note_all(self, received: "Iterable[Message]") -> None:
+        """Note what is among *received* beside messages.
+
+        In order: the end of a partition may follow its messages in the same call.
+        """
+        for message in received:
+            number, fault = message.partition() or 0, message.error()
+            if fault is None:
+                self._ended.discard(number)
+            else:
+                self._note(fault, number)
 
     def _advance(self, messages: Iterable[StreamMessage]) -> None:
         last = {message.partition(): message for message in messages}

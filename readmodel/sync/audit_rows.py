@@ -50,16 +50,16 @@ def drained_rows(
     rejected: pl.DataFrame,
 ) -> pl.DataFrame:
     """A row per sender whose events a drain took; *rejected* are the new dead letters."""
-    taken = pl.concat(
-        frame.select("sender", "batch")
-        for frame in (spooled.accepted, spooled.rejected)
+    taken = spooled.accepted.select("sender", "batch").vstack(
+        spooled.rejected.select("sender", "batch")
     )
     batches = taken.group_by("sender", maintain_order=True).agg(
         pl.col("batch").n_unique()
     )
-    sent, new, conflicts, letters = map(
-        _by_sender, (spooled.accepted, found.new, found.conflicts, rejected)
-    )
+    sent = _by_sender(spooled.accepted)
+    is_all_new = found.new.height == spooled.accepted.height
+    new = sent if is_all_new else _by_sender(found.new)
+    conflicts, letters = _by_sender(found.conflicts), _by_sender(rejected)
     entries = (
         AuditEntry(
             AuditAction.BATCHES,
@@ -77,4 +77,6 @@ def drained_rows(
 
 
 def _by_sender(rows: pl.DataFrame) -> dict[str | None, int]:
+    if rows.is_empty():
+        return {}
     return dict(rows.group_by("sender").len().iter_rows())

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Final
 
@@ -105,17 +106,16 @@ def _store(
 ) -> DrainReport:
     found = new_events(spooled.accepted, last.files(EVENTS) if last else [])
     conflicts = conflict_rejections(found.conflicts)
-    rejected = new_rejections(
-        pl.concat([spooled.rejected, conflicts]).with_columns(
-            pl.col("received_at").fill_null(writer.created_at)
-        ),
-        last.files(REJECTED) if last else [],
-    )
+    letters = spooled.rejected.vstack(conflicts)
+    if len(letters):
+        received = pl.col("received_at").fill_null(writer.created_at)
+        letters = letters.with_columns(received)
+    rejected = new_rejections(letters, last.files(REJECTED) if last else [])
     append_rows(writer, last, EVENTS, found.new)
     append_rows(writer, last, REJECTED, rejected)
     audited = drained_rows(last, writer.created_at, spooled, found, rejected)
     append_rows(writer, last, AUDIT, audited)
-    counts = dict(rejected.group_by("code").len().iter_rows())
+    counts = Counter(rejected["code"].to_list())
     return DrainReport(found.new.height, found.repeated, counts, 0, writer.id)
 
 
@@ -140,7 +140,7 @@ def append_rows(
     for part, file in zip(parts[:kept], files[:kept], strict=True):
         table.link(part, file)
     merged = [pl.read_parquet(file, glob=False) for file in files[kept:]]
-    table.write(pl.concat([*merged, rows]), {}, writer.created_at)
+    table.write(reduce(pl.DataFrame.vstack, [*merged, rows]), {}, writer.created_at)
 
 
 def _parts_to_merge(parts: Sequence[Part], files: Sequence[Path], rows: int) -> int:

@@ -30,9 +30,18 @@ def new_events(events: pl.DataFrame, stored: Sequence[Path]) -> NewRows:
     Of rows with one id the one that arrived first counts, unless one is stored. The
     others repeat it if they have its content, and else are in conflict with it.
     """
-    ordered = events.sort("received_at", maintain_order=True).with_row_index("row")
+    in_order = events
+    if not events["received_at"].is_sorted():
+        in_order = events.sort("received_at", maintain_order=True)
+    known = _stored_events(stored, in_order)
+    if known.is_empty() and in_order["id_hash"].n_unique() == in_order.height:
+        return NewRows(in_order, 0, in_order.clear())
+    return _without_repetitions(in_order.with_row_index("row"), known)
+
+
+def _without_repetitions(ordered: pl.DataFrame, known: pl.DataFrame) -> NewRows:
+    """Compare *ordered*, with their number as ``row``, with the *known* stored rows."""
     first = ordered.unique("event_id", keep="first", maintain_order=True)
-    known = _stored_events(stored, first)
     new = first.join(known, on="event_id", how="anti", maintain_order="left")
     valid = pl.concat([known, new.select(known.columns)]).rename(
         {"content_hash": "valid_hash"}
@@ -50,8 +59,10 @@ def new_events(events: pl.DataFrame, stored: Sequence[Path]) -> NewRows:
 
 def new_rejections(rejected: pl.DataFrame, stored: Sequence[Path]) -> pl.DataFrame:
     """The rows of *rejected* whose id is neither stored nor repeated."""
+    if rejected.is_empty():
+        return rejected
     first = rejected.unique("rejection_id", keep="first", maintain_order=True)
-    if not stored or first.is_empty():
+    if not stored:
         return first
     known = _in_range(stored, first["rejection_id"], "rejection_id")
     return first.join(known, on="rejection_id", how="anti", maintain_order="left")
@@ -62,6 +73,8 @@ def conflict_rejections(conflicts: pl.DataFrame) -> pl.DataFrame:
 
     A conflict that is repeated has the same `rejection_id`.
     """
+    if conflicts.is_empty():
+        return pl.DataFrame(schema=REJECTED_SCHEMA)
     raw = pl.struct(EVENT_SCHEMA.names()).struct.json_encode()
     code = str(RejectionCode.CONFLICT)
     identity = pl.concat_str(
@@ -83,7 +96,7 @@ def _stored_events(files: Sequence[Path], events: pl.DataFrame) -> pl.DataFrame:
     _require(files)
     if not files or events.is_empty():
         return nothing
-    indexed = ((file, str(IDS.path(file))) for file in files)
+    indexed = ((file, IDS.file(str(file))) for file in files)
     hits, to_read = look_up(indexed, events["id_hash"])
     found = [_with_hash([file], hashes, events) for file, hashes in hits]
     return pl.concat([nothing, *found, *_read(to_read, events)])

@@ -172,13 +172,17 @@ def positions_after(
     Instances without a file are left out: their files are gone for good, since the
     removal was flushed to the disk.
     """
-    last = {
-        name: (file, consumed.checksums.get(name))
+    names = {
+        name: file
         for name, file in consumed.spool.items()
         if name in found.spool_of or not found.is_complete
     }
+    checksums = {
+        name: text for name, text in consumed.checksums.items() if name in names
+    }
+    last: dict[str, bytes] = {}
     for (file, _), content in batch.files:
-        if file.name >= last.get(file.instance, ("", None))[0]:
-            last[file.instance] = (file.name, checksum(content))
-    names = {instance: name for instance, (name, _) in last.items()}
-    return names, {instance: text for instance, (_, text) in last.items() if text}
+        if file.name >= names.get(file.instance, ""):
+            names[file.instance] = file.name
+            last[file.instance] = content
+    return names, checksums | {name: checksum(each) for name, each in last.items()}

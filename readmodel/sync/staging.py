@@ -23,6 +23,7 @@ import polars as pl
 
 from readmodel.store import snapshot
 from readmodel.store.damage import PARSE_ERRORS
+from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.manifest import (
     Consumed,
@@ -62,6 +63,8 @@ LOCK: Final = "update.lock"
 ROW_GROUP_ROWS: Final = 131_072
 COMPRESSION: Final[Literal["lz4", "zstd"]] = "zstd"
 COMPRESSION_LEVEL: Final = 3
+EVENTS_COMPRESSION_LEVEL: Final = 1
+"""Events are written again when parts are merged, and take no more room so."""
 
 _STAGED = ".staged-"
 
@@ -114,6 +117,8 @@ class TableWriter:
         self._columns = columns
         self._changed_at = changed_at
         self._parts: list[Part] = []
+        self._kinds = [kind for kind in KINDS if kind.applies_to(name, columns)]
+        self._made: set[Path] = set()
         self._folder = snapshot.path / table_folder(name)
         with self._storage_errors():
             self._folder.mkdir()
@@ -139,7 +144,7 @@ class TableWriter:
             path,
             rows,
             compression=COMPRESSION,
-            compression_level=COMPRESSION_LEVEL,
+            compression_level=_compression_level(self._name),
             metadata=dict(footer),
         )
         part = Part(
@@ -150,7 +155,7 @@ class TableWriter:
             checked_at or self._snapshot.taken_at,
             mark=mark,
         )
-        for kind in KINDS:
+        for kind in self._kinds:
             record = self._write_side_file(kind, rows.lazy(), path)
             part = kind.with_record(part, record)
         self._parts.append(part)
@@ -172,7 +177,7 @@ class TableWriter:
         path = self._next_path()
         with self._storage_errors():
             try:
-                path.hardlink_to(file)
+                os.link(file, path)
             except FileNotFoundError:
                 if not may_miss or not self._folder.is_dir():
                     raise
@@ -183,19 +188,20 @@ class TableWriter:
         )
         for kind in KINDS:
             record = self._link_side_file(kind, part, file, path)
-            linked = kind.with_record(linked, record)
+            if record != kind.record(linked):
+                linked = kind.with_record(linked, record)
         self._parts.append(linked)
 
     def _link_side_file(
         self, kind: SideFileKind, part: Part, file: Path, path: Path
     ) -> SideFile | VisitsFile | None:
         """Link the side file of *part* beside *path*; write it again if unusable."""
-        if not kind.applies_to(self._name, self._columns):
+        if kind not in self._kinds:
             return None
         earlier = kind.path(file)
         if kind.is_usable(part) and earlier.is_file():
             with self._storage_errors():
-                self._side_path(kind, path).hardlink_to(earlier)
+                os.link(earlier, self._side_path(kind, path))
             return kind.record(part)
         if not path.is_file():
             return None
@@ -206,18 +212,19 @@ class TableWriter:
 
     def _write_side_file(
         self, kind: SideFileKind, rows: pl.LazyFrame, path: Path
-    ) -> SideFile | VisitsFile | None:
-        """Write the side file of the part at *path*; None if its table has none."""
-        if not kind.applies_to(self._name, self._columns):
-            return None
+    ) -> SideFile | VisitsFile:
+        """Write the side file of the part at *path*."""
         content = kind.encode(rows, self._name)
         return kind.make_record(*self._write(self._side_path(kind, path), content))
 
     def _side_path(self, kind: SideFileKind, path: Path) -> Path:
         """The path for a side file of the part at *path*; creates the folder."""
         file = kind.path(path)
-        with self._storage_errors():
-            file.parent.mkdir(exist_ok=True)
+        folder = file.parent
+        if folder not in self._made:
+            with self._storage_errors():
+                folder.mkdir(exist_ok=True)
+            self._made.add(folder)
         return file
 
     def _write_parquet(
@@ -242,6 +249,10 @@ class TableWriter:
 
     def _storage_errors(self) -> AbstractContextManager[None]:
         return storage_errors(self._snapshot.data_dir)
+
+
+def _compression_level(table: str) -> int:
+    return EVENTS_COMPRESSION_LEVEL if table in EVENT_TABLES else COMPRESSION_LEVEL
 
 
 class SnapshotWriter:

@@ -63,6 +63,7 @@ def make_checkout(folder: Path, main: str) -> Path:
     return folder
 
 
+@pytest.mark.long("test_a_system_that_does_not_start_shows_its_last_lines")
 def test_the_system_before_is_timed_beside_ours(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

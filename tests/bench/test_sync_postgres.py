@@ -6,7 +6,7 @@ from bench import sync_postgres
 from bench.sync_postgres import EVENTS, FIRST, NEW, NO_CHANGE, OURS
 
 
-@pytest.mark.long("tests/bench/test_sync_sqlite.py::test_a_small_sample_is_measured")
+@pytest.mark.long("tests/bench/test_engines.py::test_the_sample_is_written_by_the_sync")
 def test_a_small_sample_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows at first, none without a change, and the blocks of the new rows."""
     events = dict.fromkeys(EVENTS, (OURS,))

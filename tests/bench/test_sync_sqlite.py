@@ -7,6 +7,7 @@ from bench.sync_sqlite import EVENTS, FIRST, NEW, NO_CHANGE, OURS
 from bench.sync_worker import CopyCost
 
 
+@pytest.mark.long("tests/bench/test_engines.py::test_the_sample_is_written_by_the_sync")
 def test_a_small_sample_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows at first, none without a change, and the blocks of the new rows."""
     monkeypatch.setattr(sync_sqlite, "EVENTS", dict.fromkeys(EVENTS, (OURS,)))

@@ -102,5 +102,13 @@ def test_the_section_shows_what_happens(
     expect(section.locator("figcaption")).to_contain_text("last hour")
     expect(tiles.nth(0)).to_have_text("6")  # of seven, one happened before
     assert violations(page, "#events") == []
+    # Paper does not scroll: a table that is cut would cover what follows.
+    page.emulate_media(media="print")
+    heights = section.locator(".scroll").evaluate_all(
+        "nodes => nodes.map((node) => getComputedStyle(node).maxHeight)"
+    )
+    assert set(heights) == {"none"}
+    expect(page.locator("#explore")).to_be_hidden()  # a list of links
+    page.emulate_media(media="screen")
     page.get_by_role("button", name="Sign out").click()
     expect(tail).to_have_count(0)

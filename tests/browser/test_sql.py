@@ -276,6 +276,20 @@ def test_rows_are_saved_in_every_format(
                 assert saved == expected
 
 
+def test_on_a_phone_the_rows_come_before_the_catalogue(
+    section: Locator, page: Page
+) -> None:
+    """Whoever runs a statement sees what it answers without scrolling past all tables."""
+    page.set_viewport_size({"width": 360, "height": 780})
+    run(section, BY_DEVICE)
+    column(section, 1)
+    tops = [
+        section.locator(each).evaluate("node => node.getBoundingClientRect().top")
+        for each in (".explore-statement", ".explore-result", ".explore-schema")
+    ]
+    assert tops == sorted(tops)
+
+
 @pytest.mark.long("test_a_link_with_another_token_shows_nothing_of_the_reader_before")
 def test_what_was_run_is_kept_in_the_tab_until_the_reader_signs_out(
     tabs: Tabs, server: Server

@@ -24,6 +24,7 @@ from testbed.ports import free_port
 from tests.cluster.conftest import Api, api_of, wait_until
 from tests.routers.conftest import client_of, make_settings
 from tests.support import preloaded
+from tests.support.effort import some_long
 from updater import doctor
 
 pytestmark = pytest.mark.external
@@ -46,7 +47,7 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("question", some_long(QUESTIONS, 4))
 def test_the_answer_is_equal_to_the_last_byte(
     api: Api, local: TestClient, question: str
 ) -> None:
@@ -210,6 +211,9 @@ def test_small_questions_stay_here_if_the_settings_say_so(
             assert api.answers == before + by_cluster
 
 
+@pytest.mark.long(
+    "tests/cluster/test_address.py::test_the_api_refuses_to_start_without_tls"
+)
 def test_tls_protects_the_cluster(
     local: TestClient, read_model: Path, tls_files: dict[str, str]
 ) -> None:

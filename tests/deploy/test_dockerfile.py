@@ -251,6 +251,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.long("test_the_context_has_the_programs_without_tests")
 def test_the_image_contains_the_programs_without_build_tools(image: Path) -> None:
     """It has no tests, no demonstration, no development packages and no uv."""
     names = {path.name for path in image.iterdir()}
@@ -262,6 +263,7 @@ def test_the_image_contains_the_programs_without_build_tools(image: Path) -> Non
         assert not (packages / name).exists(), name
 
 
+@pytest.mark.long("test_all_targets_have_their_own_user_and_a_health_check")
 def test_the_programs_run_from_the_image_without_privileges(
     image: Path, tmp_path: Path
 ) -> None:
@@ -301,6 +303,16 @@ def test_the_programs_run_from_the_image_without_privileges(
         assert page.status_code == 200
     assert sorted(path.name for path in data.rglob("*")) == before
     _set_writable(data, writable=True)
+
+
+def test_the_context_has_the_programs_without_tests() -> None:
+    """Whatever the build stage copies is sent to it; no test, demonstration or data is."""
+    sent = {Path(name).parts[0] for name in _context()}
+    assert {"main.py", "update_readmodel.py", "collect_events.py", "config.py"} <= sent
+    assert not sent & {"tests", "bench", ".git", ".env", "data"}
+    for arguments in STAGES["build"].arguments_of("COPY"):
+        first, *_ = shlex.split(arguments)
+        assert first.startswith("--from=") or first.split("/")[0] in sent, arguments
 
 
 def test_all_targets_have_their_own_user_and_a_health_check() -> None:

@@ -62,6 +62,7 @@ def token(root: Path) -> str:
     return line.partition("=")[2]
 
 
+@pytest.mark.long("test_the_settings_files_contain_only_settings")
 def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
     """.venv contains the packages, except the development packages."""
     units = root / "etc" / "systemd" / "system"
@@ -79,6 +80,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
     assert not (packages / "pytest").exists()
 
 
+@pytest.mark.long("test_the_settings_files_contain_only_settings")
 def test_only_the_owner_can_read_secrets(root: Path) -> None:
     """Systemd reads the settings files as root."""
     for name in ("api.env", "updater.env", "collector.env", "cluster.env"):
@@ -86,12 +88,14 @@ def test_only_the_owner_can_read_secrets(root: Path) -> None:
         assert stat.S_IMODE(mode) == 0o600, name
 
 
+@pytest.mark.long("test_the_settings_files_contain_only_settings")
 def test_each_installation_has_its_own_token(root: Path) -> None:
     """The token comes from the system's random number generator."""
     assert len(token(root)) == 48
     assert set(token(root)) <= set("0123456789abcdef")
 
 
+@pytest.mark.long("test_a_clone_elsewhere_is_refused")
 def test_installing_again_keeps_the_settings(root: Path) -> None:
     """An upgrade runs the same command."""
     settings = root / "etc" / "fpp-analytics" / "updater.env"

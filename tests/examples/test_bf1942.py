@@ -22,7 +22,12 @@ from tests.examples.bf1942_oracle import DEFINITIONS, Oracle, Row
 from tests.support.examples import client_of, example_running, run_sample_data
 from tests.support.programs import run_updater
 
-pytestmark = pytest.mark.external
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.long(
+        "tests/examples/test_ai_platform.py::test_clients_get_their_number"
+    ),
+]
 
 NAME = "bf1942"
 DAYS = {"SAMPLE_DAYS": "3"}

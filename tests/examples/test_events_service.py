@@ -18,7 +18,12 @@ from readmodel.store.snapshot import latest
 from testbed.postgres import Database
 from tests.support.examples import client_of, example_running
 
-pytestmark = pytest.mark.external
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.long(
+        "tests/examples/test_ai_platform.py::test_clients_get_their_number"
+    ),
+]
 
 NAME = "events-service"
 WAIT_SECONDS = 60

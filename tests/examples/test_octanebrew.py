@@ -28,7 +28,12 @@ from tests.support.servers import closed_port
 from tests.support.stored_events import actions, event_ids, rows
 from tests.support.video_oracle import Event, VideoReports, accepted
 
-pytestmark = pytest.mark.external
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.long(
+        "tests/examples/test_ai_platform.py::test_clients_get_their_number"
+    ),
+]
 
 EXAMPLE = ROOT / "examples" / "octanebrew"
 KEY = "key-of-the-video-platform-0123456789"

@@ -13,7 +13,7 @@ from requests import Request, Session
 from main import app as documented
 from routers.middleware import guesses
 from tests.routers.conftest import create_fixed_app, make_settings, served
-from tests.support.effort import examples
+from tests.support.effort import by_effort, examples
 from tests.support.sample import SAMPLE, TAKEN_AT, TOKEN
 from tests.support.snapshots import publish
 
@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 120
 WITHOUT_TOKEN = examples(3, 10_000)
 """Cases of an operation that are also sent with a wrong token and with none."""
 
-BOUNDARIES = examples(40, 10_000)
+BOUNDARIES = by_effort(6, 40, 10_000)
 """Boundary values of an operation's parameters, each in a request of its own."""
 
 
@@ -88,7 +88,7 @@ def _generated(
         check(case)
 
     test = settings(
-        max_examples=examples(10, 300),
+        max_examples=by_effort(2, 10, 300),
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )(test)

@@ -18,10 +18,10 @@ MODULE = """\
     @pytest.mark.parametrize("n", some_long(range(5), 2))
     def test_some(n):
         pass
-    @pytest.mark.long("test_some")
+    @pytest.mark.{}("test_some")
     def test_all():
         pass
-"""
+""".format("long")
 
 
 def run(

@@ -17,7 +17,7 @@ from readmodel.source.sqlite.source import SqliteSource
 from readmodel.store import run_log
 from readmodel.sync import run as sync_run
 from readmodel.sync.staging import SnapshotWriter
-from tests.support.effort import THOROUGH, bounded
+from tests.support.effort import THOROUGH, bounded, some_long
 from tests.support.servers import StubServer
 from updater import runner
 from updater.progress import Progress
@@ -209,7 +209,7 @@ def places_of(calls: Counter[str], seed: int) -> list[tuple[str, int]]:
     return [(name, seed % calls[name] + 1) for name in sorted(calls)]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", some_long(PHASES, 3))
 def test_each_report_fails_alone_in_each_phase(
     settings: dict[str, str],
     kuma: StubServer,

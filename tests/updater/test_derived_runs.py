@@ -40,6 +40,9 @@ def test_a_sync_builds_the_shipped_tables(
     assert len(recent_view_runs(data_dir, 100)) == len(TABLES)
 
 
+@pytest.mark.long(
+    "tests/updater/test_views.py::test_stale_tables_are_listed_as_problems"
+)
 def test_a_stale_table_is_reported_and_the_sync_succeeds(
     with_views: dict[str, str], data_dir: Path, tmp_path: Path
 ) -> None:

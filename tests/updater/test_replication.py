@@ -318,6 +318,9 @@ def test_what_somebody_else_removed_is_uploaded_again(
     assert content(tmp_path / "copy") == published
 
 
+@pytest.mark.long(
+    "tests/readmodel/replica/test_killed.py::test_whenever_an_upload_dies_the_replica_has_a_whole_snapshot"
+)
 @pytest.mark.external
 def test_processes_are_killed_at_random_and_the_replica_follows(
     tmp_path: Path, bucket: Bucket, s3_port: int

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.effort import some_long
 from util import allocator
 
 PROJECT = Path(allocator.__file__).parent.parent
@@ -47,7 +48,7 @@ def test_the_updater_returns_memory_at_once() -> None:
     assert reported("update_readmodel") == allocator.FOR_SYNCS
 
 
-@pytest.mark.parametrize("program", ["main", "update_readmodel"])
+@pytest.mark.parametrize("program", some_long(["main", "update_readmodel"]))
 def test_an_operators_value_stays(program: str) -> None:
     """Operators know their machine."""
     assert reported(program, **{allocator.VARIABLE: "narenas:1"}) == "narenas:1"

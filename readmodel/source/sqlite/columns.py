@@ -8,6 +8,7 @@ import polars as pl
 from readmodel.dtypes import INSTANT
 from readmodel.source import wire
 from readmodel.source.column_types import INTEGER_TYPES, DeclaredType, decimal_dtype
+from readmodel.source.sqlite import floats
 from readmodel.source.sqlite.sql import MISFIT, identifier, is_date
 from readmodel.source.wire import QUOTE, Column
 
@@ -76,8 +77,15 @@ def _scaled(sql: str, scale: int) -> str:
 def _float(name: str, _: DeclaredType) -> Column:
     sql = identifier(name)
     real = f"exact({sql}, printf('%!.17g', {sql}))"
-    text = f"CAST({_number(sql, real)} AS TEXT)"
-    return Column(name, pl.Float64(), _number(sql, real), pl.Float64(), array_sql=text)
+    number = _number(sql, real)
+    return Column(
+        name,
+        pl.Float64(),
+        number,
+        pl.Float64(),
+        array_sql=floats.array_sql(sql, number),
+        proof_sql=floats.proof_sql(sql),
+    )
 
 
 def _number(sql: str, real: str) -> str:

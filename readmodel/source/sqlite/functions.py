@@ -50,9 +50,10 @@ def row_digest(packed_row: bytes) -> int:
 def _exact(value: float, text: str) -> str:
     """*text*, as SQLite writes *value*, if it reads back as the same number.
 
-    SQLite writes 15 digits by default, and even 17 are not always the right ones.
+    SQLite writes 15 digits by default, and even 17 are not always the right ones. It
+    writes no sign of zero.
     """
-    return text if repr(float(text)) == repr(value) else repr(value)
+    return text if value and float(text) == value else repr(value)
 
 
 def _exact_decimal(value: float, text: str) -> str:

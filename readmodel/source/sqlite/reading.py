@@ -27,6 +27,7 @@ from readmodel.source.blocking import (
 from readmodel.source.protocol import PassingFault
 from readmodel.source.sqlite.arrays import (
     NotHeld,
+    are_floats_proven,
     are_held,
     arrays_sql,
     can_hold,
@@ -216,9 +217,12 @@ class TableReader:
         self, number: int | None, rows: int, arrays: Sequence[bytes]
     ) -> FoundBlock | None:
         """The block of *rows*; None if *arrays* do not tell its values."""
-        if not are_held(self.are_numbers, arrays, rows):
+        values, proofs = arrays[: len(self.columns)], arrays[len(self.columns) :]
+        if not are_held(self.are_numbers, values, rows):
             return None
-        return FoundBlock(Block(number, rows, digest(arrays)), arrays)
+        if proofs and not are_floats_proven(self.columns, values, proofs, rows):
+            return None
+        return FoundBlock(Block(number, rows, digest(values)), values)
 
     def _selected(
         self, block_range: BlockRange, numbers: Collection[int | None] | None

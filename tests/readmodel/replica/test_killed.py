@@ -104,6 +104,7 @@ def test_whenever_the_disk_is_full_a_follower_has_a_whole_snapshot(
     assert messages == {"No space left on device"}
 
 
+@pytest.mark.long("test_whenever_an_upload_dies_the_replica_has_a_whole_snapshot")
 def test_whenever_a_restore_dies_it_can_be_repeated(template: Path) -> None:
     """There is no snapshot, or the whole one."""
     replica_in(template).upload(template / "data")

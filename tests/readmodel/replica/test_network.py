@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from readmodel.replica.layout import POINTER
-from tests.support.effort import THOROUGH, by_effort, examples
+from tests.support.effort import THOROUGH, by_effort, examples, some_long
 from tests.support.replicas import Content, Replica, content, publish_ids
 from tests.support.storage import FAULTS, Bucket, Network, endpoint, network
 from util.errors import ReplicaError
@@ -70,7 +70,7 @@ def test_a_follower_has_a_whole_snapshot_at_any_moment(
     assert content(tmp_path / "restored") == published[-1]
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, "hang"])
+@pytest.mark.parametrize("fault", some_long([*FAULTS, "hang"], 2))
 def test_each_fault_of_each_request_is_survived(
     net: Network,
     replica: Replica,

@@ -5,6 +5,7 @@ name could be taken for a column of ours.
 """
 
 import ast
+import math
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from testbed.schema import MYSQL, POSTGRES, SQLITE
 from tests.readmodel.source.conftest import SourceDatabase
-from tests.support.effort import THOROUGH, bounded
+from tests.support.effort import bounded, by_effort
 
 SPECIAL: Final = (
     *("block", "rowid", "_rowid_", "oid", "count", "digest", "row", "rows", "value"),
@@ -74,13 +75,17 @@ def possible(names: Iterable[str], original: SourceDatabase) -> list[str]:
 def all_names(original: SourceDatabase) -> list[str]:
     """The special ones first, then our own words, then random ones."""
     words = sorted(set(own_words()))
-    names = [*SPECIAL, *bounded(words, 60), *random_names(500 if THOROUGH else 60)]
+    names = [
+        *SPECIAL,
+        *bounded(words, by_effort(20, 60)),
+        *random_names(by_effort(20, 60, 500)),
+    ]
     return possible(names, original)
 
 
 def spread(names: Sequence[str], usual: int, thorough: int) -> list[str]:
     """So many of *names*, evenly spread: each costs a sync or a table."""
-    count = min(len(names), thorough if THOROUGH else usual)
+    count = min(len(names), by_effort(math.ceil(usual / 3), usual, thorough))
     return [names[index * len(names) // count] for index in range(count)]
 
 

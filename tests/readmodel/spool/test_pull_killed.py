@@ -73,6 +73,9 @@ def killed_at_each_step(template: Path) -> Iterator[Path]:
     assert step > 25
 
 
+@pytest.mark.long(
+    "tests/test_collectors_end_to_end.py::test_whoever_is_killed_each_acknowledged_event_is_stored_once"
+)
 def test_whoever_dies_whenever_each_event_is_there_once(template: Path) -> None:
     """Readers see the state before or after; the next run completes it."""
     seen = set()

@@ -1,5 +1,6 @@
 """The index of the ids of a part: what it must find, and what happens without it."""
 
+import io
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from readmodel.store import snapshot
 from readmodel.store.event_tables import EVENTS
-from readmodel.store.id_index import HashPlaces, IdIndex, encode
+from readmodel.store.id_index import HashPlaces, IdIndex, encode, look_up
 from readmodel.store.side_files import IDS
 from readmodel.sync.drain import drain
 from readmodel.sync.forget import UserForms, forget
@@ -29,8 +30,7 @@ def encoded(hashes: list[int]) -> bytes:
 
 def index_of(hashes: list[int]) -> IdIndex:
     """The index of a part with *hashes*."""
-    content = encoded(hashes)
-    return IdIndex(memoryview(content).cast("I"))
+    return IdIndex(io.BytesIO(encoded(hashes)))
 
 
 def unsigned(hashes: list[int]) -> list[int]:
@@ -39,14 +39,14 @@ def unsigned(hashes: list[int]) -> list[int]:
 
 
 @settings(max_examples=examples(40))
-@given(st.lists(HASHES, max_size=40), st.lists(HASHES, max_size=10))
+@given(st.lists(HASHES, max_size=40), st.lists(HASHES, min_size=1, max_size=10))
 def test_every_hash_is_found_and_no_other(stored: list[int], others: list[int]) -> None:
     """One that differs late may be found as well: only some of the bits are kept."""
     index = index_of(stored)
     assert index.rows == len(stored)
     asked = unsigned(stored + others)
     found = index.may_have(HashPlaces(asked))
-    dropped = 32 - max(1, len(stored).bit_length() - 2)
+    dropped = 64 - 6 - 32  # 64 blocks
     kept = {each >> dropped for each in unsigned(stored)}
     assert {each for each in asked if each in unsigned(stored)} <= set(found)
     assert all(each >> dropped in kept for each in found)
@@ -63,15 +63,20 @@ def test_a_large_part_is_found_by_hash() -> None:
 def test_another_file_is_no_index(content: bytes, tmp_path: Path) -> None:
     """The part is read instead."""
     file = tmp_path / "part.index"
-    assert IdIndex.open(str(file)) is None
+    hashes = pl.Series("id_hash", [1 << 40, 2 << 40, 9 << 40])
+    to_read: tuple[list[object], list[Path]] = ([], [tmp_path])
+    assert look_up([(tmp_path, str(file))], hashes) == to_read
     file.write_bytes(content)
-    assert IdIndex.open(str(file)) is None
-    whole = encoded([1, 2, 3])
+    assert look_up([(tmp_path, str(file))], hashes) == to_read
+    whole = encoded([1 << 40, 2 << 40, 3 << 40])
     file.write_bytes(whole)
-    assert IdIndex.open(str(file))
-    for damaged in (whole[:-4], whole[:-1], whole + b"\0\0\0\0"):
+    ((part, found),), others = look_up([(tmp_path, str(file))], hashes)
+    assert (part, found.to_list(), others) == (tmp_path, [1 << 40, 2 << 40], [])
+    begin = 12 + 2**13
+    beyond = whole[:begin] + b"\xff" * 8 + whole[begin + 8 :]  # where blocks begin
+    for damaged in (whole[:-4], whole[:-1], whole + b"\0\0\0\0", beyond):
         file.write_bytes(damaged)
-        assert IdIndex.open(str(file)) is None
+        assert look_up([(tmp_path, str(file))], hashes) == to_read
 
 
 def indexes(data_dir: Path) -> list[Path]:
@@ -90,13 +95,9 @@ def test_each_part_has_an_index_that_is_linked_with_it(tmp_path: Path) -> None:
     assert linked == first
     assert len(others) == len(part_rows(data)) - 1
     forget(data, UserForms({"u3"}, ("user_id",)), NOW)
-    (changed, *_), (opened, *_) = (
-        indexes(data),
-        map(IdIndex.open, map(str, indexes(data))),
-    )
+    changed = indexes(data)[0]
     assert changed.stat().st_ino != first
-    assert opened
-    assert opened.rows == 8
+    assert IdIndex(io.BytesIO(changed.read_bytes())).rows == 8
 
 
 @pytest.mark.parametrize("fate", ["kept", "removed", "damaged"])

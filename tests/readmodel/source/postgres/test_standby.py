@@ -16,6 +16,7 @@ from testbed.postgres import (
     standby_of,
 )
 from tests.readmodel.source.postgres.reading import THINGS, read_from
+from tests.support.effort import some_long
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,7 @@ def caught_up(primary: Server, standby: Server) -> Callable[[], bool]:
     return reached
 
 
+@pytest.mark.long("test_a_transaction_that_the_standby_cancels_is_tried_again")
 def test_a_standby_is_read_as_its_primary(
     primary: Server, standby: Server, database: Database
 ) -> None:
@@ -93,7 +95,7 @@ def test_a_standby_is_read_as_its_primary(
     assert reading.frame.filter(id=5)["v"].to_list() == ["y"]
 
 
-@pytest.mark.parametrize("idle", [False, True])
+@pytest.mark.parametrize("idle", some_long([False, True]))
 def test_a_transaction_that_the_standby_cancels_is_tried_again(
     primary: Server, standby: Server, database: Database, idle: bool
 ) -> None:

@@ -16,7 +16,7 @@ from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.postgres.vouching import WRAPAROUND, Mark
 from testbed.postgres import Database, Login, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import THINGS, digests, source_of
-from tests.support.effort import THOROUGH, examples
+from tests.support.effort import THOROUGH, by_effort, examples, some_long
 
 WIDTH = 16
 
@@ -91,9 +91,9 @@ def test_only_the_blocks_that_were_written_to_are_digested(postgres: Database) -
 
 @pytest.mark.parametrize(
     "statement",
-    ["VACUUM things", "VACUUM FREEZE things", "ANALYZE things", "CREATE INDEX ON things (v)",
+    some_long(["VACUUM things", "VACUUM FREEZE things", "ANALYZE things", "CREATE INDEX ON things (v)",
      "BEGIN; UPDATE things SET v = 'y'; ROLLBACK", "BEGIN; SELECT * FROM things FOR UPDATE; COMMIT",
-     "CREATE TABLE other AS SELECT * FROM things"],
+     "CREATE TABLE other AS SELECT * FROM things"], 3),
 )  # fmt: skip
 def test_what_changes_no_row_keeps_all_blocks_vouched_for(
     postgres: Database, statement: str
@@ -114,7 +114,7 @@ SWAP = (
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [
+    some_long([
         (SWAP[:1], SWAP[1:]),
         ((), ("ALTER TABLE things DROP n", "ALTER TABLE things ADD n int DEFAULT 2")),
         (("CREATE TYPE mood AS ENUM ('sad', 'ok')", "ALTER TABLE things ADD m mood DEFAULT 'ok'"),
@@ -128,7 +128,7 @@ SWAP = (
         ((), ("ALTER TABLE things RENAME TO old; CREATE VIEW things AS SELECT id, 'z' AS v, n FROM old",)),
         ((), ("CREATE TABLE child (LIKE things)", "INSERT INTO child VALUES (1, 'c', 1)",
               "ALTER TABLE child INHERIT things")),
-    ],
+    ], 4),
     ids=["tables swapped", "column replaced", "label renamed", "label renamed deep inside", "filled again",
          "type changed", "rewritten", "replaced by a view", "inherited"],
 )  # fmt: skip
@@ -147,7 +147,7 @@ def test_what_no_row_shows_falls_to_the_digests(
 
 @pytest.mark.parametrize(
     "declare",
-    ["CREATE UNLOGGED TABLE things (id int)",
+    some_long(["CREATE UNLOGGED TABLE things (id int)",
      "CREATE TABLE things (id int) PARTITION BY RANGE (id)",
      "CREATE VIEW things AS SELECT 1 AS id",
      "CREATE TABLE things (id int); CREATE TABLE child () INHERITS (things)",
@@ -155,7 +155,7 @@ def test_what_no_row_shows_falls_to_the_digests(
      "CREATE TABLE things (id int, r regrole[])",
      "CREATE TABLE things (id int, a aclitem)",
      "CREATE EXTENSION hstore; CREATE TABLE things (id int, h hstore)",
-     "CREATE DOMAIN d AS regtype; CREATE TYPE c AS (a d); CREATE TABLE things (id int, c c)"],
+     "CREATE DOMAIN d AS regtype; CREATE TYPE c AS (a d); CREATE TABLE things (id int, c c)"], 4),
 )  # fmt: skip
 def test_what_xmin_cannot_speak_for_gets_no_mark(
     postgres: Database, declare: str
@@ -254,7 +254,7 @@ def own_server() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("victim", ["server", "backend"])
+@pytest.mark.parametrize("victim", some_long(["server", "backend"]))
 def test_a_crash_that_loses_commits_is_noticed(own_server: Server, victim: str) -> None:
     """Rows that were seen are gone, and their ids go to others."""
     with fresh_database(own_server.root) as database:
@@ -450,9 +450,10 @@ def run(
 SPARSE_SCALE = 60 if THOROUGH else 20
 SPARSE = (*COMMON * 4, *RARE, *("observe",) * 60)
 BLOCKS = 100_000 if THOROUGH else 200
-STEPS = 40 if THOROUGH else 20
+STEPS = by_effort(8, 20, 40)
 
 
+@pytest.mark.long("test_nothing_is_wrongly_vouched_for")
 def test_nothing_is_wrongly_vouched_for_among_many_blocks(
     postgres_login: Login,
 ) -> None:

@@ -200,7 +200,7 @@ def test_an_exception_in_a_function_keeps_its_cause(
         raise Stopped("Stopped by SIGTERM")
 
     connection.execute("CREATE TABLE things (id INT, v REAL)")
-    connection.execute("INSERT INTO things VALUES (1, 0.5)")
+    connection.execute("INSERT INTO things VALUES (1, 1e-9)")
     monkeypatch.setattr("readmodel.source.sqlite.functions._exact", stop)
     with pytest.raises(Stopped):
         read(tmp_path)

@@ -359,7 +359,7 @@ def test_every_declared_type_holds_what_the_file_holds(
     with closing(tour.connection):
         for name, create in bounded(
             list(declarations()),
-            by_effort(30, 99) if encoding == "UTF-8" else by_effort(6, 12),
+            by_effort(30, 99) if encoding == "UTF-8" else 12,
         ):
             tour.fill(create)
             try:
