@@ -119,24 +119,27 @@ def _places(
     events: Sequence[object],
 ) -> list[EventPlace]:
     """Where each of *events* comes from, the content of the message beside it."""
-    numbers = [(message.partition(), message.offset()) for message in messages]
-    names = [f"{topic.name}[{partition}]@{offset}" for partition, offset in numbers]
-    arrived = [
-        milliseconds * MILLISECOND if kind else received
-        for kind, milliseconds in (message.timestamp() for message in messages)
+    partitions = [message.partition() for message in messages]
+    offsets = [message.offset() for message in messages]
+    starts = {number: f"{topic.name}[{number}]@" for number in set(partitions)}
+    names = [
+        f"{starts[partition]}{offset}"
+        for partition, offset in zip(partitions, offsets, strict=True)
     ]
-    if _have_ids(events):
-        found = zip(names, arrived, repeat(None), strict=False)
-        return list(map(EventPlace._make, found))
-    fallback_ids = (
-        None
-        if _has_id(event)
-        else message_id(f"{topic.id}:{partition}:{offset}", came // MILLISECOND)
-        for event, (partition, offset), came in zip(
-            events, numbers, arrived, strict=True
+    times = [message.timestamp() for message in messages]
+    arrived = [ms * MILLISECOND if kind else received for kind, ms in times]
+    fallback_ids: Iterable[str | None] = repeat(None, len(messages))
+    if not _have_ids(events):
+        fallback_ids = (
+            None
+            if _has_id(event)
+            else message_id(f"{topic.id}:{partition}:{offset}", came // MILLISECOND)
+            for event, partition, offset, came in zip(
+                events, partitions, offsets, arrived, strict=True
+            )
         )
-    )
-    return list(map(EventPlace, names, arrived, fallback_ids))
+    found = zip(names, arrived, fallback_ids, strict=True)
+    return list(map(EventPlace._make, found))
 
 
 def _parse(content: bytes | None) -> Any:

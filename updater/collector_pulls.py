@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -45,41 +46,31 @@ class PullMetrics:
     """State of each collector whose spool is pulled."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.up: Final = Gauge(
+        labels = ("collector",)
+        gauge = partial(Gauge, labelnames=labels, registry=registry)
+        counter = partial(Counter, labelnames=labels, registry=registry)
+        self.up: Final = gauge(
             "fpp_collector_up",
             "1 if the last pull of a collector's spool succeeded, else 0.",
-            ("collector",),
-            registry=registry,
         )
-        self.files: Final = Gauge(
+        self.files: Final = gauge(
             "fpp_collector_waiting_files",
             "Files in a collector's spool, when it was last listed.",
-            ("collector",),
-            registry=registry,
         )
-        self.bytes: Final = Gauge(
-            "fpp_collector_waiting_bytes",
-            "Bytes of these files.",
-            ("collector",),
-            registry=registry,
+        self.bytes: Final = gauge(
+            "fpp_collector_waiting_bytes", "Bytes of these files."
         )
-        self.oldest: Final = Gauge(
+        self.oldest: Final = gauge(
             "fpp_collector_oldest_timestamp_seconds",
             "When the oldest of these files was written; 0 without any.",
-            ("collector",),
-            registry=registry,
         )
-        self.failures: Final = Counter(
+        self.failures: Final = counter(
             "fpp_collector_pull_failures_total",
             "Pulls of a collector's spool that failed.",
-            ("collector",),
-            registry=registry,
         )
-        self.pulled: Final = Counter(
+        self.pulled: Final = counter(
             "fpp_collector_pulled_bytes_total",
             "Bytes that were pulled from a collector.",
-            ("collector",),
-            registry=registry,
         )
 
 
