@@ -122,7 +122,7 @@ def _separated(lines: Sequence[Mapping[str, Any]], ending: bytes) -> bytes:
     between two lines, or at the end of a text: then there are more than there should be.
     """
     end = ending + b"\n"
-    whole = orjson.dumps(lines)[1:-2].replace(b'},{"', end + b'{"') + end
-    if whole.count(b"\n") != len(lines):
+    parts = orjson.dumps(lines)[1:-2].split(b'},{"')
+    if len(parts) != len(lines):
         return b"".join(orjson.dumps(line)[:-1] + end for line in lines)
-    return whole
+    return (end + b'{"').join(parts) + end

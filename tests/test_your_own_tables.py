@@ -85,6 +85,9 @@ def answers(output: str) -> Iterator[Any]:
             place = start + 1
 
 
+@pytest.mark.long(
+    "tests/updater/test_derived_runs.py::test_a_sync_builds_the_shipped_tables"
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_can_be_followed_line_by_line(
     tmp_path: Path, kind: str, source_url: str

@@ -243,7 +243,8 @@ def _errors(name: str) -> Iterator[None]:
     except (exceptions.BaseError, OSError) as error:
         raise ReplicaError(f"{name}: {_detail(error)}") from error
     except BaseException as error:
-        # A panic of the client, which is not an Exception, must not end the updater.
+        # A panic of the client must not end the updater. It is no Exception, and its
+        # class has no module from which it could be imported.
         if type(error).__name__ != "PanicException":
             raise
         raise ReplicaError(f"{name}: the client failed: {_detail(error)}") from error

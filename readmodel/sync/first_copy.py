@@ -12,10 +12,11 @@ from readmodel.source.protocol import MarkingView, ScannedBatch, ScanningView, V
 from readmodel.store.manifest import SourceMark
 from readmodel.store.run_log import TableRun
 from readmodel.sync.part_footer import encode_footer
+from readmodel.sync.part_rows import take_rows
 from readmodel.sync.planner import layout, leading_part
 from readmodel.sync.staging import SnapshotWriter, TableWriter
 from readmodel.sync.table_spec import TableSpec
-from readmodel.sync.table_sync import OnProgress, TableReport, no_rows, sort_rows
+from readmodel.sync.table_sync import OnProgress, TableReport
 
 
 def begin_scan(view: View, spec: TableSpec) -> Generator[ScannedBatch] | None:
@@ -98,18 +99,13 @@ class _Copy:
 
     def _write(self, count: int) -> None:
         blocks, self.blocks = self.blocks[:count], self.blocks[count:]
-        rows = self._take_rows(count)
+        frames, self.frames = self.frames[:count], self.frames[count:]
         part = self.table.write(
-            sort_rows(rows, self.spec.blocking.key),
+            take_rows(self.spec, frames),
             encode_footer(self.spec.blocking, blocks),
             mark=self.mark,
         )
         self.bytes_written += part.bytes
-
-    def _take_rows(self, count: int) -> pl.DataFrame:
-        """The rows of the first blocks; nothing else keeps them, so sorting frees them."""
-        frames, self.frames = self.frames[:count], self.frames[count:]
-        return pl.concat([no_rows(self.spec), *frames])
 
     def report(self, seconds: float) -> TableReport:
         """What was done, in *seconds*."""

@@ -20,6 +20,7 @@ from readmodel.source.wire import Batch
 from readmodel.store.manifest import Part, SourceMark
 from readmodel.store.run_log import TableRun
 from readmodel.sync.part_footer import encode_footer
+from readmodel.sync.part_rows import no_rows, sort_rows, take_rows
 from readmodel.sync.planner import Keep, Step, Write, plan
 from readmodel.sync.renewal import renew_digests
 from readmodel.sync.reuse import ReusablePart, ReusableTable
@@ -32,7 +33,6 @@ from readmodel.sync.rotation import (
 from readmodel.sync.row_diff import RowDiff, diff
 from readmodel.sync.staging import SnapshotWriter, TableWriter
 from readmodel.sync.table_spec import TableSpec
-from util.columns import column_named
 
 type OnProgress = Callable[[str, int, int], object]
 """Callback(table, rows_fetched, rows_to_fetch)."""
@@ -333,10 +333,7 @@ def _write(
 def _rows_of(
     decision: Decision, step: Write, view: View, on_rows: Callable[[int], None]
 ) -> tuple[pl.DataFrame, _WrittenPart]:
-    """The sorted rows of a part, and what they cost, without the bytes of the part.
-
-    A part is held in memory once while it is sorted and written, not two or three times.
-    """
+    """The sorted rows of a part, and what they cost, without the bytes of the part."""
     spec = decision.spec
     fetched = _fetch(view, spec, step.fetch, on_rows)
     replaced = _replaced_blocks(step, decision.stored.parts)
@@ -348,9 +345,9 @@ def _rows_of(
         repaired_texts=fetched.repaired_texts,
         diff=changes,
     )
-    rows = pl.concat([*decision.read(step.stored), fetched.frame])
-    del fetched  # it would keep each column that `sort_rows` replaces
-    return sort_rows(rows, spec.blocking.key), cost
+    frames = [*decision.read(step.stored), fetched.frame]
+    del fetched  # see `take_rows`
+    return take_rows(spec, frames), cost
 
 
 def _fetch(
@@ -365,32 +362,6 @@ def _fetch(
             zero_dates += batch.zero_dates
             repaired_texts += batch.repaired_texts
     return Batch(pl.concat(frames), zero_dates, repaired_texts)
-
-
-def no_rows(spec: TableSpec) -> pl.DataFrame:
-    """An empty frame with the columns of *spec*."""
-    return pl.DataFrame(schema={column.name: column.dtype for column in spec.columns})
-
-
-def sort_rows(rows: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Sort *rows* by *key*, stably; *rows* are empty then, unless they were in order.
-
-    Column by column, so that two copies of only one column exist at a time.
-    """
-    if rows.get_column(key).is_sorted():
-        return rows
-    order = _order(rows.select(column_named(key)))
-    # Gathering from one chunk is six times as fast as from many.
-    return pl.DataFrame(
-        [rows.drop_in_place(name).rechunk().gather(order) for name in rows.columns]
-    )
-
-
-def _order(keys: pl.DataFrame) -> pl.Series:
-    """The index of each row when *keys*, one column, are sorted stably."""
-    (key,) = keys.columns
-    index = keys.with_row_index(f"{key} index")
-    return index.sort(column_named(key), maintain_order=True).to_series()
 
 
 def _report(

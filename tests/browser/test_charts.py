@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
 from tests.browser.conftest import DESKTOP, Tabs, Visitor, settled, show_view, visiting
-from tests.support.effort import some_long
+from tests.support.effort import fewer, some_long
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -87,7 +87,7 @@ def test_axes_and_intervals_of_every_range(
 ) -> None:
     """On a desktop and on a phone, which shows fewer rows."""
     page = pages[width]
-    for period in RANGES:
+    for period in fewer(RANGES, 5):
         with subtests.test(period=period):
             show_view(page, f"?period={period}&compare=none")
             query = server.ask("/", period=period, sections="historical").json()
@@ -476,6 +476,7 @@ def test_the_wall_view_fits_one_screen(
     assert plot["height"] > screen["height"] / 5
 
 
+@pytest.mark.long("test_the_wall_view_fits_one_screen")
 @pytest.mark.parametrize("width", some_long([768, 1280]))
 def test_tiles_stand_in_one_row(visitor: Visitor, server: Server, width: int) -> None:
     """No tile stands alone in a second row."""

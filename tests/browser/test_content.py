@@ -255,6 +255,7 @@ def test_hostile_names_are_shown_as_text(ever: Page) -> None:
     assert ever.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.long("test_the_page_is_in_one_language")
 def test_numbers_are_written_as_in_the_readers_region(
     visitor: Visitor, server: Server
 ) -> None:

@@ -72,6 +72,7 @@ def stored(tmp_path: Path) -> list[str]:
     return event_ids(tmp_path / "data")
 
 
+@pytest.mark.long("test_a_page_that_goes_away_sends_what_waits")
 def test_events_survive_a_killed_collector_and_a_closed_tab(
     browser: Browser, site: str, running: CollectorProcess, tmp_path: Path
 ) -> None:

@@ -176,6 +176,7 @@ def test_the_list_names_tables_reports_and_errors(
     assert "explore" not in page.url
 
 
+@pytest.mark.long("test_the_list_names_tables_reports_and_errors")
 def test_without_sql_files_there_is_a_hint(
     page: Page, show: Callable[..., Locator]
 ) -> None:
@@ -271,6 +272,7 @@ def test_times_below_a_chart_have_no_needless_zeros(
     expect(label).to_have_text(first)
 
 
+@pytest.mark.long("test_a_table_shows_what_the_api_answers")
 def test_filters_order_and_pages_are_in_the_address(
     page: Page, show: Callable[..., Locator]
 ) -> None:
@@ -410,6 +412,9 @@ def test_failures_are_shown_in_the_apis_words(
     expect(entry(section, "Many")).to_be_visible()
 
 
+@pytest.mark.long(
+    "tests/browser/test_sql.py::test_a_slow_query_is_cancelled_and_hangs_up"
+)
 def test_a_slow_answer_can_be_cancelled(
     page: Page, show: Callable[..., Locator]
 ) -> None:
@@ -441,7 +446,7 @@ LOOKED_AT = {
 }
 
 
-@pytest.mark.parametrize(("scheme", "width"), some_long(LOOKED_AT))
+@pytest.mark.parametrize(("scheme", "width"), some_long(reversed(LOOKED_AT)))
 def test_the_section_is_accessible_and_fits(
     page: Page,
     shared_visitor: Visitor,

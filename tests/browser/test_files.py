@@ -90,6 +90,9 @@ def test_other_tables_are_saved_as_shown(page: Page, server: Server) -> None:
     assert b"avg_estimation," in saved(page, "Vote figures")
 
 
+@pytest.mark.long(
+    "tests/browser/test_explore.py::test_failures_are_shown_in_the_apis_words"
+)
 def test_a_failed_download_shows_an_error(visitor: Visitor, own_server: Server) -> None:
     """The error is a line of text, and the button stays enabled."""
     page = visitor.sign_in(visitor.open_page(), own_server)

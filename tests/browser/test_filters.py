@@ -81,6 +81,7 @@ def test_a_click_on_a_row_filters_the_page(page: Page, server: Server) -> None:
     expect(chips).to_have_count(2)
 
 
+@pytest.mark.long("test_a_click_on_a_row_filters_the_page")
 def test_a_second_click_on_a_row_removes_its_filter(page: Page) -> None:
     """The row is marked while it filters."""
     click_row(page, "Countries", "Germany")
@@ -133,6 +134,7 @@ def test_figures_without_meaning_under_a_filter_say_so(page: Page) -> None:
     assert "NaN" not in page.locator("main").inner_text()
 
 
+@pytest.mark.long("test_a_click_on_a_row_filters_the_page")
 def test_files_have_the_filter(page: Page) -> None:
     """The CSV file is that of the filtered breakdown."""
     click_row(page, "Countries", "Germany")

@@ -109,6 +109,7 @@ def test_an_outage_does_not_speak_of_data_that_is_not_shown(
     visitor.expect_problem("ERR_CONNECTION_REFUSED")
 
 
+@pytest.mark.long("test_the_page_survives_an_outage")
 def test_a_button_retries_at_once(visitor: Visitor, own_server: Server) -> None:
     """It does not wait for the next refresh."""
     page = page_with_clock(visitor, own_server)

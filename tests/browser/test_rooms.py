@@ -122,6 +122,7 @@ def test_top_rooms_have_figures_and_open(page: Page, server: Server) -> None:
     assert page.url.endswith(f"room={expected[0]['room_id']}")
 
 
+@pytest.mark.long("test_not_there_not_in_the_range_and_never_voted_are_three_answers")
 def test_a_search_without_a_result_says_so(page: Page) -> None:
     """It names what was searched."""
     with page.expect_response(re.compile(r"/rooms\?.*q=")):

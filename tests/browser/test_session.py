@@ -82,6 +82,7 @@ def test_an_invalid_token_is_not_sent(visitor: Visitor, server: Server) -> None:
         expect(page.get_by_role("alert")).to_contain_text(said)
 
 
+@pytest.mark.long("test_signing_out_removes_the_token_and_all_figures")
 def test_a_revoked_token_signs_out_and_removes_the_figures(
     visitor: Visitor, own_server: Server
 ) -> None:
@@ -241,6 +242,7 @@ def test_a_link_shows_one_view_to_a_reader_without_a_token(
     assert paths <= {"/dashboard"[:9], "/session", "/?period="}
 
 
+@pytest.mark.long("test_a_link_shows_one_view_to_a_reader_without_a_token")
 def test_the_link_ends_after_the_days_chosen_last(
     visitor: Visitor, server: Server
 ) -> None:

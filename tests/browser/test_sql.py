@@ -154,6 +154,7 @@ def test_the_catalogue_beside_it_has_all_tables_columns_and_types(
     expect(field).to_have_value("SELECT  FROM x")
 
 
+@pytest.mark.long("test_the_catalogue_beside_it_has_all_tables_columns_and_types")
 def test_a_table_or_column_can_be_found(page: Page, server: Server) -> None:
     """If there are many of them."""
     headers = {"Authorization": f"Bearer {QUERY_TOKEN}"}
@@ -245,6 +246,7 @@ def test_what_is_left_out_is_told_and_files_have_more(
     expect(truncated).to_have_count(0)
 
 
+@pytest.mark.long("tests/browser/test_explore.py::test_rows_are_saved_in_every_format")
 def test_rows_are_saved_in_every_format(
     section: Locator, page: Page, server: Server
 ) -> None:
@@ -290,7 +292,9 @@ def test_on_a_phone_the_rows_come_before_the_catalogue(
     assert tops == sorted(tops)
 
 
-@pytest.mark.long("test_a_link_with_another_token_shows_nothing_of_the_reader_before")
+@pytest.mark.long(
+    "tests/browser/test_session.py::test_signing_out_removes_the_token_and_all_figures"
+)
 def test_what_was_run_is_kept_in_the_tab_until_the_reader_signs_out(
     tabs: Tabs, server: Server
 ) -> None:
@@ -329,6 +333,9 @@ def test_what_was_run_is_kept_in_the_tab_until_the_reader_signs_out(
         assert page.evaluate("sessionStorage['fpp-analytics-statements']") is None
 
 
+@pytest.mark.long(
+    "tests/browser/test_session.py::test_signing_out_removes_the_token_and_all_figures"
+)
 def test_a_link_with_another_token_shows_nothing_of_the_reader_before(
     tabs: Tabs, server: Server
 ) -> None:
@@ -351,6 +358,7 @@ def refusing(status: int, detail: str) -> Callable[[Route], None]:
     return lambda route: route.fulfill(status=status, json={"detail": detail})
 
 
+@pytest.mark.long("test_an_error_is_shown_with_its_place")
 def test_other_failures_are_shown_and_can_be_tried_again(
     section: Locator, page: Page, shared_visitor: Visitor
 ) -> None:
@@ -398,6 +406,9 @@ OPEN_ALL = "document.querySelectorAll('#explore details').forEach(d => d.open = 
 OVERFLOWS = "document.documentElement.scrollWidth > innerWidth"
 
 
+@pytest.mark.long(
+    "tests/browser/test_explore.py::test_the_section_is_accessible_and_fits"
+)
 @pytest.mark.parametrize(
     ("scheme", "width"), some_long([("dark", 360), ("light", 1280)])
 )

@@ -120,6 +120,7 @@ def test_the_sign_of_loading_comes_within_150_milliseconds(
     expect(page.locator("#loading")).to_be_visible()
 
 
+@pytest.mark.long("test_the_sign_of_loading_comes_within_150_milliseconds")
 def test_a_fast_answer_shows_no_sign_of_loading(page: Page) -> None:
     """Nothing flickers: tiles keep their numbers until the next ones are there."""
     page.evaluate(
@@ -161,6 +162,7 @@ LOOKS = """([selector, part]) => {
 """Content and background of an element or a part of it."""
 
 
+@pytest.mark.long("test_a_range_that_begins_too_early_is_cut_and_says_so")
 def test_a_range_before_all_data_shows_no_number(
     visitor: Visitor, server: Server
 ) -> None:
@@ -220,6 +222,7 @@ def test_old_and_new_names_of_the_range_are_understood(
     assert page.url.endswith("?period=7d")
 
 
+@pytest.mark.long("test_old_and_new_names_of_the_range_are_understood")
 def test_a_single_date_in_the_address_is_a_range(
     visitor: Visitor, server: Server
 ) -> None:
@@ -259,6 +262,8 @@ def test_before_the_first_sync_one_card_says_what_to_do(
         page.get_by_text("Nothing in this range.").filter(visible=True)
     ).to_have_count(0)
     expect(page.locator("#everything")).to_be_hidden()
+    needless = page.locator("#sections, #share, #kiosk")
+    expect(needless.filter(visible=True)).to_have_count(0)
     page.set_viewport_size({"width": 360, "height": 740})
     assert card.locator("pre").evaluate("pre => pre.scrollWidth <= pre.clientWidth")
     shutil.copytree(world.data_dir, tmp_path / "data", symlinks=True)
@@ -317,6 +322,7 @@ def test_a_page_without_a_script_says_so(
     visitor.expect_problem("ERR_FAILED")
 
 
+@pytest.mark.long("tests/browser/test_content.py::test_regions_and_devices_have_names")
 def test_without_their_names_regions_have_their_codes(
     visitor: Visitor, server: Server
 ) -> None:
@@ -388,6 +394,7 @@ def test_paper_has_title_range_and_date_and_no_controls(
     assert ticks[-1].right <= A4["width"]
 
 
+@pytest.mark.long("test_paper_has_title_range_and_date_and_no_controls")
 def test_a_pdf_has_few_pages(page: Page) -> None:
     """Four sheets of A4 hold everything."""
     document = page.pdf(prefer_css_page_size=True)

@@ -79,7 +79,6 @@ def test_a_preset_changes_figures_and_url(page: Page, server: Server) -> None:
             ("Year to date", "year"),
             ("12 months", "12m"),
         ],
-        2,
     ),
 )
 def test_every_range_has_the_numbers_of_its_days(
@@ -129,6 +128,7 @@ def test_the_range_steps_back_and_on(page: Page, server: Server) -> None:
     assert "from=2026-03-01&to=2026-03-31" in page.url
 
 
+@pytest.mark.long("test_any_two_dates_can_be_entered")
 def test_own_dates_can_be_compared(page: Page, server: Server) -> None:
     """The comparison is in the address, and its dates beside the range."""
     choose(page, "30 days")
@@ -200,6 +200,7 @@ def test_the_question_stays_in_sight_while_scrolling(
     expect(page.get_by_label("Interval")).to_be_in_viewport()
 
 
+@pytest.mark.long("test_the_question_stays_in_sight_while_scrolling")
 def test_a_phone_shows_the_chart_on_its_first_screen(
     shared_visitor: Visitor, server: Server
 ) -> None:

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from calculations.analytics import analytics, collect_as
 from calculations.period import DateRange, Interval, Period
 from calculations.results import Analytics, Daily, HistoricalRow, RoomStats
+from tests.support.effort import some_long
 from tests.support.frames import EMPTY, START, at, tables, vote
 
 MODELS = (Analytics, Daily, RoomStats)
@@ -127,12 +128,15 @@ class SeriesQuery:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        SeriesQuery(interval, weekends, days)
-        for interval in Interval
-        for weekends in (False, True)
-        for days in (None, DateRange(date(2024, 6, 12), date(2027, 1, 6)))
-    ],
+    params=some_long(
+        [
+            pytest.param(SeriesQuery(interval, weekends, days))
+            for interval in Interval
+            for weekends in (False, True)
+            for days in (None, DateRange(date(2024, 6, 12), date(2027, 1, 6)))
+        ],
+        7,
+    ),
     ids=str,
 )
 def query(request: pytest.FixtureRequest) -> SeriesQuery:

@@ -47,7 +47,7 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize("question", some_long(QUESTIONS, 4))
+@pytest.mark.parametrize("question", some_long(QUESTIONS, 2))
 def test_the_answer_is_equal_to_the_last_byte(
     api: Api, local: TestClient, question: str
 ) -> None:
@@ -160,7 +160,9 @@ def test_a_snapshot_that_is_newer_than_the_last_question_is_missed_in_time(
     api.wait_for_workers(2)
 
 
-@pytest.mark.parametrize("fault", [pl.exceptions.ComputeError("x"), OSError("gone")])
+@pytest.mark.parametrize(
+    "fault", some_long([pl.exceptions.ComputeError("x"), OSError("gone")])
+)
 def test_a_plan_that_fails_there_is_computed_here(
     api: Api, local: TestClient, fault: Exception
 ) -> None:

@@ -26,6 +26,9 @@ def package(tmp_path: Path) -> Iterator[str]:
         yield PACKAGE
 
 
+@pytest.mark.long(
+    "tests/routers/test_generated_client.py::test_it_reads_what_the_api_answers"
+)
 def test_it_sends_an_event_and_reads_the_receipt(package: str, tmp_path: Path) -> None:
     """Bodies and answers are typed."""
     spool = tmp_path / "spool"

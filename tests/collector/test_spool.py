@@ -85,6 +85,37 @@ def test_requests_that_wait_share_one_file(
     assert contents(tmp_path) == [LINE, LINE * 20]
 
 
+def test_requests_right_after_a_commit_come_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was just answered shares the next file with those that wait."""
+    fsync, disk, busy = os.fsync, threading.Event(), threading.Event()
+
+    def slow_fsync(handle: int) -> None:
+        busy.set()
+        disk.wait(10)
+        fsync(handle)
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+
+            async def join_while_busy() -> None:
+                await asyncio.to_thread(busy.wait, 10)
+                others = [asyncio.create_task(writer.append(LINE)) for _ in range(20)]
+                await asyncio.sleep(0)
+                disk.set()
+                await asyncio.gather(*others)
+
+            others = asyncio.create_task(join_while_busy())
+            await writer.append(LINE)
+            await writer.append(LINE)
+            await others
+
+    monkeypatch.setattr(os, "fsync", slow_fsync)
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE, LINE * 21]
+
+
 def test_an_append_returns_after_file_and_folder_are_flushed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,12 +236,15 @@ def test_a_frozen_disk_is_noticed(
 
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
-            with pytest.raises(SpoolUnavailable, match="does not answer"):
-                await writer.append(LINE)
+            for _ in range(2):  # the second one waits behind the first
+                with pytest.raises(SpoolUnavailable, match="does not answer"):
+                    await writer.append(LINE)
             disk.set()
+            monkeypatch.setattr(spool, "COMMIT_TIMEOUT", timedelta(seconds=10))
+            await writer.append(LINE)
 
     asyncio.run(scenario())
-    assert contents(tmp_path) == [LINE]
+    assert b"".join(contents(tmp_path)) == LINE * 3
 
 
 def test_a_stop_writes_what_waits(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def _metrics_in(expression: str) -> set[str]:
     return set(re.findall(r"\b(?:fpp|process)_[a-z_]+", expression))
 
 
+@pytest.mark.long("test_rules_and_configuration_are_valid")
 def test_alerts_fire_exactly_when_they_should() -> None:
     """Runs the promtool unit tests in alerts_test.yml."""
     _promtool("test", "rules", "alerts_test.yml")

@@ -270,7 +270,7 @@ def formats_of(operation: str) -> Sequence[str]:
     return bounded([*FORMATS[first:], *FORMATS[:first]], 2)
 
 
-@pytest.mark.parametrize("operation", some_long(ASKED, 6))
+@pytest.mark.parametrize("operation", some_long(ASKED, 3))
 def test_it_equals_what_was_answered_then(
     earlier: TestClient, later: TestClient, operation: str
 ) -> None:

@@ -8,7 +8,7 @@
 
 A test is long, `@pytest.mark.long("test_of_its_kind")`, if both hold:
 
-- It takes more than about one second of processor time.
+- It takes more than about one second of processor time, by itself or with all parameters.
 - It is a repeated, larger or rarer variant of a behaviour whose kind a lighter test holds,
   which runs always. The marker names that test: its function, or `path::function` if it is
   in another file. Parameters are marked by `some_long`: those that are not marked hold it.

@@ -82,6 +82,7 @@ def test_an_unknown_effort_is_an_error(
     done.stderr.fnmatch_lines(["*TEST_EFFORT is 'full' or 'thorough', not 'all'*"])
 
 
+@pytest.mark.long("test_a_usual_run_leaves_long_tests_out_and_says_so")
 def test_a_process_of_a_parallel_run_tells_what_it_left_out(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,7 +209,7 @@ def places_of(calls: Counter[str], seed: int) -> list[tuple[str, int]]:
     return [(name, seed % calls[name] + 1) for name in sorted(calls)]
 
 
-@pytest.mark.parametrize("phase", some_long(PHASES, 3))
+@pytest.mark.parametrize("phase", some_long(PHASES, 2))
 def test_each_report_fails_alone_in_each_phase(
     settings: dict[str, str],
     kuma: StubServer,

@@ -64,6 +64,9 @@ def test_a_stale_table_is_reported_and_the_sync_succeeds(
     assert failed == ["broken"]
 
 
+@pytest.mark.long(
+    "tests/sqlfiles/test_catalogue.py::test_an_empty_folder_does_not_import_duckdb"
+)
 def test_without_sql_files_a_sync_does_not_import_duckdb(
     settings: dict[str, str],
 ) -> None:

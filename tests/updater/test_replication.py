@@ -22,6 +22,7 @@ from readmodel.replica.transfer import read_pointer, write_state
 from readmodel.store import metrics, snapshot
 from readmodel.store.replica_state import read_state
 from tests.support import preloaded
+from tests.support.effort import some_long
 from tests.support.events import line, write_spool
 from tests.support.programs import ROOT, STOP_SECONDS, environ, run_updater
 from tests.support.replicas import Replica, content, publish_ids
@@ -193,6 +194,7 @@ def test_follow_without_an_address_names_the_setting(settings: dict[str, str]) -
         assert "REPLICA_URL is missing" in done.stderr
 
 
+@pytest.mark.long("test_a_sync_without_the_setting_imports_nothing_of_it")
 def test_without_the_setting_nothing_of_it_is_imported() -> None:
     """Neither by the updater, nor by the API, nor by the collector."""
     code = (
@@ -419,7 +421,7 @@ def wait_until_equal(database: Path, copy: Path) -> None:
 
 
 @pytest.mark.external
-@pytest.mark.parametrize("command", ["sync", "--every", "follow"])
+@pytest.mark.parametrize("command", some_long(["sync", "--every", "follow"]))
 def test_a_storage_that_hangs_does_not_hold_up_sigterm(
     settings: dict[str, str], data_dir: Path, bucket: Bucket, s3_port: int, command: str
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_plan_says_what_a_change_would_do(settings: Settings) -> None:
     assert derived(settings.data_dir, "rooms").columns == ["room_id", "votes"]
 
 
+@pytest.mark.long("test_a_plan_says_what_a_change_would_do")
 def test_a_plan_without_changes_says_so(settings: Settings) -> None:
     """Nothing would be read."""
     assert texts(views.plan_changes(settings, None)) == ["= rooms: unchanged, 2 rows"]

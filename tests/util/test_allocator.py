@@ -43,11 +43,13 @@ def test_the_api_sets_it_before_it_imports_polars() -> None:
     assert reported() == allocator.FOR_ANSWERS
 
 
+@pytest.mark.long("test_the_allocator_accepts_the_value")
 def test_the_updater_returns_memory_at_once() -> None:
     """Its peak of memory counts, not its speed."""
     assert reported("update_readmodel") == allocator.FOR_SYNCS
 
 
+@pytest.mark.long("test_the_api_sets_it_before_it_imports_polars")
 @pytest.mark.parametrize("program", some_long(["main", "update_readmodel"]))
 def test_an_operators_value_stays(program: str) -> None:
     """Operators know their machine."""

@@ -81,7 +81,7 @@ class MysqlSource(MysqlServer):
             with translate_errors(self):
                 session.prepare(connection, self.database)
         except BaseException:
-            # A refused connection has an open socket, too.
+            # A refused connection has an open socket, too; also after a stop.
             connection.close()
             raise
         return connection

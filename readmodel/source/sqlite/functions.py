@@ -35,7 +35,8 @@ class SqlFunctions:
             try:
                 return function(*arguments)
             except BaseException as error:
-                # SQLite reports only that a function failed; a stop would be lost, too.
+                # SQLite reports only that a function failed; a stop, which is no
+                # Exception, would be lost, too.
                 self.raised = error
                 raise
 

@@ -367,7 +367,7 @@ def create_things(original: SourceDatabase, *rows: str) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "change"),
-    [
+    some_long([
         (["(1, 'x', 'p')", "(2, 'y', 'p')"], [
             "UPDATE things SET a = CASE id WHEN 1 THEN 'y' ELSE 'x' END",
         ]),
@@ -386,7 +386,7 @@ def create_things(original: SourceDatabase, *rows: str) -> None:
         (["(1, 'a', 'p')"], ["UPDATE things SET a = 'a '"]),
         (["(1, 'e', 'p')"], ["UPDATE things SET a = 'é'"]),
         (["(12, '3', 'p')"], ["UPDATE things SET id = 1, a = '23'"]),
-    ],
+    ], 5),
     ids=[
         "values swapped between rows", "values swapped within a row", "NULL to empty",
         "empty to NULL", "NULL moved", "delimiter moved", "border moved", "quote moved",

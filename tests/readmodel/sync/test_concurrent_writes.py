@@ -195,6 +195,9 @@ def updater(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[byte
     )
 
 
+@pytest.mark.long(
+    "tests/updater/test_heartbeats.py::test_a_second_updater_pushes_nothing"
+)
 def test_two_updaters_at_once(database: Database, tmp_path: Path) -> None:
     """One syncs, the other is refused at each attempt; nothing is written twice."""
     create(database, 4)

@@ -356,6 +356,7 @@ def test_a_memory_hungry_definition_fails_with_a_clear_line(
     _check_stale(data, before)
 
 
+@pytest.mark.long("test_a_slow_definition_is_ended_at_its_deadline")
 @pytest.mark.usefixtures("usual_processes")
 def test_a_killed_process_spoils_only_the_definition_at_work(
     data: Path, views: Path

@@ -89,6 +89,7 @@ def test_a_promoted_standby_is_noticed(
         assert_exact(database, tmp_path)
 
 
+@pytest.mark.long("test_a_table_that_was_created_anew_is_noticed")
 def test_a_restored_dump_is_noticed(
     primary: Server, database: Database, tmp_path: Path
 ) -> None:

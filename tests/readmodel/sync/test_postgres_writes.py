@@ -236,6 +236,9 @@ def test_a_server_that_is_killed_and_restarted(
         assert_exact(database, tmp_path)
 
 
+@pytest.mark.long(
+    "tests/readmodel/sync/test_concurrent_writes.py::test_a_connection_that_is_killed_every_few_milliseconds"
+)
 def test_a_session_that_is_ended_every_few_milliseconds(
     postgres: Database, tmp_path: Path
 ) -> None:
@@ -289,6 +292,9 @@ ALTERS = (
 )
 
 
+@pytest.mark.long(
+    "tests/readmodel/sync/test_concurrent_writes.py::test_tables_that_are_altered_between_and_during_syncs"
+)
 def test_tables_that_are_altered_between_and_during_syncs(
     postgres: Database, tmp_path: Path
 ) -> None:

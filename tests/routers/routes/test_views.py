@@ -662,6 +662,9 @@ def test_the_openapi_document_follows_the_files(
     assert servers == [{"url": "/analytics"}]
 
 
+@pytest.mark.long(
+    "tests/sqlfiles/test_catalogue.py::test_an_empty_folder_does_not_import_duckdb"
+)
 @pytest.mark.parametrize("used", some_long([True, False]))
 def test_the_api_never_imports_the_engine(
     built: Path, views_dir: Path, tmp_path: Path, used: bool

@@ -111,6 +111,7 @@ def test_a_change_in_a_table_without_transactions_is_noticed() -> None:
                 list(view.rows(THINGS, columns, blocking, blocks))
 
 
+@pytest.mark.long("test_more_rows_of_one_day_than_a_query_takes_are_fetched")
 @pytest.mark.parametrize("key", some_long(["id", "at"]))
 def test_many_identical_rows_are_fetched(
     adjustable_database: Database, tmp_path: Path, key: str

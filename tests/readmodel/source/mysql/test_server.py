@@ -31,6 +31,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long(
+    "tests/readmodel/source/mysql/test_login.py::test_a_server_that_asks_for_the_password_in_clear_text_is_refused"
+)
 def test_tls_is_used_if_offered_and_required_with_an_authority(
     certificates: Path, tmp_path: Path
 ) -> None:

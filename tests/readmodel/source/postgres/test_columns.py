@@ -13,6 +13,7 @@ from readmodel.source.postgres.source import PostgresView
 from readmodel.source.protocol import PassingFault
 from testbed.postgres import Database
 from tests.readmodel.source.postgres.reading import THINGS, read, read_from, source_of
+from tests.support.effort import some_long
 from util.errors import SourceError
 
 DAY = timedelta(days=1)
@@ -20,7 +21,7 @@ DAY = timedelta(days=1)
 
 @pytest.mark.parametrize(
     ("declared", "written", "dtype", "values"),
-    [
+    some_long([
         ("smallint", "-32768 32767", pl.Int16(), [-32768, 32767]),
         ("integer", "-2147483648 2147483647", pl.Int32(), [-(2**31), 2**31 - 1]),
         ("bigint", "-9223372036854775808 9223372036854775807", pl.Int64(), [-(2**63), 2**63 - 1]),
@@ -56,7 +57,7 @@ DAY = timedelta(days=1)
         ("point", "(0.1,0.30000000000000004)", pl.String(), ["(0.1,0.30000000000000004)"]),
         ("xml", "<a>&lt;</a>", pl.String(), ["<a>&lt;</a>"]),
         ("tsvector", "a:1", pl.String(), ["'a':1"]),
-    ],
+    ], 10),
 )  # fmt: skip
 def test_values_arrive_as_they_are(
     postgres: Database,
@@ -94,7 +95,7 @@ def test_any_text_survives(postgres: Database) -> None:
     assert frame["v"].to_list() == [*TEXTS, None]
 
 
-@pytest.mark.parametrize("text", ["NULL", "''", "'\\.'", "E'\\n'", "' '"])
+@pytest.mark.parametrize("text", some_long(["NULL", "''", "'\\.'", "E'\\n'", "' '"], 2))
 def test_a_single_column_keeps_its_rows(postgres: Database, text: str) -> None:
     r"""A lone NULL is an empty line, and `\\.` would end a COPY of text."""
     postgres.run(
@@ -108,7 +109,7 @@ def test_a_single_column_keeps_its_rows(postgres: Database, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("declared", "written", "value"),
-    [
+    some_long([
         ("numeric(10,2)", "NaN", None),
         ("numeric(38,2)", "NaN", None),
         ("timestamptz", "infinity", None),
@@ -123,7 +124,7 @@ def test_a_single_column_keeps_its_rows(postgres: Database, text: str) -> None:
         ("date", "0001-01-01", date(1, 1, 1)),
         ("timestamp", "0001-01-01 00:00", datetime(1, 1, 1, tzinfo=UTC)),
         ("timestamptz", "9999-12-31 23:59:59.999999+00", datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)),
-    ],
+    ], 5),
 )  # fmt: skip
 def test_what_no_calendar_or_number_holds_becomes_null_and_is_counted(
     postgres: Database, declared: str, written: str, value: Any

@@ -4,7 +4,7 @@ import pytest
 
 from testbed.postgres import Database
 from tests.readmodel.source.postgres.reading import digests, read
-from tests.support.effort import by_effort
+from tests.support.effort import by_effort, some_long
 
 BLOCKS = by_effort(5_000, 50_000)
 
@@ -37,24 +37,27 @@ def test_equal_rows_are_counted(postgres: Database) -> None:
 
 @pytest.mark.parametrize(
     ("declared", "before", "after"),
-    [
-        ("bigint", "0", "4294967297"),  # equal halves: one hash of 32 bits for all
-        ("numeric", "1.0", "1.00"),
-        ("float8", "-0", "0"),
-        ("jsonb", "1.0", "1.00"),
-        ("interval", "1 mon", "30 days"),
-        ("int[]", "{1,2}", "[5:6]={1,2}"),
-        ("citext", "a", "A"),
-        ("char(3)", "a", "a b"),
-        ("boolean", "t", "f"),
-        ("inet", "10.0.0.1", "10.0.0.1/31"),
-        ("timestamptz", "infinity", "-infinity"),
-        ("date", "0044-03-15 BC", "0045-03-15 BC"),
-        ("xml", "<a/>", "<a></a>"),
-        ("text", "a", "a "),
-        ("money", "0.01", "0.02"),
-        ("point", "(0,1)", "(1,0)"),
-    ],
+    some_long(
+        [
+            ("bigint", "0", "4294967297"),  # equal halves: one hash of 32 bits for all
+            ("numeric", "1.0", "1.00"),
+            ("float8", "-0", "0"),
+            ("jsonb", "1.0", "1.00"),
+            ("interval", "1 mon", "30 days"),
+            ("int[]", "{1,2}", "[5:6]={1,2}"),
+            ("citext", "a", "A"),
+            ("char(3)", "a", "a b"),
+            ("boolean", "t", "f"),
+            ("inet", "10.0.0.1", "10.0.0.1/31"),
+            ("timestamptz", "infinity", "-infinity"),
+            ("date", "0044-03-15 BC", "0045-03-15 BC"),
+            ("xml", "<a/>", "<a></a>"),
+            ("text", "a", "a "),
+            ("money", "0.01", "0.02"),
+            ("point", "(0,1)", "(1,0)"),
+        ],
+        5,
+    ),
 )
 def test_values_that_compare_as_equal_or_have_no_hash_are_told_apart(
     postgres: Database, declared: str, before: str, after: str

@@ -346,6 +346,7 @@ def test_an_idle_transaction_is_bounded_by_the_source_itself(things: Database) -
         view.columns(THINGS)
 
 
+@pytest.mark.long("test_a_session_that_is_ended_is_a_passing_fault")
 def test_a_shutdown_is_a_passing_fault() -> None:
     """The restarted server is read as before."""
     with private_server() as server, fresh_database(server.root) as database:

@@ -18,6 +18,7 @@ from testbed.postgres import Database, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import read
 from tests.readmodel.source.postgres.test_vouching import create, observe, vouched
 from tests.readmodel.sync.test_concurrent_writes import until
+from tests.support.effort import some_long
 from util.errors import SourceError
 
 
@@ -78,7 +79,7 @@ default_pool_size = 1
             process.wait()
 
 
-@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("mode", some_long(["session", "transaction"]))
 def test_a_pooler_changes_nothing(
     server: Server, database: Database, mode: str
 ) -> None:

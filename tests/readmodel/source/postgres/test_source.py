@@ -21,6 +21,7 @@ from tests.readmodel.source.postgres.reading import (
     read_from,
     source_of,
 )
+from tests.support.effort import some_long
 from util.errors import SourceError
 
 
@@ -120,11 +121,11 @@ def test_views_are_read_only_and_leave_nothing_behind(postgres: Database) -> Non
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [
+    some_long([
         ("smallint", "-32768"), ("int", "-2147483648"), ("bigint", "-9223372036854775808"),
         ("smallint", "32767"), ("int", "2147483647"), ("bigint", "9223372036854775807"),
         ("oid", "4294967295"), ("oid", "0"),
-    ],
+    ], 3),
 )  # fmt: skip
 def test_integer_keys_reach_to_the_ends_of_their_type(
     postgres: Database, key: str, value: str

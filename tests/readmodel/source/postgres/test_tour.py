@@ -433,6 +433,9 @@ OWNERS = (
 )
 
 
+@pytest.mark.long(
+    "tests/readmodel/source/postgres/test_source.py::test_the_session_of_a_role_does_not_change_texts"
+)
 def test_no_setting_of_a_session_changes_what_is_mirrored(postgres: Database) -> None:
     """Set to odd values for the role or the database: the same rows, or a refusal in one line."""
     postgres.run(

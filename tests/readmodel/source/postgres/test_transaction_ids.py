@@ -7,6 +7,7 @@ import pytest
 from testbed.postgres import Database, Server, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import read
 from tests.readmodel.source.postgres.test_vouching import create, observe, vouched
+from tests.support.effort import some_long
 
 ALL = {0, 1, 2, 3, 4, 5, 6}
 # Ids go around after 2 ** 32, which begins the next epoch.
@@ -36,7 +37,7 @@ def prepare(database: Database, *statements: str) -> None:
         connection.execute("PREPARE TRANSACTION 'late'")
 
 
-@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+@pytest.mark.parametrize("end", some_long(["COMMIT", "ROLLBACK"]))
 def test_a_prepared_transaction_that_ends_later_is_noticed(
     database: Database, end: str
 ) -> None:
