@@ -13,9 +13,10 @@ from bench.ours import OurEngine
 from bench.plain import PlainEngine
 from readmodel.store import snapshot, visits
 from readmodel.store.snapshot import Snapshot
+from tests.support.effort import some_long
 
 
-@pytest.mark.parametrize("case", MODELS)
+@pytest.mark.parametrize("case", some_long(MODELS, 3))
 def test_duckdb_gives_our_answer(small: Dataset, case: str) -> None:
     """Equal JSON to the last byte, from one SQL statement per case."""
     ours = to_json(case, OurEngine(small).answer(case))

@@ -255,6 +255,7 @@ def test_tiles_equal_the_figures_of_their_sections(page: Page, server: Server) -
         assert tile.inner_text() == f"{figure:,}"
 
 
+@pytest.mark.long("test_tile_chart_table_and_file_have_one_number")
 def test_weekends_are_in_unless_the_reader_leaves_them_out(
     page: Page, server: Server
 ) -> None:

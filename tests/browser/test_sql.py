@@ -226,6 +226,7 @@ def test_a_refused_statement_and_an_empty_one_are_told(
     expect(statement(section)).to_be_focused()
 
 
+@pytest.mark.long("test_it_shows_the_rows_that_the_api_answers")
 def test_what_is_left_out_is_told_and_files_have_more(
     section: Locator, page: Page, server: Server
 ) -> None:

@@ -279,6 +279,7 @@ def test_breakdowns_can_be_sorted_by_name_or_count(page: Page) -> None:
     assert names.all_inner_texts() == by_name[::-1]
 
 
+@pytest.mark.long("test_the_question_stays_in_sight_while_scrolling")
 @pytest.mark.parametrize("width", some_long([360, 3840]))
 def test_the_page_fits_narrow_and_wide_screens(
     shared_visitor: Visitor, server: Server, width: int
@@ -307,6 +308,9 @@ def test_an_empty_range_shows_a_message(
     assert "undefined" not in page.locator("main").inner_text()
 
 
+@pytest.mark.long(
+    "tests/browser/test_charts.py::test_marks_have_a_contrast_of_three_to_one"
+)
 def test_dark_mode_follows_the_system_unless_chosen(
     shared_visitor: Visitor, server: Server
 ) -> None:

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from readmodel.store.manifest import TableFailure
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
 from tests.routers.conftest import client_of, make_settings
+from tests.support.effort import some_long
 from tests.support.frames import frame, vote
 from tests.support.sample import SAMPLE, TAKEN_AT
 from tests.support.snapshots import column_names, ids, publish, publish_frames
@@ -170,15 +171,20 @@ def test_before_the_first_sync_the_settings_name_the_tables(
 
 @pytest.mark.parametrize(
     "columns",
-    [
-        {"amount_of_estimations": pl.Series([2**64 - 1] * 3, dtype=pl.UInt64)},
-        {"duration": pl.Series([2**63 - 1] * 3, dtype=pl.Int64)},
-        {"room_id": pl.Series([2**64 - 1] * 3, dtype=pl.UInt64)},
-        {
-            name: pl.Series([Decimal("9" * 36 + ".99")] * 3, dtype=pl.Decimal(38, 2))
-            for name in ("avg_estimation", "min_estimation", "max_estimation")
-        },
-    ],
+    some_long(
+        [
+            {"amount_of_estimations": pl.Series([2**64 - 1] * 3, dtype=pl.UInt64)},
+            {"duration": pl.Series([2**63 - 1] * 3, dtype=pl.Int64)},
+            {"room_id": pl.Series([2**64 - 1] * 3, dtype=pl.UInt64)},
+            {
+                name: pl.Series(
+                    [Decimal("9" * 36 + ".99")] * 3, dtype=pl.Decimal(38, 2)
+                )
+                for name in ("avg_estimation", "min_estimation", "max_estimation")
+            },
+        ],
+        2,
+    ),
     ids=lambda columns: next(iter(columns)),
 )
 def test_values_at_the_limits_of_their_types_are_answered(

@@ -26,20 +26,25 @@ Each is two units, or one would take longest of all: the files that are named ar
 """
 
 LONG = (
-    "tests/browser/first",
     "tests/browser/rest",
-    "tests/demo/test_demo.py",
-    "tests/demo/test_example.py",
-    "tests/examples/test_bf1942.py",
-    "tests/routers/test_schemathesis.py",
+    "tests/browser/first",
     "tests/readmodel/sync/test_derived.py",
     "tests/routers/routes/test_views.py",
+    "tests/demo/test_demo.py",
     "tests/readmodel/source/test_contract.py",
-    "tests/readmodel/sync/test_postgres_writes.py",
+    "tests/routers/test_schemathesis.py",
     "tests/test_update_readmodel.py",
+    "tests/examples/test_ai_platform.py",
+    "tests/cluster/test_cluster.py",
+    "tests/views/test_events.py",
+    "tests/updater/test_replication.py",
+    # Of a full run.
+    "tests/demo/test_example.py",
+    "tests/examples/test_bf1942.py",
+    "tests/examples/test_events_service.py",
+    "tests/test_your_own_tables.py",
+    "tests/readmodel/sync/test_postgres_writes.py",
     "tests/readmodel/sync/test_concurrent_writes.py",
-    "tests/readmodel/sync/test_reuse.py",
-    "tests/views/test_shipped.py",
     "tests/routers/formats/test_memory.py",
     "tests/deploy/test_dockerfile.py",
 )

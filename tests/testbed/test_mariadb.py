@@ -53,6 +53,7 @@ def test_a_server_dies_with_the_process_that_started_it() -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long("test_a_server_dies_with_the_process_that_started_it")
 def test_a_server_can_be_stopped_and_started_again(tmp_path: Path) -> None:
     """Its data and its port stay."""
     server = MariadbServer(tmp_path)

@@ -19,6 +19,7 @@ from readmodel.replica.upload import is_behind
 from readmodel.store import snapshot
 from readmodel.store.replica_state import read_state
 from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from tests.support.effort import some_long
 from tests.support.replicas import (
     Content,
     Replica,
@@ -211,7 +212,7 @@ def test_a_copy_of_data_dir_goes_on_without_its_state(
     assert report.files == 1
 
 
-@pytest.mark.parametrize("what", ["part", "inventory", "current", "all"])
+@pytest.mark.parametrize("what", some_long(["part", "inventory", "current", "all"], 2))
 def test_what_somebody_else_removed_is_uploaded_again(
     replica: Replica, tmp_path: Path, what: str
 ) -> None:

@@ -62,7 +62,7 @@ def marks(data_dir: Path) -> list[bool]:
     return [part.mark is not None for table in tables for part in table.parts]
 
 
-@pytest.mark.long("test_a_restored_dump_is_noticed")
+@pytest.mark.long("test_a_table_that_was_created_anew_is_noticed")
 def test_a_promoted_standby_is_noticed(
     primary: Server, database: Database, tmp_path: Path
 ) -> None:

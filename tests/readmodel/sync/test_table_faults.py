@@ -18,6 +18,7 @@ from readmodel.sync.run import ATTEMPTS, Options, Report, sync
 from readmodel.sync.verify import verify
 from readmodel.tables import TABLES, ColumnKind, Table
 from testbed.mariadb import Database
+from tests.support.effort import some_long
 from tests.support.mysql import mysql_source
 from util.errors import SourceError
 
@@ -119,7 +120,7 @@ FAULTS = {
 """What breaks the table, what repairs it (without rows), and a part of the message."""
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", some_long(FAULTS))
 def test_a_further_table_that_cannot_be_read_keeps_its_last_copy(
     mirrored: MirroredDatabase, fault: str
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from readmodel.store import snapshot
 from readmodel.store.event_tables import AUDIT
 from readmodel.sync.verify_audit import verify_audit
+from tests.support.effort import some_long
 from tests.support.events import line, rejected_line
 from tests.support.stored_events import rows, store
 
@@ -55,15 +56,30 @@ def test_a_log_that_nobody_changed_is_whole(data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [
-        (lambda log: log.with_columns(repeated=pl.col("repeated") + 1), "changed"),
-        (lambda log: log.with_columns(at=pl.col("at").dt.offset_by("1us")), "changed"),
-        (lambda log: log.with_columns(sender=pl.lit("token-9")), "row 2 was changed"),
-        (lambda log: log.filter(pl.col("number") != 3), "between 2 and 4 are missing"),
-        (lambda log: log.head(4), "accounts for 4 rows of events, and 5 are stored"),
-        (lambda log: pl.concat([log, log.tail(1)]), "row 5 is there twice"),
-        (lambda log: log.with_columns(row_hash=pl.lit("0")), "row 1 was changed"),
-    ],
+    some_long(
+        [
+            (lambda log: log.with_columns(repeated=pl.col("repeated") + 1), "changed"),
+            (
+                lambda log: log.with_columns(at=pl.col("at").dt.offset_by("1us")),
+                "changed",
+            ),
+            (
+                lambda log: log.with_columns(sender=pl.lit("token-9")),
+                "row 2 was changed",
+            ),
+            (
+                lambda log: log.filter(pl.col("number") != 3),
+                "between 2 and 4 are missing",
+            ),
+            (
+                lambda log: log.head(4),
+                "accounts for 4 rows of events, and 5 are stored",
+            ),
+            (lambda log: pl.concat([log, log.tail(1)]), "row 5 is there twice"),
+            (lambda log: log.with_columns(row_hash=pl.lit("0")), "row 1 was changed"),
+        ],
+        2,
+    ),
 )
 def test_what_somebody_changed_is_found(
     change: Tampering, reason: str, data: Path

@@ -14,6 +14,7 @@ from calculations.breakdown import Dimension
 from routers.formats.table import CHUNK_ROWS, TableAnswer
 from routers.formats.text import csv_lines
 from tests.routers.conftest import client_of, make_settings
+from tests.support.effort import some_long
 from tests.support.frames import EMPTY, NOW, at
 from tests.support.oracle import Row
 from tests.support.sample import TAKEN_AT
@@ -33,7 +34,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
-@pytest.mark.parametrize("series", ["historical", "reoccurring"])
+@pytest.mark.parametrize("series", some_long(["historical", "reoccurring"], 4))
 @pytest.mark.parametrize(
     "query",
     [
@@ -61,20 +62,23 @@ def test_a_series_has_the_rows_of_the_json(
 
 @pytest.mark.parametrize(
     ("dimension", "lines"),
-    [
-        ("route", ["route,count", "HOME,2", "ROADMAP,1", "ROOM,1"]),
-        ("source", ["source,count", "Google Search,1", "Other,1", "Teams,1"]),
-        ("event", ["event,count", "ENTERED_NEW_ROOM,1"]),
-        ("room", ["room,count", "daily 🃏,2", "Unknown,1"]),
-        ("country", ["country,count", "DE,2", "Unknown,1"]),
-        ("region", ["country,region,count", "DE,,2", ",,1"]),
-        ("city", ["country,city,count", "DE,Köln,2", ",,1"]),
-        ("device", ["device,count", "desktop,3"]),
-        ("os", ["os,count", "Windows,3"]),
-        ("browser", ["browser,count", "Chrome,3"]),
-        ("weekday", ["weekday,count", "Monday,1", "Thursday,2"]),
-        ("estimation", ["estimation,count", "5,1", "8,1"]),
-    ],
+    some_long(
+        [
+            ("route", ["route,count", "HOME,2", "ROADMAP,1", "ROOM,1"]),
+            ("source", ["source,count", "Google Search,1", "Other,1", "Teams,1"]),
+            ("event", ["event,count", "ENTERED_NEW_ROOM,1"]),
+            ("room", ["room,count", "daily 🃏,2", "Unknown,1"]),
+            ("country", ["country,count", "DE,2", "Unknown,1"]),
+            ("region", ["country,region,count", "DE,,2", ",,1"]),
+            ("city", ["country,city,count", "DE,Köln,2", ",,1"]),
+            ("device", ["device,count", "desktop,3"]),
+            ("os", ["os,count", "Windows,3"]),
+            ("browser", ["browser,count", "Chrome,3"]),
+            ("weekday", ["weekday,count", "Monday,1", "Thursday,2"]),
+            ("estimation", ["estimation,count", "5,1", "8,1"]),
+        ],
+        4,
+    ),
 )
 def test_every_dimension_is_a_file(
     client: TestClient, dimension: str, lines: list[str]
@@ -131,7 +135,7 @@ CITIES: list[tuple[str | None, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("city", "written", "read"), CITIES)
+@pytest.mark.parametrize(("city", "written", "read"), some_long(CITIES, 5))
 def test_text_is_quoted_and_never_a_formula(
     data_dir: Path, client: TestClient, city: str | None, written: str, read: str
 ) -> None:

@@ -15,6 +15,7 @@ from routers import credentials
 from routers.credentials import CredentialKind
 from routers.routes.session import SESSION_LENGTH
 from tests.routers.conftest import client_of, make_settings
+from tests.support.effort import some_long
 from tests.support.frames import NOW
 from tests.support.sample import TAKEN_AT, TOKEN
 from tests.support.servers import serving
@@ -207,7 +208,9 @@ VIEWS = [
 ]
 
 
-@pytest.mark.parametrize(("mine", "other"), [*itertools.permutations(VIEWS, 2)])
+@pytest.mark.parametrize(
+    ("mine", "other"), some_long([*itertools.permutations(VIEWS, 2)], 2)
+)
 def test_a_link_shows_one_view(client: TestClient, mine: str, other: str) -> None:
     """The view's parts, by any interval; another range or filter is 403."""
     as_caller(client, link_to(client, mine))

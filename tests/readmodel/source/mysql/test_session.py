@@ -179,6 +179,9 @@ def read_and_scan(source: MysqlSource) -> list[list[tuple[Any, ...]]]:
     return [*read(source), found]
 
 
+@pytest.mark.long(
+    "tests/readmodel/source/mysql/test_source.py::test_the_servers_time_zone_does_not_matter"
+)
 def test_no_variable_changes_what_is_read(
     adjustable_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from readmodel.source.protocol import PassingFault, Unreachable
 from readmodel.tables import Table
 from testbed.postgres import Database, Login, fresh_database, private_server
 from tests.readmodel.source.postgres.reading import THINGS, read, read_from, source_of
+from tests.support.effort import some_long
 from util.errors import SourceError
 
 
@@ -224,15 +225,17 @@ def test_rows_that_a_policy_hides_are_an_error(
 
 @pytest.mark.parametrize(
     "declare",
-    [
-        "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id",
-        (
-            "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; "
-            "CREATE FOREIGN TABLE other (id int) SERVER files OPTIONS (filename '/dev/null')"
-        ),
-        "CREATE SEQUENCE other",
-        "CREATE TABLE t (id int); CREATE INDEX other ON t (id)",
-    ],
+    some_long(
+        [
+            "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id",
+            (
+                "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; "
+                "CREATE FOREIGN TABLE other (id int) SERVER files OPTIONS (filename '/dev/null')"
+            ),
+            "CREATE SEQUENCE other",
+            "CREATE TABLE t (id int); CREATE INDEX other ON t (id)",
+        ]
+    ),
 )
 def test_what_cannot_be_locked_is_refused(postgres: Database, declare: str) -> None:
     """It could change between two statements."""

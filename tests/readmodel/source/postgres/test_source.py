@@ -35,11 +35,13 @@ def create(database: Database, rows: int = 1000) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "TRUNCATE things",
-        "ALTER TABLE things ALTER name TYPE varchar(9)",
-        "DROP TABLE things",
-    ],
+    some_long(
+        [
+            "TRUNCATE things",
+            "ALTER TABLE things ALTER name TYPE varchar(9)",
+            "DROP TABLE things",
+        ]
+    ),
 )
 def test_what_would_empty_a_table_waits_for_an_open_view(
     postgres: Database, statement: str
@@ -151,7 +153,7 @@ def test_integer_keys_reach_to_the_ends_of_their_type(
                 assert numbers == [block.number] * block.rows
 
 
-@pytest.mark.parametrize("key", ["timestamptz", "timestamp", "date"])
+@pytest.mark.parametrize("key", some_long(["timestamptz", "timestamp", "date"]))
 def test_a_block_of_time_is_a_day(postgres: Database, key: str) -> None:
     """In UTC, as the mirrored frame cuts it; outside the calendar, no day at all."""
     postgres.run(
@@ -198,7 +200,7 @@ def test_ranges_of_blocks_leave_no_row_out(postgres: Database) -> None:
             assert only == [block for block in blocks if block.number == middle]
 
 
-@pytest.mark.parametrize("rows", [1, 7, 300, 10_000])
+@pytest.mark.parametrize("rows", some_long([1, 7, 300, 10_000]))
 def test_a_large_table_is_digested_in_slices(
     postgres: Database, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
@@ -263,7 +265,7 @@ def test_many_scattered_blocks_of_ids_are_fetched(postgres: Database) -> None:
 
 @pytest.mark.parametrize(
     ("declare", "rows"),
-    [
+    some_long([
         (["CREATE TABLE things (id int, n int) PARTITION BY RANGE (id)",
           "CREATE TABLE low PARTITION OF things FOR VALUES FROM (0) TO (10)",
           "CREATE TABLE high PARTITION OF things DEFAULT",
@@ -278,7 +280,7 @@ def test_many_scattered_blocks_of_ids_are_fetched(postgres: Database) -> None:
           "g int GENERATED ALWAYS AS (n * 2) STORED)")], 2),
         (["CREATE TABLE things (id int, gone text, n int)",
           "ALTER TABLE things DROP COLUMN gone"], 2),
-    ],
+    ], 2),
     ids=["partitioned", "inherited", "view", "unlogged", "generated", "dropped column"],
 )  # fmt: skip
 def test_every_kind_of_relation_counts_as_select_does(
