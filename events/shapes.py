@@ -85,8 +85,7 @@ class EventShape:
         except TypeError:  # not all are text
             column, present = self._mixed_texts(column, name)
             joined = "".join(present)
-        lengths = list(map(len, present))
-        if lengths and not 0 < min(lengths) <= max(lengths) <= LONGEST_TEXT:
+        if "" in present or max(map(len, present), default=0) > LONGEST_TEXT:
             raise Unusual
         if not joined.isascii():
             joined.encode()  # fails for half of a surrogate pair

@@ -7,6 +7,7 @@ protocol is loaded.
 """
 
 import asyncio
+import json
 from collections import deque
 from typing import Any, Final, Literal
 
@@ -26,9 +27,9 @@ They are answered, and the connection is closed then, since it has sent others.
 BAD_REQUEST: Final = 400
 HEADERS_TOO_LARGE: Final = 431
 
-_MESSAGES: Final = {
-    BAD_REQUEST: b"Invalid HTTP request received.",
-    HEADERS_TOO_LARGE: b"The headers of the request are too large.",
+_DETAILS: Final = {
+    BAD_REQUEST: "This is no HTTP request, or its method is unknown",
+    HEADERS_TOO_LARGE: "The headers of the request are too large",
 }
 
 
@@ -172,7 +173,7 @@ class BoundedHttpTools(HttpToolsProtocol):
             return
         if broken is None and self.answering and not self.answering.response_complete:
             return
-        self.logger.warning(_MESSAGES[self.refusal].decode())
+        self.logger.warning(_DETAILS[self.refusal])
         if broken is None or not broken.response_started:
             self._send_refusal()
         if broken is not None:
@@ -180,10 +181,11 @@ class BoundedHttpTools(HttpToolsProtocol):
         self.transport.close()
 
     def _send_refusal(self) -> None:
-        message = _MESSAGES[self.refusal]
+        # Like every other error: one object with its detail.
+        message = json.dumps({"detail": _DETAILS[self.refusal]}).encode()
         headers = [
             *self.server_state.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-type", b"application/json"),
             (b"content-length", str(len(message)).encode()),
             (b"connection", b"close"),
         ]

@@ -1,6 +1,7 @@
 """What httptools takes from a client, against a real server."""
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -166,14 +167,21 @@ def test_trailers_are_no_headers(connection: socket.socket) -> None:
         b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
+        b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
 def test_a_request_that_proxies_could_read_otherwise_is_refused(
     connection: socket.socket, text: bytes
 ) -> None:
-    """Two lengths, two hosts, two ways to frame a body, and what is no HTTP at all."""
+    """Two lengths, two hosts, two ways to frame a body, and what is no HTTP at all.
+
+    The error has the shape of all others.
+    """
     connection.sendall(text)
-    assert until_closed(connection).startswith(b"HTTP/1.1 400")
+    head, _, body = until_closed(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"content-type: application/json" in head
+    assert list(json.loads(body)) == ["detail"]
 
 
 def test_requests_that_are_sent_at_once_are_answered_in_order(

@@ -53,7 +53,9 @@ def pairs(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
 
 def stored(folder: Path, *parts: pl.DataFrame) -> list[Path]:
     """Write each of *parts* to a file."""
-    files = [folder / f"part-{number}.parquet" for number in range(len(parts))]
+    table = folder / "events.parquet"
+    table.mkdir()
+    files = [table / f"part-{number}.parquet" for number in range(len(parts))]
     for file, part in zip(files, parts, strict=True):
         part.write_parquet(file, row_group_size=2)
     return files
