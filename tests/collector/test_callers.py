@@ -71,7 +71,7 @@ BAD = {
     "expired": f"Bearer {token(exp=NOW - 120)}",
     "without exp": f"Bearer {token(exp=None)}",
     "exp is no number": f"Bearer {token(exp='soon')}",
-    "not yet valid": f"Bearer {token(nbf=NOW + 600)}",
+    "not yet valid": f"Bearer {token(nbf=NOW + 24 * HOUR, exp=NOW + 25 * HOUR)}",
     "without sub": f"Bearer {token(sub=None)}",
     "sub is no text": f"Bearer {token(sub=5)}",
     "sub is empty": f"Bearer {token(sub='')}",
