@@ -18,7 +18,7 @@ from config import Settings
 from readmodel.store import snapshot
 from readmodel.stream import topic_reader
 from readmodel.sync.drain import drain
-from readmodel.sync.staging import exclusive_lock
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.stream_drain import consumed_in, forget_positions
 from tests.support import preloaded
 from tests.support.events import line, write_spool
