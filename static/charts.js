@@ -92,6 +92,7 @@ export class Chart {
     this.values.replaceChildren();
     this.dates.replaceChildren();
     this.legend.replaceChildren();
+    setText(this.title, this.options?.title ?? "\u00a0"); // what a row is may change
     setText(this.total, "\u00a0");
     this.empty.hidden = true;
     this.tip.hidden = true;

@@ -39,9 +39,12 @@ def test_a_slow_answer_shows_no_number_of_another_range(
 ) -> None:
     """The sign of loading comes soon; the answer replaces it."""
     page = visitor.sign_in(visitor.open_page(), server)
+    title = page.locator("[data-chart] h3")
+    expect(title).to_have_text("Page views per day")
     routes = held_back(page, STATISTICS)
     page.keyboard.press("w")
     expect(page.locator("#range-name")).to_have_text("7 days")
+    expect(title).to_have_text("Page views")
     expect(page.locator("#view")).to_have_class(re.compile("outdated"))
     expect(page.locator("#loading")).to_be_visible()
     expect(page.locator("#tiles .value[data-loading]")).to_have_count(5)
