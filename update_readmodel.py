@@ -38,7 +38,7 @@ from readmodel.store.report_ledger import ReportState
 from readmodel.sync.verify import verify
 from readmodel.sync.verify_audit import verify_audit
 from readmodel.tables import Table
-from updater import command_line, doctor, status, views
+from updater import command_line, status, views
 from updater.command_line import (
     Command,
     DoctorCommand,
@@ -54,6 +54,7 @@ from updater.command_line import (
     VerifyCommand,
     ViewsCommand,
 )
+from updater.doctor import check_result, checks
 from updater.runner import Runner
 from util import sentry_wrapper, telemetry
 from util.errors import FppError, SettingsError, Stopped
@@ -308,9 +309,9 @@ def _report(settings: Settings, options: ReportCommand, stop: StopRequest) -> in
 
 
 def _doctor(settings: Settings, options: DoctorCommand) -> int:
-    results = list(doctor.examine(settings))
+    results = list(checks.examine(settings))
     if options.json:
-        _print(doctor.as_json(results))
+        _print(check_result.as_json(results))
     else:
         for result in results:
             _print(str(result))

@@ -38,7 +38,8 @@ from readmodel.store.manifest import Consumed
 from readmodel.store.snapshot import latest
 from readmodel.sync.drain import drain
 from readmodel.sync.event_publish import PART_ROWS
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 
 DRAINS: Final = 5
 BATCH: Final = 1_000

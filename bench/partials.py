@@ -26,7 +26,8 @@ from calculations.shapes import as_list, instant, ratio
 from readmodel.store import snapshot
 from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import Snapshot
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from routers.tables import open_tables
 
 MOMENTS: Final = {

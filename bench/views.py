@@ -23,7 +23,7 @@ from readmodel.sync.derived_messages import (
     CatalogueRequest,
     DerivedSpec,
 )
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.tables import TABLES
 
 VIEWS_DIR = PROJECT / "views"

@@ -21,7 +21,8 @@ from bench.views import VIEWS_DIR
 from readmodel.store import snapshot
 from readmodel.sync.carry_over import carry_others, last_snapshot
 from readmodel.sync.derived import DerivedOptions, build_derived
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 
 SECONDS = 2.0
 

@@ -17,7 +17,7 @@ from readmodel.store.snapshot import Snapshot
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.derived_messages import BuildOutcome
 from readmodel.sync.disk import replace_link
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from sqlfiles.catalogue import Catalogue, load
 from sqlfiles.definition import Definition, TableTest, quoted
 from sqlfiles.files import EVENTS_FOLDER, sql_files

@@ -45,14 +45,10 @@ from readmodel.store.snapshot import (
 from readmodel.sync.delta_log import write_delta_logs
 from readmodel.sync.disk import replacing, storage_errors, sync_folder
 from readmodel.sync.event_publish import has_plain_files
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.publish import publish_folder, seal_folder, staged_folder
+from readmodel.sync.snapshot_removal import remove_old_snapshots
 from readmodel.sync.snapshot_retention import kept_instants
-from readmodel.sync.staging import (
-    exclusive_lock,
-    publish_folder,
-    remove_old_snapshots,
-    seal_folder,
-    staged_folder,
-)
 from util.errors import (
     ObjectMissing,
     ReadModelMissing,

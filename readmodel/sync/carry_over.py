@@ -9,7 +9,7 @@ from readmodel.store import snapshot
 from readmodel.store.event_tables import EVENT_TABLES, REJECTED
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.snapshot import CURRENT, table_folder
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from util.errors import ReadModelMissing, StorageError
 
 

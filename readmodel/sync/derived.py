@@ -34,7 +34,7 @@ from readmodel.sync.derived_messages import (
     DefinitionFault,
     DerivedSpec,
 )
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from util.errors import ReadModelMissing
 
 CATALOGUE_SECONDS: Final = 60.0

@@ -35,7 +35,7 @@ from readmodel.sync.derived_messages import (
     DerivedTest,
     WorkerRequest,
 )
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from sqlfiles import catalogue
 from sqlfiles.definition import Definition, quoted
 from sqlfiles.result_types import ResultColumn, result_columns

@@ -24,6 +24,7 @@ from readmodel.sync.event_publish import (
     has_plain_files,
     publish_events,
 )
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.spool_reader import read_spool
 from readmodel.sync.spool_survey import (
     LocatedFile,
@@ -33,7 +34,6 @@ from readmodel.sync.spool_survey import (
     read_batch,
     survey,
 )
-from readmodel.sync.staging import exclusive_lock
 from util.errors import SpoolError, StorageError
 
 __all__ = ["DrainReport", "drain", "drain_spools"]

@@ -26,7 +26,8 @@ from readmodel.sync.carry_over import (
     taken_at,
 )
 from readmodel.sync.event_publish import append_rows
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from util.errors import StorageError, SyncRunning
 
 PAUSE_SECONDS: Final = 0.2

@@ -25,8 +25,8 @@ from readmodel.sync.event_rows import (
     new_events,
     new_rejections,
 )
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.spool_reader import SpooledEvents
-from readmodel.sync.staging import SnapshotWriter
 from readmodel.tables import TABLES
 from util.errors import StorageError
 from util.telemetry import span

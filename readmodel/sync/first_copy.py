@@ -14,9 +14,10 @@ from readmodel.store.run_log import TableRun
 from readmodel.sync.part_footer import encode_footer
 from readmodel.sync.part_rows import take_rows
 from readmodel.sync.planner import layout, leading_part
-from readmodel.sync.staging import SnapshotWriter, TableWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.table_spec import TableSpec
 from readmodel.sync.table_sync import OnProgress, TableReport
+from readmodel.sync.table_writer import TableWriter
 
 
 def begin_scan(view: View, spec: TableSpec) -> Generator[ScannedBatch] | None:

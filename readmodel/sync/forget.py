@@ -21,7 +21,7 @@ from readmodel.sync.event_changes import (
     scan,
     use_events,
 )
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from readmodel.sync.event_changes import (
 )
 from readmodel.sync.event_publish import append_rows
 from readmodel.sync.event_rows import NewRows, new_events
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 
 CUT_OFF: Final = "cut_off"
 """Counted instead of a code: the stored text of the event is not complete."""

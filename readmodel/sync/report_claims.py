@@ -25,7 +25,7 @@ from readmodel.sync.disk import (
     sync_folder,
     write_synced,
 )
-from readmodel.sync.staging import exclusive_lock
+from readmodel.sync.lock import exclusive_lock
 
 
 def claim(data_dir: Path, report: DailyReport) -> bool:

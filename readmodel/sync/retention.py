@@ -10,7 +10,7 @@ from readmodel.store.audit import AuditAction, AuditEntry
 from readmodel.store.event_tables import EVENTS, REJECTED
 from readmodel.sync.carry_over import LastSnapshot
 from readmodel.sync.event_changes import find_rows, publish_change, use_events
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 
 
 @dataclass(frozen=True, slots=True)

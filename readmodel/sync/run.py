@@ -34,6 +34,7 @@ from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.first_copy import begin_scan, first_copy
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.reuse import (
     ReusableTable,
     reusable_parts,
@@ -41,8 +42,9 @@ from readmodel.sync.reuse import (
     stored_table,
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
+from readmodel.sync.snapshot_removal import make_room
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock, make_room
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide

@@ -14,8 +14,8 @@ from readmodel.sync.event_publish import (
     has_plain_files,
     publish_events,
 )
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.spool_reader import SpooledEvents
-from readmodel.sync.staging import exclusive_lock
 from util.errors import StorageError
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from readmodel.source.protocol import PassingFault
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.reuse import stored_table
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.tables import Table
 from util.errors import SourceError
 

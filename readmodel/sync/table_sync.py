@@ -31,8 +31,9 @@ from readmodel.sync.rotation import (
     parts_to_verify,
 )
 from readmodel.sync.row_diff import RowDiff, diff
-from readmodel.sync.staging import SnapshotWriter, TableWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.table_spec import TableSpec
+from readmodel.sync.table_writer import TableWriter
 
 type OnProgress = Callable[[str, int, int], object]
 """Callback(table, rows_fetched, rows_to_fetch)."""

@@ -25,7 +25,8 @@ from tests.cluster.conftest import Api, api_of, wait_until
 from tests.routers.conftest import client_of, make_settings
 from tests.support import preloaded
 from tests.support.effort import some_long
-from updater import doctor
+from updater.doctor.check_result import Outcome
+from updater.doctor.cluster import check_cluster
 
 pytestmark = pytest.mark.external
 
@@ -254,12 +255,12 @@ def test_doctor_examines_each_worker(
 ) -> None:
     """A problem is a warning: the API does without."""
     settings = make_settings(data_dir=read_model, engine_url=running.url)
-    found = list(doctor.examine_cluster(settings))
-    assert [one.outcome for one in found] == 2 * [doctor.Outcome.PASSED]
+    found = list(check_cluster(settings))
+    assert [one.outcome for one in found] == 2 * [Outcome.PASSED]
     assert all("can run plans" in one.text for one in found)
     other = settings.model_copy(update={"data_dir": tmp_path})
-    found = list(doctor.examine_cluster(other))
-    assert [one.outcome for one in found] == 2 * [doctor.Outcome.WARNING]
+    found = list(check_cluster(other))
+    assert [one.outcome for one in found] == 2 * [Outcome.WARNING]
     assert "does not have the same snapshot" in found[0].text
 
 
@@ -267,11 +268,11 @@ def test_doctor_names_a_scheduler_that_does_not_answer(read_model: Path) -> None
     """And fails for settings with which the API does not start."""
     absent = f"dask://127.0.0.1:{free_port()}"
     settings = make_settings(data_dir=read_model, engine_url=absent)
-    (found,) = doctor.examine_cluster(settings)
-    assert found.outcome is doctor.Outcome.WARNING
+    (found,) = check_cluster(settings)
+    assert found.outcome is Outcome.WARNING
     assert "does not answer" in found.text
     unsafe = settings.model_copy(update={"engine_url": "dask://10.0.0.7:8786"})
-    (found,) = doctor.examine_cluster(unsafe)
+    (found,) = check_cluster(unsafe)
     assert found.failed
 
 

@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from readmodel.store.manifest import TableFailure
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from tests.routers.conftest import client_of, make_settings
 from tests.support.effort import some_long
 from tests.support.frames import frame, vote

@@ -13,7 +13,8 @@ from readmodel.store.snapshot import Snapshot, latest
 from readmodel.sync import derived_client
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
 from readmodel.sync.derived_messages import BuildOutcome
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from tests.support import preloaded
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

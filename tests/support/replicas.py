@@ -13,8 +13,9 @@ from readmodel.replica.download import DownloadReport, follow, restore
 from readmodel.replica.storage import ObjectStorage
 from readmodel.replica.upload import UploadReport, upload
 from readmodel.store import snapshot
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from tests.support.snapshots import TEN, column_names, ids
 
 RETENTION = timedelta(days=7)

@@ -9,8 +9,9 @@ import polars as pl
 
 from readmodel.dtypes import dtype_name
 from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, current, latest
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.tables import TABLES
 from tests.support.frames import frame
 from tests.support.oracle import Database

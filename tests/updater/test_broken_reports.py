@@ -16,7 +16,7 @@ from readmodel.source.connect import source_from_settings
 from readmodel.source.sqlite.source import SqliteSource
 from readmodel.store import run_log
 from readmodel.sync import run as sync_run
-from readmodel.sync.staging import SnapshotWriter
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from tests.support.effort import THOROUGH, bounded, some_long
 from tests.support.servers import StubServer
 from updater import runner

@@ -18,9 +18,10 @@ from tests.routers.conftest import served
 from tests.support.events import collector_settings, line, write_spool
 from tests.support.pulling import pulled
 from tests.support.servers import closed_port
-from updater import collector_pulls, collector_status, doctor, spool_checks, status
+from updater import collector_pulls, collector_status, status
 from updater.collector_pulls import CollectorPull, CollectorPulls, PullMetrics
 from updater.command_line import ForgetCommand
+from updater.doctor.events import check_collectors
 from updater.event_commands import run_forget
 from updater.event_intake import EventIntake
 from updater.intake_metrics import IntakeMetrics
@@ -242,7 +243,7 @@ def test_doctor_asks_each_collector(
     far = both.model_copy(
         update={"collector_urls": f"{down},{collector[0]},http://c3.invalid:1"}
     )
-    found = [str(check) for check in doctor._collectors(far)]
+    found = [str(check) for check in check_collectors(far)]
     assert [(text[0], text.split(maxsplit=2)[1]) for text in found] == [
         ("✗", "collectors"),
         ("✓", "collectors"),
@@ -251,7 +252,7 @@ def test_doctor_asks_each_collector(
     ]
     assert "no file waits" in found[1]
     assert "http://c3.invalid:1 in clear text" in found[3]
-    (without,) = doctor._collectors(both.model_copy(update={"spool_token": None}))
+    (without,) = check_collectors(both.model_copy(update={"spool_token": None}))
     assert "SPOOL_TOKEN is missing" in str(without)
 
 
@@ -298,41 +299,3 @@ def test_an_unexpected_error_ends_no_thread(
     assert str(pull.error).startswith("ZeroDivisionError")
     monkeypatch.setattr(PulledSpool, "pull", lambda _: None)
     assert pull.run()
-
-
-def test_what_a_spool_needs_of_its_file_system_is_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder that hides a renamed file, or keeps a removed one, is no spool."""
-    assert spool_checks.spool_folder_problem(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
-    with monkeypatch.context() as patch:
-        patch.setattr(spool_checks, "list_files", lambda _: [])
-        problem = spool_checks.spool_folder_problem(tmp_path)
-        assert problem == "does not show a file after its rename"
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", lambda _: None)
-        problem = spool_checks.spool_folder_problem(tmp_path)
-        assert problem == "shows a file that was removed"
-    missing = spool_checks.spool_folder_problem(tmp_path / "missing")
-    assert missing == "cannot be written to (No such file or directory)"
-
-
-@pytest.mark.parametrize(
-    ("kind", "found"),
-    [("ext4", None), ("nfs4", "nfs4"), ("fuse.sshfs", "fuse.sshfs"), ("tmpfs", None)],
-)
-def test_a_shared_storage_is_recognised(
-    kind: str, found: str | None, tmp_path: Path
-) -> None:
-    """By the mount that contains the folder."""
-    mounts = tmp_path / "mountinfo"
-    (tmp_path / "a b" / "spool").mkdir(parents=True)
-    point = str(tmp_path / "a b").replace(" ", "\\040")
-    mounts.write_text(
-        f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / {point} rw shared:1 - {kind} x rw\n"
-    )
-    folder = tmp_path / "a b" / "spool"
-    assert spool_checks.shared_storage_of(folder, mounts) == found
-    assert spool_checks.shared_storage_of(tmp_path, mounts) is None
-    assert spool_checks.shared_storage_of(folder, tmp_path / "none") is None

@@ -1,7 +1,6 @@
 """Events from Kafka, from a real broker: each message once, whatever fails."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from config import Settings
 from readmodel.store import snapshot
 from readmodel.stream import topic_reader
 from readmodel.sync.drain import drain
-from readmodel.sync.staging import exclusive_lock
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.stream_drain import consumed_in, forget_positions
 from tests.support import preloaded
 from tests.support.events import line, write_spool
@@ -417,22 +416,6 @@ def test_status_doctor_and_kafka_show_the_lag(
         f"{topic} of Kafka: 0 messages to read in 1 partitions",
         f"  tansu_cluster/{topic} partition 0: read up to offset 1",
     ]
-
-
-def test_doctor_finds_a_spool_that_cannot_be_used_and_a_dead_broker(
-    data_dir: Path, tmp_path: Path
-) -> None:
-    """Both fail; an old file in the spool is a warning."""
-    settings = {"DATA_DIR": str(data_dir), "TABLES": "none"}
-    spool = write_spool(tmp_path / "spool", [line("e1")])
-    os.utime(spool, (0, 0))
-    old = run_updater(settings | {"SPOOL_DIR": str(spool.parent)}, "doctor").stdout
-    assert "is writable, 1 files wait, the oldest for" in old
-    dead = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{closed_port()}"}
-    done = run_updater(settings | dead | {"SPOOL_DIR": str(spool)}, "doctor")
-    assert done.returncode == 1
-    assert "✗ SPOOL_DIR" in done.stdout
-    assert "✗ Kafka        Kafka at 127.0.0.1" in done.stdout
 
 
 def test_an_updater_that_is_killed_again_and_again_stores_every_message_once(

@@ -18,7 +18,8 @@ from readmodel.replica.transfer import (
 from readmodel.replica.upload import is_behind
 from readmodel.store import snapshot
 from readmodel.store.replica_state import read_state
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from tests.support.effort import some_long
 from tests.support.replicas import (
     Content,

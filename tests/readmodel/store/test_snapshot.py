@@ -20,7 +20,8 @@ from readmodel.store.snapshot import (
     table_files,
     table_folder,
 )
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.tables import TABLES
 from tests.support.effort import by_effort
 from tests.support.snapshots import (

@@ -14,7 +14,8 @@ from demo.sample import sample
 from readmodel.store import snapshot
 from readmodel.sync.delta_log import COMMIT
 from readmodel.sync.drain import drain
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.tables import TABLES
 from tests.support.events import line, write_spool
 from tests.support.programs import run_updater

@@ -21,7 +21,7 @@ from readmodel.store.event_tables import (
 from readmodel.store.manifest import Manifest
 from readmodel.sync import event_publish
 from readmodel.sync.drain import DrainReport, drain
-from readmodel.sync.staging import exclusive_lock
+from readmodel.sync.lock import exclusive_lock
 from tests.support.events import line, rejected_line, write_spool
 from tests.support.snapshots import (
     TEN,

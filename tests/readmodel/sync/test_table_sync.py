@@ -11,10 +11,11 @@ from readmodel.source.protocol import View
 from readmodel.source.sqlite import columns as sqlite_columns
 from readmodel.store.run_log import TableRun
 from readmodel.sync import rotation
+from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.planner import Keep, Write
 from readmodel.sync.reuse import reusable_parts, stored_block_width
 from readmodel.sync.rotation import Budget
-from readmodel.sync.staging import SnapshotWriter, exclusive_lock
+from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.table_spec import table_spec
 from readmodel.sync.table_sync import Decision, apply, decide
 from readmodel.tables import Table

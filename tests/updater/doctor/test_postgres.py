@@ -1,4 +1,4 @@
-"""doctor with a real PostgreSQL: rights, kind of server, time-outs and clock."""
+"""A real PostgreSQL: rights, kind of server, time-outs and clock."""
 
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from testbed import schema
 from testbed.postgres import Database
 from testbed.schema import POSTGRES
-from tests.updater.test_doctor import checks_of
+from tests.support.doctor import checks_of
 
 
 @pytest.fixture

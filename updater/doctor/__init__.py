@@ -1,0 +1,1 @@
+"""Self-check of `update_readmodel.py doctor`: everything that a sync needs."""
