@@ -142,6 +142,15 @@ def test_a_push_is_given_up_at_its_deadline(
     assert "within 0.3 s" in caplog.text
 
 
+class StopDuringAWait(threading.Event):
+    """Is set as soon as somebody waits for it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See Event."""
+        self.set()
+        return super().wait(timeout)
+
+
 def test_a_stop_request_ends_the_waits_between_tries(
     server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,12 +158,5 @@ def test_a_stop_request_ends_the_waits_between_tries(
     monkeypatch.setattr(heartbeat, "BACKOFF", timedelta(seconds=NEVER))
     monkeypatch.setattr(heartbeat, "PUSH_DEADLINE", timedelta(seconds=NEVER))
     server.status = 503
-    stop = threading.Event()
-
-    def stop_after_the_first_try() -> None:
-        server.wait_for(1, seconds=60)
-        stop.set()
-
-    threading.Thread(target=stop_after_the_first_try).start()
-    assert not Heartbeat(server.url + PAGE, stop).up("ok", TOOK)
+    assert not Heartbeat(server.url + PAGE, StopDuringAWait()).up("ok", TOOK)
     assert len(server.requests) == 2

@@ -518,10 +518,11 @@ def test_the_log_and_the_metrics_name_the_caller(
     """And never the statement or the token."""
     with caplog.at_level(logging.INFO, logger="fpp"):
         target.rows("SELECT 'a-private-value' AS x")
-    (line,) = [vars(record) for record in caplog.records if record.name == "fpp.api"]
-    assert line["caller"] == "ann"
-    assert "a-private-value" not in str(line)
-    assert QUERY_TOKEN not in str(line)
+    # A server of an earlier test may write its last line now.
+    lines = [vars(record) for record in caplog.records if record.name == "fpp.api"]
+    assert {line["caller"] for line in lines} == {"ann"}
+    assert "a-private-value" not in str(lines)
+    assert QUERY_TOKEN not in str(lines)
     metrics = target.client.get("/metrics", headers={"Authorization": TOKEN}).text
     assert 'fpp_calls_total{caller="ann"}' in metrics
     assert QUERY_TOKEN not in metrics
