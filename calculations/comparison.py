@@ -6,7 +6,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from calculations.analytics import (
-    ALL_OPTIMIZATIONS,
+    FEW_ROWS,
     NO_COLUMNS,
     collect,
     collect_as,
@@ -30,7 +30,7 @@ def collect_both(
     """Run two one-row plans as one, by default in memory; return their rows."""
     if current is NO_COLUMNS:  # then no section of either applies
         return collect(current), collect(previous)
-    both = collect(compare(current, previous), engine, ALL_OPTIMIZATIONS)
+    both = collect(compare(current, previous), engine)
     return both["current"].struct.unnest(), both["previous"].struct.unnest()
 
 
@@ -57,7 +57,7 @@ def collect_figures[R: BaseModel](
     ``change`` (PercentChanges).
     """
     if previous is None:
-        return dict(collect_as(model, current))
+        return dict(collect_as(model, current, optimizations=FEW_ROWS))
     now, before = (validate_row(model, row) for row in collect_both(current, previous))
     return {**dict(now), "previous": before, "change": percent_changes(now, before)}
 
