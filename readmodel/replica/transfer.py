@@ -1,7 +1,5 @@
 """What uploading and downloading have in common: files of a snapshot, state, lock."""
 
-import fcntl
-import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +26,7 @@ from readmodel.store.replica_state import FILE, ReplicaState, encode_state
 from readmodel.store.side_files import recorded_side_files
 from readmodel.store.snapshot import table_folder
 from readmodel.sync.disk import replacing, storage_errors, sync_folder, write_synced
+from readmodel.sync.lock import process_lock
 from util.errors import ObjectMissing, ReplicaBusy
 
 LOCK: Final = "replica.lock"
@@ -50,23 +49,11 @@ def replica_lock(data_dir: Path) -> Iterator[None]:
     The system releases the lock when its process dies. Raises ReplicaBusy while
     another process has it, and StorageError.
     """
-    with storage_errors(data_dir):
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        _acquire(lock, data_dir)
+    busy = ReplicaBusy(
+        f"Another process transfers snapshots of {data_dir}: let it finish first"
+    )
+    with process_lock(data_dir, LOCK, busy):
         yield
-    finally:
-        os.close(lock)
-
-
-def _acquire(lock: int, data_dir: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ReplicaBusy(
-            f"Another process transfers snapshots of {data_dir}: let it finish first"
-        ) from None
 
 
 def snapshot_files(

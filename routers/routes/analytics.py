@@ -1,19 +1,14 @@
 """`GET /`, all statistics, and `GET /daily-analytics`, those of the last 24 hours."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 from fastapi import HTTPException, Response
 from pydantic import Field
 
-from calculations.applicability import (
-    not_applicable_daily,
-)
-from calculations.comparison import (
-    PercentChanges,
-    collect_figures,
-)
+from calculations.applicability import not_applicable_daily
+from calculations.comparison import PercentChanges, collect_figures
 from calculations.daily import daily
 from calculations.period import Period
 from calculations.results import Analytics, Daily
@@ -58,9 +53,6 @@ from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 from util.problems import Error
-
-if TYPE_CHECKING:
-    pass  # only with ENGINE_URL
 
 router = ApiRoutes(
     tags=["statistics"],

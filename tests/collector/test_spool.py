@@ -5,7 +5,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -59,20 +59,27 @@ def refuse(number: int) -> object:
     return refused
 
 
-def test_requests_that_wait_share_one_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the disk works on the first commit, a second one gathers."""
-    fsync, disk, busy = os.fsync, threading.Event(), threading.Event()
+def held_up(disk: threading.Event, busy: threading.Event) -> Callable[[int], None]:
+    """os.fsync that sets *busy* and then waits for *disk*."""
+    fsync = os.fsync
 
     def slow_fsync(handle: int) -> None:
         busy.set()
         disk.wait(10)
         fsync(handle)
 
+    return slow_fsync
+
+
+def test_requests_that_wait_share_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk works on the first commit, a second one gathers."""
+    disk, busy = threading.Event(), threading.Event()
+
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
-            monkeypatch.setattr(os, "fsync", slow_fsync)
+            monkeypatch.setattr(os, "fsync", held_up(disk, busy))
             first = asyncio.create_task(writer.append(LINE))
             await asyncio.to_thread(busy.wait, 10)
             others = [asyncio.create_task(writer.append(LINE)) for _ in range(20)]
@@ -89,12 +96,7 @@ def test_requests_right_after_a_commit_come_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever was just answered shares the next file with those that wait."""
-    fsync, disk, busy = os.fsync, threading.Event(), threading.Event()
-
-    def slow_fsync(handle: int) -> None:
-        busy.set()
-        disk.wait(10)
-        fsync(handle)
+    disk, busy = threading.Event(), threading.Event()
 
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
@@ -111,7 +113,7 @@ def test_requests_right_after_a_commit_come_along(
             await writer.append(LINE)
             await others
 
-    monkeypatch.setattr(os, "fsync", slow_fsync)
+    monkeypatch.setattr(os, "fsync", held_up(disk, busy))
     asyncio.run(scenario())
     assert contents(tmp_path) == [LINE, LINE * 21]
 
