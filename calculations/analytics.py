@@ -17,7 +17,7 @@ from calculations.results import Analytics
 from calculations.shapes import ROWS, TALLIED, as_struct, hstack, without_lists
 from calculations.tables import Tables
 from calculations.traffic import traffic
-from calculations.votes import votes
+from calculations.votes import vote_sums, votes
 
 STREAMING_ROWS = 3_000_000
 """Above this many rows the streaming engine is faster, see docs/performance.md."""
@@ -69,23 +69,30 @@ def section_plans(
         if (lookback := period.with_lookback()) != period
         else within
     )
-    # Visits do not have the attributes of a page view, so they cannot be counted by them.
-    page_views = within.page_views if filters.of_page_views else within.viewed
+    quarters = within.quarters
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
-        "traffic": lambda: traffic(page_views, visits, period),
-        "votes": lambda: votes(within.votes, within.estimations, period),
+        "traffic": lambda: traffic(
+            _page_views(within, filters),
+            visits,
+            period,
+            _count(quarters.get("page_views")),
+        ),
+        "votes": lambda: _votes(within, period),
         "behaviour": lambda: without_lists(
             _behaviour(within, all_time.rooms), figures(reasons, "behaviour")
         ),
-        "reoccurring": lambda: reoccurring(visits, all_time.estimated, period),
+        "reoccurring": lambda: reoccurring(
+            visits, all_time.estimated, period, quarters.get("estimations")
+        ),
         "historical": lambda: historical(
-            users=wider.users,
-            page_views=wider.page_views if filters.of_page_views else wider.viewed,
-            rooms=wider.rooms,
-            estimations=wider.estimated,
-            votes=wider.votes,
+            users=wider.moments("users"),
+            page_views=_page_views(wider, filters),
+            rooms=wider.moments("rooms"),
+            estimations=wider.moments("estimations"),
+            votes=wider.moments("votes"),
             period=period,
             without=figures(reasons, "historical"),
+            tallied=wider.quarters.keys(),
         ),
         "location_and_user_agent": lambda: _location(within),
     }
@@ -96,21 +103,46 @@ def section_plans(
     }
 
 
+def _page_views(tables: Tables, filters: Filters) -> pl.LazyFrame:
+    """Page views to count: visits do not have the attributes that a filter selects by."""
+    return tables.page_views if filters.of_page_views else tables.moments("page_views")
+
+
+def _count(tally: pl.LazyFrame | None) -> pl.Expr:
+    """How to count where *tally* is read instead of rows, if there is one."""
+    return ROWS if tally is None else TALLIED
+
+
+def _votes(tables: Tables, period: Period) -> pl.LazyFrame:
+    values = tables.estimation_tally
+    return votes(
+        tables.moments("votes"),
+        tables.estimations if values is None else values,
+        period,
+        sums=vote_sums(tables.votes)
+        if tables.vote_tally is None
+        else tables.vote_tally,
+        vote_count=_count(tables.quarters.get("votes")),
+        estimation_count=_count(values),
+    )
+
+
 def _behaviour(tables: Tables, rooms: pl.LazyFrame) -> pl.LazyFrame:
     views, events = tables.page_view_tally, tables.event_tally
     return behaviour(
         tables.page_views if views is None else views,
         tables.events if events is None else events,
-        tables.votes,
+        tables.moments("votes"),
         rooms,
-        view_count=ROWS if views is None else TALLIED,
-        event_count=ROWS if events is None else TALLIED,
+        view_count=_count(views),
+        event_count=_count(events),
+        vote_count=_count(tables.quarters.get("votes")),
     )
 
 
 def _location(tables: Tables) -> pl.LazyFrame:
     tally = tables.user_tally
-    return location(tables.users) if tally is None else location(tally, TALLIED)
+    return location(tables.users if tally is None else tally, _count(tally))
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:

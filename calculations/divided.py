@@ -113,7 +113,8 @@ def _part_of_rooms(tables: Tables, period: Period) -> pl.LazyFrame:
     """The changes of all rooms, which need no visits: one list column ``rooms``."""
     estimated = tables.estimated
     visits = activity(tables.viewed.clear(), estimated.clear())
-    return as_list("rooms", changes(visits, estimated, period)[1])
+    moments = tables.moments("estimations")
+    return as_list("rooms", changes(visits, estimated, period, moments)[1])
 
 
 def _traffic(rows: Rows) -> pl.LazyFrame:

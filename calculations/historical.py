@@ -1,16 +1,42 @@
 """Historical: counts per listed day, running sums and moving averages."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import polars as pl
 
 from calculations.period import Interval, Period
-from calculations.shapes import as_list
+from calculations.shapes import ROWS, TALLIED, as_list
 
 KEYS = ("date", "hour")
 
 MOVING_AVERAGE_ROWS = 30
 """Rows of the series in a moving average, whatever the interval."""
+
+
+class Moments(NamedTuple):
+    """When the rows of a table happened: column ``at`` (Datetime us, UTC).
+
+    If they are *tallied*, each row stands for ``count`` of them.
+    """
+
+    rows: pl.LazyFrame
+    tallied: bool = False
+
+    def within(self, period: Period) -> "Moments":
+        """Those in the range of *period*."""
+        return Moments(period.filter(self.rows, "at"), self.tallied)
+
+    def total(self) -> pl.Expr:
+        """How many rows there were in a group (Int64)."""
+        return (TALLIED if self.tallied else ROWS).cast(pl.Int64)
+
+    def count_days(self, name: str, period: Period) -> pl.LazyFrame:
+        """Counts of rows as column *name* (Int64), beside ``date``; in several rows."""
+        dated = self.rows.with_columns(date=period.day_of("at"))
+        if self.tallied:
+            return dated.select("date", pl.col("count").cast(pl.Int64).alias(name))
+        return day_runs(dated.select("date")).rename({"run": name})
 
 
 def historical(
@@ -22,19 +48,27 @@ def historical(
     votes: pl.LazyFrame,
     period: Period,
     without: Collection[str] = (),
+    tallied: Collection[str] = (),
 ) -> pl.LazyFrame:
     """One row, one list column ``historical`` of HistoricalRow, ascending by date.
+
+    The tables *tallied* are quarters of an hour with a ``count`` of rows.
 
     With a range, running sums and moving averages start at its first row. The columns
     *without*, their sums and their averages are null. With ``average_rows``, moving
     averages use rows before the range, so the tables must contain them.
     """
+
+    def moments_of(table: str, rows: pl.LazyFrame, at: str) -> Moments:
+        counts = {"count": "count"} if table in tallied else {}
+        return Moments(rows.select(at=at, **counts), bool(counts))
+
     moments = {
-        "new_users": users.select(at="created_at"),
-        "page_views": page_views.select(at="viewed_at"),
-        "rooms": rooms.select(at="first_used_at"),
-        "estimations": estimations.select(at="estimated_at"),
-        "votes": votes.select(at="voted_at"),
+        "new_users": moments_of("users", users, "created_at"),
+        "page_views": moments_of("page_views", page_views, "viewed_at"),
+        "rooms": moments_of("rooms", rooms, "first_used_at"),
+        "estimations": moments_of("estimations", estimations, "estimated_at"),
+        "votes": moments_of("votes", votes, "voted_at"),
     }
     wider = period.with_lookback()
     rows = counts_per_row(moments, wider)
@@ -44,7 +78,7 @@ def historical(
     if wider != period:
         averages_only = rows.select(pl.col("^(date|hour)$"), averages)
         rows = counts_per_row(
-            {name: period.filter(at, "at") for name, at in moments.items()}, period
+            {name: of.within(period) for name, of in moments.items()}, period
         )
         keys = ["date", "hour"] if period.interval is Interval.HOUR else ["date"]
         rows = rows.with_columns(counts.cum_sum().name.prefix("acc_")).join(
@@ -62,8 +96,8 @@ def historical(
     return as_list("historical", _with_local_hour(rows.with_columns(unknown), period))
 
 
-def counts_per_row(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """Rows per hour, day, week or month of each frame in *moments*, ascending.
+def counts_per_row(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """Rows per hour, day, week or month of each of *moments*, ascending.
 
     Columns: ``date``, with hours ``hour`` (Datetime us, UTC), then one Int64 column
     per key of *moments*.
@@ -74,13 +108,11 @@ def counts_per_row(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.La
     return period.group_by_interval(days, pl.exclude("date").sum())
 
 
-def hourly_counts(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """Rows per hour of each frame in *moments*, including zeros; see `counts_per_row`."""
+def hourly_counts(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """Rows per hour of each of *moments*, including zeros; see `counts_per_row`."""
     rows = period.listed_hours()
-    for name, at in moments.items():
-        counts = at.group_by(hour=period.hour_of("at")).agg(
-            pl.len().cast(pl.Int64).alias(name)
-        )
+    for name, of in moments.items():
+        counts = of.rows.group_by(hour=period.hour_of("at")).agg(of.total().alias(name))
         rows = rows.join(counts, on="hour", how="left", maintain_order="left")
     return rows.with_columns(pl.exclude(KEYS).fill_null(0))
 
@@ -93,44 +125,29 @@ def _with_local_hour(rows: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     return rows.with_columns(hour=local.dt.strftime("%Y-%m-%dT%H:%M:%S%:z"))
 
 
-def daily_counts(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """Rows per listed day of each frame in *moments* (column ``at``), including zeros.
+def daily_counts(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """Rows per listed day of each of *moments*, including zeros.
 
     Columns: ``date``, then one Int64 column per key of *moments*. Ascending by date.
     """
-    kinds = list(enumerate(moments.items()))
-    dated = pl.concat(
-        rows.select(kind=_kind(number), date=period.day_of("at"))
-        for number, (_, rows) in kinds
-    )
-    zero_runs = period.listed_days().select(
-        kind=_kind(None), date="date", run=pl.lit(0, dtype=pl.Int64)
-    )
-    runs = day_runs(dated).filter(period.reports("date"))
-    run, kind = pl.col("run"), pl.col("kind")
+    counts = (of.count_days(name, period) for name, of in moments.items())
     return (
-        pl.concat([runs, zero_runs])
+        pl.concat([period.listed_days(), *counts], how="diagonal")
+        .filter(period.reports("date"))
         .group_by("date")
-        .agg(
-            run.filter(kind == number).sum().alias(name) for number, (name, _) in kinds
-        )
+        .agg(pl.col(moments).sum())
         .sort("date")
     )
 
 
-def day_runs(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Run-length encode ``kind`` and ``date``: both, and ``run``, the length (Int64).
+def day_runs(dates: pl.LazyFrame) -> pl.LazyFrame:
+    """Run-length encode the column ``date``: it, and ``run``, the length (Int64).
 
     Rows arrive almost in date order, so few runs remain to be grouped.
     """
-    kind, date, end = pl.col("kind"), pl.col("date"), pl.col("end").cast(pl.Int64)
-    ends_run = kind.ne_missing(kind.shift(-1)) | date.ne_missing(date.shift(-1))
+    date, end = pl.col("date"), pl.col("end").cast(pl.Int64)
     return (
-        rows.with_row_index("end")
-        .filter(ends_run)
-        .select("kind", "date", run=end - end.shift(1, fill_value=-1))
+        dates.with_row_index("end")
+        .filter(date.ne_missing(date.shift(-1)))
+        .select("date", run=end - end.shift(1, fill_value=-1))
     )
-
-
-def _kind(number: int | None) -> pl.Expr:
-    return pl.lit(number, dtype=pl.UInt8)

@@ -18,19 +18,26 @@ KEY_STEP = 2**24
 
 
 def reoccurring(
-    activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
+    activity: pl.LazyFrame,
+    estimations: pl.LazyFrame,
+    period: Period,
+    room_moments: pl.LazyFrame | None = None,
 ) -> pl.LazyFrame:
     """One row, one list column ``reoccurring`` of ReoccurringRow, ascending by date.
 
     *activity* is `activity` of all page views and estimations, in its order;
-    *estimations* is ``Tables.estimated``. With a range, users and rooms that estimated
+    *estimations* is ``Tables.estimated``, and *room_moments* its quarters, if there are
+    any. With a range, users and rooms that estimated
     in it are counted; their earlier estimations decide whether they have returned.
     """
-    return reoccurring_of(*changes(activity, estimations, period), period)
+    return reoccurring_of(*changes(activity, estimations, period, room_moments), period)
 
 
 def changes(
-    activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
+    activity: pl.LazyFrame,
+    estimations: pl.LazyFrame,
+    period: Period,
+    room_moments: pl.LazyFrame | None = None,
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """`count_changes` of users and of rooms. Those of disjoint sets add up per date.
 
@@ -42,7 +49,8 @@ def changes(
         returns = pl.lit(False)
         room_key = as_signed("room_id") * KEY_STEP
         user_days = days_of_users(activity, period).with_columns(returns=returns)
-        room_days = days_of(estimations, room_key, period).with_columns(returns=returns)
+        rooms = estimations if room_moments is None else room_moments
+        room_days = days_of(rooms, room_key, period).with_columns(returns=returns)
     return count_changes(user_days, "users"), count_changes(room_days, "rooms")
 
 

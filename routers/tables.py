@@ -3,7 +3,7 @@
 import polars as pl
 
 from calculations.tables import Tables
-from readmodel.store import visits
+from readmodel.store import quarters, visits
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_votes
 
@@ -26,7 +26,18 @@ def open_tables(snapshot: Snapshot) -> Tables:
         page_view_tally=snapshot.tally("fpp_page_views"),
         event_tally=snapshot.tally("fpp_events"),
         user_tally=snapshot.tally("fpp_users"),
+        estimation_tally=snapshot.tally("fpp_estimations"),
+        vote_tally=snapshot.tally("fpp_votes"),
+        quarters=_quarters(snapshot),
     )
+
+
+def _quarters(snapshot: Snapshot) -> dict[str, pl.LazyFrame]:
+    found = {
+        table.removeprefix("fpp_"): snapshot.quarters(table)
+        for table in quarters.COLUMNS
+    }
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 def with_visitor(rows: pl.LazyFrame, user: str) -> pl.LazyFrame:

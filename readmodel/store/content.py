@@ -40,8 +40,8 @@ def _describe(table: StoredTable) -> Iterator[object]:
         visits = part.visits
         yield part.file, part.rows, part.bytes, part.crc32
         yield visits and (visits.bytes, visits.crc32, visits.hash_fingerprint)
-        tallies = part.tallies
-        yield tallies and (tallies.bytes, tallies.crc32, tallies.version)
+        for counts in (part.tallies, part.quarters):
+            yield counts and (counts.bytes, counts.crc32, counts.version)
 
 
 def portable(opened: Snapshot) -> Snapshot | None:

@@ -110,6 +110,9 @@ class Part:
     tallies: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
+    quarters: Annotated[
+        SideFile | None, Field(exclude_if=lambda file: file is None)
+    ] = None
     ids: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = None
 
 
