@@ -32,7 +32,9 @@ def activity(viewed: pl.LazyFrame, estimated: pl.LazyFrame) -> pl.LazyFrame:
         )
         .select(
             "visitor",
-            at=(moment // 2).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
+            at=(moment // 2)
+            .cast(pl.Int64, wrap_numerical=True)
+            .cast(pl.Datetime("us", "UTC")),
             estimated=(moment & 1) == 1,
         )
     )

@@ -161,6 +161,12 @@ The others, such as looking for equal expressions, take longer than they save.
 """
 
 
+def optimizations_for(engine: pl.Engine) -> pl.QueryOptFlags:
+    """Those that save more than they cost for a plan that *engine* runs."""
+    in_memory = isinstance(engine, pl.InMemoryEngine)
+    return FEW_ROWS if in_memory else ALL_OPTIMIZATIONS
+
+
 def collect(
     plan: pl.LazyFrame,
     engine: pl.Engine | None = None,

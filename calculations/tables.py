@@ -92,8 +92,8 @@ class Tables:
         if period.range is None:
             return replace(
                 self,
-                viewed=self.viewed.cache(),
-                estimated=self.estimated.cache(),
+                viewed=self._read_once("page_views", self.viewed),
+                estimated=self._read_once("estimations", self.estimated),
                 votes=self.votes.cache(),
                 users=self.users.cache(),
                 rooms=self.rooms.cache(),
@@ -115,6 +115,10 @@ class Tables:
                 if period.has_whole_quarters
             },
         )
+
+    def _read_once(self, name: str, visits: pl.LazyFrame) -> pl.LazyFrame:
+        """The *visits* of table *name*, cached if they are counted, too."""
+        return visits if name in self.quarters else visits.cache()
 
     def of_visitors(self, number: int, ranges: int) -> "Tables":
         """Tables with only the visits in range *number* of *ranges* of visitors.
