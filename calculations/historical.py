@@ -146,8 +146,9 @@ def day_runs(dates: pl.LazyFrame) -> pl.LazyFrame:
     Rows arrive almost in date order, so few runs remain to be grouped.
     """
     date, end = pl.col("date"), pl.col("end").cast(pl.Int64)
+    is_last = end.shift(-1).is_null()
     return (
         dates.with_row_index("end")
-        .filter(date.ne_missing(date.shift(-1)))
+        .filter(date.ne_missing(date.shift(-1)) | is_last)
         .select("date", run=end - end.shift(1, fill_value=-1))
     )

@@ -244,12 +244,11 @@ def stored(tmp_path: Path) -> Tables:
     for name, rows in files.items():
         rows.sink_parquet(tmp_path / f"{name}.parquet")
     scanned = {name: pl.scan_parquet(tmp_path / f"{name}.parquet") for name in files}
-    return Tables(
-        **{
-            name: with_visitor(rows, "id" if name == "users" else "user_id")
-            for name, rows in scanned.items()
-        }
-    )
+    fields: dict[str, Any] = {
+        name: with_visitor(rows, "id" if name == "users" else "user_id")
+        for name, rows in scanned.items()
+    }
+    return Tables(**fields)
 
 
 @pytest.mark.parametrize("engine", ["in-memory", "streaming"])

@@ -100,9 +100,10 @@ def stored(tmp_path: Path) -> Tables:
     }
     for name, rows in files.items():
         rows.sink_parquet(tmp_path / f"{name}.parquet")
-    return Tables(
-        **{name: pl.scan_parquet(tmp_path / f"{name}.parquet") for name in files}
-    )
+    scanned: dict[str, Any] = {
+        name: pl.scan_parquet(tmp_path / f"{name}.parquet") for name in files
+    }
+    return Tables(**scanned)
 
 
 type EngineName = Literal["in-memory", "streaming"]

@@ -1,0 +1,189 @@
+"""Quarters of an hour: counts that add up to the days and hours of any time zone."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calculations.analytics import SECTIONS, analytics
+from calculations.filters import Filters
+from calculations.period import DateRange, Interval, Period
+from readmodel.store import quarters
+from readmodel.store.side_files import QUARTERS
+from readmodel.store.snapshot import Snapshot, current
+from routers.filter_syntax import parse_filters
+from routers.tables import open_tables
+from tests.support.frames import at, databases, frame, moments, period, tables, tallied
+from tests.support.oracle import Database, Rows
+from tests.support.sample import SAMPLE, TAKEN_AT
+from tests.support.snapshots import link_all, publish
+
+PERIOD = period(now=TAKEN_AT)
+COUNTED = ["votes", "historical"]
+
+ZONES = ["UTC", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe"]
+DAYS = DateRange(date(2024, 6, 4), date(2024, 11, 5))
+PERIODS: Mapping[str, Mapping[str, object]] = {
+    "all": {},
+    "weeks": {"interval": Interval.WEEK, "weekends": True},
+    "range": {"range": DAYS},
+    "averages": {"range": DAYS, "average_rows": 5},
+    "hours": {"range": DateRange(DAYS.first, DAYS.first), "interval": Interval.HOUR},
+    "until": {"range": DAYS, "until": at("2024-11-04 17:07")},
+}
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Snapshot:
+    """The sample, each table in three parts."""
+    return publish(tmp_path, SAMPLE, TAKEN_AT, parts=3)
+
+
+def microseconds_after_1970(number: int) -> datetime:
+    """Or before it, if negative."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=number)
+
+
+def begin(moment: datetime | None) -> datetime | None:
+    """The begin of its quarter, by the calendar."""
+    if moment is None:
+        return None
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "room_id": st.none() | st.integers(1, 2),
+                "voted_at": st.none()
+                | moments
+                | st.integers(-(2**49), 2**49).map(microseconds_after_1970),
+            }
+        ),
+        max_size=12,
+    )
+)
+def test_each_row_is_counted_in_its_quarter(rows: Rows) -> None:
+    """Also before 1970, and where room or time are missing."""
+    expected = Counter((row["room_id"], begin(row["voted_at"])) for row in rows)
+    found = quarters.derive(frame("votes", rows), "fpp_votes").collect()
+    assert {(room, start): count for room, start, count in found.rows()} == expected
+    assert found.columns == ["room_id", "voted_at", "count"]
+
+
+@given(
+    case=st.sampled_from(sorted(PERIODS)),
+    database=databases,
+    zone=st.sampled_from(ZONES),
+)
+def test_answers_are_equal_from_counts_and_from_rows(
+    case: str, database: Database, zone: str
+) -> None:
+    """To the last value, whatever days and hours are asked for."""
+    asked: Period = replace(PERIOD, zone=ZoneInfo(zone), **PERIODS[case])  # type: ignore[arg-type]
+    expected = analytics(tables(database), asked).collect()
+    assert analytics(tallied(database), asked).collect().equals(expected)
+
+
+def test_both_engines_give_the_same_from_counts(published: Snapshot) -> None:
+    """And the same as from the rows."""
+    opened = open_tables(published)
+    expected = analytics(opened.without_tallies(), PERIOD).collect()
+    for engine in (pl.InMemoryEngine(), pl.StreamingEngine()):
+        found = analytics(opened, PERIOD).collect(engine=engine)
+        assert found.select(SECTIONS).equals(expected.select(SECTIONS))
+
+
+def test_series_read_quarters_instead_of_the_rows(published: Snapshot) -> None:
+    """Of all but rooms, of which there are few; with a range, too."""
+    for days in (None, DAYS):
+        plan = analytics(
+            open_tables(published), replace(PERIOD, range=days), ["historical"]
+        )
+        read = plan.explain()
+        for table in quarters.COLUMNS:
+            assert f"/{table}.quarters/" in read
+            assert f"/{table}.parquet/" not in read
+            assert f"/{table}.visits/" not in read
+
+
+@pytest.mark.parametrize(
+    ("until", "filters"),
+    [
+        (at("2024-11-04 17:07"), Filters()),
+        (None, parse_filters("country:DE")),
+        (None, parse_filters("room_id:1")),
+    ],
+)
+def test_some_of_the_rows_are_counted(
+    published: Snapshot, until: datetime | None, filters: Filters
+) -> None:
+    """Quarters know no users, and what ends within a quarter has a part of it."""
+    asked = replace(PERIOD, range=DAYS, until=until)
+    plan = analytics(open_tables(published), asked, COUNTED, filters)
+    assert ".quarters/" not in plan.explain()
+
+
+@pytest.mark.parametrize(
+    ("until", "whole"),
+    [
+        (None, True),
+        (at("2024-11-04 17:15"), True),
+        (at("2024-11-04 17:15") + timedelta(microseconds=1), False),
+    ],
+)
+@pytest.mark.parametrize("zone", ZONES)
+def test_days_of_all_zones_have_whole_quarters(
+    zone: str, until: datetime | None, *, whole: bool
+) -> None:
+    """Kathmandu's begin at 18:15 UTC."""
+    asked = replace(PERIOD, zone=ZoneInfo(zone), range=DAYS, until=until)
+    assert asked.has_whole_quarters is whole
+
+
+def test_without_its_quarters_a_table_is_counted(published: Snapshot) -> None:
+    """The others are not."""
+    before = analytics(open_tables(published), PERIOD, COUNTED).collect()
+    published.side_files("fpp_users", QUARTERS)[1].unlink()
+    assert published.quarters("fpp_users") is None
+    opened = open_tables(published)
+    assert opened.quarters.keys() == {"estimations", "page_views", "votes"}
+    assert analytics(opened, PERIOD, COUNTED).collect().equals(before)
+
+
+def test_a_snapshot_of_an_earlier_version_gets_them_with_the_next(
+    published: Snapshot, tmp_path: Path
+) -> None:
+    """From its parts; what is there is linked."""
+    files = published.side_files("fpp_votes", QUARTERS)
+    content = [file.read_bytes() for file in files]
+    files[0].unlink()
+    link_all(tmp_path)
+    written = current(tmp_path).side_files("fpp_votes", QUARTERS)
+    assert [file.read_bytes() for file in written] == content
+    assert written[1].samefile(files[1])
+
+
+def test_a_table_without_the_columns_has_no_quarters() -> None:
+    """A source may lack one."""
+    assert quarters.applies_to("fpp_votes", ["id", "room_id", "voted_at"])
+    assert not quarters.applies_to("fpp_votes", ["id", "voted_at"])
+    assert not quarters.applies_to("fpp_rooms", ["id", "first_used_at"])
+
+
+@pytest.mark.parametrize("table", quarters.COLUMNS)
+def test_the_schema_is_that_of_the_files(published: Snapshot, table: str) -> None:
+    """Plans for other hosts name it, since the files are not there to be read."""
+    assert published.manifest is not None
+    scan = published.quarters(table)
+    assert scan is not None
+    columns = published.manifest.tables[table].schema
+    assert scan.collect_schema() == quarters.schema(table, columns)
