@@ -115,8 +115,7 @@ class TableReader:
             return False
         key, name = identifier(self.blocking.key), identifier(self.table.name)
         statement = f"SELECT 1 FROM {name} WHERE {key} >= 0 AND {key} < 1"
-        plan = self.query(f"EXPLAIN QUERY PLAN {statement}")
-        return all(step[3].startswith(b"SEARCH") for step in plan)
+        return is_searched(self.query, statement)
 
     def _one_by_one(
         self, block_range: BlockRange, numbers: Collection[int | None] | None
@@ -272,6 +271,12 @@ class TableReader:
         except SourceError as error:
             raise misfit(self.query, self.table, self.columns) or error from error
         return replace(batch, repaired_texts=repaired)
+
+
+def is_searched(query: Query, statement: str) -> bool:
+    """Whether SQLite finds what *statement* reads by an index, without reading all rows."""
+    plan = query(f"EXPLAIN QUERY PLAN {statement}")
+    return all(step[3].startswith(b"SEARCH") for step in plan)
 
 
 def _from_packed(number: int | None, rows: Sequence[bytes]) -> FoundBlock:
