@@ -57,9 +57,7 @@ def table_spec(view: View, table: Table, stored_width: int | None = None) -> Tab
         digest_format=view.digest_format,
         earlier_format=view.earlier_format if isinstance(view, RenewingView) else None,
     )
-    return TableSpec(
-        table, columns, blocking, view.hides_columns(table), row_estimate
-    )
+    return TableSpec(table, columns, blocking, view.hides_columns(table), row_estimate)
 
 
 def _blocking(

@@ -152,7 +152,9 @@ class SqliteView:
         key, name = identifier(table.key), identifier(table.name)
         bounds = [f"MIN({key})", f"MAX({key})", "COUNT(*)"]
         if is_searched(self._query_of(table), f"SELECT MIN({key}) FROM {name}"):
-            return "SELECT " + ", ".join(f"(SELECT {each} FROM {name})" for each in bounds)
+            return "SELECT " + ", ".join(
+                f"(SELECT {each} FROM {name})" for each in bounds
+            )
         return f"SELECT {', '.join(bounds)} FROM {name}"
 
     def mark(self, table: Table) -> str | None:
