@@ -264,6 +264,19 @@ def test_every_path_in_the_documentation_exists(page: str) -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_no_file_has_a_conflict_marker() -> None:
+    """A merge left half done is a syntax error in code, nobody notices it in texts."""
+    marker = r"^(<{7}|[|]{7}|>{7})( |$)"
+    grep = subprocess.run(
+        ["git", "grep", "-I", "--line-number", "--extended-regexp", marker],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (grep.returncode, grep.stdout) == (1, ""), grep.stderr
+
+
 def test_the_changelog_starts_with_what_is_unreleased() -> None:
     """The newest changes come first, in the format of Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
