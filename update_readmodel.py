@@ -17,7 +17,7 @@ python update_readmodel.py restore    fill an empty DATA_DIR from the replica
 
 import os
 
-from util import allocator, paused_collection
+from util import allocator, program_start
 
 # Before anything that imports Polars.
 os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
@@ -61,7 +61,7 @@ from util.output import run_command
 from util.redaction import redact
 from util.stopping import StopRequest
 
-paused_collection.finish()
+program_start.finish()
 
 if TYPE_CHECKING:
     from updater.event_intakes import EventIntakes

@@ -9,7 +9,7 @@ Prints one CopyCost as JSON.
 
 import os
 
-from util import allocator, paused_collection
+from util import allocator, program_start
 
 # Before anything that imports Polars.
 os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
@@ -34,7 +34,7 @@ from readmodel.tables import TABLES
 
 # The updater starts in the same way: its garbage is not collected while it imports, and
 # only the driver of its source is imported.
-paused_collection.finish()
+program_start.finish()
 
 if TYPE_CHECKING:
     from readmodel.source.mysql.source import MysqlSource

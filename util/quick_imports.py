@@ -5,7 +5,7 @@ twentieth of the start, are built when they are first used: pydantic does that b
 under a lock.
 """
 
-from util import paused_collection  # isort: split
+from util import program_start  # isort: split
 
 from pydantic import BaseModel
 
@@ -14,4 +14,4 @@ import fastapi  # noqa: E402, F401 - its models inherit the configuration
 
 del BaseModel.model_config["defer_build"]
 
-finish = paused_collection.finish
+finish = program_start.finish
