@@ -4,7 +4,7 @@ A user with SELECT rights is enough.
 """
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,14 +76,13 @@ class MysqlSource(MysqlServer):
 
     def _connect(self) -> Any:
         connection = new_connection(is_verified=self.ssl_ca is not None)
-        try:
+        with ExitStack() as undo:
+            # A refused connection has an open socket, too; also after a stop.
+            undo.callback(connection.close)
             connection.connect(**self.connection_arguments())
             with translate_errors(self):
                 session.prepare(connection, self.database)
-        except BaseException:
-            # A refused connection has an open socket, too; also after a stop.
-            connection.close()
-            raise
+            undo.pop_all()
         return connection
 
     def _kill(self, connection_id: int) -> None:
