@@ -431,7 +431,7 @@ class ReusableDatabase:
             f"SELECT '{name}', count(*) FROM pg_{name} WHERE xmin::text::bigint > {since}"
             for name in _CATALOGS
         )
-        found = dict(connection.execute(counts.encode()).fetchall())
+        found: dict[str, object] = dict(connection.execute(counts.encode()).fetchall())
         return found | {"settings": _one(connection, _SETTINGS)}
 
     def _drop(self, database: Database) -> None:
