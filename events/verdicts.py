@@ -12,12 +12,18 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from config import Settings
 from events import clock, fields
-from events.accepted import AcceptedEvents, encode_lines
+from events.accepted import AcceptedEvents
 from events.clock import ClockBounds
 from events.codes import RejectionCode
 from events.fields import SentEvent
 from events.ids import hash_all, new_id
-from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
+from events.lines import (
+    RAW_CHARACTERS,
+    TRACEPARENT,
+    AcceptedLine,
+    RejectedLine,
+    encode_lines,
+)
 from events.privacy import Pseudonyms
 from events.rejection import EventRejected
 from events.schemas import EventSchemas
@@ -77,11 +83,16 @@ class Judged(NamedTuple):
         else:
             self.accepted.append(verdict)
 
-    def encode(self) -> bytes:
-        """The lines of the spool, in the order of the events."""
-        if self.rejected:
-            return encode_lines(self.lines())
-        return self.accepted.encode()
+    def encode(self, traceparent: str | None = None) -> bytes:
+        """The lines of the spool: the accepted events, then each rejected one.
+
+        The first line names the trace *traceparent*.
+        """
+        accepted = self.accepted.encode(traceparent)
+        rejected: list[Mapping[str, Any]] = [line for _, line in self.rejected]
+        if rejected and not accepted and traceparent is not None:
+            rejected[0] = {**rejected[0], TRACEPARENT: traceparent}
+        return accepted + encode_lines(rejected)
 
     def lines(self) -> list[Verdict]:
         """The verdicts in the order of the events."""
