@@ -23,5 +23,3 @@ def test_an_error_of_a_script_is_a_problem(visitor: Visitor) -> None:
     with page.expect_event("pageerror"):
         page.evaluate("setTimeout(() => { throw new Error('unexpected'); })")
     visitor.expect_problem("unexpected")
-
-
