@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import Visitor
+from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.external
 
@@ -23,5 +23,3 @@ def test_an_error_of_a_script_is_a_problem(visitor: Visitor) -> None:
     with page.expect_event("pageerror"):
         page.evaluate("setTimeout(() => { throw new Error('unexpected'); })")
     visitor.expect_problem("unexpected")
-
-
