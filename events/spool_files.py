@@ -92,26 +92,24 @@ def complete_files(folder: Path) -> tuple[list[SpoolFile], bool]:
     have all that was acknowledged before the call.
     """
     until = time.monotonic() + PATIENCE.total_seconds()
-    files, still_open = _divided(folder)
-    awaited = still_open
-    while awaited & still_open and time.monotonic() < until:
+    files, awaited = _divided(folder)
+    if not awaited:
+        return files, True
+    while awaited and time.monotonic() < until:
         time.sleep(POLL.total_seconds())
-        files, still_open = _divided(folder)
+        awaited = [file for file in awaited if _complete(folder, file) is None]
+    files, still_open = _divided(folder)
     return files, not still_open
 
 
-def _divided(folder: Path) -> tuple[list[SpoolFile], set[str]]:
-    """The complete files, and the names of the others."""
+def _divided(folder: Path) -> tuple[list[SpoolFile], list[SpoolFile]]:
+    """The complete files, and those that are written now."""
     files = list_files(folder)
-    last = {file.instance: file.name for file in files}
-    states = {
-        file.name: _complete(folder, file)
-        for file in files
-        if file.name == last[file.instance]
-    }
+    last = {file.instance: file for file in files}
+    states = {file.name: _complete(folder, file) for file in last.values()}
     found = [states.get(file.name, file) for file in files]
-    still_open = {name for name, state in states.items() if state is None}
-    return [file for file in found if file is not None], still_open
+    complete = [file for file in found if file is not None]
+    return complete, [file for file in last.values() if states[file.name] is None]
 
 
 def _complete(folder: Path, file: SpoolFile) -> SpoolFile | None:
