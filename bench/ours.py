@@ -56,8 +56,8 @@ class OurEngine:
     def answer(self, case: str) -> Answer:
         """Collect the plan of *case*."""
         plan = self._plans[case]()
-        engine = self._engine_for(case)
-        row = collect(plan, engine, optimizations_for(engine)).row(0, named=True)
+        optimizations = optimizations_for(self._snapshot.rows)
+        row = collect(plan, self._engine_for(case), optimizations).row(0, named=True)
         answer: Answer = row[case] if case in SECTIONS - SERIES else row
         return answer
 

@@ -161,10 +161,12 @@ The others, such as looking for equal expressions, take longer than they save.
 """
 
 
-def optimizations_for(engine: pl.Engine) -> pl.QueryOptFlags:
-    """Those that save more than they cost for a plan that *engine* runs."""
-    in_memory = isinstance(engine, pl.InMemoryEngine)
-    return FEW_ROWS if in_memory else ALL_OPTIMIZATIONS
+def optimizations_for(rows: int) -> pl.QueryOptFlags:
+    """Those that save more than they cost for a plan over tables of *rows*.
+
+    A range of a few days reads little, but who returned depends on all rows.
+    """
+    return ALL_OPTIMIZATIONS if rows > STREAMING_ROWS else FEW_ROWS
 
 
 def collect(

@@ -85,7 +85,7 @@ def visits_frame(name: str, rows: Rows) -> pl.LazyFrame:
 
 def tables(database: Database) -> Tables:
     """The tables of *database*, with visits."""
-    frames = {
+    frames: dict[str, Any] = {
         name: with_visitor(frame(name, rows), "id" if name == "users" else "user_id")
         for name, rows in database.items()
     }
