@@ -82,7 +82,7 @@ def section_plans(
             _behaviour(within, all_time.rooms), figures(reasons, "behaviour")
         ),
         "reoccurring": lambda: reoccurring(
-            visits, all_time.estimated, period, quarters.get("estimations")
+            visits, all_time.estimated, period, room_moments(all_time, period)
         ),
         "historical": lambda: historical(
             users=wider.moments("users"),
@@ -101,6 +101,12 @@ def section_plans(
         for name, plan in plans.items()
         if name in sections and name not in reasons
     }
+
+
+def room_moments(tables: Tables, period: Period) -> pl.LazyFrame | None:
+    """The quarters of all estimations, unless the range has a part of one."""
+    whole = period.range is None or period.has_whole_quarters
+    return tables.quarters.get("estimations") if whole else None
 
 
 def _page_views(tables: Tables, filters: Filters) -> pl.LazyFrame:

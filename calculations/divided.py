@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from calculations.activity import activity
-from calculations.analytics import NO_COLUMNS, SECTIONS, collect, section_plans
+from calculations.analytics import (
+    NO_COLUMNS,
+    SECTIONS,
+    collect,
+    room_moments,
+    section_plans,
+)
 from calculations.applicability import not_applicable
 from calculations.filters import Filters
 from calculations.period import Period
@@ -113,7 +119,7 @@ def _part_of_rooms(tables: Tables, period: Period) -> pl.LazyFrame:
     """The changes of all rooms, which need no visits: one list column ``rooms``."""
     estimated = tables.estimated
     visits = activity(tables.viewed.clear(), estimated.clear())
-    moments = tables.moments("estimations")
+    moments = room_moments(tables, period)
     return as_list("rooms", changes(visits, estimated, period, moments)[1])
 
 
