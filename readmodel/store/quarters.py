@@ -1,7 +1,7 @@
 """Rows per quarter of an hour: how often something happened in a part, and when.
 
 A series counts rows per day of some time zone. Days of all zones begin on a quarter of an
-hour in UTC, as ranges do, so counts per quarter add up to each of them. There are far
+hour in UTC (since 1980), as ranges do, so counts per quarter add up to each of them. There are far
 fewer quarters than rows; see docs/decisions/partial-aggregates.md. The files are ordinary
 Parquet files with the columns in `COLUMNS`, the time being the begin of its quarter, and
 ``count`` (UInt32). A time in ``created_at`` of 09:14:59 is counted at 09:00.

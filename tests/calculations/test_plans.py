@@ -12,7 +12,13 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from calculations.analytics import analytics
+from calculations.analytics import (
+    ALL_OPTIMIZATIONS,
+    FEW_ROWS,
+    STREAMING_ROWS,
+    analytics,
+    optimizations_for,
+)
 from calculations.daily import daily
 from calculations.period import DateRange, Interval, Period
 from calculations.results import Analytics, Daily, RoomStats
@@ -237,3 +243,9 @@ def test_everything_is_read_once(stored: Tables, engine: EngineName) -> None:
     """No matter how many sections need a table, or which of its columns."""
     found = [table for table, _ in scans(analytics(stored, period()), engine)]
     assert sorted(found) == sorted(TIMESTAMPS)
+
+
+def test_large_tables_are_worth_all_optimizations() -> None:
+    """However few days are asked for: who returned depends on all rows."""
+    assert optimizations_for(STREAMING_ROWS) is FEW_ROWS
+    assert optimizations_for(STREAMING_ROWS + 1) is ALL_OPTIMIZATIONS

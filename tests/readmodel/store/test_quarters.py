@@ -115,6 +115,19 @@ def test_series_read_quarters_instead_of_the_rows(published: Snapshot) -> None:
             assert f"/{table}.visits/" not in read
 
 
+@pytest.mark.parametrize("days", [None, DAYS])
+def test_rooms_return_by_their_quarters(
+    published: Snapshot, days: DateRange | None
+) -> None:
+    """Their days come from far fewer rows than those of users."""
+    asked = replace(PERIOD, range=days)
+    read = analytics(open_tables(published), asked, ["reoccurring"]).explain()
+    assert "/fpp_estimations.quarters/" in read
+    unfinished = replace(asked, range=DAYS, until=at("2024-11-04 17:07"))
+    read = analytics(open_tables(published), unfinished, ["reoccurring"]).explain()
+    assert ".quarters/" not in read
+
+
 @pytest.mark.parametrize(
     ("until", "filters"),
     [
