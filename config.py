@@ -146,7 +146,7 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def parse_zone(name: Any) -> Any:
+def parse_zone(name: object) -> object:
     """Parse an IANA zone name. Non-string values pass through unchanged.
 
     Raises ValueError for an unknown name. "localtime" and "Factory" count as unknown:
@@ -188,7 +188,7 @@ def _level(name: str) -> str:
     return name.upper()
 
 
-def _duration(text: Any) -> Any:
+def _duration(text: object) -> object:
     """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
     if not isinstance(text, str):
         return text
@@ -240,7 +240,7 @@ def _path_prefix(path: str) -> str:
     return path
 
 
-def _calendar_day(text: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+def _calendar_day(text: object, parse: ValidatorFunctionWrapHandler) -> Any:
     """Parse a day; say its form if it has another one. Raises ValueError."""
     try:
         return parse(text)

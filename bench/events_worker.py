@@ -27,7 +27,6 @@ import polars as pl
 
 from bench.event_clients import body
 from config import load
-from events.accepted import encode_lines
 from events.ids import id_hash
 from events.instants import microseconds
 from events.spool_files import file_name, new_instance
@@ -139,8 +138,7 @@ def _write_spool(spool: Path, number: int, random_ids: bool) -> None:
         BatchContext("token-1a2b3c4d", None, now, received),
     )
     instance = new_instance(now)
-    content = encode_lines(judged.lines())
-    (spool / file_name(instance, number)).write_bytes(content)
+    (spool / file_name(instance, number)).write_bytes(judged.encode())
 
 
 def measure_kafka(data_dir: Path) -> dict[str, float]:

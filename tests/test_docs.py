@@ -133,7 +133,7 @@ def test_the_example_settings_can_be_loaded(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text(ENV_EXAMPLE, encoding="utf-8")
-    assert config.load() == config.load({})
+    assert config.load().model_dump() == config.load({}).model_dump()
 
 
 def test_the_readme_and_make_help_list_exactly_the_targets() -> None:
@@ -262,6 +262,19 @@ def test_every_path_in_the_documentation_exists(page: str) -> None:
     ignored = {".demo/", ".bench/", ".venv/", ".tools/"}
     for path in {name for name in mentioned if not name.startswith(tuple(ignored))}:
         assert (ROOT / path).exists(), path
+
+
+def test_no_file_has_a_conflict_marker() -> None:
+    """A merge left half done is a syntax error in code, nobody notices it in texts."""
+    marker = r"^(<{7}|[|]{7}|>{7})( |$)"
+    grep = subprocess.run(
+        ["git", "grep", "-I", "--line-number", "--extended-regexp", marker],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (grep.returncode, grep.stdout) == (1, ""), grep.stderr
 
 
 def test_the_changelog_starts_with_what_is_unreleased() -> None:
