@@ -2,45 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import repeat
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, cast
 
 from events import fields
 from events.codes import RejectionCode
 from events.ids import message_id
 from events.instants import microseconds
-from events.json_text import parse_json
+from events.json_text import parse_all
 from events.lines import RAW_CHARACTERS, TRACEPARENT, RejectedLine
-from events.verdicts import BatchContext, EventPlace, Judge, Judged
+from events.message_columns import MessageColumns, StreamMessage
+from events.verdicts import BatchContext, EventPlace, EventPlaces, Judge, Judged
 
 MILLISECOND: Final = 1_000
 """In microseconds."""
-
-
-class StreamMessage(Protocol):
-    """A message as Kafka's client gives it."""
-
-    def __len__(self) -> int:
-        """Bytes of the content."""
-
-    def value(self) -> bytes | None:
-        """The content; None for a tombstone."""
-
-    def partition(self) -> int:
-        """The number of the partition."""
-
-    def offset(self) -> int:
-        """The place in the partition."""
-
-    def timestamp(self) -> tuple[int, int]:
-        """Its kind, 0 if there is none, and milliseconds since 1970."""
-
-    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
-        """The headers; None if there are none."""
-
-    def leader_epoch(self) -> int | None:
-        """How often the partition had another leader before; None if unknown."""
 
 
 class TopicName(NamedTuple):
@@ -51,16 +26,12 @@ class TopicName(NamedTuple):
 
 
 def judge_messages(
-    judge: Judge,
-    messages: Sequence[StreamMessage],
-    topic: TopicName,
-    received_at: datetime,
+    judge: Judge, messages: MessageColumns, topic: TopicName, received_at: datetime
 ) -> Judged:
     """The verdicts on *messages*, which were read at *received_at*."""
     received = microseconds(received_at)
     batch = BatchContext(f"kafka:{topic.name}", None, received_at, received)
-    contents = [message.value() for message in messages]
-    events = list(map(_parse, contents))
+    events = parse_all(messages.contents)
     places = _places(messages, topic, received, events)
     if None not in events:
         return judge.judge_all(events, places, batch)
@@ -68,7 +39,7 @@ def judge_messages(
     judged = judge.judge_all(
         [events[number] for number in good], [places[number] for number in good], batch
     )
-    raw = [b"" if judge.hides_users else content or b"" for content in contents]
+    raw = [b"" if judge.hides_users else each or b"" for each in messages.contents]
     rejected = [
         (number, _undecodable(raw[number], places[number], batch))
         for number, event in enumerate(events)
@@ -113,41 +84,29 @@ def _have_ids(events: Sequence[object]) -> bool:
 
 
 def _places(
-    messages: Sequence[StreamMessage],
-    topic: TopicName,
-    received: int,
-    events: Sequence[object],
-) -> list[EventPlace]:
+    messages: MessageColumns, topic: TopicName, received: int, events: Sequence[object]
+) -> EventPlaces:
     """Where each of *events* comes from, the content of the message beside it."""
-    partitions = [message.partition() for message in messages]
-    offsets = [message.offset() for message in messages]
+    partitions, offsets = messages.partitions, messages.offsets
     starts = {number: f"{topic.name}[{number}]@" for number in set(partitions)}
     names = [
         f"{starts[partition]}{offset}"
         for partition, offset in zip(partitions, offsets, strict=True)
     ]
-    times = [message.timestamp() for message in messages]
-    arrived = [ms * MILLISECOND if kind else received for kind, ms in times]
-    fallback_ids: Iterable[str | None] = repeat(None, len(messages))
+    arrived = [
+        received if time is None else time * MILLISECOND for time in messages.times
+    ]
+    fallback_ids: list[str | None] = [None] * len(messages)
     if not _have_ids(events):
-        fallback_ids = (
+        fallback_ids = [
             None
             if _has_id(event)
             else message_id(f"{topic.id}:{partition}:{offset}", came // MILLISECOND)
             for event, partition, offset, came in zip(
                 events, partitions, offsets, arrived, strict=True
             )
-        )
-    found = zip(names, arrived, fallback_ids, strict=True)
-    return list(map(EventPlace._make, found))
-
-
-def _parse(content: bytes | None) -> Any:
-    """The parsed content; None if it is not JSON, or null."""
-    try:
-        return parse_json(content) if content else None
-    except ValueError:
-        return None
+        ]
+    return EventPlaces(names, arrived, fallback_ids)
 
 
 def _undecodable(raw: bytes, place: EventPlace, batch: BatchContext) -> RejectedLine:
