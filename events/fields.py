@@ -53,12 +53,13 @@ def text(event: SentEvent, names: Collection[str], code: RejectionCode) -> str |
         raise EventRejected(
             code, f"{_listed(names)} must have 1 to {LONGEST_TEXT} characters"
         )
-    if not _is_encodable(value):
+    if not is_encodable(value):
         raise EventRejected(RejectionCode.TEXT, SURROGATE)
     return value
 
 
-def _is_encodable(value: str) -> bool:
+def is_encodable(value: str) -> bool:
+    """False if *value* contains half of a surrogate pair, which no file holds."""
     try:
         return value.isascii() or bool(value.encode())
     except UnicodeEncodeError:

@@ -64,7 +64,11 @@ def _has_id(event: object) -> bool:
     if type(event) is not dict:
         return False
     found = fields.first(event, fields.ID)
-    return type(found) is str and 0 < len(found) <= fields.LONGEST_TEXT
+    return (
+        type(found) is str
+        and 0 < len(found) <= fields.LONGEST_TEXT
+        and fields.is_encodable(found)
+    )
 
 
 def _have_ids(events: Sequence[object]) -> bool:
@@ -76,8 +80,10 @@ def _have_ids(events: Sequence[object]) -> bool:
         column = [event.get(name) for event in objects]
         kinds = set(map(type, column))
         if kinds == {str}:
-            lengths = set(map(len, cast("list[str]", column)))
-            return 0 < min(lengths) <= max(lengths) <= fields.LONGEST_TEXT
+            texts = cast("list[str]", column)
+            lengths = set(map(len, texts))
+            is_right = 0 < min(lengths) <= max(lengths) <= fields.LONGEST_TEXT
+            return is_right and fields.is_encodable("".join(texts))
         if kinds != {type(None)}:
             return False
     return False

@@ -144,6 +144,7 @@ class JudgeProcess:
     def _exchange(self, request: JudgeRequest) -> SpooledEvents:
         """Raises JudgeLost, OSError, EOFError, ValueError and PARSE_ERRORS."""
         connection = self._connected()
+        connection.settimeout(ANSWER_SECONDS)
         send(connection, encode_request(request))
         return receive_reply(connection, len(request.messages))
 
@@ -152,14 +153,15 @@ class JudgeProcess:
         if self._connection is not None and self.pid is not None:
             return self._connection
         self._end()
-        connection = self._connection = self._start()
-        connection.settimeout(ANSWER_SECONDS)
-        send(connection, encode_request(self._rules))
-        return connection
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            self._start(theirs)
+        self._connection.settimeout(ANSWER_SECONDS)
+        send(self._connection, encode_request(self._rules))
+        return self._connection
 
-    def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs, self._starting:
+    def _start(self, theirs: socket.socket) -> None:
+        with self._starting:
             if self._is_closed:
                 raise JudgeLost("is not needed any more")
             kept = {
@@ -175,7 +177,6 @@ class JudgeProcess:
                 cwd=_ROOT,
                 start_new_session=True,
             )
-        return ours
 
     def _how_it_ended(self, error: Exception) -> str | None:
         """What went wrong; None if the process had left since it had nothing to do."""

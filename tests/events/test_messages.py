@@ -12,6 +12,7 @@ from config import load
 from events import messages
 from events.ids import message_id
 from events.instants import microseconds
+from events.message_columns import MessageColumns
 from events.messages import TopicName, judge_messages, traceparents
 from events.verdicts import Judge
 from tests.support.effort import examples
@@ -57,7 +58,8 @@ class Message(NamedTuple):
 def verdict(message: Message, **settings: str) -> Mapping[str, Any]:
     """The verdict on one message."""
     judge = Judge.of(load(settings))
-    (line,) = judge_messages(judge, [message], TOPIC, NOW).lines()
+    columns = MessageColumns.of([message])
+    (line,) = judge_messages(judge, columns, TOPIC, NOW).lines()
     return line
 
 
@@ -103,6 +105,13 @@ def test_half_of_a_surrogate_pair_is_rejected_by_its_own_code() -> None:
     assert verdict(Message(rb'{"name": "\ud800"}'))["code"] == "text"
 
 
+def test_a_dead_letter_has_the_same_id_whenever_its_message_is_read() -> None:
+    """Also if the event has an id, which cannot be stored."""
+    for sent in (rb'{"id": "\ud800", "name": "x"}', b'{"id": 1.5}', b"{"):
+        first, again = (verdict(Message(sent))["rejection_id"] for _ in range(2))
+        assert first == again
+
+
 def test_with_a_key_no_undecodable_content_is_stored() -> None:
     """It may hold user ids."""
     secret = verdict(Message(b'{"user_id": "u1"'), USER_ID_KEY="k")
@@ -121,7 +130,7 @@ def test_the_traces_of_messages_are_in_their_headers() -> None:
 
 
 IDS: st.SearchStrategy[object] = st.sampled_from(
-    [None, "", "a", "x" * 200, "x" * 201, 7, 1.5, {}]
+    [None, "", "a", "x" * 200, "x" * 201, 7, 1.5, {}, "\ud800"]
 )
 EVENTS = (
     st.none()
