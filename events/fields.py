@@ -53,13 +53,12 @@ def text(event: SentEvent, names: Collection[str], code: RejectionCode) -> str |
         raise EventRejected(
             code, f"{_listed(names)} must have 1 to {LONGEST_TEXT} characters"
         )
-    if not is_encodable(value):
+    if not _is_encodable(value):
         raise EventRejected(RejectionCode.TEXT, SURROGATE)
     return value
 
 
-def is_encodable(value: str) -> bool:
-    """False if *value* contains half of a surrogate pair, which no file holds."""
+def _is_encodable(value: str) -> bool:
     try:
         return value.isascii() or bool(value.encode())
     except UnicodeEncodeError:

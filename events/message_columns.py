@@ -58,3 +58,12 @@ class MessageColumns:
     def __len__(self) -> int:
         """The number of messages."""
         return len(self.contents)
+
+    def at(self, numbers: Sequence[int]) -> Self:
+        """The messages with these *numbers*, counted from 0."""
+        return type(self)(
+            contents=[self.contents[number] for number in numbers],
+            partitions=[self.partitions[number] for number in numbers],
+            offsets=[self.offsets[number] for number in numbers],
+            times=[self.times[number] for number in numbers],
+        )

@@ -147,8 +147,9 @@ def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
 
     Raises TypeError if that is impossible, and Unusual if one is longer than *most_bytes*.
     """
-    texts = _encode_at_once(properties)
-    if "null" in "".join(texts):  # perhaps infinite, which to_json writes as text
+    whole = orjson.dumps(properties)
+    texts = _divided(whole, properties)
+    if b"null" in whole:  # perhaps infinite, which to_json writes as text
         texts = [
             to_json(each, inf_nan_mode="strings").decode() if "null" in text else text
             for each, text in zip(properties, texts, strict=True)
@@ -160,13 +161,12 @@ def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
     return texts
 
 
-def _encode_at_once(properties: Sequence[Any]) -> list[str]:
-    """JSON of each, as orjson writes it.
+def _divided(whole: bytes, properties: Sequence[Any]) -> list[str]:
+    """JSON of each, as orjson writes it; *whole* is that of their list.
 
-    They are written as one list. In it ``},{"`` is between two of them, or within one that
-    has a list of objects: then there are more than there should be.
+    In it ``},{"`` is between two of them, or within one that has a list of objects: then
+    there are more than there should be.
     """
-    whole = orjson.dumps(properties)
     texts = whole[1:-1].replace(b'},{"', b'}\n{"').decode().split("\n")
     if len(texts) != len(properties) or not all(properties):
         # Decoded at once: many short-lived buffers at a time are slow to allocate.

@@ -410,8 +410,8 @@ def _ids(
     if None not in found:
         return found
     return [
-        own or fallback or new_id(batch.received)
-        for own, fallback in zip(found, fallback_ids, strict=True)
+        own or fallback_ids[index] or new_id(batch.received)
+        for index, own in enumerate(found)
     ]
 
 
