@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -32,6 +32,7 @@ from util.connections import limit_connections
 from util.cross_origin import CrossOrigin
 from util.errors import SettingsError
 from util.garbage import collect_rarely
+from util.json_types import JsonObject
 from util.path_prefix import PathPrefix
 from util.problems import error_response, handle_errors
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -194,7 +195,7 @@ def _document(app: FastAPI) -> None:
     """Add what FastAPI cannot derive: the forms of bodies, and the token."""
     generate = app.openapi
 
-    def document() -> dict[str, Any]:
+    def document() -> JsonObject:
         if app.openapi_schema is None:
             found = generate()
             found["info"]["license"] = {"name": "MIT", "identifier": "MIT"}

@@ -21,7 +21,11 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
 from util.errors import SettingsError
@@ -142,7 +146,7 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def parse_zone(name: Any) -> Any:
+def parse_zone(name: object) -> object:
     """Parse an IANA zone name. Non-string values pass through unchanged.
 
     Raises ValueError for an unknown name. "localtime" and "Factory" count as unknown:
@@ -184,7 +188,7 @@ def _level(name: str) -> str:
     return name.upper()
 
 
-def _duration(text: Any) -> Any:
+def _duration(text: object) -> object:
     """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
     if not isinstance(text, str):
         return text
@@ -236,7 +240,7 @@ def _path_prefix(path: str) -> str:
     return path
 
 
-def _calendar_day(text: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+def _calendar_day(text: object, parse: ValidatorFunctionWrapHandler) -> Any:
     """Parse a day; say its form if it has another one. Raises ValueError."""
     try:
         return parse(text)
@@ -597,9 +601,35 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             _require_readable(Path(ENV_FILE))
             return Settings(_env_file=ENV_FILE)
         values = {name.lower(): value for name, value in environ.items() if value}
-        return Settings.model_validate(values)
+        return from_values(values)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
+
+
+def from_values(values: Mapping[str, Any]) -> Settings:
+    """Settings of *values* alone, by field; the environment is not read.
+
+    Raises ValidationError.
+    """
+    return _without_environment().model_validate(values)
+
+
+@cache
+def _without_environment() -> type[Settings]:
+    """The class for that, created where it is used: programs read the environment."""
+
+    class GivenSettings(Settings):
+        @classmethod
+        def settings_customise_sources(  # the signature is that of the method it overrides
+            cls,
+            settings_cls: type[BaseSettings],  # noqa: ARG003
+            init_settings: PydanticBaseSettingsSource,
+            *args: Any,  # noqa: ARG003
+            **kwargs: Any,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings,)
+
+    return GivenSettings
 
 
 def _require_readable(file: Path) -> None:

@@ -135,6 +135,38 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "FPP Analytics", config.VERSION, DESCRIPTION, _lifespan, [OPENAPI_ROUTE]
     )
     app.state.settings = settings
+    _set_state(app)
+    for module in _ROUTES:
+        app.router.routes.extend(module.router.routes)
+    _handle_errors(app)
+    _add_middleware(app)
+    return app
+
+
+_ROUTES: Final = (
+    analytics,
+    room,
+    rooms,
+    v1,
+    downloads,
+    breakdowns,
+    retention,
+    daily_reports,
+    health,
+    snapshots,
+    sync_runs,
+    metrics,
+    dashboard,
+    session,
+    events,
+    views,
+    queries,
+)
+"""The modules with routes, in the order of the API's document."""
+
+
+def _set_state(app: FastAPI) -> None:
+    """What requests share, none of which needs the settings."""
     app.state.metrics = ApiMetrics(_read_model_collector(app))
     app.state.clock = utc_now
     app.state.plans = PlanCache()
@@ -146,26 +178,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.reports = Reports(app.state.worker)
     app.state.queries = Queries(app.state.worker)
     app.state.cluster = None
-    for module in (
-        analytics,
-        room,
-        rooms,
-        v1,
-        downloads,
-        breakdowns,
-        retention,
-        daily_reports,
-        health,
-        snapshots,
-        sync_runs,
-        metrics,
-        dashboard,
-        session,
-        events,
-        views,
-        queries,
-    ):
-        app.router.routes.extend(module.router.routes)
+
+
+def _handle_errors(app: FastAPI) -> None:
     handle_errors(app)
     app.add_exception_handler(ReadModelMissing, _respond_read_model_missing)
     app.add_exception_handler(StorageError, _respond_read_model_missing)
@@ -174,7 +189,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(DeliveryError, _respond_delivery_failed)
     app.add_exception_handler(ReportFailed, _respond_report_failed)
     app.add_exception_handler(ClientDisconnected, _respond_to_nobody)
-    # The middleware added last is the outermost.
+
+
+def _add_middleware(app: FastAPI) -> None:
+    """The middleware added last is the outermost."""
     app.add_middleware(CompressMiddleware, zstd_level=ZSTD_LEVEL)
     app.add_middleware(SafeMethods)
     app.add_middleware(
@@ -189,7 +207,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
-    return app
 
 
 def _read_model_collector(app: FastAPI) -> ReadModelCollector:

@@ -1,7 +1,7 @@
 """Start-up of every program: secrets to redact, logs and Sentry, from the settings."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import config
 from config import Settings
@@ -9,8 +9,10 @@ from util import logs, sentry_wrapper, telemetry
 from util.errors import SettingsError
 from util.redaction import register_secrets
 
-type Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""An ASGI application; the updater, which uses this module, too, imports no Starlette."""
+if TYPE_CHECKING:
+    # The updater, which uses this module, too, imports neither.
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def load_settings() -> Settings:
@@ -56,12 +58,12 @@ class LoadSettings:
     The failure is one line; an error in the lifespan would print a traceback.
     """
 
-    def __init__(self, app: Application, prepare: Callable[[Any], None]) -> None:
+    def __init__(self, app: "ASGIApp", prepare: "Callable[[FastAPI], None]") -> None:
         """Call *prepare* with the FastAPI application; it raises SettingsError."""
         self._app = app
         self._prepare = prepare
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Process one ASGI connection."""
         if scope["type"] == "lifespan":
             try:

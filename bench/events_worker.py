@@ -28,7 +28,6 @@ import polars as pl
 
 from bench.event_clients import body
 from config import load
-from events.accepted import encode_lines
 from events.ids import id_hash
 from events.instants import microseconds
 from events.spool_files import file_name, new_instance
@@ -44,6 +43,7 @@ from readmodel.sync.snapshot_writer import SnapshotWriter
 
 DRAINS: Final = 5
 BATCH: Final = 1_000
+KIBIBYTE: Final = 1_024
 SPACING: Final = timedelta(milliseconds=20)
 """Between two stored events: the newest arrived just now."""
 
@@ -140,12 +140,11 @@ def _write_spool(spool: Path, number: int, random_ids: bool) -> None:
         BatchContext("token-1a2b3c4d", None, now, received),
     )
     instance = new_instance(now)
-    content = encode_lines(judged.lines())
-    (spool / file_name(instance, number)).write_bytes(content)
+    (spool / file_name(instance, number)).write_bytes(judged.encode())
 
 
 def measure_kafka(data_dir: Path) -> dict[str, float]:
-    """Rate and processor time of reading the topic that the environment names."""
+    """Rate, processor time and memory of reading the topic that the environment names."""
     from prometheus_client import CollectorRegistry
 
     from updater.intake_metrics import IntakeMetrics
@@ -167,6 +166,8 @@ def measure_kafka(data_dir: Path) -> dict[str, float]:
         "judging_cpu": others.ru_utime + others.ru_stime,
         "seconds": seconds,
         "events": stored.tables[EVENTS].rows,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
+        "judge_memory": others.ru_maxrss * KIBIBYTE,
     }
 
 

@@ -10,10 +10,9 @@ from starlette.requests import ClientDisconnect
 from collector.app_state import Intake
 from collector.bodies import MalformedBody, SentBatch
 from events import fields
-from events.accepted import encode_lines
 from events.ids import new_id, repeatable_id
 from events.instants import microseconds
-from events.lines import TRACEPARENT, RejectedLine
+from events.lines import RejectedLine
 from events.verdicts import BatchContext, EventPlace, Judged
 from util.access import Caller
 from util.telemetry import traceparent
@@ -56,18 +55,9 @@ async def receive(
     places = _places(key, batch_id, batch, len(sent.events))
     judged = intake.judge.judge_all(sent.events, places, batch)
     if sent.events:
-        await intake.spool.append(_lines(judged))
+        await intake.spool.append(judged.encode(traceparent()))
     _count(intake, judged)
     return _receipt(batch_id, sent, judged)
-
-
-def _lines(judged: Judged) -> bytes:
-    """The lines of a request; the first one names its trace, if there is one."""
-    parent = traceparent()
-    if parent is None:
-        return judged.encode()
-    first, *others = judged.lines()
-    return encode_lines([{**first, TRACEPARENT: parent}, *others])
 
 
 async def read_body(request: Request) -> bytes:

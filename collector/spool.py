@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from collector.metrics import EventMetrics
 from events.spool_files import (
     HIDDEN,
-    SUFFIX,
+    SUFFIXES,
     file_name,
     list_files,
     new_instance,
@@ -260,9 +260,9 @@ class SpoolWriter:
     def _remove_abandoned(self) -> None:
         """Remove what killed processes had not completed, and so not acknowledged."""
         oldest = time.time() - ABANDONED_AFTER.total_seconds()
-        for path in self._folder.glob(f"{HIDDEN}*{SUFFIX}"):
+        for path in self._folder.glob(f"{HIDDEN}*"):
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < oldest:
+                if path.name.endswith(SUFFIXES) and path.stat().st_mtime < oldest:
                     path.unlink()
 
     async def _measure_repeatedly(self) -> None:

@@ -1,11 +1,10 @@
-"""Accepted events by columns, and as lines of the spool."""
+"""Accepted events by columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
+from events.column_lines import encode_columns
 from events.lines import AcceptedLine
 
 
@@ -72,31 +71,10 @@ class AcceptedEvents:
             for event_id, app_id, name, user_id, at, source, properties, sent_at, content_hash, batch in columns
         ]
 
-    def encode(self) -> bytes:
-        """The lines of the spool. What all events have in common is encoded once."""
-        common: dict[str, Any] = {
-            "received_at": self.received_at,
-            "sender": self.sender,
-        }
-        for name in _OFTEN_EQUAL:
-            column: list[Any] = getattr(self, name)
-            if not column or column.count(column[0]) < len(column):
-                return encode_lines(self.lines())
-            common[name] = column[0]
-        rows = [
-            {
-                "event_id": event_id,
-                "name": name,
-                "user_id": user_id,
-                "at": at,
-                "properties": properties,
-                "content_hash": content_hash,
-            }
-            for event_id, name, user_id, at, properties, content_hash in zip(
-                *(getattr(self, name) for name in _DIFFERENT), strict=True
-            )
-        ]
-        return _separated(rows, b"," + orjson.dumps(common)[1:])
+    def encode(self, traceparent: str | None = None) -> bytes:
+        """The lines of the spool, see `column_lines`."""
+        common = {"received_at": self.received_at, "sender": self.sender}
+        return encode_columns(self.columns, common, traceparent)
 
 
 COLUMNS: Final = tuple(
@@ -104,25 +82,3 @@ COLUMNS: Final = tuple(
     for name in AcceptedEvents.__dataclass_fields__
     if name not in {"received_at", "sender"}
 )
-
-
-_OFTEN_EQUAL: Final = ("app_id", "source", "sent_at", "batch")
-_DIFFERENT: Final = tuple(name for name in COLUMNS if name not in _OFTEN_EQUAL)
-
-
-def encode_lines(lines: Sequence[Mapping[str, Any]]) -> bytes:
-    """The lines of the spool, each with its end; no value is an object or a list."""
-    return _separated(lines, b"}") if lines else b""
-
-
-def _separated(lines: Sequence[Mapping[str, Any]], ending: bytes) -> bytes:
-    """JSON of each line, which ends with *ending* instead of a brace.
-
-    They are written as one list, a third of the work of one by one. In it ``},{"`` is
-    between two lines, or at the end of a text: then there are more than there should be.
-    """
-    end = ending + b"\n"
-    parts = orjson.dumps(lines)[1:-2].split(b'},{"')
-    if len(parts) != len(lines):
-        return b"".join(orjson.dumps(line)[:-1] + end for line in lines)
-    return (end + b'{"').join(parts) + end

@@ -1,10 +1,14 @@
-"""The lines of a spool file: one JSON object per event, accepted or rejected.
+"""The lines of a spool file with one event each: a JSON object, accepted or rejected.
 
 Instants are microseconds since 1970. A line without ``code`` is an accepted event, with
-it a rejected one. A key that is absent is null.
+it a rejected one. A key that is absent is null. Files of the format 2 have rejected
+events as such lines, and accepted ones as `column_lines`.
 """
 
-from typing import Final, NotRequired, TypedDict, final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NotRequired, TypedDict, final
+
+import orjson
 
 
 @final
@@ -54,3 +58,10 @@ TRACEPARENT: Final = "traceparent"
 """Key that the first line of a request may have besides its own: the trace it is of."""
 
 RAW_CHARACTERS: Final = 16_000
+
+
+def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
+    """The lines of the spool, each with its end."""
+    return b"".join(
+        orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines
+    )

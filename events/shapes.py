@@ -10,13 +10,13 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, Self
 
-import orjson
 from pydantic_core import to_json
 
 from events import clock, fields
 from events.fields import LONGEST_TEXT, SentEvent
 from events.instants import EPOCH, SECOND
 from events.instants import LONGEST_TEXT as LONGEST_INSTANT
+from events.joined_json import encode_objects
 
 LONGEST_CHARACTER: Final = 4
 """Bytes in UTF-8."""
@@ -147,9 +147,8 @@ def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
 
     Raises TypeError if that is impossible, and Unusual if one is longer than *most_bytes*.
     """
-    whole = orjson.dumps(properties)
-    texts = _divided(whole, properties)
-    if b"null" in whole:  # perhaps infinite, which to_json writes as text
+    texts = encode_objects(properties)
+    if "null" in "".join(texts):  # perhaps infinite, which to_json writes as text
         texts = [
             to_json(each, inf_nan_mode="strings").decode() if "null" in text else text
             for each, text in zip(properties, texts, strict=True)
@@ -158,19 +157,6 @@ def encode_all(properties: Sequence[Any], most_bytes: int) -> list[str]:
         len(text.encode()) > most_bytes for text in texts
     ):
         raise Unusual
-    return texts
-
-
-def _divided(whole: bytes, properties: Sequence[Any]) -> list[str]:
-    """JSON of each, as orjson writes it; *whole* is that of their list.
-
-    In it ``},{"`` is between two of them, or within one that has a list of objects: then
-    there are more than there should be.
-    """
-    texts = whole[1:-1].replace(b'},{"', b'}\n{"').decode().split("\n")
-    if len(texts) != len(properties) or not all(properties):
-        # Decoded at once: many short-lived buffers at a time are slow to allocate.
-        return [orjson.dumps(each).decode() for each in properties]
     return texts
 
 

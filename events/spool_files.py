@@ -1,6 +1,6 @@
 """The files of the spool: their names, and which of them are still to be taken.
 
-    SPOOL_DIR/20261121T231000123456-5f2c9a1b.000000000001.v1.jsonl
+    SPOOL_DIR/20261121T231000123456-5f2c9a1b.000000000001.v2.jsonl
 
 A name is the collector's instance, the number of the file and the format. An instance
 is one process: it writes its files one after the other, and no other process has its
@@ -16,8 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-SUFFIX: Final = ".v1.jsonl"
-"""The format of the lines, see `lines`; another format has another suffix."""
+SUFFIX: Final = ".v2.jsonl"
+"""The format, see `column_lines` and `lines`."""
+
+LINES_SUFFIX: Final = ".v1.jsonl"
+"""The format of versions before this one: a line per event."""
+
+SUFFIXES: Final = (LINES_SUFFIX, SUFFIX)
+"""Files with other ones are left alone: a later version may have written them."""
 
 HIDDEN: Final = "."
 """Prefix of a file that is not complete."""
@@ -40,9 +46,9 @@ def new_instance(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
 
-def file_name(instance: str, number: int) -> str:
+def file_name(instance: str, number: int, suffix: str = SUFFIX) -> str:
     """The name of the file *number* of *instance*; names sort like the numbers."""
-    return f"{instance}.{number:012}{SUFFIX}"
+    return f"{instance}.{number:012}{suffix}"
 
 
 def list_files(folder: Path) -> list[SpoolFile]:
@@ -50,7 +56,7 @@ def list_files(folder: Path) -> list[SpoolFile]:
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(SUFFIX) and not entry.name.startswith(HIDDEN):
+            if entry.name.endswith(SUFFIXES) and not entry.name.startswith(HIDDEN):
                 try:
                     status = entry.stat()
                 except FileNotFoundError:  # taken and removed meanwhile

@@ -1,10 +1,11 @@
 """What collector and updater exchange when the spool is pulled over HTTP."""
 
+import re
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from events.spool_files import SUFFIX
+from events.spool_files import SUFFIXES
 
 FILES_PATH: Final = "/spool/files"
 READ_PATH: Final = "/spool/read"
@@ -15,7 +16,9 @@ MOST_FILES: Final = 1_000
 
 LONGEST_NAME: Final = 200
 
-FILE_NAME: Final = r"^[0-9A-Za-z_-][0-9A-Za-z._-]*" + SUFFIX.replace(".", r"\.") + "$"
+FILE_NAME: Final = (
+    rf"^[0-9A-Za-z_-][0-9A-Za-z._-]*({'|'.join(map(re.escape, SUFFIXES))})$"
+)
 """It cannot name anything outside of the folder."""
 
 type SpoolName = Annotated[str, Field(pattern=FILE_NAME, max_length=LONGEST_NAME)]

@@ -4,19 +4,25 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
-import orjson
 from pydantic_core import PydanticSerializationError, to_json
 
 from events import clock, fields
-from events.accepted import AcceptedEvents, encode_lines
+from events.accepted import AcceptedEvents
 from events.clock import ClockBounds
 from events.codes import RejectionCode
 from events.fields import SentEvent
 from events.ids import hash_all, new_id
-from events.lines import RAW_CHARACTERS, AcceptedLine, RejectedLine
+from events.joined_json import encode_arrays
+from events.lines import (
+    RAW_CHARACTERS,
+    TRACEPARENT,
+    AcceptedLine,
+    RejectedLine,
+    encode_lines,
+)
 from events.privacy import Pseudonyms
 from events.rejection import EventRejected
 from events.rules import EventRules
@@ -117,11 +123,16 @@ class Judged(NamedTuple):
         else:
             self.accepted.append(verdict)
 
-    def encode(self) -> bytes:
-        """The lines of the spool, in the order of the events."""
-        if self.rejected:
-            return encode_lines(self.lines())
-        return self.accepted.encode()
+    def encode(self, traceparent: str | None = None) -> bytes:
+        """The lines of the spool: the accepted events, then each rejected one.
+
+        The first line names the trace *traceparent*.
+        """
+        accepted = self.accepted.encode(traceparent)
+        rejected: list[Mapping[str, Any]] = [line for _, line in self.rejected]
+        if rejected and not accepted and traceparent is not None:
+            rejected[0] = {**rejected[0], TRACEPARENT: traceparent}
+        return accepted + encode_lines(rejected)
 
     def lines(self) -> list[Verdict]:
         """The verdicts in the order of the events."""
@@ -243,7 +254,9 @@ class Judge:
             user_ids = [batch.user] * len(events)
         apps = shape.texts(events, shape.app_id)
         sources = shape.texts(events, shape.source)
-        contents = zip(apps, found, user_ids, claimed, sources, texts, strict=True)
+        contents = encode_arrays(
+            list(zip(apps, found, user_ids, claimed, sources, texts, strict=True))
+        )
         batches, arrived, fallback_ids = EventPlaces.of(places).columns
         return {
             "event_id": _ids(shape.texts(events, shape.id), fallback_ids, batch),
@@ -254,7 +267,7 @@ class Judge:
             "source": sources,
             "properties": texts,
             "sent_at": sent_at,
-            "content_hash": self._hash_all(map(orjson.dumps, contents)),
+            "content_hash": self._hash_all(contents),
             "batch": batches,
         }
 
@@ -388,15 +401,18 @@ class Judge:
         return hash_all(self._fresh_hash, contents)
 
 
-def _shapes_of(events: Sequence[object]) -> Iterator[tuple[tuple[str, ...], int]]:
+def _shapes_of(events: Sequence[Any]) -> Iterator[tuple[tuple[str, ...], int]]:
     """The fields of the events, and how many in a row have just these.
 
     ``[{"a": 1}, {"a": 2}, {"b": 3}]`` has ``("a",)`` twice and then ``("b",)``.
     """
+    if events and set(map(type, events)) == {dict}:
+        first = tuple(events[0])
+        # No name is twice in an event, so each has just these if all together do.
+        if list(chain.from_iterable(events)) == list(first) * len(events):
+            yield first, len(events)
+            return
     names = [tuple(each) if type(each) is dict else () for each in events]
-    if names and names.count(names[0]) == len(names):
-        yield names[0], len(names)
-        return
     for shape, group in groupby(names):
         yield shape, sum(1 for _ in group)
 

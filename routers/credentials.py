@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from util.json_types import JsonObject
 
 _ALGORITHM: Final = "HS256"
 _SALT: Final = b"fpp-analytics credentials"
@@ -47,7 +49,7 @@ def verify(sent: bytes, kind: CredentialKind, secret: str) -> Credential | None:
     import jwt
 
     try:
-        claims: dict[str, Any] = jwt.decode(
+        claims: JsonObject = jwt.decode(
             sent,
             _key(secret),
             [_ALGORITHM],

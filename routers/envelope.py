@@ -1,7 +1,6 @@
 """Envelope of the answers: instant of the data, query, previous figures, change."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -12,6 +11,7 @@ from calculations.results import QueryEcho
 from readmodel.store.snapshot import Snapshot
 from routers.query import ComparisonParameters, describe
 from routers.responses import encode
+from util.json_types import JsonObject
 
 
 class FilteredAnswer(BaseModel, defer_build=True):
@@ -53,16 +53,14 @@ class RangeAnswer[Figures, Changes](BaseModel, defer_build=True):
 
 def encode_figures(
     answer: type[BaseModel],
-    figures: dict[str, Any],
+    figures: JsonObject,
     query: ComparisonParameters,
     period: Period,
     snapshot: Snapshot,
     not_applicable: Reasons | None = None,
 ) -> bytes:
     """JSON of *figures*, validated before, as *answer*; enveloped if customised."""
-    envelope: dict[str, Any] = (
-        {"not_applicable": not_applicable} if not_applicable else {}
-    )
+    envelope: JsonObject = {"not_applicable": not_applicable} if not_applicable else {}
     if query.is_customised:
         envelope["query"] = describe(query, period, snapshot.taken_at)
         envelope["data_updated_at"] = snapshot.taken_at

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from util.json_types import JsonObject
 from util.problems import PROBLEM_JSON, Error, Problem
-
-type Json = dict[str, Any]
 
 SCHEMA_PATH: Final = "#/components/schemas/"
 
@@ -21,7 +20,7 @@ TAGS: Final = {
 }
 
 
-def styled(document: Json) -> Json:
+def styled(document: JsonObject) -> JsonObject:
     """A copy of *document* with summaries, tags, and errors in both shapes.
 
     Optional parameters have their own type instead of a union with null, which a query
@@ -42,15 +41,15 @@ def styled(document: Json) -> Json:
     }
 
 
-def _problem_schemas() -> Json:
+def _problem_schemas() -> JsonObject:
     schema = Problem.model_json_schema(
         ref_template=SCHEMA_PATH + "{model}", mode="serialization"
     )
-    further: Json = schema.pop("$defs", {})
+    further: JsonObject = schema.pop("$defs", {})
     return {Problem.__name__: schema, **further}
 
 
-def _styled_operation(operation: Json) -> Json:
+def _styled_operation(operation: JsonObject) -> JsonObject:
     description = operation.get("description", "")
     first, _, rest = description.partition("\n\n")
     styled_operation = operation | {
@@ -69,7 +68,7 @@ def _styled_operation(operation: Json) -> Json:
     return styled_operation
 
 
-def _with_problem(response: Json) -> Json:
+def _with_problem(response: JsonObject) -> JsonObject:
     content = response.get("content", {})
     if not any(_is_error(each) for each in content.values()):
         return response
@@ -77,16 +76,16 @@ def _with_problem(response: Json) -> Json:
     return response | {"content": content | {PROBLEM_JSON: problem}}
 
 
-def _is_error(media: Json) -> bool:
+def _is_error(media: JsonObject) -> bool:
     return media.get("schema") == {"$ref": SCHEMA_PATH + Error.__name__}
 
 
-def _without_null(parameter: Json) -> Json:
+def _without_null(parameter: JsonObject) -> JsonObject:
     schema = parameter["schema"]
     return parameter | {"schema": dict(_members_without_null(schema))}
 
 
-def _members_without_null(schema: Json) -> Iterator[tuple[str, Any]]:
+def _members_without_null(schema: JsonObject) -> Iterator[tuple[str, Any]]:
     for name, value in schema.items():
         if name != "anyOf":
             yield name, value

@@ -22,6 +22,7 @@ from config import Settings, parse_zone
 from routers.as_of import SnapshotParameters
 from routers.filter_syntax import format_filters, parse_filters
 from routers.strict_query import invalid_parameter
+from util.json_types import JsonObject
 
 MAX_RANGE_YEARS: Final = 10
 
@@ -414,7 +415,7 @@ def describe(
     query: RangeParameters, period: Period, updated_at: datetime | None = None
 ) -> QueryEcho:
     """The parameters as they were resolved, for an answer of data of *updated_at*."""
-    members: dict[str, Any] = {
+    members: JsonObject = {
         "from": period.range and period.range.first,
         "to": period.range and period.range.last,
         "tz": period.zone.key,
@@ -443,7 +444,7 @@ def _is_unfinished(period: Period, updated_at: datetime | None) -> bool:
 
 def _describe_comparison(
     query: ComparisonParameters, period: Period, updated_at: datetime | None
-) -> dict[str, Any]:
+) -> JsonObject:
     earlier = query.compared(period, updated_at)
     if earlier is None or earlier.range is None or not query.is_beyond_previous:
         return {"compare": query.compare}

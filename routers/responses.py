@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request, Response
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from calculations.period import Interval, Period
 from config import VERSION, Settings
 from readmodel.store.snapshot import Snapshot
+from util.json_types import JsonObject
 from util.problems import Error
 
 CACHE_CONTROL: Final = "private, no-cache"
@@ -20,7 +21,7 @@ ACCEPT: Final = "Accept"
 """For Vary, if Accept decides on the format."""
 
 
-type DocumentedResponses = dict[int | str, dict[str, Any]]
+type DocumentedResponses = dict[int | str, JsonObject]
 """Status to response object, for the OpenAPI document."""
 
 PUBLIC_RESPONSES: Final[DocumentedResponses] = {

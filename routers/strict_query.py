@@ -87,7 +87,7 @@ async def _refuse_repeated(request: Request) -> None:
 NoRepeatedParameters = Depends(_refuse_repeated)
 
 
-def invalid_parameter(name: str, value: Any, allowed: str) -> RequestValidationError:
+def invalid_parameter(name: str, value: object, allowed: str) -> RequestValidationError:
     """The error (422) for a parameter's *value* as sent; *allowed* becomes `msg`."""
     return RequestValidationError(
         [

@@ -73,6 +73,13 @@ def test_a_malformed_value_is_answered_with_what_was_meant(
     assert str(caught.value).endswith(said)
 
 
+def test_given_variables_are_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the process is for `load()` alone."""
+    monkeypatch.setenv("DB_PORT", "3307")
+    assert load({"DB_NAME": "other"}).db_port == 3306
+    assert load().db_port == 3307
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     """Compose files pass empty variables on."""
     assert load({"DB_PORT": "", "TIMEZONE": ""}).db_port == 3306

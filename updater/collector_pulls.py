@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from config import Settings
 from readmodel.spool.collector_client import CollectorClient
 from readmodel.spool.pulled import PulledSpool
-from updater.guarded import guarded
+from updater.guarded import contained, guarded
 from util.errors import SpoolError
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -109,16 +109,15 @@ class CollectorPull:
 
     def _reported(self, step: Callable[[], None]) -> bool:
         self.error = None
-        try:
+        with contained(self._keep):
             step()
-        except SpoolError as error:
-            self.error = error
-        except Exception as error:  # noqa: BLE001
-            # The outermost handler of the thread: the next pull is tried.
-            self.error = SpoolError(f"{type(error).__name__}: {error}")
         guarded(self._succeeded if self.error is None else self._failed)
         guarded(self._count)
         return self.error is None
+
+    def _keep(self, error: BaseException, _: Severity) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self.error = error if isinstance(error, SpoolError) else SpoolError(text)
 
     def _failed(self) -> None:
         assert self.error is not None

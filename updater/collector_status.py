@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from config import Settings
 from readmodel.source.addresses import is_local
 from util.errors import SpoolError
+from util.json_types import JsonObject
 
 
 class CollectorState(NamedTuple):
@@ -64,7 +65,7 @@ def describe(state: CollectorState, now: datetime) -> str:
     )
 
 
-def as_json(settings: Settings) -> dict[str, Any]:
+def as_json(settings: Settings) -> JsonObject:
     """The same as ``collectors``; nothing without any. Raises SettingsError."""
     states = collector_states(settings)
     return {"collectors": [state._asdict() for state in states]} if states else {}

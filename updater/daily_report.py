@@ -23,6 +23,7 @@ from readmodel.store.report_ledger import (
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_votes
 from readmodel.sync import report_claims
+from updater.guarded import contained
 from util.errors import (
     DeliveryError,
     DeliveryRefused,
@@ -93,17 +94,11 @@ class DailyReporter:
 
         Raises Stopped and nothing else.
         """
-        try:
-            return self._send_due()
-        except SyncRunning as error:
-            _log.warning(str(error), action="report")
-        except FppError as error:
-            self._stop.check()
-            self._failed(error, Severity.HIGH)
-        except Exception as error:  # noqa: BLE001
-            # The outermost handler: syncs go on whatever went wrong with a report.
-            self._stop.check()
-            self._failed(error, Severity.CRITICAL)
+        with contained(self._failed):
+            try:
+                return self._send_due()
+            except SyncRunning as error:
+                _log.warning(str(error), action="report")
         return False
 
     def _send_due(self) -> bool:
@@ -189,7 +184,8 @@ class DailyReporter:
             self._settings.data_dir, report, state, self._now(), str(error or "")
         )
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
+        self._stop.check()
         # A service that cannot be reached would be reported after each sync.
         if self._reported != str(error):
             capture_error(error, ErrorContext("updater", "report"), severity)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from readmodel.spool.folder import folder_spools
 from readmodel.spool.protocol import Spool
-from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.sync.drain import DrainReport, drain_spools
-from updater.guarded import guarded
+from updater.guarded import contained, guarded
 from updater.intake_metrics import IntakeMetrics
-from util.errors import FppError, SettingsError, SpoolError, SyncRunning
+from util.errors import SettingsError, SpoolError, SyncRunning
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import StopRequest
@@ -90,20 +89,16 @@ class EventIntake:
         return [*(folder_spools(self._spool_dir) if self._spool_dir else ()), *pulled]
 
     def _drain(self) -> bool:
-        try:
-            report = drain_spools(self._data_dir, self._spools(), self._now)
-        except SyncRunning as error:
-            _log.warning(str(error), action="drain")
-            return False
-        except FppError as error:
-            self._stop.check()
-            self._failed(error, Severity.HIGH)
-            return False
-        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
-            # The outermost handler: whatever went wrong, the next drain is tried.
-            self._stop.check()
-            self._failed(error, Severity.CRITICAL)
-            return False
+        with contained(self._failed):
+            try:
+                return self._report(
+                    drain_spools(self._data_dir, self._spools(), self._now)
+                )
+            except SyncRunning as error:
+                _log.warning(str(error), action="drain")
+        return False
+
+    def _report(self, report: DrainReport) -> bool:
         guarded(self._stored, report)
         guarded(self._warn_of_conflicts, report.conflicts)
         if report.failures:
@@ -114,6 +109,7 @@ class EventIntake:
         return True
 
     def _failed(self, error: BaseException, severity: Severity) -> None:
+        self._stop.check()
         self._metrics.failures.inc()
         if self._reported != str(error):
             guarded(capture_error, error, ErrorContext("events", "drain"), severity)

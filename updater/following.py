@@ -11,9 +11,9 @@ from readmodel.replica.transfer import utc_now
 from readmodel.store import metrics
 from readmodel.store.metrics import ReadModelCollector
 from updater.command_line import FollowCommand, RestoreCommand
-from updater.guarded import guarded
+from updater.guarded import contained, guarded
 from updater.replication import record_failure, require_url
-from util.errors import FppError, ReplicaBusy
+from util.errors import ReplicaBusy
 from util.logs import get_logger
 from util.metrics import UpdaterMetrics
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -54,18 +54,13 @@ class Follower:
 
         Raises Stopped and nothing else.
         """
-        try:
-            self.run_once()
-        except ReplicaBusy as error:
-            _log.info(str(error), action="follow")
-        except FppError as error:
-            self._failed(error, Severity.HIGH)
-        except Exception as error:  # noqa: BLE001 - the outermost handler
-            self._failed(error, Severity.CRITICAL)
-        else:
-            if self._reported is not None:
-                _log.info("The replica is followed again", action="follow")
-            self._reported = None
+        with contained(self._failed):
+            try:
+                self.run_once()
+            except ReplicaBusy as error:
+                _log.info(str(error), action="follow")
+            else:
+                self._succeeded()
         return self._reported is None
 
     def run_repeatedly(self, seconds: float) -> None:
@@ -89,7 +84,12 @@ class Follower:
         """Disconnect."""
         self._storage.close()
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _succeeded(self) -> None:
+        if self._reported is not None:
+            _log.info("The replica is followed again", action="follow")
+        self._reported = None
+
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._stop.check()
         if self._reported != str(error):
             guarded(capture_error, error, ErrorContext("replica", "follow"), severity)

@@ -1,9 +1,12 @@
-"""Reports must not fail the work that they report."""
+"""What may fail without ending the updater: its reports, and each of its runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from readmodel.store.damage import PARSE_ERRORS
+from util.errors import FppError
 from util.logs import get_logger
+from util.sentry_wrapper import Severity
 
 _log = get_logger("updater")
 
@@ -24,3 +27,18 @@ def guarded[**P, T](
             action="report",
         )
         return None
+
+
+@contextmanager
+def contained(failed: Callable[[BaseException, Severity], None]) -> Iterator[None]:
+    """Tell *failed* of the error that ends the block, which it does not leave.
+
+    The severity is high for an error of ours, and critical for any other, such as a
+    panic of Polars. A request to stop and other signals pass.
+    """
+    try:
+        yield
+    except FppError as error:
+        failed(error, Severity.HIGH)
+    except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001 - whatever it is
+        failed(error, Severity.CRITICAL)

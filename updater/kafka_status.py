@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from config import Settings
 from util.errors import FppError, SettingsError
+from util.json_types import JsonObject
 
 
 def lag(settings: Settings) -> dict[int, int]:
@@ -46,11 +46,11 @@ def lines(settings: Settings) -> Iterator[str]:
             yield f"  {key} partition {number}: read up to offset {at.offset:,}"
 
 
-def as_json(settings: Settings) -> dict[str, Any]:
+def as_json(settings: Settings) -> JsonObject:
     """The lag by partition, or why it is unknown, as ``kafka``; nothing without Kafka."""
     if settings.kafka_bootstrap_servers is None:
         return {}
-    shown: dict[str, Any] = {"topic": settings.kafka_topic, "lag": None, "error": None}
+    shown: JsonObject = {"topic": settings.kafka_topic, "lag": None, "error": None}
     try:
         shown["lag"] = lag(settings)
     except FppError as error:

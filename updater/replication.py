@@ -20,9 +20,8 @@ from readmodel.replica.transfer import read_pointer, utc_now, write_state
 from readmodel.replica.upload import UploadReport, is_behind, upload
 from readmodel.store.replica_state import ReplicaState, read_state
 from readmodel.store.snapshot import CURRENT
-from updater.guarded import guarded
+from updater.guarded import contained, guarded
 from util.errors import (
-    FppError,
     ReplicaBusy,
     ReplicaConflict,
     ReplicaError,
@@ -78,23 +77,21 @@ class Replication:
 
         Raises Stopped and nothing else.
         """
-        try:
-            if is_behind(self._data_dir, self._url):
-                report = upload(
-                    self._data_dir, self._storage, self._url, self._retention, self._now
-                )
-                guarded(self._succeeded, report)
-                guarded(self._collect)
-            return not is_behind(self._data_dir, self._url)
-        except ReplicaBusy as error:
-            _log.info(str(error), action="upload")
-            return False
-        except FppError as error:
-            self._failed(error, Severity.HIGH)
-            return False
-        except Exception as error:  # noqa: BLE001 - the outermost handler
-            self._failed(error, Severity.CRITICAL)
-            return False
+        with contained(self._failed):
+            try:
+                return self._upload()
+            except ReplicaBusy as error:
+                _log.info(str(error), action="upload")
+        return False
+
+    def _upload(self) -> bool:
+        if is_behind(self._data_dir, self._url):
+            report = upload(
+                self._data_dir, self._storage, self._url, self._retention, self._now
+            )
+            guarded(self._succeeded, report)
+            guarded(self._collect)
+        return not is_behind(self._data_dir, self._url)
 
     def require_restored(self) -> None:
         """Raise ReplicaConflict if DATA_DIR is empty, and the replica is not.
@@ -160,7 +157,7 @@ class Replication:
                 ms=round(report.seconds * 1000),
             )
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._stop.check()
         if self._reported != str(error):
             guarded(capture_error, error, ErrorContext("replica", "upload"), severity)

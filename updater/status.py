@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.verify import TableComparison
 from updater import collector_status, kafka_status
 from util.errors import ReadModelDamaged, ReadModelMissing
+from util.json_types import JsonObject
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far the clocks of database and updater may be apart."""
@@ -177,7 +178,7 @@ def _collector_lines(settings: Settings, now: datetime) -> Iterator[str]:
         yield from _wrapped(f"{mark} ", collector_status.describe(state, now))
 
 
-def _replica_json(settings: Settings) -> dict[str, Any]:
+def _replica_json(settings: Settings) -> JsonObject:
     """The same as ``replica``; nothing without one."""
     found = metrics.replica_figures(settings.data_dir)
     return {"replica": found._asdict()} if found else {}
@@ -202,7 +203,7 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
     """
     manifest = metrics.current_manifest(settings.data_dir)
     age = now - manifest.taken_at if manifest else None
-    status: dict[str, Any] = {
+    status: JsonObject = {
         "taken_at": manifest.taken_at if manifest else None,
         "age_seconds": round(age.total_seconds()) if age is not None else None,
         "tables": {

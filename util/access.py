@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from util.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from util.json_web_tokens import TokenVerifier
@@ -182,7 +184,7 @@ class Access:
         """The sender of a JWT; its roles may give no right. Raises InvalidToken."""
         from util.json_web_tokens import roles_of
 
-        claims: Mapping[str, Any] = self.verifier.claims(sent)
+        claims: JsonMapping = self.verifier.claims(sent)
         held = roles_of(claims)
         rights = (rights for roles, rights in self._by_role if held & roles)
         own = EVERY_JWT & self._offered

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import Request, Response
@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from util.json_types import JsonObject
 from util.logs import BoundLogger, bound_contextvars, get_logger
 from util.metrics import ApiMetrics
 from util.route_path import route_path
@@ -156,7 +157,7 @@ class _RequestRecord:
             metrics.calls.labels(state["caller"]).inc()
         if route in quiet and self._status in (200, 202):
             return
-        fields: dict[str, Any] = {
+        fields: JsonObject = {
             "action": "request",
             "method": method,
             "route": route or "unmatched",

@@ -49,11 +49,13 @@ class ApiRoutes:
         self._options = options
         self.routes: list[LazyRoute] = []
 
-    def get[F: Callable[..., Any]](self, path: str, **options: Any) -> Callable[[F], F]:
+    def get[F: Callable[..., object]](
+        self, path: str, **options: Any
+    ) -> Callable[[F], F]:
         """See APIRouter."""
         return self.api_route(path, methods=["GET"], **options)
 
-    def api_route[F: Callable[..., Any]](
+    def api_route[F: Callable[..., object]](
         self, path: str, **options: Any
     ) -> Callable[[F], F]:
         """See APIRouter."""
@@ -65,20 +67,20 @@ class ApiRoutes:
 
         return add
 
-    def post[F: Callable[..., Any]](
+    def post[F: Callable[..., object]](
         self, path: str, **options: Any
     ) -> Callable[[F], F]:
         """See APIRouter."""
         return self.api_route(path, methods=["POST"], **options)
 
-    def delete[F: Callable[..., Any]](
+    def delete[F: Callable[..., object]](
         self, path: str, **options: Any
     ) -> Callable[[F], F]:
         """See APIRouter."""
         return self.api_route(path, methods=["DELETE"], **options)
 
     def _create(
-        self, path: str, endpoint: Callable[..., Any], options: Mapping[str, Any]
+        self, path: str, endpoint: Callable[..., object], options: Mapping[str, Any]
     ) -> BaseRoute:
         router = APIRouter(generate_unique_id_function=operation_id, **self._options)
         router.add_api_route(path, endpoint, **options)

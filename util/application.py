@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute
 
 from util.api_routes import LazyRoute, operation_id
+from util.json_types import JsonObject
 
 
 def create_application(
@@ -47,7 +47,7 @@ def create_application(
     return app
 
 
-def _document(app: FastAPI, document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _document(app: FastAPI, document: Callable[[], JsonObject]) -> JsonObject:
     """The OpenAPI document: FastAPI knows only the routes that are created."""
     app.router.routes[:] = [
         route.created if isinstance(route, LazyRoute) else route

@@ -9,7 +9,7 @@ import resource
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal, Protocol
 
 HEADER_SECONDS: Final = 10.0
 """To send a request's line and headers, from the connection or the last answer on."""
@@ -73,6 +73,22 @@ def _raise_file_limit() -> int:
     return wanted if soft == resource.RLIM_INFINITY else soft
 
 
+class WatchedProtocol(Protocol):
+    """What the limits need of a protocol of uvicorn; there is one for each connection."""
+
+    awaits_body: bool
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    @property
+    def awaited(self) -> Awaited:
+        """What its client has to send."""
+
+    @property
+    def connections(self) -> "set[WatchedProtocol]":
+        """All connections of the server."""
+
+
 class ConnectionLimits:
     """The connections of one server that wait for their client. Used by one event loop.
 
@@ -91,19 +107,19 @@ class ConnectionLimits:
         self._header_seconds = header_seconds
         self._body_seconds = body_seconds
         self._send_seconds = send_seconds
-        self._waiting: OrderedDict[Any, asyncio.TimerHandle] = OrderedDict()
-        self._sending: dict[Any, asyncio.TimerHandle] = {}
+        self._waiting: OrderedDict[WatchedProtocol, asyncio.TimerHandle] = OrderedDict()
+        self._sending: dict[WatchedProtocol, asyncio.TimerHandle] = {}
 
-    def connected(self, protocol: Any) -> None:
+    def connected(self, protocol: WatchedProtocol) -> None:
         """A client has connected: wait for its request, and make room for it."""
         self._wait(protocol, self._header_seconds)
         if len(protocol.connections) > self._most:
             oldest = next(iter(self._waiting))
             self._close(oldest)
 
-    def received(self, protocol: Any) -> None:
+    def received(self, protocol: WatchedProtocol) -> None:
         """The client has sent something: wait for more of it, or no longer."""
-        awaited: Awaited = protocol.awaited
+        awaited = protocol.awaited
         if awaited is None:
             self._forget(protocol)
             return
@@ -112,37 +128,37 @@ class ConnectionLimits:
         self._wait(protocol, seconds, restart=is_body != protocol.awaits_body)
         protocol.awaits_body = is_body
 
-    def lost(self, protocol: Any) -> None:
+    def lost(self, protocol: WatchedProtocol) -> None:
         """The connection is closed."""
         self._forget(protocol)
         self.resumed(protocol)
 
-    def paused(self, protocol: Any) -> None:
+    def paused(self, protocol: WatchedProtocol) -> None:
         """The client does not read what is sent to it."""
-        loop: asyncio.AbstractEventLoop = protocol.loop
-        self._sending[protocol] = loop.call_later(
+        self._sending[protocol] = protocol.loop.call_later(
             self._send_seconds, protocol.transport.abort
         )
 
-    def resumed(self, protocol: Any) -> None:
+    def resumed(self, protocol: WatchedProtocol) -> None:
         """The client reads again."""
         if timer := self._sending.pop(protocol, None):
             timer.cancel()
 
-    def _wait(self, protocol: Any, seconds: float, *, restart: bool = False) -> None:
+    def _wait(
+        self, protocol: WatchedProtocol, seconds: float, *, restart: bool = False
+    ) -> None:
         if protocol in self._waiting:
             if not restart:
                 return
             self._forget(protocol)
-        loop: asyncio.AbstractEventLoop = protocol.loop
-        timer = loop.call_later(seconds, self._close, protocol)
+        timer = protocol.loop.call_later(seconds, self._close, protocol)
         self._waiting[protocol] = timer
 
-    def _forget(self, protocol: Any) -> None:
+    def _forget(self, protocol: WatchedProtocol) -> None:
         if timer := self._waiting.pop(protocol, None):
             timer.cancel()
 
-    def _close(self, protocol: Any) -> None:
+    def _close(self, protocol: WatchedProtocol) -> None:
         self._forget(protocol)
         protocol.connections.discard(protocol)
         protocol.transport.abort()
@@ -196,6 +212,6 @@ def _limited(protocol_class: type, limits: ConnectionLimits) -> type:
     return Limited
 
 
-def _replace(uvicorns: Any, ours: type) -> None:
+def _replace(uvicorns: type, ours: type) -> None:
     """Let *uvicorns* create objects of *ours*, which is derived from it."""
-    uvicorns.__new__ = lambda *_, **__: object.__new__(ours)
+    uvicorns.__new__ = lambda *_, **__: object.__new__(ours)  # type: ignore[method-assign]

@@ -1,11 +1,11 @@
 """Client of the e-mail service, which receives the daily figures."""
 
 import json
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from util.errors import DeliveryError, DeliveryRefused, NotDelivered
+from util.json_types import JsonMapping
 
 PORT: Final = 3010
 PATH: Final = "/fpp-daily-analytics"
@@ -18,7 +18,7 @@ def daily_url(base_url: str) -> str:
     return base_url if "://" in base_url else f"http://{base_url}:{PORT}{PATH}"
 
 
-def encode_daily(figures: Mapping[str, Any]) -> bytes:
+def encode_daily(figures: JsonMapping) -> bytes:
     """The body of the request that posts *figures*, as JSON."""
     return json.dumps(dict(figures), separators=(",", ":")).encode()
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 
 from util.errors import SettingsError
+from util.json_types import JsonMapping
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 
@@ -138,11 +139,11 @@ class TokenVerifier:
     audience: str | None = None
     issuer: str | None = None
 
-    def claims(self, token: bytes) -> Mapping[str, Any]:
+    def claims(self, token: bytes) -> JsonMapping:
         """The claims of a valid access token. Raises InvalidToken."""
         try:
             key = self._key_for(token)
-            claims: Mapping[str, Any] = jwt.decode(
+            claims: JsonMapping = jwt.decode(
                 token,
                 key.key,
                 algorithms=[key.algorithm],
@@ -175,7 +176,7 @@ class TokenVerifier:
         return found
 
 
-def roles_of(claims: Mapping[str, Any]) -> frozenset[str]:
+def roles_of(claims: JsonMapping) -> frozenset[str]:
     """The claim `roles`: a list of texts, or one text."""
     roles = claims.get("roles")
     found = roles if isinstance(roles, list) else [roles]
@@ -235,11 +236,11 @@ def _unusable(file: Path, error: Exception) -> SettingsError:
     )
 
 
-def _key_id(entry: Mapping[str, Any]) -> str:
+def _key_id(entry: JsonMapping) -> str:
     return str(entry["kid"])
 
 
-def _verification_key(entry: Mapping[str, Any]) -> VerificationKey:
+def _verification_key(entry: JsonMapping) -> VerificationKey:
     algorithm = str(entry.get("alg") or _ALGORITHMS[entry["kty"]])
     if algorithm not in _ALGORITHMS.values():
         raise ValueError(algorithm)

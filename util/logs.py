@@ -12,10 +12,11 @@ import socket
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TextIO
+from typing import Final, Literal, TextIO
 
 from util.errors import FppError
 from util.imports import not_importable
+from util.json_types import JsonObject
 from util.live_line import LiveLine
 from util.rates import MinuteCounts
 from util.redaction import redact, redact_value
@@ -273,9 +274,9 @@ def _component(record: logging.LogRecord) -> str:
     return record.name.removeprefix(_PREFIX)
 
 
-def _fields(event: EventDict) -> dict[str, Any]:
+def _fields(event: EventDict) -> JsonObject:
     extra = {name: value for name, value in event.items() if name not in _NO_FIELDS}
-    fields: dict[str, Any] = redact_value(extra)
+    fields: JsonObject = redact_value(extra)
     return fields
 
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from util.json_types import JsonMapping, JsonObject
+
 PROBLEM_JSON: Final = "application/problem+json"
 
 _ACCEPTED: Final = re.compile(
@@ -65,7 +67,7 @@ class Problem(BaseModel, defer_build=True):
 class _ErrorBody(JSONResponse):
     """JSON of an error, which may quote any text that was sent."""
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         """See JSONResponse. UTF-8 has no lone surrogates, but JSON has an escape."""
         text = json.dumps(
             content, ensure_ascii=False, allow_nan=False, separators=(",", ":")
@@ -82,7 +84,7 @@ def error_response(
 ) -> JSONResponse:
     """The response to an error, with the members that the request accepts."""
     found = {**(headers or {})}
-    body: dict[str, Any] = {"detail": detail}
+    body: JsonObject = {"detail": detail}
     listed = [each.model_dump() for each in errors]
     if not _accepts_problems(scope["headers"]):
         return _ErrorBody(body | {"errors": listed} if listed else body, status, found)
@@ -124,7 +126,7 @@ async def _respond_invalid(request: Request, error: Exception) -> Response:
     return error_response(request.scope, 422, detail, errors=errors)
 
 
-def _parameter(problem: Mapping[str, Any]) -> InvalidParameter:
+def _parameter(problem: JsonMapping) -> InvalidParameter:
     location, *names = (str(each) for each in problem["loc"])
     if problem["type"] == "json_invalid":  # The name is a position in the text.
         names = []
@@ -136,7 +138,7 @@ def _parameter(problem: Mapping[str, Any]) -> InvalidParameter:
     )
 
 
-def _sent(value: Any) -> Any:
+def _sent(value: object) -> object:
     """A value as JSON has it. Objects of a body may be deep, so they are None."""
     match value:
         case float() if not math.isfinite(value):

@@ -3,15 +3,16 @@
 import logging
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from util.errors import FppError, SettingsError
+from util.json_types import JsonMapping, JsonObject
 from util.logs import get_logger, mark_logged
 from util.redaction import redact_value, register_secrets
 from util.telemetry import trace_ids
@@ -58,7 +59,7 @@ class ErrorContext:
 
     component: str
     action: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: JsonMapping = field(default_factory=dict)
 
 
 def init(
@@ -144,10 +145,10 @@ def capture_error(
 
 
 def add_error_breadcrumb(
-    message: str, category: str, data: Mapping[str, Any] | None = None
+    message: str, category: str, data: JsonMapping | None = None
 ) -> None:
     """Record a step that a later error report in the same scope will list."""
-    details: dict[str, Any] = redact_value(data or {})
+    details: JsonObject = redact_value(data or {})
     if sentry_sdk := _imported_sdk():
         sentry_sdk.add_breadcrumb(message=message, category=category, data=details)
     get_logger(category).debug(message, action="breadcrumb", data=details)

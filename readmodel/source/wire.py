@@ -8,6 +8,7 @@ text stands in quotes (doubled within), an empty text is two quotes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -25,6 +26,10 @@ QUOTE = "\x01"
 
 def _unchanged(field: pl.Expr) -> pl.Expr:
     return field
+
+
+type Row = tuple[Any, ...]
+"""A row of a result, its values as the driver returns them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,16 @@ sender can be forgotten without breaking the chain: `salt` and `sender` become n
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from readmodel.store.event_tables import AUDIT_SCHEMA
+from util.json_types import JsonMapping, JsonObject
 
 FIRST_HASH: Final = ""
 """The `previous_hash` of the first row."""
@@ -57,7 +58,7 @@ class AuditEntry:
     rejected: int = 0
     removed_events: int = 0
     removed_rejected: int = 0
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: JsonMapping = field(default_factory=dict)
 
 
 class ChainEnd(NamedTuple):
@@ -80,7 +81,7 @@ def chained(entries: Iterable[AuditEntry], at: datetime, end: ChainEnd) -> pl.Da
     return pl.DataFrame(rows, schema=AUDIT_SCHEMA)
 
 
-def _row(entry: AuditEntry, at: datetime, end: ChainEnd) -> dict[str, Any]:
+def _row(entry: AuditEntry, at: datetime, end: ChainEnd) -> JsonObject:
     salt = None if entry.sender is None else secrets.token_hex(16)
     row = {
         "number": end.number + 1,
@@ -107,7 +108,7 @@ def _sender_hash(salt: str | None, sender: str | None) -> str | None:
     return hashlib.sha256(f"{salt}{sender}".encode()).hexdigest()
 
 
-def row_hash(row: Mapping[str, Any]) -> str:
+def row_hash(row: JsonMapping) -> str:
     """SHA-256, in hexadecimal digits, of a row of AUDIT_SCHEMA."""
     values = [row[name] for name in _HASHED]
     values[1] = row["at"].astimezone(UTC).isoformat(timespec="microseconds")
@@ -132,7 +133,7 @@ def chain_faults(log: pl.DataFrame) -> Iterator[str]:
         end = ChainEnd(row["number"], row["row_hash"])
 
 
-def _is_other_sender(row: Mapping[str, Any]) -> bool:
+def _is_other_sender(row: JsonMapping) -> bool:
     """True if the sender is not the one that was recorded; False if it was forgotten."""
     return row["sender"] is not None and (
         _sender_hash(row["salt"], row["sender"]) != row["sender_hash"]

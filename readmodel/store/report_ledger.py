@@ -9,15 +9,16 @@ whether the service received it. This module reads; `sync.report_claims` writes.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from util.errors import StorageError
+from util.json_types import JsonMapping
 
 FOLDER: Final = "reports"
 CLAIM: Final = re.compile(r"(\d{4}-\d\d-\d\d)\.([1-9]\d{0,3})\.claim\.json")
@@ -127,9 +128,9 @@ def _with_outcome(report: DailyReport, path: Path) -> DailyReport:
     return replace(report, state=state, settled_at=settled_at, detail=detail)
 
 
-def _read_object(path: Path) -> Mapping[str, Any]:
+def _read_object(path: Path) -> JsonMapping:
     # Of another shape than an object, the first use of it raises TypeError.
-    found: Mapping[str, Any] = json.loads(path.read_bytes())
+    found: JsonMapping = json.loads(path.read_bytes())
     return found
 
 

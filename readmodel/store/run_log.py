@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from readmodel.store.damage import READ_ERRORS, VALUE_ERRORS, read_file
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.store.seal import require_intact
 from util.errors import StorageError
+from util.json_types import JsonMapping
 
 FILE: Final = "sync_runs.parquet"
 MOST_BYTES: Final = 64 * 2**20
@@ -164,7 +165,7 @@ def _unreadable() -> StorageError:
     )
 
 
-def _run(row: Mapping[str, Any]) -> Run:
+def _run(row: JsonMapping) -> Run:
     return Run(
         started_at=row["started_at"],
         ended_at=row["ended_at"],

@@ -14,12 +14,13 @@ writes it again, from the part and not from the database.
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from readmodel.store import id_index, room_votes, tallies, visits
 from readmodel.store.manifest import Part, SideFile, VisitsFile
+from util.json_types import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class SideFileKind:
 
     def with_record(self, part: Part, record: SideFile | VisitsFile | None) -> Part:
         """*part* with this *record* of its side file."""
-        members: dict[str, Any] = {self.name: record}
+        members: JsonObject = {self.name: record}
         return replace(part, **members)
 
 

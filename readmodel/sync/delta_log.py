@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 import polars as pl
@@ -21,6 +21,7 @@ import polars as pl
 from readmodel.store.manifest import StoredTable
 from readmodel.store.snapshot import table_folder
 from readmodel.sync.disk import sync_folder, write_synced
+from util.json_types import JsonMapping
 
 SUFFIX: Final = ".delta"
 COMMIT: Final = "00000000000000000000.json"
@@ -74,7 +75,7 @@ def has_delta_logs(snapshot: Path) -> bool:
     return any(snapshot.glob(f"*{SUFFIX}"))
 
 
-def _actions(name: str, id_: str, table: StoredTable) -> Iterator[Mapping[str, Any]]:
+def _actions(name: str, id_: str, table: StoredTable) -> Iterator[JsonMapping]:
     """The lines of the commit. Raises KeyError for a column without a type."""
     fields = [_field(column, dtype) for column, dtype in table.schema.items()]
     schema = {"type": "struct", "fields": fields}
@@ -103,7 +104,7 @@ def _actions(name: str, id_: str, table: StoredTable) -> Iterator[Mapping[str, A
         }
 
 
-def _protocol(fields: str) -> Mapping[str, Any]:
+def _protocol(fields: str) -> JsonMapping:
     """The features that a reader needs: times without a zone are one."""
     if '"timestamp_ntz"' not in fields:
         return {"minReaderVersion": 1, "minWriterVersion": 2}
@@ -116,11 +117,11 @@ def _protocol(fields: str) -> Mapping[str, Any]:
     }
 
 
-def _field(name: str, dtype: pl.DataType) -> Mapping[str, Any]:
+def _field(name: str, dtype: pl.DataType) -> JsonMapping:
     return {"name": name, "type": _type(dtype), "nullable": True, "metadata": {}}
 
 
-def _type(dtype: pl.DataType) -> str | Mapping[str, Any]:
+def _type(dtype: pl.DataType) -> str | JsonMapping:
     """Delta Lake's name of *dtype*. Raises KeyError."""
     if isinstance(dtype, pl.Decimal):
         return f"decimal({dtype.precision},{dtype.scale})"

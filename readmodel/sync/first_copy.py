@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from readmodel.source.blocking import Block, KeyKind
+from readmodel.source.blocking import Block
 from readmodel.source.protocol import MarkingView, ScannedBatch, ScanningView, View
 from readmodel.store.manifest import SourceMark
 from readmodel.store.run_log import TableRun
@@ -43,7 +43,6 @@ def first_copy(
     when the database cannot answer, StorageError when the disk refuses.
     """
     started = time.monotonic()
-    expected = _expected_rows(view, spec)
     mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
     copy = _Copy(
         spec,
@@ -53,17 +52,9 @@ def first_copy(
     with closing(scan):
         for scanned in scan:
             copy.add(scanned)
-            on_progress(spec.name, copy.rows, max(copy.rows, expected))
+            on_progress(spec.name, copy.rows, max(copy.rows, spec.row_estimate))
     copy.finish()
     return copy.report(time.monotonic() - started)
-
-
-def _expected_rows(view: View, spec: TableSpec) -> int:
-    """About how many rows the table has; 0 if only a scan would tell."""
-    if spec.blocking.key_kind is not KeyKind.NUMBER:
-        return 0
-    bounds = view.key_bounds(spec.table)
-    return bounds.row_estimate if bounds else 0
 
 
 @dataclass(slots=True)

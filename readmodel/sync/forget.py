@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,6 +21,7 @@ from readmodel.sync.event_changes import (
     use_events,
 )
 from readmodel.sync.snapshot_writer import SnapshotWriter
+from util.json_types import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _is_of(user: UserForms, raw: str, sender: str | None) -> bool:
     return any(str(value) in user.texts for value in named)
 
 
-def _parsed(raw: str) -> dict[str, Any] | None:
+def _parsed(raw: str) -> JsonObject | None:
     """The event; empty for JSON that is no object, None for what is no JSON."""
     try:
         found = json.loads(raw)

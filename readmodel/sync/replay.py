@@ -30,6 +30,7 @@ from readmodel.sync.event_changes import (
 from readmodel.sync.event_publish import append_rows
 from readmodel.sync.event_rows import NewRows, new_events
 from readmodel.sync.snapshot_writer import SnapshotWriter
+from util.json_types import JsonMapping, JsonObject
 
 CUT_OFF: Final = "cut_off"
 """Counted instead of a code: the stored text of the event is not complete."""
@@ -127,7 +128,7 @@ def _stored(found: NewRows) -> pl.DataFrame:
     return found.new.select(EVENT_SCHEMA.names())
 
 
-def _rows(last: LastSnapshot, codes: Collection[str]) -> Iterator[dict[str, Any]]:
+def _rows(last: LastSnapshot, codes: Collection[str]) -> Iterator[JsonObject]:
     """The dead letters with one of *codes*, one part after the other."""
     for file in last.files(REJECTED):
         is_chosen = pl.col("code").is_in(sorted(codes))
@@ -142,7 +143,7 @@ class _Passed:
     ids: list[str] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
 
-    def add(self, row: Mapping[str, Any], check: Check) -> None:
+    def add(self, row: JsonMapping, check: Check) -> None:
         """Check the letter *row*, of REJECTED_SCHEMA."""
         verdict = _verdict(row, check)
         if isinstance(verdict, str):
@@ -172,7 +173,7 @@ class _Passed:
         return removed
 
 
-def _verdict(row: Mapping[str, Any], check: Check) -> AcceptedLine | str:
+def _verdict(row: JsonMapping, check: Check) -> AcceptedLine | str:
     """The event, or why it is none: a code, or CUT_OFF."""
     if row["code"] == RejectionCode.UNREADABLE:
         return str(RejectionCode.UNREADABLE)
@@ -194,7 +195,7 @@ def _verdict(row: Mapping[str, Any], check: Check) -> AcceptedLine | str:
     return str(verdict["code"]) if "code" in verdict else verdict
 
 
-def _line_of_conflict(event: Mapping[str, Any]) -> AcceptedLine:
+def _line_of_conflict(event: JsonMapping) -> AcceptedLine:
     """The event of a `conflict`, which passed the checks and is stored as it would be."""
     line: Any = dict(event)
     for name in INSTANTS:

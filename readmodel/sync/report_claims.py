@@ -9,7 +9,6 @@ import os
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from readmodel.store.report_ledger import (
     FOLDER,
@@ -26,6 +25,7 @@ from readmodel.sync.disk import (
     write_synced,
 )
 from readmodel.sync.lock import exclusive_lock
+from util.json_types import JsonObject
 
 
 def claim(data_dir: Path, report: DailyReport) -> bool:
@@ -78,5 +78,5 @@ def settle(
         sync_folder(final.parent)
 
 
-def _encode(content: dict[str, Any]) -> bytes:
+def _encode(content: JsonObject) -> bytes:
     return json.dumps(content, ensure_ascii=False, indent=1).encode()

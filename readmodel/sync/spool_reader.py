@@ -1,16 +1,18 @@
 """Read spool files into frames of events and of dead letters."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import polars as pl
 
 from events.codes import RejectionCode
+from events.column_lines import ColumnLine, decode_columns, stated_count
 from events.ids import id_hashes
 from events.lines import RAW_CHARACTERS, TRACEPARENT, AcceptedLine, RejectedLine
+from events.spool_files import LINES_SUFFIX
 from events.verdicts import Judged
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
 
@@ -33,10 +35,19 @@ _ACCEPTED_SCHEMA: Final = pl.Schema(
     }
 )
 
+_COLUMN_NAMES: Final = tuple(
+    name for name in _ACCEPTED_SCHEMA if name not in {"code", TRACEPARENT}
+)
+
 NEEDED: Final = ("event_id", "name", "at", "properties", "received_at", "content_hash")
 """Keys of an accepted event that are never null."""
 
 NEEDED_REJECTED: Final = ("rejection_id", "received_at")
+
+_NO_LETTERS: Final = pl.DataFrame(schema=REJECTED_SCHEMA)
+
+GROUP_BYTES: Final = 4 * 2**20
+"""Of files that are parsed at once: bounds the memory, and more takes no less time."""
 
 
 class SpooledEvents(NamedTuple):
@@ -57,14 +68,125 @@ class SpooledEvents(NamedTuple):
         )
 
 
-def read_spool(files: Sequence[tuple[str, bytes]]) -> SpooledEvents:
+class SpoolLine(NamedTuple):
+    """A line of a file, with its end; the first one has the number 1."""
+
+    file: str
+    number: int
+    content: bytes
+
+
+def read_spool(files: Iterable[tuple[str, bytes]]) -> SpooledEvents:
     """Read all lines of *files*, names and contents; a damaged one is a dead letter."""
+    return concat_events(
+        _read_lines(group) if is_by_lines else _read_columns(group)
+        for is_by_lines, group in _groups(files)
+    )
+
+
+def _groups(
+    files: Iterable[tuple[str, bytes]],
+) -> Iterator[tuple[bool, list[tuple[str, bytes]]]]:
+    """Files of one format, some GROUP_BYTES at a time; True if they have a line per event."""
+    for is_by_lines, alike in groupby(files, lambda f: f[0].endswith(LINES_SUFFIX)):
+        group: list[tuple[str, bytes]] = []
+        size = 0
+        for file in alike:
+            group.append(file)
+            size += len(file[1])
+            if size > GROUP_BYTES:
+                yield is_by_lines, group
+                group, size = [], 0
+        if group:
+            yield is_by_lines, group
+
+
+def _read_lines(files: Sequence[tuple[str, bytes]]) -> SpooledEvents:
+    """The events of files with a line for each."""
     content = b"".join(content for _, content in files)
     accepted = _parse_accepted(content)
     if accepted is not None:
         return _split(accepted)
     lines = _parse(content)
-    return _split(_parse_one_by_one(files) if lines is None else lines)
+    return _split(
+        _parse_one_by_one(_lines_of(files), _parse) if lines is None else lines
+    )
+
+
+def _read_columns(files: Sequence[tuple[str, bytes]]) -> SpooledEvents:
+    """The events of files that have them by columns, but rejected ones by lines."""
+    lines = list(_lines_of(files))
+    parsed = [decode_columns(line.content) for line in lines]
+    events = _whole_columns([each for each in parsed if each is not None])
+    if events is None:  # one of them has values of other types
+        alone = [each and _whole_columns([each]) for each in parsed]
+        events = concat_events(filter(None, alone))
+        parsed = [
+            each and found and each for each, found in zip(parsed, alone, strict=True)
+        ]
+    others = [line for line, each in zip(lines, parsed, strict=True) if each is None]
+    if not others:
+        return events
+    return concat_events([events, _split(_parse_letters(others))])
+
+
+def _whole_columns(lines: Sequence[ColumnLine]) -> SpooledEvents | None:
+    """The events of *lines*, whose checksums are right; None if a value is not."""
+    try:
+        return _by_columns(lines)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        return None
+
+
+def _lines_of(files: Iterable[tuple[str, bytes]]) -> Iterator[SpoolLine]:
+    for name, content in files:
+        for number, line in enumerate(content.splitlines(keepends=True), start=1):
+            yield SpoolLine(name, number, line)
+
+
+def _parse_letters(lines: Sequence[SpoolLine]) -> pl.DataFrame:
+    """Parse lines that are not by columns: rejected events, or damaged lines."""
+    parsed = _parse_rejected(b"".join(line.content for line in lines))
+    if parsed is None:
+        return _parse_one_by_one(lines, _parse_rejected)
+    return parsed
+
+
+def _parse_rejected(content: bytes) -> pl.DataFrame | None:
+    """Parse rejected events; None if a line is damaged, or another kind of line.
+
+    Columns that cannot be read may look like an event with strange values.
+    """
+    lines = _parse(content)
+    return None if lines is None or lines["code"].null_count() else lines
+
+
+def _by_columns(lines: Sequence[ColumnLine]) -> SpooledEvents | None:
+    """The same; None if a value is missing. Raises TypeError, OverflowError, PolarsError."""
+    counts = [line.size for line in lines]
+    numbers = pl.int_range(len(lines), eager=True)
+    owner = numbers.repeat_by(pl.Series(counts, dtype=pl.Int64)).explode()
+    columns: list[pl.Series] = []
+    for name in _COLUMN_NAMES:
+        values = [line.columns.get(name) for line in lines]
+        if list in set(map(type, values)):
+            values = list(chain.from_iterable(map(_repeated, values, counts)))
+            columns.append(pl.Series(name, values, LINE_SCHEMA[name]))
+        else:
+            columns.append(pl.Series(name, values, LINE_SCHEMA[name]).gather(owner))
+    frame = pl.DataFrame(columns)
+    if sum(frame[name].null_count() for name in NEEDED):
+        return None
+    traces = pl.Series(
+        [line.columns.get(TRACEPARENT) for line in lines], dtype=pl.String
+    )
+    id_hash = _hashes(frame["event_id"].to_list())
+    accepted = _typed(frame, EVENT_SCHEMA, id_hash)
+    return SpooledEvents(accepted, _NO_LETTERS, tuple(traces.drop_nulls()))
+
+
+def _repeated(values: Any, count: int) -> Sequence[Any]:
+    return values if type(values) is list else [values] * count
 
 
 def rows_of(lines: Sequence[AcceptedLine | RejectedLine]) -> SpooledEvents:
@@ -167,26 +289,28 @@ def _parse(content: bytes) -> pl.DataFrame | None:
     return lines if whole == content.count(b"\n") else None
 
 
-def _parse_one_by_one(files: Iterable[tuple[str, bytes]]) -> pl.DataFrame:
+def _parse_one_by_one(
+    lines: Iterable[SpoolLine], parse: Callable[[bytes], pl.DataFrame | None]
+) -> pl.DataFrame:
     """Parse line by line, since one is damaged: it must not hold back the others."""
     frames = [pl.DataFrame(schema=LINE_SCHEMA)]
-    for name, content in files:
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
-            parsed = _parse(line if line.endswith(b"\n") else line + b"\n")
-            frames.append(
-                parsed if parsed is not None else _unreadable(name, number, line)
-            )
+    for line in lines:
+        content = line.content
+        parsed = parse(content if content.endswith(b"\n") else content + b"\n")
+        frames.append(_unreadable(line) if parsed is None else parsed)
     return pl.concat(frames)
 
 
-def _unreadable(file: str, number: int, line: bytes) -> pl.DataFrame:
+def _unreadable(line: SpoolLine) -> pl.DataFrame:
     """The dead letter of a damaged line."""
+    place = f"line {line.number} of {line.file}"
+    count = stated_count(line.content)
     row = {
-        "rejection_id": f"{file}:{number}:{RejectionCode.UNREADABLE}",
+        "rejection_id": f"{line.file}:{line.number}:{RejectionCode.UNREADABLE}",
         "code": str(RejectionCode.UNREADABLE),
-        "message": f"line {number} of {file} is damaged",
-        "raw": line.decode(errors="replace")[:RAW_CHARACTERS],
-        "received_at": _received_at(line),
+        "message": f"{place}{f', with {count:,} events,' if count else ''} is damaged",
+        "raw": line.content.decode(errors="replace")[:RAW_CHARACTERS],
+        "received_at": _received_at(line.content),
     }
     return pl.DataFrame([row], schema=LINE_SCHEMA)
 

@@ -13,12 +13,16 @@ from util.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """A table, its columns as declared at this instant, and its division into blocks."""
+    """A table, its columns as declared at this instant, and its division into blocks.
+
+    `row_estimate` is 0 if only a scan would tell.
+    """
 
     table: Table
     columns: Sequence[Column]
     blocking: Blocking
     hides_columns: bool = False
+    row_estimate: int = 0
 
     @property
     def name(self) -> str:
@@ -47,19 +51,22 @@ def table_spec(view: View, table: Table, stored_width: int | None = None) -> Tab
             raise SourceError(
                 f"{table.name}.{name} holds {dtypes[name]}, but must be {kind.value}"
             )
+    blocking, row_estimate = _blocking(view, table, columns, stored_width)
     blocking = replace(
-        _blocking(view, table, columns, stored_width),
+        blocking,
         digest_format=view.digest_format,
         earlier_format=view.earlier_format if isinstance(view, RenewingView) else None,
     )
-    return TableSpec(table, columns, blocking, view.hides_columns(table))
+    return TableSpec(table, columns, blocking, view.hides_columns(table), row_estimate)
 
 
 def _blocking(
     view: View, table: Table, columns: Sequence[Column], stored_width: int | None
-) -> Blocking:
+) -> tuple[Blocking, int]:
+    """The blocks of *table*, and about how many rows it has."""
     blocking = choose_blocking(table, columns)
     bounds = view.key_bounds(table) if blocking.key_kind is KeyKind.NUMBER else None
     if bounds is None:
-        return blocking
-    return choose_blocking(table, columns, block_width(bounds, stored_width))
+        return blocking, 0
+    width = block_width(bounds, stored_width)
+    return choose_blocking(table, columns, width), bounds.row_estimate

@@ -9,9 +9,10 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import polars as pl
 from anyio import CapacityLimiter, to_thread
@@ -265,15 +266,12 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 def _spool(pieces: Iterable[bytes]) -> BinaryIO:
     """*pieces* in a temporary file without a name."""
-    file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the response
-    try:
+    with ExitStack() as undo:
+        # Also if the request ends: nobody else has the file.
+        file = undo.enter_context(tempfile.TemporaryFile())
         file.writelines(pieces)
-    # Also if the request ends: nobody else has the file.
-    except BaseException:
-        file.close()
-        raise
-    spooled: BinaryIO = file
-    return spooled
+        undo.pop_all()
+    return file
 
 
 def _remove(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The table formats in the OpenAPI document, and definitions from response models."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from pydantic import TypeAdapter
 
@@ -9,9 +9,10 @@ from routers.formats.answer import TRUNCATED
 from routers.formats.media import TableFormat, media_type
 from routers.formats.table import TableColumn
 from routers.responses import DocumentedResponses
+from util.json_types import JsonObject
 from util.problems import Error
 
-_DOCUMENT: Final[dict[str, Any]] = {
+_DOCUMENT: Final[JsonObject] = {
     "type": "object",
     "required": ["title", "columns", "rows", "truncated"],
     "properties": {
@@ -56,7 +57,7 @@ _DOCUMENT: Final[dict[str, Any]] = {
 
 _BINARY: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
 
-_SCHEMAS: Final[dict[TableFormat, dict[str, Any]]] = {
+_SCHEMAS: Final[dict[TableFormat, JsonObject]] = {
     TableFormat.JSON: _DOCUMENT,
     TableFormat.CSV: {"type": "string"},
     TableFormat.NDJSON: {"type": "string"},

@@ -1,8 +1,5 @@
 """Figures as a table of one row, with those of a comparison beside them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
 from pydantic import BaseModel
 
@@ -10,12 +7,13 @@ from calculations.period import Period
 from readmodel.store.snapshot import Snapshot
 from routers.formats.documents import columns_of
 from routers.formats.table import TableAnswer, TableColumn
+from util.json_types import JsonMapping
 
 
 def figures_table(
     title: str,
     model: type[BaseModel],
-    figures: Mapping[str, Any],
+    figures: JsonMapping,
     period: Period,
     snapshot: Snapshot,
 ) -> TableAnswer:
@@ -56,6 +54,6 @@ def _compared(columns: tuple[TableColumn, ...]) -> list[TableColumn]:
     ]
 
 
-def _dtype(name: str, value: Any) -> pl.DataType:
+def _dtype(name: str, value: object) -> pl.DataType:
     is_count = isinstance(value, int) and not name.startswith("change_")
     return pl.Int64() if is_count else pl.Float64()

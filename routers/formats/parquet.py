@@ -1,13 +1,13 @@
 """Tables as Parquet files that carry their definitions in the metadata."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import polars as pl
 
 from routers.formats.table import TableAnswer
+from util.json_types import JsonMapping
 
 METADATA_KEY: Final = "fpp_analytics"
 """Key of the file's metadata whose value is `TableAnswer.context` as JSON."""
@@ -37,9 +37,7 @@ def write_parquet(table: TableAnswer, target: Path | BinaryIO) -> None:
     )
 
 
-def read_context(path: Path) -> Mapping[str, Any]:
+def read_context(path: Path) -> JsonMapping:
     """The context of a file that `write_parquet` wrote. Raises KeyError without one."""
-    context: Mapping[str, Any] = json.loads(
-        pl.read_parquet_metadata(path)[METADATA_KEY]
-    )
+    context: JsonMapping = json.loads(pl.read_parquet_metadata(path)[METADATA_KEY])
     return context

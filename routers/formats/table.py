@@ -1,14 +1,15 @@
 """A table answer: rows, the meaning of each column, and where the rows come from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from calculations.period import DateRange
 from sqlfiles.definition import JSON_UNIT
+from util.json_types import JsonMapping
 
 CHUNK_ROWS: Final = 5_000
 """Rows that are encoded at once."""
@@ -49,7 +50,7 @@ class TableAnswer:
     data_updated_at: datetime | None = None
     truncated: bool = False
     next: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: JsonMapping = field(default_factory=dict)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """All rows in order, at most CHUNK_ROWS at a time; none for an empty table.
@@ -88,7 +89,7 @@ class TableAnswer:
             for name, dtype in self.schema().items()
         ]
 
-    def context(self) -> Mapping[str, Any]:
+    def context(self) -> JsonMapping:
         """The members beside the rows, with JSON's types."""
         days, at = self.range, self.data_updated_at
         return {

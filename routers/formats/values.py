@@ -16,7 +16,7 @@ import datetime as dt
 import json
 import math
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -103,7 +103,7 @@ def _nested_json(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, encoded, pl.String)
 
 
-def _encode(value: Any) -> str:
+def _encode(value: object) -> str:
     """A Python value of Polars as JSON."""
     match value:
         case None:
@@ -137,7 +137,7 @@ def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _scalar_text(value: Any) -> str:
+def _scalar_text(value: object) -> str:
     match value:
         case dt.datetime():
             return value.isoformat().replace("+00:00", "Z")

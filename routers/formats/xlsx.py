@@ -21,9 +21,11 @@ from routers.formats.table import count_rows, plan_batches
 from routers.formats.values import texts
 from routers.worker.refusals import SheetTooLarge
 from util.columns import column_named
+from util.json_types import JsonMapping
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
 MAX_ROWS: Final = 1_048_575
@@ -117,7 +119,7 @@ def write_xlsx(source: Path, target: Path) -> int:
     return cuts.number
 
 
-def _set_created(book: "Workbook", context: Mapping[str, Any]) -> None:
+def _set_created(book: "Workbook", context: JsonMapping) -> None:
     """The same data gives the same bytes."""
     at = context["data_updated_at"]
     created = datetime.fromisoformat(at or NO_INSTANT)
@@ -262,7 +264,9 @@ class _SheetWriter:
             word = "NaN" if math.isnan(value) else "Infinity"
             self._sheet.write_string(row, index, f"-{word}" if value < 0 else word)
 
-    def _text(self, row: int, index: int, value: str, style: Any = None) -> None:
+    def _text(
+        self, row: int, index: int, value: str, style: "Format | None" = None
+    ) -> None:
         if value.startswith("<r>") and value.endswith("</r>"):
             self._markup(row, index, value, style)
             return
@@ -277,7 +281,7 @@ class _SheetWriter:
         self._cuts.add(_cell(row, index), self.columns[index].name, units)
         return cut_text(value, MAX_TEXT)
 
-    def _markup(self, row: int, index: int, value: str, style: Any) -> None:
+    def _markup(self, row: int, index: int, value: str, style: "Format | None") -> None:
         """Write a text that XlsxWriter would take for its own XML of rich text.
 
         It is given as rich text that consists of this text; a longer one loses its
@@ -342,7 +346,7 @@ def _width(column: _SheetColumn) -> int:
 
 def _write_definitions(
     book: "Workbook",
-    context: Mapping[str, Any],
+    context: JsonMapping,
     rows: int,
     cuts: _Cuts,
     columns: Sequence[_SheetColumn],
@@ -389,7 +393,7 @@ def _write_cuts(book: "Workbook", cuts: _Cuts) -> None:
 
 
 def _write_plain(
-    sheet: "Worksheet", row: int, column: int, text: str, style: Any
+    sheet: "Worksheet", row: int, column: int, text: str, style: "Format | None"
 ) -> None:
     """Write a short text of our own or of a definition."""
     text = cut_text(text, MAX_TEXT)

@@ -1,6 +1,6 @@
 """The body of `POST /query`: a statement, the values of its parameters, and limits."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from routers.dependencies import settings_of
+from util.json_types import JsonObject
 
 MAX_ROWS: Final = 10_000
 
@@ -63,7 +64,7 @@ class QueryRequest(BaseModel):
     )
 
 
-QUERY_BODY: Final[dict[str, Any]] = {
+QUERY_BODY: Final[JsonObject] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -96,7 +97,7 @@ async def _body(request: Request) -> QueryRequest:
     return query
 
 
-def _problems(error: ValidationError) -> list[dict[str, Any]]:
+def _problems(error: ValidationError) -> list[JsonObject]:
     """The problems, without the values that were sent."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return [{**each, "loc": ("body", *each["loc"])} for each in found]

@@ -1,7 +1,7 @@
 """`GET /`, all statistics, and `GET /daily-analytics`, those of the last 24 hours."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 from fastapi import HTTPException, Response
@@ -52,6 +52,7 @@ from routers.strict_query import NoParameters, NoRepeatedParameters
 from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
+from util.json_types import JsonObject
 from util.problems import Error
 
 router = ApiRoutes(
@@ -88,7 +89,7 @@ class DailyAnswer(RangeAnswer[Daily, PercentChanges], FilteredAnswer, Daily):
     """Figures of the last 24 hours, or of the range."""
 
 
-_NOT_DELIVERED: Final[dict[str, Any]] = {
+_NOT_DELIVERED: Final[JsonObject] = {
     "model": Error,
     "description": "The e-mail service did not accept the figures.",
 }
@@ -250,7 +251,7 @@ def _daily_etag(
 
 def _daily_figures(
     query: DailyParameters, period: Period, snapshot: Snapshot, plans: PlanCache
-) -> dict[str, Any]:
+) -> JsonObject:
     tables = plans.tables(snapshot)
     reasons = not_applicable_daily(query.filters, tables)
 
@@ -269,7 +270,7 @@ def _daily_figures(
     return collect_figures(Daily, figures_of(period, day_before=False), before)
 
 
-def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> dict[str, Any]:
+def _last_day(period: Period, snapshot: Snapshot, plans: PlanCache) -> JsonObject:
     """The figures of the last 24 hours."""
     tables = plans.tables(snapshot)
     plan = daily(tables.votes, tables.page_views, period)

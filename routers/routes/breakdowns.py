@@ -1,7 +1,7 @@
 """`GET /breakdown/{dimension}`: all rows of a breakdown, page by page."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Path, Query, Response
 from pydantic import BaseModel, Field
@@ -31,6 +31,7 @@ from routers.responses import (
 )
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.json_types import JsonObject
 
 MAX_ROWS: Final = 1_000
 
@@ -162,7 +163,7 @@ def _breakdown_json(
     )
 
 
-def _row(dimension: Dimension, row: dict[str, Any]) -> BreakdownRow:
+def _row(dimension: Dimension, row: JsonObject) -> BreakdownRow:
     optional = {}
     if dimension in PLACES:
         optional["country"] = row["country"]
@@ -177,7 +178,7 @@ def _row(dimension: Dimension, row: dict[str, Any]) -> BreakdownRow:
     )
 
 
-def _filter_of(dimension: Dimension, row: dict[str, Any]) -> str | None:
+def _filter_of(dimension: Dimension, row: JsonObject) -> str | None:
     """The filter that selects the rows that *row* counts; None if there is none."""
     if dimension in (Dimension.WEEKDAY, Dimension.ESTIMATION):
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import polars as pl
 from fastapi import HTTPException, Query, Request, Response
@@ -42,6 +42,7 @@ from routers.strict_query import AS_OF, NoRepeatedParameters, no_number
 from routers.views.page import Page, PageRequest, parse_token, select_page
 from sqlfiles.definition import OrderTerm
 from util.api_routes import ApiRoutes
+from util.json_types import JsonObject
 from util.problems import Error
 
 MAX_LIMIT: Final = 1_000
@@ -223,7 +224,7 @@ def _dead_letters(current: Snapshot, request: PageRequest, url: URL) -> bytes:
     letters = current.scan(REJECTED)
     counts = _counts(letters.select("code").collect())
     page = select_page(letters, request)
-    rows: list[dict[str, Any]] = page.rows.lazy().collect().to_dicts()
+    rows: list[JsonObject] = page.rows.lazy().collect().to_dicts()
     rejected = [DeadLetter.model_validate(row) for row in rows]
     total = sum(counts.values())
     following = _next_url(page, url)

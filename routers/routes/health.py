@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
@@ -19,6 +19,7 @@ from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
 from util.api_routes import ApiRoutes
 from util.errors import ReadModelMissing
+from util.json_types import JsonObject
 
 MEGABYTE: Final = 1024 * 1024
 
@@ -155,7 +156,7 @@ async def get_health_in_bytes(request: Request) -> Response:
     return _respond(HealthInBytes(status=status, components=named))
 
 
-def _state(request: Request) -> tuple[HealthStatus, dict[str, Any], int]:
+def _state(request: Request) -> tuple[HealthStatus, JsonObject, int]:
     """The status, the components but the storage, and the bytes of all tables."""
     # Not on a thread: looking at a few files takes less time than waiting for one.
     settings, now = settings_of(request), now_of(request)

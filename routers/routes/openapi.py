@@ -1,7 +1,5 @@
 """`GET /openapi.json`: the OpenAPI document, with the operations of the SQL files."""
 
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.routing import Route
@@ -12,6 +10,7 @@ from routers.views.documents import document_views
 from routers.views.loaded import LoadedViews
 from routers.worker.refusals import JobCrashed, JobTimeout
 from util.errors import ReadModelMissing
+from util.json_types import JsonObject
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 
 
@@ -23,7 +22,7 @@ async def get_openapi(request: Request) -> JSONResponse:
     return JSONResponse(styled(document | _servers(request)))
 
 
-def _servers(request: Request) -> dict[str, Any]:
+def _servers(request: Request) -> JsonObject:
     """The prefix that a proxy in front of the API has removed, if any."""
     prefix = request.scope.get("root_path", "").rstrip("/")
     return {"servers": [{"url": prefix}]} if prefix else {}

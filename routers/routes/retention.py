@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 from pydantic import BaseModel, Field
@@ -26,6 +26,7 @@ from routers.responses import (
 )
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.json_types import JsonObject
 
 ONE_WEEK = 7 * ONE_DAY
 
@@ -101,7 +102,7 @@ def _retention_json(
     )
 
 
-def cohorts(counts: list[dict[str, Any]], period: Period) -> Iterable[Cohort]:
+def cohorts(counts: list[JsonObject], period: Period) -> Iterable[Cohort]:
     """Fill *counts*, of ``week``, ``after`` and ``count``, with zeros into cohorts."""
     count_of = {(each["week"], each["after"]): each["count"] for each in counts}
     week = period.first + (-period.first.weekday() % 7) * ONE_DAY

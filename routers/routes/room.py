@@ -1,7 +1,7 @@
 """`GET /room/{room_id}/stats`: one room's statistics."""
 
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import polars as pl
 from fastapi import HTTPException, Path, Response
@@ -36,6 +36,7 @@ from routers.responses import (
 )
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.json_types import JsonObject
 from util.problems import Error
 
 MAX_ROOM_ID: Final = 2**31 - 1
@@ -145,12 +146,12 @@ async def room_figures(
     query: ComparisonParameters,
     period: Period,
     context: RequestContext,
-) -> dict[str, Any]:
+) -> JsonObject:
     """The fields of *model*, which has the figures of a room; and of the comparison."""
     snapshot = context.snapshot
     earlier = query.compared(period, snapshot.taken_at)
 
-    def figures(votes: pl.LazyFrame) -> dict[str, Any]:
+    def figures(votes: pl.LazyFrame) -> JsonObject:
         plan = room_stats(votes, period)
         before = room_stats(votes, earlier) if earlier else None
         return collect_figures(model, plan, before)
@@ -169,7 +170,7 @@ async def room_figures(
 
 async def _respond_table(
     room_id: int,
-    figures: dict[str, Any],
+    figures: JsonObject,
     period: Period,
     context: RequestContext,
     table_format: TableFormat,

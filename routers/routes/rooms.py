@@ -2,7 +2,7 @@
 
 import datetime as dt
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import HTTPException, Path, Query, Response
 from pydantic import BaseModel, Field
@@ -30,6 +30,7 @@ from routers.responses import (
 from routers.routes.breakdowns import PageParameters
 from routers.strict_query import NoRepeatedParameters
 from util.api_routes import ApiRoutes
+from util.json_types import JsonObject
 from util.problems import Error
 
 MAX_ID: Final = 2**32 - 1
@@ -307,7 +308,7 @@ def _room_json(
     )
 
 
-def find_room(room_id: int, period: Period, tables: Tables) -> dict[str, Any]:
+def find_room(room_id: int, period: Period, tables: Tables) -> JsonObject:
     """The row of `room_details`. Raises HTTPException (404) if it is in no table."""
     found = collect(room_details(tables, room_id, period)).row(0, named=True)
     if not (found["in_rooms"] or found["all_votes"] or found["all_estimations"]):
@@ -315,13 +316,13 @@ def find_room(room_id: int, period: Period, tables: Tables) -> dict[str, Any]:
     return found
 
 
-def _state(found: dict[str, Any]) -> RoomState:
+def _state(found: JsonObject) -> RoomState:
     if not found["in_rooms"]:
         return RoomState.DELETED
     return RoomState.UNNAMED if found["name"] is None else RoomState.NAMED
 
 
-def _status(found: dict[str, Any]) -> RoomStatus:
+def _status(found: JsonObject) -> RoomStatus:
     if not found["all_votes"]:
         return RoomStatus.NEVER_VOTED
     in_range = found["pace"]["meetings"] > 0

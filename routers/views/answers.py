@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from routers.worker.refusals import (
 )
 from routers.worker.turns import QueueFull, Turns
 from sqlfiles.definition import Definition
+from util.json_types import JsonMapping
 
 _events: Final = frozenset(EVENT_TABLE_NAMES)
 
@@ -89,7 +90,7 @@ class Reports:
         self,
         request: Request,
         definition: Definition,
-        arguments: Mapping[str, Any],
+        arguments: JsonMapping,
         settings: Settings,
     ) -> None:
         try:
@@ -111,7 +112,7 @@ class Reports:
             # The engine's text may quote rows; it is for the logs.
             raise ReportFailed(definition, str(error)) from error
 
-    async def _in_turn(self, arguments: Mapping[str, Any], settings: Settings) -> None:
+    async def _in_turn(self, arguments: JsonMapping, settings: Settings) -> None:
         async with self._turns.take():
             await self._worker.run(
                 "run_report",

@@ -14,6 +14,7 @@ from routers.views.kept import KeptTable, kept_since, kept_tables
 from routers.views.loaded import LoadedViews
 from routers.views.parameters import FilterParameter, filter_parameters
 from sqlfiles.definition import Definition, DefinitionError, Parameter
+from util.json_types import JsonObject
 
 
 class ViewColumn(BaseModel, defer_build=True):
@@ -190,7 +191,7 @@ def _describe_kept(
     return description.model_copy(update=changes)
 
 
-def _freshness(state: DerivedState | None) -> dict[str, Any]:
+def _freshness(state: DerivedState | None) -> JsonObject:
     names = ("built_at", "stale_since", "failed_because")
     return {name: getattr(state, name) if state else None for name in names}
 

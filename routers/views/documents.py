@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -21,8 +21,7 @@ from sqlfiles.definition import (
     ParameterValue,
 )
 from sqlfiles.keys import RESERVED, placeholders
-
-type JsonObject = dict[str, Any]
+from util.json_types import JsonObject
 
 _PARAMETER_SCHEMAS: Final[Mapping[ParameterType, JsonObject]] = {
     ParameterType.TEXT: {"type": "string"},
@@ -186,7 +185,7 @@ def _parameter(parameter: Parameter, in_path: bool) -> JsonObject:
     return _described(parameter.name, place, schema, text, required)
 
 
-def _as_json(value: ParameterValue) -> Any:
+def _as_json(value: ParameterValue) -> object:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -25,7 +25,7 @@ from util.columns import column_named
 class PageStart(NamedTuple):
     """The row after which a page begins: values of the key, and equal rows to skip."""
 
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
     skip: int
 
 
@@ -99,7 +99,7 @@ def _rows_to_skip(rows: pl.LazyFrame, request: PageRequest) -> int:
     return min(start.skip, int(found.item()))
 
 
-def _from(key: Sequence[OrderTerm], values: Sequence[Any]) -> pl.Expr:
+def _from(key: Sequence[OrderTerm], values: Sequence[object]) -> pl.Expr:
     """Rows that are not before the row with *values*."""
     result = pl.lit(True)
     for term, value in zip(reversed(key), reversed(values), strict=True):
@@ -108,7 +108,7 @@ def _from(key: Sequence[OrderTerm], values: Sequence[Any]) -> pl.Expr:
     return result
 
 
-def _after(term: OrderTerm, value: Any) -> pl.Expr:
+def _after(term: OrderTerm, value: object) -> pl.Expr:
     """Rows whose column comes later than *value* in the order of *term*."""
     column = column_named(term.column)
     if value is None:
@@ -175,7 +175,7 @@ def _signature(key: Sequence[OrderTerm]) -> str:
     return ",".join(term.sql for term in key)
 
 
-def parse_value(text: str, dtype: pl.DataType) -> Any:
+def parse_value(text: str, dtype: pl.DataType) -> object:
     """A Python value of *dtype* from its text, see `values`. Raises ValueError."""
     match dtype:
         case pl.String() | pl.Categorical() | pl.Enum():

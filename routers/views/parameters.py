@@ -24,6 +24,7 @@ from sqlfiles.definition import (
 )
 from sqlfiles.keys import RESERVED
 from util.columns import column_named
+from util.json_types import JsonMapping, JsonObject
 
 SUFFIXES: Final[Mapping[str, str]] = {
     "=": "",
@@ -84,10 +85,10 @@ class _Problems:
 
     def __init__(self, place: tuple[str, ...]) -> None:
         self._place = place
-        self._found: list[dict[str, Any]] = []
+        self._found: list[JsonObject] = []
 
     def add(
-        self, name: str, value: Any, allowed: str, kind: str = "value_error"
+        self, name: str, value: object, allowed: str, kind: str = "value_error"
     ) -> None:
         loc = (*self._place, name)
         self._found.append({"type": kind, "loc": loc, "msg": allowed, "input": value})
@@ -165,7 +166,7 @@ def report_request(
 
 
 def template_request(
-    definition: Definition, schema: pl.Schema, params: Mapping[str, Any]
+    definition: Definition, schema: pl.Schema, params: JsonMapping
 ) -> ReportRequest:
     """Values and page for ``POST /report``: unneeded parameters are ignored.
 
@@ -181,7 +182,7 @@ def template_request(
     return ReportRequest(values, page)
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

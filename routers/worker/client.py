@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 from routers.worker.messages import HEADER, READY, Pieces, encode, parse
 from routers.worker.refusals import REFUSALS, JobCrashed, JobKilled, JobTimeout
 from util import allocator
+from util.json_types import JsonMapping
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ class Worker:
     async def run(
         self,
         job: str,
-        arguments: Mapping[str, Any],
+        arguments: JsonMapping,
         *,
         memory_mb: int,
         deadline: timedelta,
@@ -60,7 +60,7 @@ class Worker:
         raise REFUSALS.get(outcome, JobCrashed)(value)
 
     async def run_confined(
-        self, job: str, arguments: Mapping[str, Any], deadline: timedelta, limit: int
+        self, job: str, arguments: JsonMapping, deadline: timedelta, limit: int
     ) -> Pieces:
         """The result of *job*, a name of `jobs.CONFINED`; at most *limit* bytes.
 
@@ -75,7 +75,7 @@ class Worker:
         raise REFUSALS.get(outcome, JobCrashed)(reply.take_text())
 
     async def _reply(
-        self, request: Any, deadline: timedelta, limit: int | None = None
+        self, request: object, deadline: timedelta, limit: int | None = None
     ) -> Pieces:
         """The reply of a job, of at most *limit* bytes. Raises JobTimeout, JobCrashed."""
         connection, leash = self._start()
@@ -145,7 +145,7 @@ def _environment() -> dict[str, str]:
 
 
 async def _exchange(
-    connection: socket.socket, request: Any, deadline: timedelta, limit: int | None
+    connection: socket.socket, request: object, deadline: timedelta, limit: int | None
 ) -> Pieces:
     """Send *request* and return the reply. Raises JobTimeout, and JobCrashed."""
     reader, writer = await asyncio.open_connection(sock=connection)
@@ -177,7 +177,7 @@ async def _pieces(reader: asyncio.StreamReader, length: int) -> Pieces:
 
 
 async def _begin(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Any
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: object
 ) -> None:
     """Send *request* and wait for the job to start. Raises JobCrashed if it does not."""
     writer.write(encode(request))

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from routers.worker.memory import limit_memory
 from routers.worker.messages import READY, encode, encode_plain, receive
+from util.json_types import JsonMapping
 
 IDLE_SECONDS: Final = 300
 
@@ -43,7 +44,7 @@ class _Helper:
     """Forks jobs and ends them."""
 
     def __init__(
-        self, control: socket.socket, jobs: Mapping[str, Callable[..., Any]]
+        self, control: socket.socket, jobs: Mapping[str, Callable[..., object]]
     ) -> None:
         self._control = control
         self._jobs = jobs
@@ -103,7 +104,9 @@ class _Helper:
             os._exit(code)
 
 
-def run_job(connection: socket.socket, jobs: Mapping[str, Callable[..., Any]]) -> None:
+def run_job(
+    connection: socket.socket, jobs: Mapping[str, Callable[..., object]]
+) -> None:
     """Read a request, run its job and send the result, or the error as text.
 
     A job without a limit of memory confines its process itself, and returns bytes.
@@ -121,7 +124,7 @@ def run_job(connection: socket.socket, jobs: Mapping[str, Callable[..., Any]]) -
         connection.sendall(encode_plain(outcome, body))
 
 
-def _outcome(job: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[str, Any]:
+def _outcome(job: Callable[..., object], arguments: JsonMapping) -> tuple[str, Any]:
     """``done`` and the result, or the kind of the error and its text."""
     try:
         return "done", job(**arguments)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -65,7 +65,7 @@ def run_report(
     as_stored(rows, columns).write_parquet(target)
 
 
-JOBS: Final[Mapping[str, Callable[..., Any]]] = {
+JOBS: Final[Mapping[str, Callable[..., object]]] = {
     "xlsx": write_xlsx,
     "load_views": load_views,
     "run_report": run_report,

@@ -21,7 +21,7 @@ READY: Final = b"r"
 """What a job sends before it starts; its deadline counts from there."""
 
 
-def encode(message: Any) -> bytes:
+def encode(message: object) -> bytes:
     """*message* with its length."""
     return _framed(pickle.dumps(message))
 

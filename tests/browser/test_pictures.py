@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Playwright
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Tabs, Visitor, chromium, visiting
 from tests.support.effort import some_long
 from tests.support.programs import ROOT
 from tests.support.world import Server, World
@@ -33,6 +34,13 @@ def shown(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def visitor(playwright: Playwright) -> Iterator[Visitor]:
+    """A visitor with a browser that draws."""
+    with chromium(playwright) as browser, visiting(Tabs(browser)) as visitor:
+        yield visitor
 
 
 @pytest.mark.parametrize("scheme", some_long(["light", "dark"], NUMBER))

@@ -27,7 +27,7 @@ def stored(page: Page) -> list[str]:
 
 def test_the_page_is_public_and_empty(visitor: Visitor, server: Server) -> None:
     """Without a token the page sends no request to the API and shows no figures."""
-    page = visitor.open_page()
+    page = visitor.record_requests(visitor.open_page())
     page.goto(server.page)
     expect(page.get_by_role("heading", name="FPP Analytics")).to_be_visible()
     expect(page.get_by_label("Access token")).to_be_focused()
@@ -213,8 +213,7 @@ def test_a_link_shows_one_view_to_a_reader_without_a_token(
     expect(field).not_to_have_value(address)
     expect(page.locator("#share-status")).to_contain_text("It works until")
     address = field.input_value()
-    reader = visitor.open_page()
-    asked = len(visitor.requests)
+    reader = visitor.record_requests(visitor.open_page())
     reader.goto(address)
     reader.wait_for_selector("#view:not([aria-busy])")
     expect(reader.locator("#shared")).to_contain_text("A shared view, until")
@@ -238,7 +237,7 @@ def test_a_link_shows_one_view_to_a_reader_without_a_token(
         "aria-pressed", "true"
     )
     assert stored(reader) == []
-    paths = {url.removeprefix(server.url)[:9] for url in visitor.requests[asked:]}
+    paths = {url.removeprefix(server.url)[:9] for url in visitor.requests}
     assert paths <= {"/dashboard"[:9], "/session", "/?period="}
 
 

@@ -284,7 +284,8 @@ def test_reloading_often_stays_within_a_small_rate_limit(
     """Files of the page do not count, and are fetched once."""
     own_server.stop()
     own_server.start(RATE_LIMIT_PER_MINUTE="30")
-    page = visitor.sign_in(visitor.open_page(fresh=True), own_server)
+    page = visitor.record_requests(visitor.open_page(fresh=True))
+    visitor.sign_in(page, own_server)
     first = len([url for url in visitor.requests if "/dashboard/assets/" in url])
     assert first > 10
     for _ in range(2):
@@ -345,7 +346,8 @@ def test_without_their_names_regions_have_their_codes(
 
 def test_the_first_view_is_one_request(visitor: Visitor, server: Server) -> None:
     """Everything on the first screen comes with one answer, asked for once."""
-    visitor.sign_in(visitor.open_page(), server)
+    visitor.sign_in(visitor.record_requests(visitor.open_page()), server)
+    assert all(url.startswith(f"{server.url}/") for url in visitor.requests)
     asked = [url.removeprefix(server.url) for url in visitor.requests]
     ours = [path for path in asked if not path.startswith("/dashboard")]
     assert len([path for path in ours if path.startswith("/?")]) == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from events.ids import new_id, repeatable_id
 from events.spool_files import (
+    LINES_SUFFIX,
     advance,
     file_name,
     is_taken,
@@ -24,10 +25,19 @@ def test_files_are_listed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     """Hidden files are incomplete; other files and unknown formats are not ours."""
     for number in (10, 2, 1):
         (tmp_path / file_name("a", number)).write_text("x")
-    for name in (f".{file_name('a', 3)}", "a.000000000004.v2.jsonl", "README"):
+    for name in (f".{file_name('a', 3)}", "a.000000000004.v3.jsonl", "README"):
         (tmp_path / name).touch()
     names = [file.name for file in list_files(tmp_path)]
     assert names == [file_name("a", number) for number in (1, 2, 10)]
+
+
+def test_files_of_earlier_versions_are_listed(tmp_path: Path) -> None:
+    """In the order of their numbers, too."""
+    made = [file_name("a", 1, LINES_SUFFIX), file_name("a", 2)]
+    made += [file_name("b", 1, LINES_SUFFIX), file_name("b", 2, LINES_SUFFIX)]
+    for name in made:
+        (tmp_path / name).touch()
+    assert [file.name for file in list_files(tmp_path)] == made
 
 
 def test_the_last_file_taken_includes_all_before_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from config import Settings
+from config import Settings, from_values
 from main import create_app
 from routers.worker import client as worker_client
 from tests.support import preloaded
@@ -48,7 +48,7 @@ def make_settings(**values: Any) -> Settings:
     There are no SQL files unless *values* name a folder of them.
     """
     needed = {"analytics_secret_token": TOKEN, "views_dir": "no-such-folder"}
-    return Settings.model_validate(needed | values)
+    return from_values(needed | values)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 
 from config import Settings, load
 from events.instants import microseconds
-from events.spool_files import file_name, list_files
+from events.lines import AcceptedLine
+from events.spool_files import LINES_SUFFIX, file_name, list_files
 
 TOKEN = "token-of-a-service-0123456789abcdef"
 SECRET = "secret-of-the-issuer-0123456789abcdef"
@@ -31,11 +32,27 @@ def collector_environ(spool_dir: Path) -> dict[str, str]:
 
 
 def spooled(folder: Path) -> list[dict[str, Any]]:
-    """The lines of all files of a spool, in order."""
+    """The events of all files of a spool, in order, each by itself."""
     return [
-        json.loads(line)
+        event
         for file in list_files(folder)
         for line in (folder / file.name).read_text(encoding="utf-8").splitlines()
+        for event in events_of(json.loads(line))
+    ]
+
+
+def events_of(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a line, whether it has one or several by columns."""
+    if "events" not in line:
+        return [line]
+    columns = {**dict.fromkeys(AcceptedLine.__annotations__), **line}
+    del columns["events"], columns["crc32"]
+    return [
+        {
+            key: value[number] if isinstance(value, list) else value
+            for key, value in columns.items()
+        }
+        for number in range(line["events"])
     ]
 
 
@@ -75,8 +92,8 @@ def write_spool(
     number: int = 1,
     instance: str = "20261121T100000000000-00000000",
 ) -> Path:
-    """Write a complete file of the spool."""
+    """Write a complete file of the spool, with a line per event."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / file_name(instance, number)
+    file = folder / file_name(instance, number, LINES_SUFFIX)
     file.write_text("".join(f"{json.dumps(each)}\n" for each in lines))
     return file

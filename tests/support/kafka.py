@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from config import Settings, load
+from tests.support.programs import environ
 from tests.support.servers import closed_port
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Broker:
 
     def settings(self, topic: str, data_dir: Path, **more: str) -> Settings:
         """Settings of an updater that reads *topic*."""
-        return load(self.environ(topic, data_dir) | more)
+        return load(environ(self.environ(topic, data_dir) | more))
 
     def environ(self, topic: str, data_dir: Path) -> dict[str, str]:
         """The same as environment variables; no table is mirrored."""

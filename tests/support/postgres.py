@@ -7,13 +7,24 @@ superuser.
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+import testbed.postgres
 from readmodel.source.postgres.source import PostgresSource
 from testbed.errors import TestbedError
-from testbed.postgres import Database, Login, fresh_database, private_server
+from testbed.postgres import Database, Login, ReusableDatabase, private_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_installation(session_folder: Path) -> Iterator[None]:
+    """Let all servers of the session be copies of one."""
+    with patch.object(testbed.postgres, "installed_in", session_folder / "postgres"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -28,17 +39,24 @@ def postgres_login() -> Iterator[Login]:
         )
         return
     try:
-        with private_server() as server:
+        # It would do its work in one run and not in the other.
+        with private_server("autovacuum=off") as server:
             yield server.root
     except TestbedError as error:
         pytest.fail(str(error), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def _postgres_database(postgres_login: Login) -> Iterator[ReusableDatabase]:
+    with closing(ReusableDatabase(postgres_login)) as database:
+        yield database
+
+
 @pytest.fixture
-def postgres(postgres_login: Login) -> Iterator[Database]:
-    """An empty database, gone after the test."""
-    with fresh_database(postgres_login) as fresh:
-        yield fresh
+def postgres(_postgres_database: ReusableDatabase) -> Iterator[Database]:
+    """An empty database, which is emptied after the test."""
+    with _postgres_database.used() as database:
+        yield database
 
 
 def postgres_source(database: Database, **more: Any) -> PostgresSource:

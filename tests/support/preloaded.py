@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import patch
 
 from tests.support.effort import THOROUGH
@@ -300,11 +300,33 @@ def _fork_nursery(streams: Sequence[int]) -> None:
         try:
             _serve(theirs)
         except _Begin as begin:
-            _run(begin)
-        sys.exit()
+            _run_to_end(begin)
+        os._exit(0)
     theirs.close()
     _nurseries[:] = [_Nursery(ours, None)]
     subprocess.Popen = Program  # type: ignore[misc]
+
+
+def _run_to_end(begin: _Begin) -> NoReturn:
+    """Run the program, and end as Python does, but leave its memory to the system.
+
+    Python frees each object first, which writes to all pages that are shared with the
+    nursery: three quarters of the time of a short program.
+    """
+    status: Any = None
+    try:
+        _run(begin)
+    except SystemExit as end:
+        status = end.code
+    if status is None or isinstance(status, int):
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        # Python itself reports a reader that has gone, or prints a message.
+        with suppress(OSError, ValueError):
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+            os._exit((status or 0) & 0xFF)
+    sys.exit(status)
 
 
 def _run(begin: _Begin) -> None:
@@ -350,5 +372,5 @@ if __name__ == "__main__":
     except _Begin as begin:
         begun = begin
     else:
-        sys.exit()
-    _run(begun)
+        os._exit(0)
+    _run_to_end(begun)

@@ -54,6 +54,42 @@ def test_it_sees_what_it_would_see_otherwise(
     assert usual[2] == 3
 
 
+ENDINGS = {
+    "the last line": "",
+    "None": "sys.exit()",
+    "a large number": "sys.exit(300)",
+    "a text": "sys.exit('no such thing')",
+    "an error at the end": "atexit.register(lambda: 1 / 0)",
+    "a closed stream": "sys.stdout.flush(); sys.stdout.close()",
+    "no reader": "os.close(1); os.dup2(WRITING, 1)",
+}
+ENDING = """
+import atexit, os, sys, threading, time, weakref
+READING, WRITING = os.pipe()
+os.close(READING)
+def slow():
+    time.sleep(0.1)
+    print("a thread", end=" ")
+atexit.register(print, "at exit", end=" ")
+weakref.finalize(sys, print, "finalized", end=" ")
+threading.Thread(target=slow).start()
+print("without a newline", end=" ")
+"""
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_it_ends_as_it_would_otherwise(tmp_path: Path, ending: str) -> None:
+    """Threads, functions that run at exit, buffered output, and the exit code."""
+    script = tmp_path / "script.py"
+    script.write_text(ENDING + ENDINGS[ending])
+    forked = preloaded.run([str(script)], timeout=60, env={})
+    command = [sys.executable, str(script)]
+    usual = subprocess.run(command, capture_output=True, text=True, env={}, check=False)
+    assert forked.returncode == usual.returncode
+    assert forked.stdout == usual.stdout
+    assert forked.stderr.splitlines()[-1:] == usual.stderr.splitlines()[-1:]
+
+
 def test_an_exception_ends_it_with_a_traceback_and_code_1(tmp_path: Path) -> None:
     """As the interpreter does."""
     script = tmp_path / "script.py"

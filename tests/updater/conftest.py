@@ -1,5 +1,6 @@
 """A small SQLite database, and local servers in place of the monitors."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +30,12 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(database_file: Path, data_dir: Path) -> dict[str, str]:
-    """The settings that the updater cannot do without."""
-    return {"SOURCE_URL": f"sqlite:///{database_file}", "DATA_DIR": str(data_dir)}
+    """The settings that the updater cannot do without, and a folder without SQL files."""
+    return {
+        "SOURCE_URL": f"sqlite:///{database_file}",
+        "DATA_DIR": str(data_dir),
+        "VIEWS_DIR": os.environ["VIEWS_DIR"],
+    }
 
 
 @pytest.fixture

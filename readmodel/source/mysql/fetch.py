@@ -17,7 +17,7 @@ from readmodel.source.mysql.columns import identifier
 from readmodel.source.mysql.packed import PackedRows, join, unpack
 from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.read_ahead import read_ahead
-from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Truncated
+from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Row, Truncated
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -41,7 +41,7 @@ class BlockFetch:
 
     def __init__(
         self,
-        stream: Callable[[str], Iterator[tuple[Any, ...]]],
+        stream: Callable[[str], Iterator[Row]],
         table: Table,
         columns: Sequence[Column],
         blocking: Blocking,
@@ -267,7 +267,7 @@ class _Packer:
     def rows(self) -> int:
         return len(self._lines)
 
-    def add(self, row: Sequence[Any]) -> None:
+    def add(self, row: Row) -> None:
         payloads = iter(self._payloads)
         fields = []
         for value, is_payload in zip(row, self._is_payload, strict=True):
@@ -288,7 +288,7 @@ class _Packer:
         return PackedRows(b"".join(self._lines), tuple(map(b"".join, self._payloads)))
 
 
-def _number(row: Sequence[Any]) -> int:
+def _number(row: Row) -> int:
     return int(row[0])
 
 

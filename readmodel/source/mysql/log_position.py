@@ -11,9 +11,11 @@ nothing about tables of other storage engines.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
-type Query = Callable[[str], list[Any]]
+from readmodel.source.wire import Row
+
+type Query = Callable[[str], list[Row]]
 
 START_TOLERANCE_SECONDS: Final = 2
 """The start of a server is computed from two figures in whole seconds."""
@@ -74,9 +76,9 @@ def read_position(query: Query) -> LogPosition | None:
     return LogPosition(server, started, int(status["innodb_lsn_current"]))
 
 
-def _variables(found: list[Any]) -> Mapping[str, str]:
+def _variables(found: list[Row]) -> Mapping[str, str]:
     return {_text(name).lower(): _text(value) for name, value in found}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes | bytearray) else str(value)

@@ -113,5 +113,5 @@ def _spellings(value: int | str) -> tuple[str, ...]:
             return (str(value),)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes | bytearray) else str(value)

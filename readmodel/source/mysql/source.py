@@ -4,7 +4,7 @@ A user with SELECT rights is enough.
 """
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ from readmodel.source.mysql.log_position import LogPosition, read_position
 from readmodel.source.mysql.login import new_connection
 from readmodel.source.mysql.server import MysqlServer
 from readmodel.source.protocol import PassingFault, ScannedBatch
-from readmodel.source.wire import Batch, Column
+from readmodel.source.wire import Batch, Column, Row
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -45,7 +45,7 @@ BLOCKS_PER_QUERY: Final = 64
 ROWS_PER_RANGE: Final = 512
 """Blocks with fewer rows are digested in groups, since each range is a query by itself."""
 
-type _DigestedBlock = tuple[Any, ...]
+type _DigestedBlock = Row
 """A block's number, its rows, and one digest for each format."""
 
 
@@ -76,14 +76,13 @@ class MysqlSource(MysqlServer):
 
     def _connect(self) -> Any:
         connection = new_connection(is_verified=self.ssl_ca is not None)
-        try:
+        with ExitStack() as undo:
+            # A refused connection has an open socket, too; also after a stop.
+            undo.callback(connection.close)
             connection.connect(**self.connection_arguments())
             with translate_errors(self):
                 session.prepare(connection, self.database)
-        except BaseException:
-            # A refused connection has an open socket, too; also after a stop.
-            connection.close()
-            raise
+            undo.pop_all()
         return connection
 
     def _kill(self, connection_id: int) -> None:
@@ -411,15 +410,13 @@ class MysqlView:
     def _fetch(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
     ) -> BlockFetch:
-        def stream(statement: str) -> Iterator[tuple[Any, ...]]:
+        def stream(statement: str) -> Iterator[Row]:
             self._lock(table)
             return self.stream(statement, table.name)
 
         return BlockFetch(stream, table, columns, blocking)
 
-    def stream(
-        self, statement: str, subject: str | None = None
-    ) -> Iterator[tuple[Any, ...]]:
+    def stream(self, statement: str, subject: str | None = None) -> Iterator[Row]:
         """Yield the result's rows, values as bytes, one at a time as they arrive.
 
         *subject* is the table that errors name.
@@ -448,14 +445,14 @@ class MysqlView:
             self._query(session.RELEASE_LOCKS)
         self._locked = table.name
 
-    def _select(self, table: Table, statement: str) -> list[Any]:
+    def _select(self, table: Table, statement: str) -> list[Row]:
         self._lock(table)
         return self._query(statement, subject=table.name)
 
     def _query(
-        self, statement: str, values: Sequence[Any] = (), subject: str | None = None
-    ) -> list[Any]:
-        rows: list[Any] = []
+        self, statement: str, values: Sequence[object] = (), subject: str | None = None
+    ) -> list[Row]:
+        rows: list[Row] = []
         with self._running(subject) as cursor:
             cursor.execute(statement, tuple(values))
             if cursor.with_rows:
@@ -463,7 +460,7 @@ class MysqlView:
         return rows
 
 
-def _catalog_column(row: Sequence[Any]) -> CatalogColumn:
+def _catalog_column(row: Row) -> CatalogColumn:
     # Some servers declare these columns as binary, so they arrive as bytes.
     name, declared, charset, nullable = (
         value.decode() if isinstance(value, bytes | bytearray) else value

@@ -175,11 +175,17 @@ def _kind(error: ServerError) -> type[SourceError]:
 
 def _explanation(source: Server, error: ServerError, table: str | None) -> str:
     reason = _one_line(str(error))
-    named = table or "a table"
-    user = source.user
-    match error.sqlstate:
-        case "55P03":
-            return f"{named} is being altered: waited {LOCK_SECONDS} s for its lock"
+    where = f" at {table}" if table else ""
+    return (
+        _ended(source, error.sqlstate, reason)
+        or _unreadable(source, error.sqlstate, reason, table)
+        or f"{source.name} failed{where}: {reason}"
+    )
+
+
+def _ended(source: Server, sqlstate: str, reason: str) -> str | None:
+    """Why the server, or a pooler, ended a transaction; None for another error."""
+    match sqlstate:
         case "08P01" if _NO_TRANSACTIONS in reason:
             return (
                 f"{source.name} is reached by a pooler without transactions ({reason}): "
@@ -194,7 +200,7 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
             )
         case "57014":
             remedy = _ALTER_ROLE.format(
-                user=user, setting="statement_timeout", value="10min"
+                user=source.user, setting="statement_timeout", value="10min"
             )
             return (
                 f"{source.name} ended a query ({reason}): "
@@ -202,6 +208,17 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
             )
         case "25P03" | "25P04":
             return f"{source.name} ended the transaction for taking long: {reason}"
+    return None
+
+
+def _unreadable(
+    source: Server, sqlstate: str, reason: str, table: str | None
+) -> str | None:
+    """Why a table cannot be read; None for another error."""
+    named, user = table or "a table", source.user
+    match sqlstate:
+        case "55P03":
+            return f"{named} is being altered: waited {LOCK_SECONDS} s for its lock"
         case "42P01" | "3F000":
             return (
                 f"Table {named} is missing in {source.name}; "
@@ -214,14 +231,8 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
                 "or leave the table out"
             )
         case "42501" if table:
-            schema, dot, name = table.partition(".")
-            words = (schema, name) if dot else ("public", table)
-            schema, name = map(_as_written, words)
             return (
-                f"{user} may not read {table} in {source.name}: "
-                f"GRANT USAGE ON SCHEMA {schema} TO {user}; "
-                f"GRANT SELECT ON {f'{schema}.{name}' if dot else name} TO {user} "
-                "(all columns)"
+                f"{user} may not read {table} in {source.name}: {_grants(user, table)}"
             )
         case "42809":
             return (
@@ -236,6 +247,14 @@ def _explanation(source: Server, error: ServerError, table: str | None) -> str:
             )
         case "54000" | "XX000" if "memory alloc" in reason or "enlarge" in reason:
             return f"A row of {named} is larger than 1 GB as text: {reason}"
-        case _:
-            where = f" at {table}" if table else ""
-            return f"{source.name} failed{where}: {reason}"
+    return None
+
+
+def _grants(user: str, table: str) -> str:
+    """The statements that let *user* read *table*."""
+    schema, dot, name = table.partition(".")
+    schema, name = map(_as_written, (schema, name) if dot else ("public", table))
+    return (
+        f"GRANT USAGE ON SCHEMA {schema} TO {user}; "
+        f"GRANT SELECT ON {f'{schema}.{name}' if dot else name} TO {user} (all columns)"
+    )

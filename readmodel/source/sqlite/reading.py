@@ -46,6 +46,10 @@ from util.errors import SourceError
 type Query = Callable[[str], Iterator[tuple[Any, ...]]]
 """Callback(statement): the rows of a statement, texts as bytes."""
 
+type Group = tuple[Any, ...]
+"""What a group is named by, its number of rows, and its arrays."""
+
+_ROWS_TOGETHER: Final = 16_384
 _HIGHEST_KEY: Final = 2**63 - 1
 _DAY: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _YEAR_0_TO_1: Final = 365
@@ -115,8 +119,7 @@ class TableReader:
             return False
         key, name = identifier(self.blocking.key), identifier(self.table.name)
         statement = f"SELECT 1 FROM {name} WHERE {key} >= 0 AND {key} < 1"
-        plan = self.query(f"EXPLAIN QUERY PLAN {statement}")
-        return all(step[3].startswith(b"SEARCH") for step in plan)
+        return is_searched(self.query, statement)
 
     def _one_by_one(
         self, block_range: BlockRange, numbers: Collection[int | None] | None
@@ -127,15 +130,15 @@ class TableReader:
             where = self._in_block(number)
             try:
                 ((rows, *arrays),) = self.query(self._select("COUNT(*)", where))
-                found = self._found(number, rows, arrays)
+                is_held = self._are_held(arrays, rows)
             except PassingFault:
                 raise
             except SourceError:  # bytes in an array, or more than SQLite's longest text
-                found = None
-            if found is None:
+                is_held = False
+            if not is_held:
                 yield from self._packed_block(number, where)
             elif rows:
-                yield found
+                yield self._found(number, rows, arrays)
 
     def _present(self, block_range: BlockRange) -> Iterator[int | None]:
         """The numbers of the blocks of *block_range* that have rows, and perhaps None."""
@@ -185,11 +188,17 @@ class TableReader:
         statement = self._select(f"{group}, COUNT(*)", f"{where} GROUP BY 1 ORDER BY 1")
         done = set()
         try:
-            for name, rows, *arrays in self.query(statement):
-                number = _number_of_day(name) if is_time else name
-                found = self._found(number, rows, arrays) or self._packed_only(number)
-                done.add(number)
-                yield found
+            for groups in _batches_of_groups(self.query(statement)):
+                are_held_together = self._are_held_together(groups)
+                for name, rows, *arrays in groups:
+                    number = _number_of_day(name) if is_time else name
+                    is_held = are_held_together or self._are_held(arrays, rows)
+                    done.add(number)
+                    yield (
+                        self._found(number, rows, arrays)
+                        if is_held
+                        else self._packed_only(number)
+                    )
         except PassingFault:
             raise
         except SourceError:
@@ -213,15 +222,30 @@ class TableReader:
             f"SELECT {first}, {arrays} FROM {identifier(self.table.name)} WHERE {where}"
         )
 
+    def _are_held(self, arrays: Sequence[bytes], rows: int) -> bool:
+        """Whether *arrays*, and the proofs after them, tell the values of *rows*."""
+        values, proofs = arrays[: len(self.columns)], arrays[len(self.columns) :]
+        return are_held(self.are_numbers, values, rows) and (
+            not proofs or are_floats_proven(self.columns, values, proofs, rows)
+        )
+
+    def _are_held_together(self, groups: Sequence[Group]) -> bool:
+        """Whether the arrays of all *groups* tell their values; False if that is unclear.
+
+        One array after another has the same characters around its elements.
+        """
+        if any(column.proof_sql for column in self.columns):
+            return False
+        arrays = [
+            b"".join(column) for column in zip(*(g[2:] for g in groups), strict=True)
+        ]
+        return self._are_held(arrays, sum(group[1] for group in groups))
+
     def _found(
         self, number: int | None, rows: int, arrays: Sequence[bytes]
-    ) -> FoundBlock | None:
-        """The block of *rows*; None if *arrays* do not tell its values."""
-        values, proofs = arrays[: len(self.columns)], arrays[len(self.columns) :]
-        if not are_held(self.are_numbers, values, rows):
-            return None
-        if proofs and not are_floats_proven(self.columns, values, proofs, rows):
-            return None
+    ) -> FoundBlock:
+        """The block of *rows*, whose values *arrays* tell."""
+        values = arrays[: len(self.columns)]
         return FoundBlock(Block(number, rows, digest(values)), values)
 
     def _selected(
@@ -272,6 +296,31 @@ class TableReader:
         except SourceError as error:
             raise misfit(self.query, self.table, self.columns) or error from error
         return replace(batch, repaired_texts=repaired)
+
+
+def is_searched(query: Query, statement: str) -> bool:
+    """Whether SQLite finds what *statement* reads by an index, without reading all rows."""
+    plan = query(f"EXPLAIN QUERY PLAN {statement}")
+    return all(step[3].startswith(b"SEARCH") for step in plan)
+
+
+def _batches_of_groups(groups: Iterator[Group]) -> Iterator[list[Group]]:
+    """Divide *groups* into batches of some rows, also those before an error."""
+    batch: list[Group] = []
+    rows = 0
+    try:
+        for group in groups:
+            batch.append(group)
+            rows += group[1]
+            if rows >= _ROWS_TOGETHER:
+                yield batch
+                batch, rows = [], 0
+    except SourceError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def _from_packed(number: int | None, rows: Sequence[bytes]) -> FoundBlock:

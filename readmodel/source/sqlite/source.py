@@ -30,7 +30,12 @@ from readmodel.source.sqlite.errors import translate_errors
 from readmodel.source.sqlite.file import DatabaseFile, OpenFile
 from readmodel.source.sqlite.functions import SqlFunctions
 from readmodel.source.sqlite.misfits import changing, misfit
-from readmodel.source.sqlite.reading import FoundBlock, Query, TableReader
+from readmodel.source.sqlite.reading import (
+    FoundBlock,
+    Query,
+    TableReader,
+    is_searched,
+)
 from readmodel.source.sqlite.sql import identifier, in_range, literal
 from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
@@ -130,16 +135,27 @@ class SqliteView:
 
     def key_bounds(self, table: Table) -> KeyBounds | None:
         """Read the bounds of an integer key; None when no row has a key."""
-        key, name = identifier(table.key), identifier(table.name)
-        ((low, high, rows),) = self._query(
-            table, f"SELECT MIN({key}), MAX({key}), COUNT(*) FROM {name}"
-        )
+        ((low, high, rows),) = self._query(table, self._bounds_sql(table))
         if low is None:
             return None
         if not (isinstance(low, int) and isinstance(high, int)):
             keys = [c for c in self.columns(table) if c.name == table.key]
             raise misfit(self._query_of(table), table, keys) or changing(table)
         return KeyBounds(low, high, rows)
+
+    def _bounds_sql(self, table: Table) -> str:
+        """SQL for the lowest and the highest key, and the number of rows.
+
+        Each is found by itself without a look at the rows if the key has an index; one
+        statement for all three would read them, a tenth of a first sync.
+        """
+        key, name = identifier(table.key), identifier(table.name)
+        bounds = [f"MIN({key})", f"MAX({key})", "COUNT(*)"]
+        if is_searched(self._query_of(table), f"SELECT MIN({key}) FROM {name}"):
+            return "SELECT " + ", ".join(
+                f"(SELECT {each} FROM {name})" for each in bounds
+            )
+        return f"SELECT {', '.join(bounds)} FROM {name}"
 
     def mark(self, table: Table) -> str | None:
         """A checksum of the file; None if it does not say what *table* contains.

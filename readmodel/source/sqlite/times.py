@@ -4,7 +4,7 @@ To read them as texts takes half as long again, and so does a pattern that tells
 they have just this form.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import polars as pl
@@ -40,22 +40,47 @@ def instants_from_digits(digits: pl.Series) -> pl.Series | None:
     clock = digits - day * 1_000_000
     if (clock >= _MIDNIGHT).any():
         return None
-    instants = _begin_of(day) + _since_midnight().gather(clock)
+    begins = _begin_of(day)
+    if begins is None:
+        return None
+    instants = begins + _since_midnight().gather(clock)
     earliest = instants.min()
     is_usual = isinstance(earliest, int) and earliest >= _YEAR_1
     return instants.cast(INSTANT) if is_usual else None
 
 
-def _begin_of(day: pl.Series) -> pl.Series:
+def _begin_of(day: pl.Series) -> pl.Series | None:
     """The instant at which each YYYYMMDD begins, as microseconds (Int64).
 
-    Each day is converted once, however often it occurs.
+    None unless all of these days exist. The months are looked up.
     """
-    different = day.unique().sort()
-    texts = different.cast(pl.String).str.zfill(8)
-    number = texts.str.to_date("%Y%m%d", strict=False).to_physical().cast(pl.Int64)
-    begins = (number * _DAY_MICROS).fill_null(_NO_TIME)
-    return begins.gather(different.search_sorted(day))
+    month = day // 100
+    day_of_month = day - month * 100
+    first, last = month.min(), month.max()
+    if not (isinstance(first, int) and isinstance(last, int)):
+        return None
+    months = _months(first // 100, last // 100)
+    place = month - first // 100 * 100
+    if (day_of_month > months["days"].gather(place)).any() or day_of_month.min() == 0:
+        return None
+    return months["begins"].gather(place) + day_of_month * _DAY_MICROS
+
+
+@lru_cache(maxsize=1)
+def _months(first_year: int, last_year: int) -> pl.DataFrame:
+    """The months of some years: that of YYYYMM is row YYYYMM - 100 * *first_year*.
+
+    ``begins`` is the instant a day before the month, as microseconds (Int64), ``days`` its
+    length (Int64), which is 0 where there is no such month. All years take 16 MB.
+    """
+    rows = pl.int_range((last_year - first_year + 1) * 100, eager=True).to_frame("row")
+    year, month = pl.col("row") // 100 + first_year, pl.col("row") % 100
+    day = pl.date(year, month.clip(1, 12), 1)
+    length = day.dt.days_in_month().cast(pl.Int64)
+    return rows.select(
+        begins=(day.to_physical().cast(pl.Int64) - 1) * _DAY_MICROS,
+        days=pl.when(month.is_between(1, 12)).then(length).otherwise(0),
+    )
 
 
 @cache

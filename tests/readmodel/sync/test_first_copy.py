@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from readmodel.source.blocking import KeyBounds
 from readmodel.source.mysql.source import MysqlView
-from readmodel.source.sqlite.source import SqliteSource
+from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest
 from readmodel.sync import planner
 from readmodel.sync.part_footer import decode_footer
@@ -147,3 +148,26 @@ def test_a_table_with_texts_as_keys_is_copied(tmp_path: Path) -> None:
     source = SqliteSource(file)
     found = sync(source, tmp_path / "data", [USERS], lambda: START)
     assert found.rows_fetched == 1
+
+
+def test_the_number_of_rows_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To choose the blocks, and not again for the progress that is reported."""
+    file = tmp_path / "source.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE things (id INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO things VALUES (1), (2), (3)")
+    asked, key_bounds = [], SqliteView.key_bounds
+
+    def recorded(view: SqliteView, table: Table) -> KeyBounds | None:
+        asked.append(table.name)
+        return key_bounds(view, table)
+
+    monkeypatch.setattr(SqliteView, "key_bounds", recorded)
+    told: list[tuple[str, int, int]] = []
+    options = Options(on_progress=lambda *progress: told.append(progress))
+    source = SqliteSource(file)
+    sync(source, tmp_path / "data", [THINGS], lambda: START, options=options)
+    assert asked == ["things"]
+    assert told == [("things", 3, 3)]

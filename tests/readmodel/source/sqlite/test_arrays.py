@@ -1,5 +1,6 @@
 """Values as JSON arrays equal those of packed rows, or are recognised as not held."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, choose_blocking
+from readmodel.source.sqlite import arrays
 from readmodel.source.sqlite.arrays import (
     NotHeld,
     are_held,
@@ -343,11 +345,26 @@ def test_an_array_of_texts_has_no_number(array: bytes, rows: int, held: bool) ->
 )
 def test_texts_are_read_as_json_reads_them(texts: list[str | None]) -> None:
     """By a simple encoder, which writes what SQLite writes."""
-    import json
-
     array = json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()
     batch = decode_arrays([WORDS], [[array]], len(texts))
     assert batch.frame["v"].to_list() == texts
+
+
+WORDS_OR_NONE = st.none() | st.sampled_from(ODD_TEXTS) | st.text(max_size=6)
+
+
+@given(st.lists(st.lists(WORDS_OR_NONE, min_size=1), min_size=1, max_size=3))
+def test_nulls_are_noticed_wherever_they_are(blocks: list[list[str | None]]) -> None:
+    """Also if none is near the beginning of an array, where it is looked for."""
+    encoded = [
+        json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()
+        for texts in blocks
+    ]
+    expected = [text for texts in blocks for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "_HEAD_BYTES", len(b"[null"))
+        found = arrays.read_texts(encoded, len(expected))
+    assert found.to_list() == expected
 
 
 def test_blocks_are_decoded_together() -> None:

@@ -1,17 +1,23 @@
 """Blocks are read by an index where there is one, each once, and none is missed."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from readmodel.source.blocking import BlockRange, choose_blocking
 from readmodel.source.protocol import PassingFault
+from readmodel.source.sqlite import reading
+from readmodel.source.sqlite.arrays import are_held
 from readmodel.source.sqlite.reading import TableReader
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.tables import Table
+from tests.support.effort import examples
 from util.errors import SourceError
 
 THINGS = Table("things", key="id")
@@ -137,3 +143,60 @@ def test_days_and_times_without_a_day_are_told_apart(
         found = list(reader(view, table).read())
         numbers = [(each.block.number, each.block.rows) for each in found]
         assert numbers == [(None, 2), (739_310, 2), (739_311, 1)]
+
+
+BY_DAY = Table("things", key="at")
+DAYS = st.none() | st.dates(date(2024, 1, 1), date(2024, 1, 6)).map(str)
+WORDS = st.sampled_from(
+    [None, "", "a", '"', ",", "\\", ",1", "[1", "null", 7, 1.5, b"x"]
+)
+NUMBERS = st.none() | st.integers(-9, 9) | st.sampled_from(["x", 1.5, b"1"])
+USUAL_ROWS = st.tuples(DAYS, st.integers(0, 9), st.sampled_from(["a", "b", None]))
+
+
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
+@given(
+    st.lists(USUAL_ROWS, max_size=8),
+    st.lists(st.tuples(DAYS, NUMBERS, WORDS), max_size=2),
+)
+def test_groups_together_are_what_each_is_by_itself(
+    connection: sqlite3.Connection,
+    tmp_path: Path,
+    usual: list[tuple[object, ...]],
+    odd: list[tuple[object, ...]],
+) -> None:
+    """Whether arrays tell the values, and so their digests, is the same for each block."""
+    connection.execute("DROP TABLE IF EXISTS things")
+    connection.execute("CREATE TABLE things (at TIMESTAMP, n INT, v VARCHAR)")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.executemany("INSERT INTO things VALUES (?, ?, ?)", [*usual, *odd])
+    with (
+        SqliteSource(tmp_path / "source.db").view() as view,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        together = list(reader(view, BY_DAY).read())
+        patch.setattr(reading, "_ROWS_TOGETHER", 1)
+        assert together == list(reader(view, BY_DAY).read())
+
+
+def test_groups_of_usual_values_are_examined_together(
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten days take one look at each column."""
+    connection.execute("CREATE TABLE things (at TIMESTAMP, v VARCHAR)")
+    rows = [(f"2024-01-{day:02}", None if day % 3 else "a") for day in range(1, 11)]
+    connection.executemany("INSERT INTO things VALUES (?, ?)", rows)
+    examined: list[int] = []
+
+    def recorded(numbers: Sequence[bool], arrays: Sequence[bytes], rows: int) -> bool:
+        examined.append(rows)
+        return are_held(numbers, arrays, rows)
+
+    monkeypatch.setattr(reading, "are_held", recorded)
+    with SqliteSource(tmp_path / "source.db").view() as view:
+        assert len(list(reader(view, BY_DAY).read())) == 10
+    assert examined == [10]

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readmodel.source.sqlite.times import digits_of_times, instants_from_digits
+from tests.support.effort import examples
 
 TIMES = st.datetimes().map(lambda time: time.replace(microsecond=0))
 
@@ -24,11 +25,41 @@ def read(texts: list[str]) -> list[datetime] | None:
     return None if found is None else found.to_list()
 
 
+@settings(max_examples=examples(25))
 @given(st.lists(TIMES, min_size=1))
 def test_times_equal_those_of_pythons_calendar(times: list[datetime]) -> None:
     """In any order, also the same several times."""
     texts = [time.isoformat(" ") for time in times]
     assert read(texts) == [time.replace(tzinfo=UTC) for time in times]
+
+
+DIGITS = st.integers(0, 10**14 - 1)
+NEARLY = st.builds(
+    "{:04}{:02}{:02}{:02}{:02}{:02}".format,
+    st.integers(1, 9999),
+    st.integers(0, 13),
+    st.integers(0, 32),
+    st.integers(0, 24),
+    st.integers(0, 60),
+    st.integers(0, 60),
+).map(int)
+
+
+@given(st.lists(DIGITS | NEARLY, min_size=1, max_size=3))
+def test_digits_are_a_time_if_pythons_calendar_has_it(digits: list[int]) -> None:
+    """Months of 28 to 31 days, leap years, and none that Python refuses."""
+    try:
+        expected = [
+            datetime.strptime(f"{each:014}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            for each in digits
+        ]
+    except ValueError:
+        expected = None
+    if any(each % 100 > 59 for each in digits):
+        expected = None  # strptime() takes a leap second for the one before
+    found = instants_from_digits(pl.Series(digits, dtype=pl.Int64))
+    times = None if found is None else found.to_list()
+    assert times == expected
 
 
 @pytest.mark.parametrize(
