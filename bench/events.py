@@ -384,9 +384,8 @@ def _kafka_line(kafka: Mapping[str, float]) -> str:
     return (
         f"From Kafka, a backlog of {events:,.0f}: {events / kafka['seconds']:,.0f} events a second, "
         f"the broker on the same processors included. Processor time per million: {own} in the "
-        f"updater's process, {judging} in those that judge, {broker} in the broker. Memory at most: "
-        f"{report.megabytes(int(kafka['memory']))} MB, and {report.megabytes(int(kafka['judge_memory']))} MB "
-        "in each of those that judge."
+        f"updater's process, {judging} in those that judge, {broker} in the broker. The updater's process "
+        f"has {report.megabytes(int(kafka['memory']))} MB at most."
     )
 
 

@@ -26,6 +26,7 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
+from bench import machine
 from bench.event_clients import body
 from config import load
 from events.ids import id_hash
@@ -43,7 +44,6 @@ from readmodel.sync.snapshot_writer import SnapshotWriter
 
 DRAINS: Final = 5
 BATCH: Final = 1_000
-KIBIBYTE: Final = 1_024
 SPACING: Final = timedelta(milliseconds=20)
 """Between two stored events: the newest arrived just now."""
 
@@ -144,7 +144,10 @@ def _write_spool(spool: Path, number: int, random_ids: bool) -> None:
 
 
 def measure_kafka(data_dir: Path) -> dict[str, float]:
-    """Rate, processor time and memory of reading the topic that the environment names."""
+    """Rate, processor time and memory of reading the topic that the environment names.
+
+    Memory is that of this process, without those that judge.
+    """
     from prometheus_client import CollectorRegistry
 
     from updater.intake_metrics import IntakeMetrics
@@ -166,8 +169,7 @@ def measure_kafka(data_dir: Path) -> dict[str, float]:
         "judging_cpu": others.ru_utime + others.ru_stime,
         "seconds": seconds,
         "events": stored.tables[EVENTS].rows,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
-        "judge_memory": others.ru_maxrss * KIBIBYTE,
+        "memory": machine.peak_bytes(os.getpid()),
     }
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
     from confluent_kafka.admin import AdminClient
 
+REFILL_MILLISECONDS: Final = 20
+"""After the client has read ahead enough, until it looks whether to go on; by default a
+second, in which a backlog of small messages is used up."""
+
 REQUEST_SECONDS: Final = 5.0
 """How long a request for metadata may take."""
 
@@ -70,6 +74,7 @@ class TopicReader:
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "queued.max.messages.kbytes": FETCHED_KILOBYTES,
+                "fetch.queue.backoff.ms": REFILL_MILLISECONDS,
             }
         )
         numbers = sorted(partition.id for partition in topic.partitions)
