@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from datetime import datetime
 from typing import Final
 
@@ -72,8 +72,8 @@ class MessageJudging:
         if chunk.answer is not None:
             try:
                 return self._wait(chunk.answer)
-            except JudgeLost:
-                pass  # It was logged.
+            except (JudgeLost, CancelledError):
+                pass  # The first one was logged.
         with collection_paused():
             return judged_rows(
                 judge_messages(

@@ -492,3 +492,17 @@ def test_what_a_process_has_not_answered_is_judged_here(
     monkeypatch.setattr(judging, "_try_at", 0.0)
     judging.hand_out(chunk, TOPIC, 10**9, NOW)
     assert chunk.answer is not None
+
+
+def test_what_no_process_has_begun_with_is_judged_here(
+    judging: MessageJudging,
+) -> None:
+    """When they were given up or ended meanwhile."""
+    chunks = [chunk_of(number) for number in range(9)]
+    for chunk in chunks:
+        judging.hand_out(chunk, TOPIC, 10**9, NOW)
+    judging.close()
+    assert chunks[-1].answer
+    assert chunks[-1].answer.cancelled()
+    rows = pl.concat(judging.rows(chunk, TOPIC, NOW).accepted for chunk in chunks)
+    assert rows["event_id"].to_list() == [f"e{number}" for number in range(9)]
