@@ -4,7 +4,8 @@ SETUP := @scripts/bootstrap
 # Many tests wait for programs, so there are more processes than processors. Each process
 # collects all tests, which takes as long as many of them.
 TEST_PROCESSES ?= 3
-PYTEST := $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
+PYTEST := TMPDIR="$$(scripts/test-folder)" $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) \
+	--dist loadscope --no-loadscope-reorder
 CHECKS := check-format check-types check-imports check-static
 # Images for containers forbid bytecode files; without them each of the many programs that
 # tests start compiles all modules again.

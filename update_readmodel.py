@@ -17,7 +17,7 @@ python update_readmodel.py restore    fill an empty DATA_DIR from the replica
 
 import os
 
-from util import allocator
+from util import allocator, program_start
 
 # Before anything that imports Polars.
 os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
@@ -35,10 +35,8 @@ import startup
 from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.store.report_ledger import ReportState
-from readmodel.sync.verify import verify
-from readmodel.sync.verify_audit import verify_audit
 from readmodel.tables import Table
-from updater import command_line, status, views
+from updater import command_line
 from updater.command_line import (
     Command,
     DoctorCommand,
@@ -54,7 +52,6 @@ from updater.command_line import (
     VerifyCommand,
     ViewsCommand,
 )
-from updater.doctor import check_result, checks
 from updater.runner import Runner
 from util import sentry_wrapper, telemetry
 from util.errors import FppError, SettingsError, Stopped
@@ -63,6 +60,8 @@ from util.metrics import UpdaterMetrics
 from util.output import run_command
 from util.redaction import redact
 from util.stopping import StopRequest
+
+program_start.finish()
 
 if TYPE_CHECKING:
     from updater.event_intakes import EventIntakes
@@ -265,6 +264,10 @@ def _tables(settings: Settings, names: Sequence[str] | None) -> list[Table]:
 
 
 def _verify(settings: Settings, options: VerifyCommand) -> int:
+    from readmodel.sync.verify import verify
+    from readmodel.sync.verify_audit import verify_audit
+    from updater import status
+
     tables = _tables(settings, options.tables)
     format_verdict = status.verdict_json if options.json else status.verdict_lines
     verdicts = verify(source_from_settings(settings), settings.data_dir, tables)
@@ -279,6 +282,8 @@ def _verify(settings: Settings, options: VerifyCommand) -> int:
 
 
 def _status(settings: Settings, options: StatusCommand) -> int:
+    from updater import status
+
     now = datetime.now(UTC)
     if options.check:
         # Container runtimes call this every few seconds: print the age alone.
@@ -309,6 +314,8 @@ def _report(settings: Settings, options: ReportCommand, stop: StopRequest) -> in
 
 
 def _doctor(settings: Settings, options: DoctorCommand) -> int:
+    from updater.doctor import check_result, checks
+
     results = list(checks.examine(settings))
     if options.json:
         _print(check_result.as_json(results))
@@ -319,6 +326,8 @@ def _doctor(settings: Settings, options: DoctorCommand) -> int:
 
 
 def _views(settings: Settings, options: ViewsCommand) -> int:
+    from updater import views
+
     match options.action:
         case "plan":
             findings = views.plan_changes(settings, options.file)

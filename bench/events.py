@@ -1,6 +1,6 @@
 """Events: taken by HTTP and from Kafka, drained, and counted by the API.
 
-By default about three minutes. EVENTS_STORED=100 also drains into 100 million events.
+By default about four minutes. EVENTS_STORED=100 also drains into 100 million events.
 """
 
 import http.client
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,9 @@ FIRST_PORT: Final = 5280
 CLIENTS: Final = (1, 8, 64)
 BATCHES: Final = (1, 100, 1_000)
 SECONDS: Final = 1.5
+INTAKE_SECONDS: Final = 5.0
+"""For batches to the collector: what a drain finds after EVENTS_INTERVAL_SECONDS."""
+
 READY_SECONDS: Final = 60
 STORED_MILLIONS: Final = "EVENTS_STORED"
 KAFKA_MESSAGES: Final = 1_000_000
@@ -62,6 +65,13 @@ class HttpTiming:
     sent: SentEvents
     cpu: float
     """Seconds of processor time per event."""
+    drain_cpu: float = 0.0
+    """The same of the updater, to drain them by one snapshot; 0 if there is no updater."""
+
+    @property
+    def end_to_end(self) -> float:
+        """Both."""
+        return self.cpu + self.drain_cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,6 @@ class EventTimings:
 
     requests: Sequence[HttpTiming]
     memory: Mapping[str, int]
-    drained_cpu: float
-    """Seconds of processor time per event, to drain what the collector took."""
     visible_seconds: float
     drains: Mapping[tuple[int, str], Mapping[str, float]]
     """Of 1,000 events, by millions of stored ones and the kind of ids."""
@@ -90,7 +98,6 @@ def measure() -> EventTimings:
         memory: dict[str, int] = {}
         report.progress("sending events to the collector")
         requests = list(_time_collector(place, memory))
-        drained = _drain_all(place, requests)
         report.progress("sending events to FastAPI with PostgreSQL")
         requests += _time_plain(place, memory)
         report.progress("waiting for an event to be counted")
@@ -98,7 +105,7 @@ def measure() -> EventTimings:
         drains = dict(_time_drains(place))
         report.progress("reading Kafka")
         kafka = _time_kafka(place)
-    return EventTimings(requests, memory, drained, visible, drains, kafka)
+    return EventTimings(requests, memory, visible, drains, kafka)
 
 
 @contextmanager
@@ -140,8 +147,11 @@ def _answers(port: int) -> bool:
 
 def _time_collector(place: Path, memory: dict[str, int]) -> Iterator[HttpTiming]:
     token = secrets.token_hex()
-    with _collector(place / "spool", place, token) as (program, port):
-        yield from _time_all(COLLECTOR, program, port, token)
+    spool = place / "spool"
+    with _collector(spool, place, token) as (program, port):
+        for timing in _time_all(COLLECTOR, program, port, token):
+            data = place / f"data-{timing.clients}-{timing.batch}"
+            yield replace(timing, drain_cpu=_drain(data, spool, timing.sent.events))
         memory[COLLECTOR] = machine.peak_bytes(program.process.pid)
 
 
@@ -169,8 +179,13 @@ def _time_all(
 ) -> Iterator[HttpTiming]:
     for clients in CLIENTS:
         for batch in BATCHES:
+            is_drained = server == COLLECTOR and batch > 1
             load = EventLoad(
-                port=port, token=token, clients=clients, batch=batch, seconds=SECONDS
+                port=port,
+                token=token,
+                clients=clients,
+                batch=batch,
+                seconds=INTAKE_SECONDS if is_drained else SECONDS,
             )
             before = _cpu(processes or [program.process.pid])
             sent = _send(load)
@@ -209,12 +224,9 @@ def _output(module: str, *arguments: str, **environment: str) -> str:
     ).stdout
 
 
-def _drain_all(place: Path, requests: Sequence[HttpTiming]) -> float:
+def _drain(data: Path, spool: Path, taken: int) -> float:
     """Drain what the collector has taken; processor time per event."""
-    report.progress("draining them")
-    taken = sum(timing.sent.events for timing in requests)
-    arguments = (str(place / "data"), str(place / "spool"))
-    found = json.loads(_output("bench.events_worker", "all", *arguments))
+    found = json.loads(_output("bench.events_worker", "all", str(data), str(spool)))
     if found["events"] != taken:
         raise ValueError(f"{taken} events were taken, {found['events']} are stored")
     return float(found["cpu"]) / taken
@@ -334,10 +346,21 @@ def tables(measured: EventTimings) -> Iterator[str]:
         "Until a batch is acknowledged, in milliseconds; each client sends its next batch after "
         "the answer, and shares the processor with the server. Beside the collector, what people "
         "build instead: FastAPI, pydantic and an INSERT into PostgreSQL, whose own work is included. "
-        "The last column is processor time per million events."
+        "The last columns are processor time per million events: of the server, of the updater that "
+        "drains these events by one snapshot, and of both."
     )
     yield report.markdown(
-        ["", "clients", "batch", "events/s", "p50", "p95", "processor"],
+        [
+            "",
+            "clients",
+            "batch",
+            "events/s",
+            "p50",
+            "p95",
+            "server",
+            "drain",
+            "end to end",
+        ],
         (
             [
                 timing.server,
@@ -346,7 +369,7 @@ def tables(measured: EventTimings) -> Iterator[str]:
                 f"{timing.sent.rate:,.0f}",
                 report.milliseconds(timing.sent.percentile(50)),
                 report.milliseconds(timing.sent.percentile(95)),
-                f"{timing.cpu * 1e6:.1f} s",
+                *_per_million(timing),
             ]
             for timing in measured.requests
         ),
@@ -355,8 +378,7 @@ def tables(measured: EventTimings) -> Iterator[str]:
         f"{name} {report.megabytes(size)} MB" for name, size in measured.memory.items()
     )
     yield (
-        f"Memory at most: {memory}. Draining takes {measured.drained_cpu * 1e6:.1f} s of processor "
-        f"time per million events. With EVENTS_INTERVAL_SECONDS={INTERVAL_SECONDS:g} an event is "
+        f"Memory at most: {memory}. With EVENTS_INTERVAL_SECONDS={INTERVAL_SECONDS:g} an event is "
         f"counted by the API at most {measured.visible_seconds:.2f} s after its acknowledgement."
     )
     if kafka := measured.kafka:
@@ -389,6 +411,12 @@ def _kafka_line(kafka: Mapping[str, float]) -> str:
     )
 
 
+def _per_million(timing: HttpTiming) -> list[str]:
+    """Processor time of the server, the updater and both."""
+    parts = (timing.cpu, timing.drain_cpu, timing.end_to_end)
+    return [f"{part * 1e6:.1f} s" if part else "" for part in parts]
+
+
 def check_targets(measured: EventTimings) -> Iterator[Target]:
     """The targets."""
     hundreds = [
@@ -411,7 +439,7 @@ def check_targets(measured: EventTimings) -> Iterator[Target]:
     yield targets.at_most("p95 then", best.sent.percentile(95) * 1_000, P95_MS, " ms")
     yield targets.at_most(
         "processor time per million events, end to end",
-        (best.cpu + measured.drained_cpu) * 1e6,
+        best.end_to_end * 1e6,
         CPU_SECONDS,
         " s",
     )

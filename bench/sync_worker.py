@@ -9,7 +9,7 @@ Prints one CopyCost as JSON.
 
 import os
 
-from util import allocator
+from util import allocator, program_start
 
 # Before anything that imports Polars.
 os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
@@ -21,20 +21,25 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import mysql.connector
 import polars as pl
 from pydantic import BaseModel
 
 from bench.machine import peak_bytes
 from readmodel.source.blocking import choose_blocking
-from readmodel.source.mysql.source import MysqlSource
-from readmodel.source.postgres.source import PostgresSource
-from readmodel.source.sqlite.source import SqliteSource
 from readmodel.sync.run import sync
 from readmodel.tables import TABLES
+
+# The updater starts in the same way: its garbage is not collected while it imports, and
+# only the driver of its source is imported.
+program_start.finish()
+
+if TYPE_CHECKING:
+    from readmodel.source.mysql.source import MysqlSource
+    from readmodel.source.postgres.source import PostgresSource
+    from readmodel.source.sqlite.source import SqliteSource
 
 CHUNK_ROWS = 100_000
 
@@ -95,6 +100,9 @@ def connectorx(source: AnySource, folder: Path) -> int:
 
 
 def _url(source: AnySource) -> str:
+    from readmodel.source.mysql.source import MysqlSource
+    from readmodel.source.sqlite.source import SqliteSource
+
     if isinstance(source, SqliteSource):
         return f"sqlite://{quote(str(source.path))}"
     kind = "mysql" if isinstance(source, MysqlSource) else "postgresql"
@@ -136,7 +144,7 @@ def _arrow(source: ServerSource, statement: str) -> pl.DataFrame:
         return pl.DataFrame(cursor.fetch_arrow_table())
 
 
-def cursors(source: MysqlSource, folder: Path) -> int:
+def cursors(source: "MysqlSource", folder: Path) -> int:
     """Copy all rows with the cursors of mysql-connector-python."""
     rows = 0
     with closing(_connect(source)) as connection:
@@ -148,7 +156,7 @@ def cursors(source: MysqlSource, folder: Path) -> int:
     return rows
 
 
-def last_id(source: MysqlSource, folder: Path) -> int:
+def last_id(source: "MysqlSource", folder: Path) -> int:
     """Add the rows above the highest stored key; rewrite the whole file."""
     rows = 0
     with closing(_connect(source)) as connection:
@@ -177,7 +185,9 @@ METHODS: Final[dict[str, Callable[[Any, Path], int]]] = {
 }
 
 
-def _connect(source: MysqlSource) -> Any:
+def _connect(source: "MysqlSource") -> Any:
+    import mysql.connector
+
     return mysql.connector.connect(
         host=source.host,
         port=source.port,
@@ -231,10 +241,19 @@ def _source(
     database: str,
     kind: str = "mysql",
 ) -> AnySource:
-    if kind == "sqlite":
-        return SqliteSource(Path(database))
-    make = PostgresSource if kind == "postgresql" else MysqlSource
-    return make(host, int(port), user, password, database)
+    match kind:
+        case "sqlite":
+            from readmodel.source.sqlite.source import SqliteSource
+
+            return SqliteSource(Path(database))
+        case "postgresql":
+            from readmodel.source.postgres.source import PostgresSource
+
+            return PostgresSource(host, int(port), user, password, database)
+        case _:
+            from readmodel.source.mysql.source import MysqlSource
+
+            return MysqlSource(host, int(port), user, password, database)
 
 
 def _written() -> int:

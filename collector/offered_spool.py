@@ -14,7 +14,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
-from events.spool_files import SpoolFile, checksum, list_files, sync_folder
+from events.spool_files import (
+    SpoolFile,
+    checksum,
+    complete_files,
+    read_complete,
+    sync_folder,
+)
 from events.spool_transfer import (
     FILE_NAME,
     MOST_FILES,
@@ -40,7 +46,8 @@ class OfferedSpool:
     def page(self, after: str = "", most: int = MOST_FILES) -> SpoolPage:
         """At most *most* files whose names come after *after*; fewer on a slow disk."""
         with self._lock:
-            files = [f for f in list_files(self._folder) if re.match(FILE_NAME, f.name)]
+            complete, _ = complete_files(self._folder)
+            files = [file for file in complete if re.match(FILE_NAME, file.name)]
             start = bisect_right(files, after, key=attrgetter("name"))
             self._forget_others(files)
             offered = self._offer(files[start : start + most])
@@ -58,10 +65,7 @@ class OfferedSpool:
         return None if None in found else b"".join(filter(None, found))
 
     def _content(self, name: str) -> bytes | None:
-        try:
-            return (self._folder / name).read_bytes()
-        except FileNotFoundError:
-            return None
+        return read_complete(self._folder / name)
 
     def acknowledge(self, files: Sequence[StoredSpoolFile]) -> AcknowledgementResult:
         """Remove *files*, those that have this content, and flush that to the disk."""
@@ -95,9 +99,9 @@ class OfferedSpool:
     def _offered(self, file: SpoolFile) -> OfferedFile:
         with suppress(OSError):  # one bad block must not hold back the other files
             if file.name not in self._checksums:
-                self._checksums[file.name] = checksum(
-                    (self._folder / file.name).read_bytes()
-                )
+                content = self._content(file.name)
+                if content is not None:
+                    self._checksums[file.name] = checksum(content)
         return OfferedFile(
             name=file.name,
             bytes=file.bytes,

@@ -1,30 +1,30 @@
 """Writing the spool: what is acknowledged is on the disk.
 
-Requests that wait at the same time share one file and one fsync (group commit). One
-thread writes, so the files of a process are complete in the order of their numbers.
+Requests that wait at the same time share one commit, which is one write and one fsync
+(group commit), and the commits of a moment share one file. One thread writes, so the
+files of a process are complete in the order of their numbers.
 """
 
 import asyncio
-import errno
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, NamedTuple
 
 from collector.metrics import EventMetrics
+from collector.spool_file import OpenSpoolFile
 from events.spool_files import (
     HIDDEN,
     SUFFIXES,
     file_name,
     list_files,
     new_instance,
-    sync_folder,
 )
+from events.spool_storage import shared_storage_of
 from util.errors import SettingsError
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -35,6 +35,9 @@ COMMIT_TIMEOUT: Final = timedelta(seconds=10)
 GATHER_SECONDS: Final = 0.003
 """From the end of a commit to the next one, if requests wait; half of what a flush takes."""
 
+APPEND_SECONDS: Final = 0.1
+"""For so long commits go to the same file: making one takes most of a commit's work."""
+
 MEASURE_INTERVAL: Final = timedelta(seconds=1)
 LATE_MEASURE: Final = timedelta(seconds=15)
 """A disk that does not answer for so long is not ready."""
@@ -44,9 +47,6 @@ MAX_WAITING_BYTES: Final = 64 * 2**20
 
 ABANDONED_AFTER: Final = timedelta(minutes=10)
 """Age at which an incomplete file is that of a killed process."""
-
-NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-"""Errors of file systems that have no hard links."""
 
 _log = get_logger("spool")
 
@@ -95,6 +95,9 @@ class SpoolWriter:
         self._metrics = metrics
         self._instance = new_instance(datetime.now(UTC))
         self._number = 0
+        self._file: OpenSpoolFile | None = None
+        self._file_until = 0.0
+        self._is_shared = shared_storage_of(folder) is not None
         self._waiting: list[_Waiting] = []
         self._committing: list[_Waiting] = []
         self._waiting_bytes = 0
@@ -188,11 +191,22 @@ class SpoolWriter:
 
     def _write_commits(self) -> None:
         """The thread: write one commit after the other."""
-        while (chunks := self._commits.get()) is not None:
+        while (chunks := self._next_commit()) is not None:
             began = time.perf_counter()
             error = self._try_to_write(chunks)
             took = time.perf_counter() - began
             self._loop.call_soon_threadsafe(self._finish, error, took)
+        self._close_file()
+
+    def _next_commit(self) -> list[bytes] | None:
+        """Wait for the next commit; if there is none in time, close the file meanwhile."""
+        if self._file is not None:
+            left = self._file_until - time.monotonic()
+            try:
+                return self._commits.get(timeout=max(0.0, left))
+            except Empty:
+                self._close_file()
+        return self._commits.get()
 
     def _finish(self, error: OSError | None, took: float) -> None:
         """Answer the requests of the commit, and begin the next one."""
@@ -232,22 +246,41 @@ class SpoolWriter:
 
     def _try_to_write(self, chunks: list[bytes]) -> OSError | None:
         try:
-            self._write(chunks)
+            self._write(b"".join(chunks))
         except OSError as error:
+            self._close_file()
             return error
         return None
 
-    def _write(self, chunks: list[bytes]) -> None:
-        """Write the next file; after an error there is none.
+    def _write(self, content: bytes) -> None:
+        """Append to the open file, or write the next one; after an error nothing is left."""
+        if self._file is None:
+            self._file = self._next_file(content)
+            self._file_until = time.monotonic() + APPEND_SECONDS
+        else:
+            self._file.append(content)
+        is_shared = self._is_shared or not self._file.is_locked
+        if is_shared or time.monotonic() >= self._file_until:
+            self._close_file()
+
+    def _close_file(self) -> None:
+        """Leave the open file to the updater."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _next_file(self, content: bytes) -> OpenSpoolFile:
+        """Write the next file.
 
         A process that was copied while it ran, with its machine, has the same name and
         the same numbers. In a folder that both share, the one that comes second takes
         another name.
         """
-        content, folder = b"".join(chunks), str(self._folder)
+        folder = str(self._folder)
         self._number += 1
         try:
-            _write_file(folder, file_name(self._instance, self._number), content)
+            name = file_name(self._instance, self._number)
+            return OpenSpoolFile.create(folder, name, content)
         except FileExistsError:
             _log.error(
                 f"Another process writes files of the instance {self._instance} into "
@@ -255,7 +288,8 @@ class SpoolWriter:
                 action="write",
             )
             self._instance, self._number = new_instance(datetime.now(UTC)), 1
-            _write_file(folder, file_name(self._instance, 1), content)
+            name = file_name(self._instance, 1)
+            return OpenSpoolFile.create(folder, name, content)
 
     def _remove_abandoned(self) -> None:
         """Remove what killed processes had not completed, and so not acknowledged."""
@@ -279,53 +313,3 @@ class SpoolWriter:
             oldest=min((file.modified_at for file in files), default=None),
             measured_at=time.monotonic(),
         )
-
-
-def _write_file(folder: str, name: str, content: bytes) -> None:
-    """Write a new file, which is on the disk then; after an error there is none.
-
-    Raises FileExistsError if another process has written it, or is about to.
-    """
-    # Strings: objects for paths take longer than the calls.
-    hidden, file = f"{folder}/{HIDDEN}{name}", f"{folder}/{name}"
-    handle = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    written = [hidden]
-    try:
-        _write_whole(handle, content)
-        os.fsync(handle)
-        _make_visible(hidden, file)
-        written.append(file)
-        sync_folder(folder)
-        written.clear()
-    finally:
-        os.close(handle)
-        for path in written:
-            _remove_quietly(path)
-
-
-def _remove_quietly(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - as above
-
-
-def _make_visible(hidden: str, file: str) -> None:
-    """Rename *hidden* to *file*. Raises FileExistsError, where a rename would replace.
-
-    Not every file system has links. The hidden name is ours alone meanwhile.
-    """
-    try:
-        os.link(hidden, file)
-        os.unlink(hidden)  # noqa: PTH108 - as above
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        if Path(file).exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-        Path(hidden).rename(file)
-
-
-def _write_whole(handle: int, content: bytes) -> None:
-    """Write all of *content*: a disk that becomes full takes a part first."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(handle, rest) :]

@@ -7,6 +7,7 @@ a fixed time zone, a fixed clock, no extensions, no files but those of the table
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -61,24 +62,33 @@ class SessionOptions:
 
 def connect(options: SessionOptions) -> "DuckDBPyConnection":
     """Open an empty in-memory database. Close it after use."""
+    connection = _open(options.memory_mb, options.reads_inline)
+    _set_temp_dir(connection, options)
+    _begin(connection, options.zone, options.now)
+    return connection
+
+
+def _open(memory_mb: int, reads_inline: bool = False) -> "DuckDBPyConnection":
     import duckdb
 
-    connection = duckdb.connect(
+    return duckdb.connect(
         ":memory:",
         config={
             "threads": 1,
-            "memory_limit": f"{options.memory_mb}MB",
+            "memory_limit": f"{memory_mb}MB",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "default_null_order": "postgres",
-            **({"async_threads": 0} if options.reads_inline else {}),
+            **({"async_threads": 0} if reads_inline else {}),
         },
     )
+
+
+def _begin(connection: "DuckDBPyConnection", zone: ZoneInfo, now: datetime) -> None:
+    """Set the time zone and the clock of a connection."""
     connection.execute("SET python_enable_replacements = false")
-    connection.execute(f"SET TimeZone = {literal(options.zone.key)}")
-    _set_temp_dir(connection, options)
-    _bind_clock(connection, options.now, options.zone)
-    return connection
+    connection.execute(f"SET TimeZone = {literal(zone.key)}")
+    _bind_clock(connection, now, zone)
 
 
 def _set_temp_dir(connection: "DuckDBPyConnection", options: SessionOptions) -> None:
@@ -143,9 +153,11 @@ def bind(
     """
     import duckdb
 
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    connection = connect(SessionOptions(definition.zone, now, memory_mb=64))
+    connection = _binding_database().cursor()
     try:
+        # What the definition needs is created in a transaction that is never committed.
+        connection.begin()
+        _begin(connection, definition.zone, datetime(2026, 1, 1, tzinfo=UTC))
         inputs = {name: schemas[name] for name in definition.inputs}
         add_empty_tables(connection, inputs)
         columns = _bound_columns(connection, definition)
@@ -156,6 +168,14 @@ def bind(
         raise ValueError(first_line(error)) from None
     finally:
         connection.close()
+
+
+@cache
+def _binding_database() -> "DuckDBPyConnection":
+    """An empty database; opening one takes as long as binding ten definitions."""
+    database = _open(memory_mb=64)
+    database.execute("SET temp_directory = ''")
+    return database
 
 
 def _bound_columns(

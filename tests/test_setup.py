@@ -1,4 +1,4 @@
-"""scripts/bootstrap: creates the environment, and is fast if it exists already."""
+"""The scripts of the set-up; a second one has nothing to do."""
 
 import os
 import shutil
@@ -155,3 +155,27 @@ def test_without_an_installer_it_prints_a_remedy(project: Project) -> None:
     last = done.stderr.splitlines()[-1]
     assert last.startswith("✗ uv could not be installed: install it by hand")
     assert not (project.folder / ".tools").exists()
+
+
+def folder_of_tests(project: Project, **environ: str) -> str:
+    """What scripts/test-folder prints, without the newline."""
+    path = os.pathsep.join([str(project.first_on_path), os.environ["PATH"]])
+    return subprocess.check_output(
+        [project.folder / "scripts" / "test-folder"],
+        env={"PATH": path, **environ},
+        text=True,
+    ).rstrip("\n")
+
+
+def test_the_folder_of_the_tests_may_be_chosen(project: Project) -> None:
+    """As for every program."""
+    assert folder_of_tests(project, TMPDIR="/a folder") == "/a folder"
+
+
+def test_the_folder_of_the_tests_is_in_memory_only_if_there_is_plenty(
+    project: Project,
+) -> None:
+    """Containers often have 64 MB of it."""
+    assert folder_of_tests(project) in ("/dev/shm", "/tmp")
+    project.put("df", "#!/bin/sh\necho title; echo shm 65536 0 65536 0% /dev/shm\n")
+    assert folder_of_tests(project) == "/tmp"

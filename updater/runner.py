@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from config import Settings
 from readmodel.source.connect import tables_from_settings
@@ -19,7 +19,6 @@ from updater.guarded import guarded
 from updater.progress import Progress
 from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
-from util.heartbeat import Heartbeat
 from util.logs import get_logger, live_line
 from util.metrics import UpdaterMetrics
 from util.sentry_wrapper import (
@@ -31,6 +30,9 @@ from util.sentry_wrapper import (
     separate_breadcrumbs,
 )
 from util.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from util.heartbeat import Heartbeat
 
 MONITOR: Final = "fpp-analytics-sync"
 """Name of the cron monitor in Sentry; the first check-in creates it."""
@@ -87,8 +89,7 @@ class Runner:
         self._settings = settings
         self._source = source
         self._now = now
-        url = settings.uptimekuma_push_url
-        self._heartbeat = Heartbeat(url.get_secret_value() if url else None)
+        self._heartbeat = _heartbeat(settings)
         self._runs = metrics.run_summary(settings.data_dir)
         self.metrics = UpdaterMetrics(
             ReadModelCollector(
@@ -220,8 +221,9 @@ class Runner:
         self._runs = run_log.updated_summary(self._runs, run)
         guarded(self._count, run)
         guarded(self._record, run)
-        push = self._heartbeat.up if run.success else self._heartbeat.down
-        guarded(push, f"{run.message}{self._replica_note()}", run.took)
+        if self._heartbeat is not None:
+            push = self._heartbeat.up if run.success else self._heartbeat.down
+            guarded(push, f"{run.message}{self._replica_note()}", run.took)
 
     def _replica_note(self) -> str:
         """What is wrong with the replica, as far as it is known; empty without one."""
@@ -262,6 +264,16 @@ class Runner:
 
     def _seconds_since(self, began: datetime) -> float:
         return (self._now() - began).total_seconds()
+
+
+def _heartbeat(settings: Settings) -> "Heartbeat | None":
+    """The monitor that each run is pushed to; None without one. Raises SettingsError."""
+    url = settings.uptimekuma_push_url
+    if url is None:
+        return None
+    from util.heartbeat import Heartbeat  # Nobody else needs it.
+
+    return Heartbeat(url.get_secret_value())
 
 
 def derived_options(settings: Settings) -> DerivedOptions:

@@ -5,7 +5,11 @@ import time
 from datetime import timedelta
 from typing import Any, Final
 
-import httpx
+from util.imports import not_importable
+
+# httpx imports these for its command, which takes as long as httpx itself.
+with not_importable("click", "pygments", "rich"):
+    import httpx
 
 MOST_BYTES: Final = 64 * 1024
 """Of an answer's body; what follows is not read."""

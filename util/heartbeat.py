@@ -1,5 +1,8 @@
 """Heartbeat: one push to UptimeKuma after each run."""
 
+from util import bounded_http  # before httpx: without its command
+
+# isort: split
 import threading
 from datetime import timedelta
 from typing import Final
@@ -16,7 +19,6 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from util import bounded_http
 from util.errors import SettingsError
 from util.logs import get_logger
 from util.redaction import redact

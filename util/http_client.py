@@ -40,9 +40,10 @@ def send_daily(
     Each is a sentence without the key or the URL.
     """
     # Most deployments never send, and httpx takes a tenth of the API's start.
-    import httpx
+    from util import bounded_http  # before httpx: without its command
 
-    from util import bounded_http
+    # isort: split
+    import httpx
 
     seconds = timeout.total_seconds()
     try:

@@ -1,20 +1,22 @@
-"""The source and the tables that the settings name."""
+"""The source and the tables that the settings name.
 
-from dataclasses import replace
+Only the driver of that source is imported.
+"""
+
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from config import Settings
-from readmodel.source.mysql.server import READ_SECONDS
-from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.no_database import NoDatabase
-from readmodel.source.postgres.errors import MISSING_DRIVER
-from readmodel.source.postgres.source import PostgresSource
-from readmodel.source.protocol import Source
-from readmodel.source.sqlite.source import SqliteSource
+from readmodel.source.protocol import READ_SECONDS, Source
 from readmodel.tables import Table, select_tables
 from util.errors import SettingsError
+
+if TYPE_CHECKING:
+    from readmodel.source.mysql.source import MysqlSource
+    from readmodel.source.postgres.source import PostgresSource
 
 # No example has a password: it would be hidden, as any other in a log.
 _URL_FORMS = (
@@ -54,20 +56,15 @@ def source_from_settings(settings: Settings) -> Source:
     Raises SettingsError that names a missing or malformed setting, never a secret.
     """
     if settings.source_url is not None:
-        source = _from_url(settings.source_url.get_secret_value())
-    elif settings.db_host is None and not tables_from_settings(settings):
+        return _from_url(settings, settings.source_url.get_secret_value())
+    if settings.db_host is None and not tables_from_settings(settings):
         return NoDatabase()
-    else:
-        source = _from_parts(settings)
-    # A run that waits for a frozen server must end before the next run starts.
-    seconds = min(READ_SECONDS, max(1, settings.sync_interval_seconds // 2))
-    match source:
-        case MysqlSource():
-            return replace(source, ssl_ca=_authority(settings), read_seconds=seconds)
-        case PostgresSource():
-            options = _verified_tls(_authority(settings)) | dict(source.options)
-            return replace(source, options=options, read_seconds=seconds)
-    return source
+    return _from_parts(settings)
+
+
+def _read_seconds(settings: Settings) -> int:
+    """A run that waits for a frozen server must end before the next run starts."""
+    return min(READ_SECONDS, max(1, settings.sync_interval_seconds // 2))
 
 
 def tables_from_settings(settings: Settings) -> list[Table]:
@@ -92,7 +89,7 @@ def _verified_tls(authority: str | None) -> dict[str, str]:
     return {"sslmode": "verify-full", "sslrootcert": authority}
 
 
-def _from_parts(settings: Settings) -> MysqlSource:
+def _from_parts(settings: Settings) -> "MysqlSource":
     required = {
         "DB_HOST": settings.db_host,
         "DB_USERNAME": settings.db_username,
@@ -103,6 +100,8 @@ def _from_parts(settings: Settings) -> MysqlSource:
             f"{', '.join(missing)} missing: set DB_HOST, DB_USERNAME and DB_PASSWORD, "
             "or SOURCE_URL"
         )
+    from readmodel.source.mysql.source import MysqlSource
+
     password = settings.db_password
     return MysqlSource(
         host=settings.db_host or "",
@@ -110,10 +109,12 @@ def _from_parts(settings: Settings) -> MysqlSource:
         user=settings.db_username or "",
         password=password.get_secret_value() if password else "",
         database=settings.db_name,
+        ssl_ca=_authority(settings),
+        read_seconds=_read_seconds(settings),
     )
 
 
-def _from_url(url: str) -> Source:
+def _from_url(settings: Settings, url: str) -> Source:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -122,11 +123,13 @@ def _from_url(url: str) -> Source:
     path = unquote(parts.path.removeprefix("/"))
     match parts.scheme:
         case "sqlite" if path and not parts.netloc:
+            from readmodel.source.sqlite.source import SqliteSource
+
             return SqliteSource(Path(path))
         case "mysql" | "mariadb" if path and parts.hostname and parts.username:
-            return _mysql(parts, parts.hostname, port or _MYSQL_PORT, path)
+            return _mysql(settings, parts, port or _MYSQL_PORT, path)
         case "postgresql" | "postgres" if path and parts.hostname and parts.username:
-            return _postgres(parts, parts.hostname, port or _POSTGRES_PORT, path)
+            return _postgres(settings, parts, port or _POSTGRES_PORT, path)
         case _:
             raise SettingsError(_malformed(url))
 
@@ -143,14 +146,28 @@ def _malformed(url: str) -> str:
     return f"SOURCE_URL is malformed: {_URL_FORMS}"
 
 
-def _mysql(parts: SplitResult, host: str, port: int, database: str) -> MysqlSource:
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return MysqlSource(host, port, user, password, database)
+def _mysql(
+    settings: Settings, parts: SplitResult, port: int, database: str
+) -> "MysqlSource":
+    from readmodel.source.mysql.source import MysqlSource
+
+    return MysqlSource(
+        parts.hostname or "",
+        port,
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        database,
+        ssl_ca=_authority(settings),
+        read_seconds=_read_seconds(settings),
+    )
 
 
 def _postgres(
-    parts: SplitResult, host: str, port: int, database: str
-) -> PostgresSource:
+    settings: Settings, parts: SplitResult, port: int, database: str
+) -> "PostgresSource":
+    from readmodel.source.postgres.errors import MISSING_DRIVER
+    from readmodel.source.postgres.source import PostgresSource
+
     if find_spec("psycopg") is None:
         raise SettingsError(f"SOURCE_URL cannot be used: {MISSING_DRIVER}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -159,5 +176,12 @@ def _postgres(
             f"SOURCE_URL has the parameter {unknown[0]}, which is not one of "
             f"{', '.join(sorted(_POSTGRES_PARAMETERS))}"
         )
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return PostgresSource(host, port, user, password, database, options)
+    return PostgresSource(
+        parts.hostname or "",
+        port,
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        database,
+        _verified_tls(_authority(settings)) | options,
+        read_seconds=_read_seconds(settings),
+    )

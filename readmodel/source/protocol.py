@@ -3,7 +3,7 @@
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from readmodel.source.blocking import (
     EVERYTHING,
@@ -16,6 +16,9 @@ from readmodel.source.blocking import (
 from readmodel.source.wire import Batch, Column
 from readmodel.tables import Table
 from util.errors import SourceError
+
+READ_SECONDS: Final = 300
+"""How long an answer of a server may make no progress, by default."""
 
 
 class PassingFault(SourceError):

@@ -7,7 +7,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
-from events.spool_files import HIDDEN, SpoolFile, checksum, list_files, sync_folder
+from events.spool_files import (
+    HIDDEN,
+    SpoolFile,
+    checksum,
+    complete_files,
+    read_complete,
+    sync_folder,
+)
 from readmodel.spool.protocol import SpoolListing
 from util.errors import SpoolError
 
@@ -48,7 +55,7 @@ class FolderSpool:
     def listing(self) -> SpoolListing:
         """See Spool. There are no files if no collector has made the folder yet."""
         try:
-            return SpoolListing(list_files(self.folder))
+            return SpoolListing(*complete_files(self.folder))
         except FileNotFoundError:
             return SpoolListing([])
         except OSError as error:
@@ -62,9 +69,7 @@ class FolderSpool:
     def content(self, file: SpoolFile) -> bytes | None:
         """See Spool."""
         try:
-            return (self.folder / file.name).read_bytes()
-        except FileNotFoundError:
-            return None
+            return read_complete(self.folder / file.name)
         except OSError as error:
             raise self._failure(error) from error
 

@@ -38,8 +38,10 @@ from util.errors import SpoolError, StorageError
 
 __all__ = ["DrainReport", "drain", "drain_spools"]
 
-MAX_BYTES: Final = 64 * 2**20
-"""Of the spools, per snapshot: bounds the memory after an outage of the updater."""
+MAX_BYTES: Final = 32 * 2**20
+"""Of the spools, per snapshot: bounds the memory after an outage of the updater.
+
+An event has some 200 bytes, so these are 160,000 events, which take some 200 MB."""
 
 
 def _now() -> datetime:

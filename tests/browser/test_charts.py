@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import DESKTOP, Tabs, Visitor, settled, show_view, visiting
+from tests.browser.visitor import DESKTOP, Visitor, settled, show_view
 from tests.support.effort import fewer, some_long
 from tests.support.world import Server
 
@@ -27,7 +26,7 @@ METRICS = {
     "estimations": "Estimations and spectators",
     "rooms": "New rooms",
 }
-PHONE = {"width": 360, "height": 780}
+SCREENS: dict[int, ViewportSize] = {1280: DESKTOP, 360: {"width": 360, "height": 780}}
 RANGES = (
     *("today", "yesterday", "7d", "28d", "30d", "90d"),
     *("last_month", "year", "12m", "all"),
@@ -46,26 +45,10 @@ INTERVALS = ("hour", "day", "week", "month")
 LEAST_CONTRAST = 3
 
 
-@pytest.fixture(scope="module")
-def visitor(tabs: Tabs) -> Iterator[Visitor]:
-    """A visitor that all tests share, because they only read."""
-    with visiting(tabs) as visitor:
-        yield visitor
-
-
-@pytest.fixture(scope="module")
-def pages(visitor: Visitor, server: Server) -> dict[int, Page]:
-    """The dashboard on a desktop and on a phone, by width."""
-    return {
-        screen["width"]: visitor.sign_in(visitor.open_page(viewport=screen), server)
-        for screen in (DESKTOP, PHONE)
-    }
-
-
-@pytest.fixture(scope="module")
-def page(pages: dict[int, Page]) -> Page:
-    """The dashboard on a desktop."""
-    return pages[DESKTOP["width"]]
+@pytest.fixture
+def page(any_view: Page) -> Page:
+    """The dashboard on a desktop; each test begins with its view."""
+    return any_view
 
 
 def series(server: Server, **query: Any) -> list[dict[str, Any]]:
@@ -83,10 +66,10 @@ def row_count(page: Page) -> int:
 
 @pytest.mark.parametrize("width", some_long([1280, 360]))
 def test_axes_and_intervals_of_every_range(
-    pages: dict[int, Page], server: Server, width: int, subtests: pytest.Subtests
+    page: Page, server: Server, width: int, subtests: pytest.Subtests
 ) -> None:
     """On a desktop and on a phone, which shows fewer rows."""
-    page = pages[width]
+    page.set_viewport_size(SCREENS[width])
     for period in fewer(RANGES, 5):
         with subtests.test(period=period):
             show_view(page, f"?period={period}&compare=none")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Tabs, Visitor, settled, visiting
+from tests.browser.visitor import Tabs, Visitor, settled, show_view, visiting
 from tests.support.effort import some_long
 from tests.support.world import HOSTILE, Server, counts
 
@@ -27,18 +27,6 @@ def visitor(tabs: Tabs) -> Iterator[Visitor]:
     """A visitor that all tests share, because they only read."""
     with visiting(tabs) as visitor:
         yield visitor
-
-
-@pytest.fixture(scope="module")
-def page(visitor: Visitor, server: Server) -> Page:
-    """The dashboard, signed in, with all figures."""
-    return visitor.sign_in(visitor.open_page(), server)
-
-
-@pytest.fixture(scope="module")
-def ever(visitor: Visitor, server: Server) -> Page:
-    """The dashboard with the range "all"."""
-    return visitor.sign_in(visitor.open_page(), server, "?period=all")
 
 
 @pytest.fixture(scope="module")
@@ -236,8 +224,9 @@ def test_the_last_runs_are_shown(page: Page, server: Server) -> None:
     )
 
 
-def test_hostile_names_are_shown_as_text(ever: Page) -> None:
+def test_hostile_names_are_shown_as_text(any_view: Page) -> None:
     """Covers all names from the database; sources are shown only as categories."""
+    ever = show_view(any_view, "?period=all")
     for title in (
         "Pages",
         "Events",

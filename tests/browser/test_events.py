@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from readmodel.sync.drain import drain
-from tests.browser.conftest import TIMEOUT_MS, Visitor
 from tests.browser.test_access import violations
+from tests.browser.visitor import TIMEOUT_MS, Visitor
 from tests.support.events import line, rejected_line, write_spool
 from tests.support.programs import ROOT
 from tests.support.world import HOSTILE, Server, World

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import VIEW, Visitor
 from tests.browser.test_access import violations
+from tests.browser.visitor import VIEW, Visitor
 from tests.support.derived import table_sql, write_views
 from tests.support.effort import some_long
 from tests.support.programs import ROOT, run_updater

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Visitor
+from tests.browser.visitor import Visitor
 from tests.support.effort import some_long
 from tests.support.world import HOSTILE, Server
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Tabs, Visitor, settled, show_view
+from tests.browser.visitor import Tabs, Visitor, settled
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
@@ -26,18 +26,6 @@ NAMES = {
     "Pages": "route",
     "Events": "event",
 }
-
-
-@pytest.fixture(scope="module")
-def signed_in(shared_visitor: Visitor, server: Server) -> Page:
-    """A page on which the visitor has signed in."""
-    return shared_visitor.sign_in(shared_visitor.open_page(), server)
-
-
-@pytest.fixture
-def page(signed_in: Page) -> Page:
-    """The dashboard without a filter."""
-    return show_view(signed_in)
 
 
 def filter_of(page: Page) -> str:

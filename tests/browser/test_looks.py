@@ -1,20 +1,22 @@
 """How the page looks in places that no figure depends on: nothing cut, covered or empty."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.conftest import Visitor, settled, show_view
+from tests.browser.visitor import DESKTOP, Visitor, settled, show_view
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
 
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 360, "height": 780}
 A4: ViewportSize = {"width": 703, "height": 1009}
+
+DRAWN = """() => new Promise((resolve) =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))))"""
+"""Two frames later, after what observers of sizes do."""
 
 NOTHING = "\u2013"
 
@@ -34,20 +36,10 @@ HALF_SHOWN = """() => [...document.querySelectorAll(".name-line")].filter((line)
 }).map((line) => line.textContent)"""
 
 
-@pytest.fixture(scope="module")
-def signed_in(shared_visitor: Visitor, server: Server) -> Page:
-    """A page that all tests here share."""
-    return shared_visitor.sign_in(shared_visitor.open_page(), server)
-
-
-@pytest.fixture
-def page(signed_in: Page) -> Iterator[Page]:
-    """The page as a reader has it who has just come."""
-    yield signed_in
-    signed_in.emulate_media(media="null")
-    signed_in.set_viewport_size(DESKTOP)
-    show_view(signed_in)
-    signed_in.evaluate("scrollTo(0, 0)")
+def resize(page: Page, size: ViewportSize) -> None:
+    """Give the window another size, and wait until the page has answered it."""
+    page.set_viewport_size(size)
+    page.evaluate(DRAWN)
 
 
 def box(page: Page, selector: str) -> Any:
@@ -80,28 +72,29 @@ def test_the_section_in_view_is_marked(page: Page) -> None:
     expect(current).to_have_text("Overview")
 
 
-def test_a_phone_shows_the_usual_page_instead_of_the_wall_view(page: Page) -> None:
+def test_a_phone_shows_the_usual_page_instead_of_the_wall_view(any_view: Page) -> None:
     """Also from an address that asks for it: there is no room for one screen."""
+    page = any_view
     page.set_viewport_size(PHONE)
     show_view(page, "?kiosk=true")
     assert bottom(page, "#main-chart") <= box(page, "#figures")["y"]
     assert page.evaluate("getComputedStyle(document.body).overflow") == "visible"
 
 
-def test_no_change_is_cut(page: Page) -> None:
+def test_no_change_is_cut(any_view: Page) -> None:
     """Whatever it is compared with, on a phone and on a desktop."""
-    for size in (PHONE, DESKTOP):
-        page.set_viewport_size(size)
-        for query in ("?period=yesterday", "?period=30d"):
-            show_view(page, query)
-            assert page.evaluate(CUT) == []
+    for query in ("?period=yesterday", "?period=30d"):
+        show_view(any_view, query)
+        for size in (PHONE, DESKTOP):
+            resize(any_view, size)
+            assert any_view.evaluate(CUT) == []
 
 
-def test_a_name_is_shown_with_its_country_or_without(page: Page) -> None:
+def test_a_name_is_shown_with_its_country_or_without(any_view: Page) -> None:
     """Never with a part of it; screen readers get both, apart."""
+    page = show_view(any_view, "?period=all")
     for size in (PHONE, DESKTOP):
-        page.set_viewport_size(size)
-        show_view(page, "?period=all")
+        resize(page, size)
         assert page.locator(".name-line .note").count() >= 10
         assert page.evaluate(HALF_SHOWN) == []
     tree = page.locator("[data-bars=Cities]").aria_snapshot()
@@ -109,9 +102,11 @@ def test_a_name_is_shown_with_its_country_or_without(page: Page) -> None:
     assert not re.search(r'button "[^"]*\wGermany"', tree)
 
 
-def test_a_card_with_all_rows_leaves_its_neighbours_as_they_are(page: Page) -> None:
+def test_a_card_with_all_rows_leaves_its_neighbours_as_they_are(
+    any_view: Page,
+) -> None:
     """It grows alone."""
-    show_view(page, "?period=all")
+    page = show_view(any_view, "?period=all")
     card, neighbour = "[data-bars=Cities]", "[data-bars=Countries]"
     before = [box(page, each)["height"] for each in (card, neighbour)]
     page.locator(f"{card} .more").click()
@@ -134,9 +129,9 @@ def test_rows_of_cards_are_full(page: Page) -> None:
                 assert end == pytest.approx(whole, abs=1), (width, section)
 
 
-def test_a_reason_takes_no_space_for_rows(page: Page) -> None:
+def test_a_reason_takes_no_space_for_rows(any_view: Page) -> None:
     """A filter by country has no meaning for weekdays of votes."""
-    show_view(page, "?filter=country:DE")
+    page = show_view(any_view, "?filter=country:DE")
     card = page.locator("[data-bars=Weekdays]")
     expect(card).to_contain_text("does not apply")
     assert box(page, "[data-bars=Weekdays]")["height"] < 160

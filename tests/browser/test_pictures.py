@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Playwright
 
-from tests.browser.conftest import Tabs, Visitor, chromium, visiting
+from tests.browser.conftest import chromium
+from tests.browser.visitor import Tabs, Visitor, visiting
 from tests.support.effort import some_long
 from tests.support.programs import ROOT
 from tests.support.world import Server, World

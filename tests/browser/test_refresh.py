@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.snapshot_writer import SnapshotWriter
-from tests.browser.conftest import Visitor, settled
+from tests.browser.visitor import Visitor, settled
 from tests.support.world import TOKEN, Server, World
 
 pytestmark = pytest.mark.external

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Visitor, settled
+from tests.browser.visitor import Visitor, settled
 from tests.support.effort import some_long
 from tests.support.world import Server, World
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, held_back, settled
+from tests.browser.visitor import Visitor, held_back, settled
 from tests.support.world import TOKEN, Server
 
 pytestmark = pytest.mark.external

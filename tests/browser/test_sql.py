@@ -12,15 +12,9 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 from polars.testing import assert_frame_equal
 
-from tests.browser.conftest import (
-    QUERY_TOKEN,
-    VIEW,
-    Tabs,
-    Visitor,
-    settled,
-    visiting,
-)
+from tests.browser.conftest import QUERY_TOKEN
 from tests.browser.test_access import AXE
+from tests.browser.visitor import VIEW, Tabs, Visitor, settled, visiting
 from tests.support.effort import some_long
 from tests.support.world import HOSTILE, TOKEN, Server
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import (
+from tests.browser.visitor import (
     VIEW,
     Visitor,
     held_back,

@@ -8,23 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.conftest import Visitor, settled, show_view
+from tests.browser.visitor import Visitor, settled
 from tests.support.effort import some_long
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
-
-
-@pytest.fixture(scope="module")
-def signed_in(shared_visitor: Visitor, server: Server) -> Page:
-    """A page on which the visitor has signed in."""
-    return shared_visitor.sign_in(shared_visitor.open_page(), server)
-
-
-@pytest.fixture
-def page(signed_in: Page) -> Page:
-    """The dashboard with its default view and all figures."""
-    return show_view(signed_in)
 
 
 def shown_page_views(page: Page) -> str:
@@ -82,9 +70,10 @@ def test_a_preset_changes_figures_and_url(page: Page, server: Server) -> None:
     ),
 )
 def test_every_range_has_the_numbers_of_its_days(
-    page: Page, server: Server, label: str, period: str
+    any_view: Page, server: Server, label: str, period: str
 ) -> None:
     """The dates beside its name are those of the API."""
+    page = any_view
     choose(page, label)
     assert shown_page_views(page) == expected_page_views(server, period=period)
     query = server.ask("/", period=period, sections="votes").json()["query"]

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from collector import spool
+from collector import spool, spool_file
 from collector.metrics import EventMetrics
 from collector.spool import SpoolUnavailable, SpoolWriter
-from events.spool_files import list_files
+from events import spool_files
+from events.spool_files import complete_files, list_files, read_complete
 from tests.support.events import write_spool
 from util.errors import SettingsError
 
@@ -71,10 +74,11 @@ def held_up(disk: threading.Event, busy: threading.Event) -> Callable[[int], Non
     return slow_fsync
 
 
-def test_requests_that_wait_share_one_file(
+def test_requests_that_wait_share_one_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the disk works on the first commit, a second one gathers."""
+    monkeypatch.setattr(spool, "APPEND_SECONDS", 0.0)
     disk, busy = threading.Event(), threading.Event()
 
     async def scenario() -> None:
@@ -96,6 +100,7 @@ def test_requests_right_after_a_commit_come_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever was just answered shares the next file with those that wait."""
+    monkeypatch.setattr(spool, "APPEND_SECONDS", 0.0)
     disk, busy = threading.Event(), threading.Event()
 
     async def scenario() -> None:
@@ -170,11 +175,125 @@ def test_after_an_error_nothing_is_stored_and_the_next_try_succeeds(
     assert contents(tmp_path) == [LINE]
 
 
+def test_commits_of_a_moment_share_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody reads it before it is complete: then it never changes."""
+    monkeypatch.setattr(spool, "APPEND_SECONDS", 60.0)
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            for _ in range(3):
+                await writer.append(LINE)
+            (file,) = list_files(tmp_path)
+            assert read_complete(tmp_path / file.name) is None
+
+    asyncio.run(scenario())
+    (file,) = list_files(tmp_path)
+    assert read_complete(tmp_path / file.name) == LINE * 3
+
+
+def test_a_file_is_complete_soon_after_its_last_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although no other one follows."""
+    monkeypatch.setattr(spool_files, "PATIENCE", timedelta(seconds=10))
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            await writer.append(LINE)
+            await writer.append(LINE)
+            files, _ = await asyncio.to_thread(complete_files, tmp_path)
+            assert [file.bytes for file in files] == [2 * len(LINE)]
+            await writer.append(LINE)
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE * 2, LINE]
+
+
+@pytest.mark.parametrize("reason", ["shared storage", "no locks", "time is over"])
+def test_a_file_that_nobody_waits_for_has_one_commit(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other hosts may not see locks, and files must not become old."""
+    match reason:
+        case "shared storage":
+            monkeypatch.setattr(spool, "shared_storage_of", lambda _: "nfs4")
+        case "no locks":
+            monkeypatch.setattr(spool_file, "flock", refuse(errno.ENOLCK))
+        case _:
+            monkeypatch.setattr(spool, "APPEND_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            for number in range(1, 4):
+                await writer.append(LINE)
+                files, is_all = complete_files(tmp_path)
+                assert (len(files), is_all) == (number, True)
+
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE] * 3
+
+
+@pytest.mark.parametrize(
+    ("function", "number"), [("write", errno.ENOSPC), ("fsync", errno.EIO)]
+)
+def test_a_commit_that_fails_leaves_those_before_it(
+    function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same file, of which the disk took a part of the next commit."""
+    write = os.write
+
+    def write_a_part(handle: int, data: bytes) -> int:
+        if len(data) < len(LINE):
+            raise OSError(number, os.strerror(number))
+        return write(handle, data[:5])
+
+    async def scenario() -> None:
+        async with writing(tmp_path) as writer:
+            await writer.append(LINE)
+            await writer.append(LINE)
+            with monkeypatch.context() as broken:
+                failing = write_a_part if function == "write" else refuse(number)
+                broken.setattr(os, function, failing)
+                with pytest.raises(SpoolUnavailable):
+                    await writer.append(LINE)
+            assert contents(tmp_path) == [LINE * 2]
+            assert complete_files(tmp_path)[1]
+            await writer.append(b"later\n")
+
+    monkeypatch.setattr(spool, "APPEND_SECONDS", 60.0)
+    asyncio.run(scenario())
+    assert contents(tmp_path) == [LINE * 2, b"later\n"]
+
+
+def test_the_file_of_a_killed_process_is_complete(tmp_path: Path) -> None:
+    """With all that it had acknowledged; the system unlocks it."""
+    script = """
+import sys, time
+from collector.spool_file import OpenSpoolFile
+file = OpenSpoolFile.create(sys.argv[1], "a.000000000001.v2.jsonl", b"first\\n")
+file.append(b"second\\n")
+print("acknowledged", flush=True)
+time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"acknowledged\n"
+        (file,) = list_files(tmp_path)
+        assert read_complete(tmp_path / file.name) is None
+        process.kill()
+        process.wait()
+    assert read_complete(tmp_path / file.name) == b"first\nsecond\n"
+
+
 @pytest.mark.parametrize("has_links", [True, False])
 def test_a_copy_of_a_process_replaces_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
     """A machine that was copied while it ran: both write files of the same names."""
+    monkeypatch.setattr(spool, "APPEND_SECONDS", 0.0)
     if not has_links:
         monkeypatch.setattr(os, "link", refuse(errno.EPERM))
 

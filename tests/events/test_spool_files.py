@@ -1,16 +1,25 @@
 """Names of spool files, and which of them are taken."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+import pytest
+
+from events import spool_files
 from events.ids import new_id, repeatable_id
 from events.spool_files import (
     LINES_SUFFIX,
     advance,
+    complete_files,
     file_name,
     is_taken,
     list_files,
     new_instance,
+    read_complete,
 )
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -68,3 +77,42 @@ def test_ids_of_an_idempotency_key_belong_to_its_sender_and_place() -> None:
     assert repeatable_id("a", "key", 0) == repeatable_id("a", "key", 0)
     others = [("b", "key", 0), ("a", "kex", 0), ("a", "key", 1)]
     assert repeatable_id("a", "key", 0) not in {repeatable_id(*o) for o in others}
+
+
+@contextmanager
+def appending(file: Path) -> Iterator[None]:
+    """Hold *file* as a collector does that appends to it."""
+    with file.open("ab") as stream:
+        flock(stream, LOCK_EX)
+        yield
+
+
+def test_a_listing_waits_for_the_file_that_is_written(tmp_path: Path) -> None:
+    """It has all that was acknowledged before; whatever begins later is for the next one."""
+    first, second = (tmp_path / file_name("a", number) for number in (1, 2))
+    with ThreadPoolExecutor() as pool, ExitStack() as later:
+        with appending(first):
+            first.write_bytes(b"one\n")
+            listing = pool.submit(complete_files, tmp_path)
+            later.enter_context(appending(second))
+            assert read_complete(first) is None
+            assert not listing.done()
+            first.write_bytes(b"one\ntwo\n")
+        files, is_all = listing.result()
+        assert [file.name for file in files][:1] == [first.name]
+        assert files[0].bytes == 8
+        assert not is_all
+
+
+def test_a_file_that_stays_locked_holds_back_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk may be frozen."""
+    monkeypatch.setattr(spool_files, "PATIENCE", timedelta(0))
+    names = [file_name("a", 1), file_name("a", 2), file_name("b", 1)]
+    for name in names:
+        (tmp_path / name).touch()
+    with appending(tmp_path / names[1]):
+        files, is_all = complete_files(tmp_path)
+    assert ([file.name for file in files], is_all) == ([names[0], names[2]], False)
+    assert complete_files(tmp_path) == (list_files(tmp_path), True)

@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from routers.formats.media import TableFormat, media_type
+from tests.routers.conftest import client_of, make_settings
 from util.problems import PROBLEM_JSON
 
 PUBLIC = {"/health", "/v1/health"}
@@ -103,10 +104,12 @@ SCHEMAS = {
 """Generated clients have a class per schema, so a rename breaks their callers."""
 
 
-@pytest.fixture
-def document(client: TestClient) -> dict[str, Any]:
-    """The document as served."""
-    found: dict[str, Any] = client.get("/openapi.json").json()
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document as served, which takes half a second; no test changes it."""
+    settings = make_settings(data_dir=tmp_path_factory.mktemp("document") / "data")
+    with client_of(settings) as client:
+        found: dict[str, Any] = client.get("/openapi.json").json()
     return found
 
 

@@ -54,7 +54,7 @@ _PACKAGES = (
         "uvicorn.protocols.http.httptools_impl",
         "uvicorn.loops.auto",
     ),
-    *("jsonschema_rs", "jwt", "xlsxwriter", "orjson"),
+    *("duckdb", "jsonschema_rs", "jwt", "xlsxwriter", "orjson"),
     *("sqlfiles.catalogue", "sqlfiles.session", "sqlfiles.result_types"),
 )
 _PROGRAMS = ("main", "update_readmodel", "collect_events")

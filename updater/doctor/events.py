@@ -7,10 +7,11 @@ from typing import Final
 
 from config import Settings
 from events.spool_files import list_files
+from events.spool_storage import shared_storage_of
 from readmodel.spool.folder import FolderSpool
 from updater import collector_status, kafka_status
 from updater.doctor.check_result import CheckResult, failed, passed, warning
-from updater.doctor.spool_folder import shared_storage_of, spool_folder_problem
+from updater.doctor.spool_folder import spool_folder_problem
 from util.errors import FppError, SettingsError
 
 LATE_SPOOL: Final = timedelta(minutes=5)

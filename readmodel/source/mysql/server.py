@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from readmodel.source.addresses import is_local
+from readmodel.source.protocol import READ_SECONDS
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)

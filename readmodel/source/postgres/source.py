@@ -31,7 +31,7 @@ from readmodel.source.postgres.errors import (
 )
 from readmodel.source.postgres.faults import ServerError, TextRow
 from readmodel.source.postgres.vouching import Mark
-from readmodel.source.protocol import PassingFault
+from readmodel.source.protocol import READ_SECONDS, PassingFault
 from readmodel.source.wire import Batch, Column, decode
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -45,8 +45,7 @@ NOT_IN_CLEAR_TEXT = "!password"
 """Value of require_auth."""
 
 CONNECT_SECONDS = 10
-# A server that is frozen, or a network that swallows packets, ends the run.
-READ_SECONDS = 300
+"""A server that is frozen, or a network that swallows packets, ends the run."""
 
 OLDEST_VERSION = 140_000
 # A digest of this many takes some two minutes, well below READ_SECONDS.

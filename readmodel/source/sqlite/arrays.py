@@ -75,6 +75,11 @@ def are_held(are_numbers: Sequence[bool], arrays: Sequence[bytes], rows: int) ->
     )
 
 
+def count_integers(array: bytes) -> int:
+    """The number of elements of *array*, if they are integers and nulls."""
+    return 0 if array == b"[]" else array.count(b",") + 1
+
+
 def are_floats_proven(
     columns: Sequence[Column],
     arrays: Sequence[bytes],

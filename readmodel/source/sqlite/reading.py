@@ -31,6 +31,7 @@ from readmodel.source.sqlite.arrays import (
     are_held,
     arrays_sql,
     can_hold,
+    count_integers,
     decode_arrays,
     digest,
     number_columns,
@@ -126,10 +127,12 @@ class TableReader:
     ) -> Iterator[FoundBlock]:
         """Read each block by a query of its own: to group rows would sort all of them."""
         present = self._present(block_range) if numbers is None else _sorted(numbers)
+        key = [column.name for column in self.columns].index(self.blocking.key)
         for number in present:
             where = self._in_block(number)
             try:
-                ((rows, *arrays),) = self.query(self._select("COUNT(*)", where))
+                (arrays,) = self.query(self._select("", where))
+                rows = count_integers(arrays[key])
                 is_held = self._are_held(arrays, rows)
             except PassingFault:
                 raise
@@ -185,7 +188,9 @@ class TableReader:
             if not self._has_only_days(group, where):
                 yield from self._packed(where)
                 return
-        statement = self._select(f"{group}, COUNT(*)", f"{where} GROUP BY 1 ORDER BY 1")
+        statement = self._select(
+            f"{group}, COUNT(*), ", f"{where} GROUP BY 1 ORDER BY 1"
+        )
         done = set()
         try:
             for groups in _batches_of_groups(self.query(statement)):
@@ -219,7 +224,7 @@ class TableReader:
     def _select(self, first: str, where: str) -> str:
         arrays = arrays_sql(self.columns)
         return (
-            f"SELECT {first}, {arrays} FROM {identifier(self.table.name)} WHERE {where}"
+            f"SELECT {first}{arrays} FROM {identifier(self.table.name)} WHERE {where}"
         )
 
     def _are_held(self, arrays: Sequence[bytes], rows: int) -> bool:

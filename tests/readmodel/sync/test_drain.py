@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from events.spool_files import checksum, list_files
+from readmodel.spool import folder
 from readmodel.store import snapshot
 from readmodel.store.event_tables import (
     EVENT_SCHEMA,
@@ -77,6 +79,23 @@ def manifest(data: Path) -> Manifest:
     found = snapshot.latest(data).manifest
     assert found
     return found
+
+
+def test_a_file_is_taken_only_when_it_is_complete(
+    data: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if a listing has it: a copied machine may write between the last two files."""
+    first = write_spool(spool, [line("e1")], 1)
+    write_spool(spool, [line("e3")], 2)
+    monkeypatch.setattr(folder, "complete_files", lambda path: (list_files(path), True))
+    with first.open("ab") as appended:
+        flock(appended, LOCK_EX)
+        drain(data, spool)
+        assert ids(data) == []
+        appended.write(json.dumps(line("e2")).encode() + b"\n")
+    drain(data, spool)
+    assert ids(data) == ["e1", "e2", "e3"]
+    assert list_files(spool) == []
 
 
 def test_the_first_drain_creates_both_tables(data: Path, spool: Path) -> None:

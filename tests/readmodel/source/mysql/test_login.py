@@ -53,8 +53,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that nobody has signed but itself, with its key."""
     folder = tmp_path_factory.mktemp("stranger")
     command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=stranger "
-        "-keyout both.pem -out certificate.pem"
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+        "-days 2 -subj /CN=stranger -keyout both.pem -out certificate.pem"
     )
     subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     both = folder / "both.pem"
