@@ -80,7 +80,7 @@ class JudgePool:
         judge = self._idle.get()
         try:
             if self.is_broken or self._is_closed:
-                raise JudgeLost
+                raise JudgeLost("was given up")
             return judge.ask(request)
         except JudgeLost as lost:
             self._note(lost)
