@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from mysql.connector.conversion import MySQLConverter
 
 from demo import schema as sample_schema
 from demo.schema import EVENTS, ROUTES
@@ -136,8 +137,37 @@ def fill(
         rows = {
             table: list(map(_without_nul, several)) for table, several in rows.items()
         }
-    put(connection, rows)
+    if dialect_of(connection) is MYSQL and count <= 1000:
+        _run_inserts(connection, _mysql_inserts(seed, count, first))
+    else:
+        put(connection, rows)
     return rows
+
+
+@cache
+def _mysql_inserts(seed: int, count: int, first: int) -> Sequence[bytes]:
+    """The rows as one INSERT per table; the driver takes 80 ms for it each time."""
+    converter = MySQLConverter("utf8mb4")
+
+    def literal(value: Any) -> bytes:
+        converted = converter.escape(converter.to_mysql(value))
+        return bytes(converter.quote(converted))
+
+    statements = []
+    for table, rows in _drawn(seed, count, first).items():
+        start, marks = insert(table).split("VALUES")
+        template = marks.strip().encode()
+        values = [template % tuple(map(literal, row)) for row in rows]
+        statements.append(start.encode() + b"VALUES " + b", ".join(values))
+    return statements
+
+
+def _run_inserts(connection: Any, statements: Sequence[bytes]) -> None:
+    cursor = connection.cursor()
+    for statement in ("SET time_zone = '+00:00'", *statements):
+        cursor.execute(statement)
+    cursor.close()
+    connection.commit()
 
 
 @cache

@@ -78,6 +78,10 @@ class SharedPage:
         page.mouse.move(0, 0)
         return page if self._is_untouched(page) else self._load()
 
+    def expect_problem(self, text: str) -> None:
+        """Assert that the browser logged *text*, such as "401", and forget it."""
+        self._visitor.expect_problem(text)
+
     def problems(self) -> list[str]:
         """What the browser has logged since the last call."""
         found, self._visitor.problems = self._visitor.problems, []

@@ -439,12 +439,11 @@ def test_a_tile_chooses_the_chart_and_the_address_keeps_it(
 
 
 @pytest.mark.parametrize("width", some_long([1920, 3840]))
-def test_the_wall_view_fits_one_screen(
-    visitor: Visitor, server: Server, width: int
-) -> None:
+def test_the_wall_view_fits_one_screen(page: Page, width: int) -> None:
     """Figures and chart, with labels that are readable from afar."""
-    screen = {"width": width, "height": width * 9 // 16}
-    page = visitor.sign_in(visitor.open_page(viewport=screen), server, "?kiosk=true")
+    screen: ViewportSize = {"width": width, "height": width * 9 // 16}
+    page.set_viewport_size(screen)
+    show_view(page, "?kiosk=true")
     height = page.evaluate("document.documentElement.scrollHeight")
     assert height == screen["height"]
     for part in ("#tiles", "#main-chart .plot", "#figures", "#daily"):

@@ -6,17 +6,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.visitor import DESKTOP, Visitor, settled, show_view
+from tests.browser.visitor import DESKTOP, Visitor, resize, settled, show_view
 from tests.support.world import Server
 
 pytestmark = pytest.mark.external
 
 PHONE: ViewportSize = {"width": 360, "height": 780}
 A4: ViewportSize = {"width": 703, "height": 1009}
-
-DRAWN = """() => new Promise((resolve) =>
-  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))))"""
-"""Two frames later, after what observers of sizes do."""
 
 NOTHING = "\u2013"
 
@@ -34,12 +30,6 @@ HALF_SHOWN = """() => [...document.querySelectorAll(".name-line")].filter((line)
   const space = line.getBoundingClientRect();
   return note && note.top < space.bottom - 2 && note.right > space.right + 1;
 }).map((line) => line.textContent)"""
-
-
-def resize(page: Page, size: ViewportSize) -> None:
-    """Give the window another size, and wait until the page has answered it."""
-    page.set_viewport_size(size)
-    page.evaluate(DRAWN)
 
 
 def box(page: Page, selector: str) -> Any:

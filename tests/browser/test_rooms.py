@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.visitor import Visitor, settled
+from tests.browser.shared_page import SharedPage
+from tests.browser.visitor import Visitor, settled, show_view
 from tests.support.effort import some_long
 from tests.support.world import Server, World
 
@@ -40,11 +41,9 @@ def figure(page: Page, label: str) -> str:
 
 
 @pytest.mark.parametrize("by", some_long(["name", "number", "room_id"]))
-def test_a_room_is_found_and_opened(
-    visitor: Visitor, server: Server, busiest: Any, by: str
-) -> None:
+def test_a_room_is_found_and_opened(any_view: Page, busiest: Any, by: str) -> None:
     """By name, by number and by id; the address is the room's."""
-    page = visitor.sign_in(visitor.open_page(), server, "?period=all")
+    page = show_view(any_view, "?period=all")
     assert busiest["name"] in search(page, str(busiest[by]))
     room = page.locator("#room-list tbody tr").filter(
         has_text=str(busiest["number"] or busiest["room_id"])
@@ -81,20 +80,19 @@ def test_a_room_opens_from_its_address(
 
 
 def test_not_there_not_in_the_range_and_never_voted_are_three_answers(
-    visitor: Visitor, server: Server
+    any_view: Page, shared_page: SharedPage, server: Server
 ) -> None:
     """Each in words; none shows nine zeros."""
-    page = visitor.sign_in(visitor.open_page(), server, "?room=999999999")
+    page = show_view(any_view, "?room=999999999")
     expect(page.locator("#room-status")).to_contain_text("There is no room with the id")
     expect(page.locator("#room-body")).to_be_hidden()
     expect(page.get_by_role("button", name="Room as CSV")).to_be_hidden()
-    visitor.expect_problem("404")
+    shared_page.expect_problem("404")
     rows = server.ask("/rooms", period="all", order="last_vote", limit=1000).json()[
         "rows"
     ]
     old = next(row for row in rows if row["last_vote_at"])
-    page.goto(f"{server.page}?period=today&room={old['room_id']}")
-    settled(page)
+    show_view(page, f"?period=today&room={old['room_id']}")
     expect(page.locator("#room-status")).to_contain_text("it last voted on")
     expect(page.get_by_label("Compare with")).to_be_hidden()
     page.get_by_role("button", name="Show all its votes").click()
@@ -103,8 +101,7 @@ def test_not_there_not_in_the_range_and_never_voted_are_three_answers(
     assert "period=all" in page.url
     silent = next((row for row in rows if not row["last_vote_at"]), None)
     if silent:
-        page.goto(f"{server.page}?room={silent['room_id']}")
-        settled(page)
+        show_view(page, f"?room={silent['room_id']}")
         expect(page.locator("#room-status")).to_contain_text("has never voted")
 
 

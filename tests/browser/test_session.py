@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.visitor import Visitor, held_back, settled
+from tests.browser.visitor import Visitor, held_back, settled, show_view
 from tests.support.world import TOKEN, Server
 
 pytestmark = pytest.mark.external
@@ -199,11 +199,11 @@ def test_a_wrong_token_begins_no_session(visitor: Visitor, server: Server) -> No
 
 
 def test_a_link_shows_one_view_to_a_reader_without_a_token(
-    visitor: Visitor, server: Server
+    any_view: Page, visitor: Visitor, server: Server
 ) -> None:
     """The same numbers, dates and filters, and no way on; it survives a reload."""
     query = "?period=30d&filter=device:desktop&compare=year"
-    page = visitor.sign_in(visitor.open_page(), server, query)
+    page = show_view(any_view, query)
     page.get_by_role("button", name="Share").click()
     field = page.get_by_label("Link to this view")
     expect(page.locator("#share-status")).to_contain_text("It works until")

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from tests.browser.conftest import QUERY_TOKEN
 from tests.browser.test_access import AXE
-from tests.browser.visitor import VIEW, Tabs, Visitor, settled, visiting
+from tests.browser.visitor import VIEW, Tabs, Visitor, settled, show_view, visiting
 from tests.support.effort import some_long
 from tests.support.world import HOSTILE, TOKEN, Server
 
@@ -73,21 +73,17 @@ def column(section: Locator, number: int) -> list[str]:
 
 
 def test_it_is_there_for_those_who_may_send_sql(
-    tabs: Tabs, server: Server, page: Page
+    any_view: Page, server: Server, page: Page
 ) -> None:
     """In the list, by a link that opens it; others see no trace, and a reason."""
-    with visiting(tabs) as reader:
-        other = reader.sign_in(reader.open_page(), server)
-        explore = other.locator("#explore")
-        explore.scroll_into_view_if_needed()
-        expect(explore).to_contain_text("There are no derived tables or reports yet.")
-        expect(explore.get_by_role("link", name="SQL", exact=True)).to_have_count(0)
-        other.goto(f"{server.page}{EDITOR}")
-        expect(explore).to_contain_text("This token may not send SQL.")
-        expect(explore.locator("textarea")).to_have_count(0)
-    page.goto(server.page)
-    settled(page)
-    mine = page.locator("#explore")
+    explore = show_view(any_view).locator("#explore")
+    explore.scroll_into_view_if_needed()
+    expect(explore).to_contain_text("There are no derived tables or reports yet.")
+    expect(explore.get_by_role("link", name="SQL", exact=True)).to_have_count(0)
+    any_view.goto(f"{server.page}{EDITOR}")
+    expect(explore).to_contain_text("This token may not send SQL.")
+    expect(explore.locator("textarea")).to_have_count(0)
+    mine = show_view(page).locator("#explore")
     mine.scroll_into_view_if_needed()
     mine.get_by_role("link", name="SQL", exact=True).click()
     expect(mine.get_by_role("heading", name="SQL")).to_be_focused()

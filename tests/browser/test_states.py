@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route, ViewportSize, expect
 
 from tests.browser import drawn
+from tests.browser.shared_page import SharedPage
 from tests.browser.visitor import (
     VIEW,
     Visitor,
@@ -26,7 +27,7 @@ from tests.support.world import TOKEN, Server, World
 pytestmark = pytest.mark.external
 
 REFRESH_MS = 30_000
-A4 = {"width": 718, "height": 1_000}
+A4: ViewportSize = {"width": 718, "height": 1_000}
 """Pixels between the margins of the printed page."""
 
 STATISTICS = re.compile(r"/\?.*interval=")
@@ -35,10 +36,10 @@ COUNTRIES = re.compile(r"/breakdown/country\?")
 
 
 def test_a_slow_answer_shows_no_number_of_another_range(
-    visitor: Visitor, server: Server
+    any_view: Page,
 ) -> None:
     """The sign of loading comes soon; the answer replaces it."""
-    page = visitor.sign_in(visitor.open_page(), server)
+    page = show_view(any_view)
     title = page.locator("[data-chart] h3")
     expect(title).to_have_text("Page views per day")
     routes = held_back(page, STATISTICS)
@@ -140,11 +141,11 @@ def test_a_fast_answer_shows_no_sign_of_loading(page: Page) -> None:
 
 
 def test_a_range_that_begins_too_early_is_cut_and_says_so(
-    visitor: Visitor, server: Server
+    any_view: Page, shared_page: SharedPage, server: Server
 ) -> None:
     """In the reader's words; address, dates and numbers are those of the range shown."""
     query = "?from=2024-01-01&to=2024-07-31&compare=none"
-    page = visitor.sign_in(visitor.open_page(), server, query)
+    page = show_view(any_view, query)
     expect(page.locator("#notes")).to_have_text(
         "There is data from 3 Jun 2024 on, so the range begins there."
     )
@@ -153,7 +154,7 @@ def test_a_range_that_begins_too_early_is_cut_and_says_so(
     data = server.ask("/", **{"from": "2024-06-03", "to": "2024-07-31"}).json()["data"]
     tile = page.locator('[data-metric="page_views"] .value')
     assert tile.inner_text() == f"{data['traffic']['page_views']:,}"
-    visitor.expect_problem("422")
+    shared_page.expect_problem("422")
 
 
 TRANSPARENT = "rgba(0, 0, 0, 0)"
@@ -215,10 +216,10 @@ def test_an_unknown_option_in_the_address_gets_its_default_and_a_note(
 
 @pytest.mark.parametrize("query", some_long(["?range=30d", "?period=30d"]))
 def test_old_and_new_names_of_the_range_are_understood(
-    visitor: Visitor, server: Server, query: str
+    any_view: Page, query: str
 ) -> None:
     """The page writes the API's."""
-    page = visitor.sign_in(visitor.open_page(), server, query)
+    page = show_view(any_view, query)
     assert len(drawn.bars(page)) == 30
     page.keyboard.press("w")
     settled(page)
@@ -236,11 +237,11 @@ def test_a_single_date_in_the_address_is_a_range(
     assert len(drawn.bars(page)) == 10
 
 
-def test_a_future_range_has_not_begun(visitor: Visitor, server: Server) -> None:
+def test_a_future_range_has_not_begun(any_view: Page) -> None:
     """There is no number, and no change of something that has not happened."""
     today = datetime.now(UTC).date()
     query = f"?from={today + timedelta(10)}&to={today + timedelta(20)}"
-    page = visitor.sign_in(visitor.open_page(), server, query)
+    page = show_view(any_view, query)
     expect(page.locator("#main-chart .empty")).to_have_text("This range has not begun.")
     expect(page.locator("#range-text")).to_contain_text("this range has not begun")
     for tile in page.locator("#tiles .value, #figures .value").all():
@@ -361,12 +362,11 @@ EDGE = """() => Math.max(...[...document.querySelectorAll("#vote-bars .card")]
 
 @pytest.mark.parametrize("scheme", some_long(["light", "dark"]))
 def test_paper_has_title_range_and_date_and_no_controls(
-    visitor: Visitor, server: Server, scheme: Any
+    any_view: Page, scheme: Any
 ) -> None:
     """Charts fit between the margins, on white; no label is cut or lies on another."""
-    page = visitor.sign_in(
-        visitor.open_page(viewport=A4, color_scheme=scheme), server, "?period=90d"
-    )
+    any_view.set_viewport_size(A4)
+    page = show_view(any_view, "?period=90d")
     page.emulate_media(media="print", color_scheme=scheme)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.locator(".brand")).to_contain_text("FPP Analytics")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import drawn
-from tests.browser.visitor import Visitor, settled
+from tests.browser.visitor import Visitor, settled, show_view
 from tests.support.effort import some_long
 from tests.support.world import Server
 
@@ -81,8 +81,9 @@ def test_every_range_has_the_numbers_of_its_days(
     expect(page.locator("#range-dates")).to_contain_text(f"{last.day} {last:%b %Y}")
 
 
-def test_any_two_dates_can_be_entered(page: Page, server: Server) -> None:
+def test_any_two_dates_can_be_entered(any_view: Page, server: Server) -> None:
     """Reversed dates show an error; corrected dates are applied."""
+    page = any_view
     page.locator("#range").click()
     page.get_by_label("From", exact=True).fill("2026-03-01")
     page.locator("#to").fill("2026-02-01")
@@ -98,17 +99,16 @@ def test_any_two_dates_can_be_entered(page: Page, server: Server) -> None:
     assert "from=2026-03-01&to=2026-03-31" in page.url
 
 
-def test_the_range_steps_back_and_on(page: Page, server: Server) -> None:
+def test_the_range_steps_back_and_on(any_view: Page) -> None:
     """By its own length; whole months step by months; never into the future."""
-    choose(page, "7 days")
+    page = show_view(any_view, "?period=7d")
     today = datetime.now(UTC).date()
     page.get_by_role("button", name="Later range").click()
     assert page.url.endswith("?period=7d")
     page.get_by_role("button", name="Earlier range").click()
     settled(page)
     assert f"from={today - timedelta(13)}&to={today - timedelta(7)}" in page.url
-    page.goto(f"{server.page}?from=2026-03-01&to=2026-03-31")
-    settled(page)
+    show_view(page, "?from=2026-03-01&to=2026-03-31")
     page.get_by_role("button", name="Earlier range").click()
     settled(page)
     assert "from=2026-02-01&to=2026-02-28" in page.url
@@ -173,12 +173,9 @@ def test_the_time_zone_is_chosen_by_typing(page: Page) -> None:
 
 
 @pytest.mark.parametrize("width", some_long([360, 1280]))
-def test_the_question_stays_in_sight_while_scrolling(
-    shared_visitor: Visitor, server: Server, width: int
-) -> None:
+def test_the_question_stays_in_sight_while_scrolling(page: Page, width: int) -> None:
     """Range and options are in reach at every position; on a phone as a sheet."""
-    screen = {"width": width, "height": 780}
-    page = shared_visitor.sign_in(shared_visitor.open_page(viewport=screen), server)
+    page.set_viewport_size({"width": width, "height": 780})
     page.locator("#audience").scroll_into_view_if_needed()
     expect(page.locator("#range")).to_be_in_viewport()
     page.locator("#range").click()
@@ -284,12 +281,9 @@ def test_the_page_fits_narrow_and_wide_screens(
         assert box["x"] + box["width"] <= width
 
 
-def test_an_empty_range_shows_a_message(
-    shared_visitor: Visitor, server: Server
-) -> None:
+def test_an_empty_range_shows_a_message(any_view: Page) -> None:
     """The page shows no empty chart, and no NaN or undefined."""
-    weekend = "?from=2024-06-08&to=2024-06-08&compare=none"
-    page = shared_visitor.sign_in(shared_visitor.open_page(), server, weekend)
+    page = show_view(any_view, "?from=2024-06-08&to=2024-06-08&compare=none")
     expect(page.locator('[data-metric="page_views"] .value')).to_have_text("0")
     empty = page.locator('[data-bars="Pages"]').get_by_text("Nothing in this")
     expect(empty).to_be_visible()

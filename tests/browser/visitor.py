@@ -172,6 +172,17 @@ def settled(page: Page) -> Page:
     return page
 
 
+FRAMES_PASS = """() => new Promise((resolve) =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve))))"""
+"""Two frames later, after what observers of sizes do."""
+
+
+def resize(page: Page, size: ViewportSize) -> None:
+    """Give the window another size, and wait until the page has answered it."""
+    page.set_viewport_size(size)
+    page.evaluate(FRAMES_PASS)
+
+
 def held_back(page: Page, pattern: re.Pattern[str]) -> list[Route]:
     """Hold back the requests to *pattern* that *page* sends from now on."""
     routes: list[Route] = []

@@ -8,6 +8,7 @@ user must be allowed to create databases and users.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 from hypothesis import settings
@@ -46,6 +47,24 @@ def session_folder(
     """A temporary folder that all processes of the session share."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if hasattr(request.config, "workerinput") else folder
+
+
+@pytest.fixture(scope="session")
+def disk_folder() -> Iterator[Path]:
+    """A folder that is on a disk, even if temporary files are in memory."""
+    place = Path("/var/tmp")
+    folder = place if place.is_dir() else None
+    with TemporaryDirectory(prefix="fpp-tests-", dir=folder) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def disk_path(disk_folder: Path) -> Path:
+    """A folder of the test's own there.
+
+    Reads that must not wait for a disk (RWF_NOWAIT) always fail in memory.
+    """
+    return Path(mkdtemp(dir=disk_folder))
 
 
 @pytest.fixture(scope="session")

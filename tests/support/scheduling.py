@@ -12,22 +12,14 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-SHARED = {
-    "tests/browser": (
-        "tests/browser/test_charts.py",
-        "tests/browser/test_explore.py",
-        "tests/browser/test_states.py",
-        "tests/browser/test_view.py",
-    )
-}
+SHARED = ("tests/browser",)
 """Folders whose files share fixtures of their package, and thus a process.
 
-Each is two units, or one would take longest of all: the files that are named are one.
+A second process would start the browser, the API and the driver once more.
 """
 
 LONG = (
-    "tests/browser/rest",
-    "tests/browser/first",
+    "tests/browser",
     "tests/readmodel/sync/test_derived.py",
     "tests/routers/routes/test_views.py",
     "tests/demo/test_demo.py",
@@ -59,11 +51,11 @@ class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def unit_of(nodeid: str) -> str:
-    """The file of a test, or its part of the folder in SHARED that contains it."""
+    """The file of a test, or the folder in SHARED that contains it."""
     path = nodeid.partition("::")[0]
     for folder in map(str, PurePosixPath(path).parents):
         if folder in SHARED:
-            return f"{folder}/{'first' if path in SHARED[folder] else 'rest'}"
+            return folder
     return path
 
 

@@ -15,12 +15,11 @@ pytest_plugins = ["pytester"]
     [
         ("tests/util/test_logs.py::test_it", "tests/util/test_logs.py"),
         ("tests/util/test_logs.py::test_it[a::b/c.py]", "tests/util/test_logs.py"),
-        ("tests/browser/test_view.py::test_it[tests/util]", "tests/browser/first"),
-        ("tests/browser/test_rooms.py::test_it[tests/util]", "tests/browser/rest"),
+        ("tests/browser/test_view.py::test_it[tests/util]", "tests/browser"),
         ("tests/browsers/test_view.py::test_it", "tests/browsers/test_view.py"),
     ],
 )
-def test_a_unit_is_a_file_or_half_a_folder_with_shared_fixtures(
+def test_a_unit_is_a_file_or_a_folder_with_shared_fixtures(
     test: str, unit: str
 ) -> None:
     """Whatever the parameters of a test contain."""
@@ -30,12 +29,8 @@ def test_a_unit_is_a_file_or_half_a_folder_with_shared_fixtures(
 def test_the_listed_units_exist() -> None:
     """Each is named once."""
     assert len({*LONG}) == len(LONG)
-    halves = {f"{folder}/{half}" for folder in SHARED for half in ("first", "rest")}
-    assert halves <= {*LONG}
-    assert all((ROOT / unit).exists() for unit in {*LONG} - halves)
-    for folder, first in SHARED.items():
-        files = {str(file.relative_to(ROOT)) for file in (ROOT / folder).glob("test_*")}
-        assert {*first} < files
+    assert {*SHARED} <= {*LONG}
+    assert all((ROOT / unit).exists() for unit in LONG)
 
 
 def test_every_package_fixture_is_in_a_shared_folder() -> None:
@@ -48,7 +43,7 @@ def test_every_package_fixture_is_in_a_shared_folder() -> None:
     assert {str(folder.relative_to(ROOT)) for folder in marked} <= {*SHARED}
 
 
-@pytest.mark.long("test_a_unit_is_a_file_or_half_a_folder_with_shared_fixtures")
+@pytest.mark.long("test_a_unit_is_a_file_or_a_folder_with_shared_fixtures")
 def test_the_tests_of_a_file_run_in_one_process_and_each_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 from decimal import Decimal
 from pathlib import Path
+from tempfile import mkdtemp
 
 import polars as pl
 import pytest
@@ -21,6 +22,12 @@ from tests.support.oracle import Row
 from tests.support.snapshots import link_all, publish
 
 TAKEN_AT = at("2024-06-10 12:00")
+
+
+@pytest.fixture
+def tmp_path(disk_path: Path) -> Path:
+    """A folder on a disk."""
+    return disk_path
 
 
 def votes_of(rooms: list[int | None]) -> list[Row]:
@@ -50,7 +57,7 @@ rooms = st.lists(st.none() | st.integers(1, 6), max_size=30)
 
 @given(first=rooms, second=rooms, chunk_rows=st.integers(1, 8))
 def test_the_votes_of_a_room_are_those_that_a_filter_finds(
-    tmp_path_factory: pytest.TempPathFactory,
+    disk_folder: Path,
     first: list[int | None],
     second: list[int | None],
     chunk_rows: int,
@@ -58,7 +65,7 @@ def test_the_votes_of_a_room_are_those_that_a_filter_finds(
     """In the order of the parts, whatever the chunks; those without a room are nobody's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room_votes, "CHUNK_ROWS", chunk_rows)
-        votes = opened(tmp_path_factory.mktemp("rooms"), first, second)
+        votes = opened(Path(mkdtemp(dir=disk_folder)), first, second)
     parts = [frame("votes", votes_of(rooms)) for rooms in (first, second)]
     for room in range(8):
         wanted = durations(pl.concat(parts).filter(pl.col("room_id") == room))

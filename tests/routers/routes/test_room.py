@@ -17,6 +17,12 @@ from tests.support.oracle import Oracle
 from tests.support.sample import SAMPLE
 
 
+@pytest.fixture
+def tmp_path(disk_path: Path) -> Path:
+    """A folder on a disk: elsewhere the event loop answers no room."""
+    return disk_path
+
+
 @pytest.fixture(autouse=True)
 def _published(read_model: Path) -> None:
     """Every test here has a read model."""
