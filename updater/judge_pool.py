@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -69,12 +70,16 @@ class JudgePool:
         for judge in self._judges:
             self._idle.put(judge)
         self._threads = ThreadPoolExecutor(processes, "judge")
+        # Weak: a result has some megabytes.
+        self._last: weakref.ref[Future[SpooledEvents]] | None = None
         self._losses = 0
         self._is_closed = False
 
     def submit(self, request: JudgeRequest) -> Future[SpooledEvents]:
         """Let the next idle process judge. The result may raise JudgeLost."""
-        return self._threads.submit(self._ask, request)
+        answer = self._threads.submit(self._ask, request)
+        self._last = weakref.ref(answer)
+        return answer
 
     def _ask(self, request: JudgeRequest) -> SpooledEvents:
         judge = self._idle.get()
@@ -101,6 +106,12 @@ class JudgePool:
     def is_broken(self) -> bool:
         """True if processes fail again and again."""
         return self._losses >= MOST_LOSSES
+
+    @property
+    def is_running(self) -> bool:
+        """True if there is a process, or one is about to start."""
+        last = self._last and self._last()
+        return bool(self.pids) or (last is not None and not last.done())
 
     @property
     def pids(self) -> list[int]:

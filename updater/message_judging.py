@@ -55,7 +55,7 @@ class MessageJudging:
         if pool is not None and pool.is_broken:
             self.close()
             self._try_at = time.monotonic() + PAUSE_SECONDS
-        elif pool is not None and pool.pids:
+        elif pool is not None and pool.is_running:
             return pool if lag >= CHUNK_MESSAGES else None
         if lag < BACKLOG_MESSAGES or time.monotonic() < self._try_at:
             return None

@@ -463,6 +463,20 @@ def test_only_a_long_backlog_is_judged_by_other_processes(
         assert rows["event_id"].to_list() == [f"e{number}"]
 
 
+def test_the_log_says_once_that_other_processes_judge(
+    judging: MessageJudging, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also while they start."""
+    chunks = [chunk_of(number) for number in range(5)]
+    with caplog.at_level(logging.INFO, logger="fpp"):
+        for chunk in chunks:
+            judging.hand_out(chunk, TOPIC, 250_000, NOW)
+        for chunk in chunks:
+            judging.rows(chunk, TOPIC, NOW)
+    (message,) = [record.message for record in caplog.records]
+    assert message == "250,000 messages wait: other processes judge them"
+
+
 def test_a_single_processor_judges_everything_itself(
     judging: MessageJudging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
