@@ -110,7 +110,7 @@ class JudgePool:
     @property
     def is_running(self) -> bool:
         """True if there is a process, or one is about to start."""
-        last = self._last and self._last()
+        last = self._last() if self._last is not None else None
         return bool(self.pids) or (last is not None and not last.done())
 
     @property
