@@ -1,9 +1,13 @@
 """Read models for tests: literal rows, published as the updater publishes them."""
 
+import atexit
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import polars as pl
 
@@ -15,6 +19,7 @@ from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.tables import TABLES
 from tests.support.frames import frame
 from tests.support.oracle import Database
+from tests.support.sample import SAMPLE
 
 TEN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 """The instant of a snapshot unless a test needs another."""
@@ -26,13 +31,32 @@ PLAIN_FILES_AT = 1_767_322_000
 def publish(
     data_dir: Path, database: Database, at: datetime, parts: int = 1
 ) -> Snapshot:
-    """Make *database* the current snapshot of *data_dir*, each table in *parts*."""
+    """Make *database* the current snapshot of *data_dir*, each table in *parts*.
+
+    The sample, which many tests publish, is copied into a folder that does not exist.
+    """
+    if database is SAMPLE and not data_dir.exists():
+        shutil.copytree(_sample(at, parts), data_dir, symlinks=True)
+        return current(data_dir)
+    return _publish(data_dir, at, _frames(database, parts))
+
+
+@cache
+def _sample(at: datetime, parts: int) -> Path:
+    """A DATA_DIR with the sample, which nobody changes."""
+    data_dir = Path(mkdtemp(prefix="fpp-sample-"))
+    atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
+    _publish(data_dir, at, _frames(SAMPLE, parts))
+    return data_dir
+
+
+def _frames(database: Database, parts: int) -> dict[str, list[pl.DataFrame]]:
     frames = {}
     for name, rows in database.items():
         whole = frame(name, rows).collect()
         size = max(1, -(-len(rows) // parts))
         frames[f"fpp_{name}"] = list(whole.iter_slices(size)) or [whole]
-    return _publish(data_dir, at, frames)
+    return frames
 
 
 def publish_frames(
