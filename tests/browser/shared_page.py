@@ -15,6 +15,12 @@ _TIDY = """() => {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   for (const details of document.querySelectorAll("details[open]")) details.open = false;
   for (const more of document.querySelectorAll('.more[aria-expanded="true"]')) more.click();
+  const search = document.getElementById("room-search");
+  if (search.value) {
+    search.value = "";
+    search.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  document.querySelector('#options-toggle[aria-expanded="true"]')?.click();
   document.activeElement?.blur();
   scrollTo({ top: 0, left: 0, behavior: "instant" });
   const media = ["print", "(prefers-color-scheme: dark)", "(prefers-reduced-motion: no-preference)"];
@@ -24,7 +30,8 @@ _TIDY = """() => {
 
 _IGNORED = (
     "#freshness, #sync-figures, #live",  # times that go on, and the last announcement
-    ".tip, .cursor",
+    ".tip, .cursor, .selection",  # of a chart, placed and hidden
+    "#printed-at",
     "#room-page, #explore, link[href$='explore.css']",  # filled when a reader comes to them
     "#share-dialog",  # it makes its link whenever it opens
 )

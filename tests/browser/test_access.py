@@ -138,6 +138,13 @@ def test_tab_reaches_all_that_one_can_use(page: Page, world: World) -> None:
     assert_keyboard_reaches(page)
 
 
+def test_the_chart_says_which_keys_it_knows(page: Page) -> None:
+    """Screen readers get them as the slider's description."""
+    slider = page.get_by_role("slider").first
+    described = slider.get_attribute("aria-describedby") or ""
+    expect(page.locator(f"#{described}")).to_contain_text("Arrow keys")
+
+
 def test_the_keyboard_reaches_everything(page: Page) -> None:
     """The skip link comes first; arrow keys move through a series, + zooms it."""
     page.reload()
@@ -245,13 +252,6 @@ def test_arrow_keys_step_and_leave_one_entry_in_the_history(
     assert page.evaluate("history.length") <= entries + 2
     assert len([url for url in asked if "interval=" in url]) <= 3
     assert "from=" in page.url
-
-
-def test_the_chart_says_which_keys_it_knows(page: Page) -> None:
-    """Screen readers get them as the slider's description."""
-    slider = page.get_by_role("slider").first
-    described = slider.get_attribute("aria-describedby") or ""
-    expect(page.locator(f"#{described}")).to_contain_text("Arrow keys")
 
 
 def test_touch_targets_are_large_enough(visitor: Visitor, server: Server) -> None:

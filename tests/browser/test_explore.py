@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.browser.test_access import violations
 from tests.browser.visitor import VIEW, Visitor
 from tests.support.derived import table_sql, write_views
-from tests.support.effort import some_long
+from tests.support.effort import fewer, some_long
 from tests.support.programs import ROOT, run_updater
 from tests.support.world import HOSTILE, Server, World
 
@@ -261,7 +261,8 @@ def test_a_series_per_country_is_a_line_each(
 
 
 @pytest.mark.parametrize(
-    ("step", "first"), [("1 day", "2026-01-01"), ("1 hour", "2026-01-01 00:00")]
+    ("step", "first"),
+    some_long([("1 hour", "2026-01-01 00:00"), ("1 day", "2026-01-01")]),
 )
 def test_times_below_a_chart_have_no_needless_zeros(
     show: Callable[..., Locator], step: str, first: str
@@ -440,8 +441,9 @@ def test_a_slow_answer_can_be_cancelled(
 
 
 OPEN_ALL = "document.querySelectorAll('#explore details').forEach(d => d.open = true)"
+REFUSED = "room_pace&explore.room_id=0"
 LOOKED_AT = {
-    ("light", 1280): ("growth_by_country", "kinds", "room_pace&explore.room_id=0"),
+    ("light", 1280): ("growth_by_country", "kinds", REFUSED),
     ("dark", 360): ("funnel_by_source", "harmed"),
 }
 
@@ -461,7 +463,8 @@ def test_the_section_is_accessible_and_fits(
     section = show()
     expect(entry(section, "Many")).to_be_visible()
     assert violations(page, "#explore") == []
-    for name in LOOKED_AT[scheme, width]:
+    looked_at = fewer(LOOKED_AT[scheme, width], 1)
+    for name in looked_at:
         section = show(f"?explore={name}")
         section.locator(".explore-rows, [aria-invalid]").first.wait_for()
         page.evaluate(OPEN_ALL)
@@ -470,7 +473,7 @@ def test_the_section_is_accessible_and_fits(
             page.set_viewport_size({"width": each, "height": 900})
             assert not page.evaluate(overflows), (name, each)
         page.set_viewport_size({"width": width, "height": 900})
-    if width == 1280:
+    if REFUSED in looked_at:
         shared_visitor.expect_problem("422")
 
 

@@ -81,6 +81,7 @@ def test_a_second_click_on_a_row_removes_its_filter(page: Page) -> None:
     expect(page.locator("#chips")).to_be_hidden()
 
 
+@pytest.mark.long("test_a_click_on_a_row_filters_the_page")
 def test_a_chip_can_exclude_its_value(page: Page) -> None:
     """Both together are everything."""
     whole = int(views(page).replace(",", ""))

@@ -10,6 +10,9 @@ from util.errors import SourceError
 
 _PASSING = {
     sqlite3.SQLITE_BUSY,
+    # A signal struck, and its exception was lost on the way through SQLite: before a
+    # retry it is asked for.
+    sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_PROTOCOL,

@@ -1,12 +1,18 @@
-"""Our SQL functions: numbers as text with all of their digits, and digests."""
+"""What SQLite calls of ours: SQL functions, and a look for signals.
+
+The functions are numbers as text with all of their digits, and digests.
+"""
 
 import sqlite3
 import zlib
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from readmodel.source.sqlite.sql import MISFIT
+
+STEPS: Final = 1_000_000
+"""Instructions of SQLite between two looks for signals: some tens of milliseconds."""
 
 
 class SqlFunctions:
@@ -29,6 +35,7 @@ class SqlFunctions:
             connection.create_function(
                 name, arguments, self._keep_errors(function), deterministic=True
             )
+        connection.set_progress_handler(self._keep_errors(_go_on), STEPS)
 
     def _keep_errors(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -41,6 +48,11 @@ class SqlFunctions:
                 raise
 
         return call
+
+
+def _go_on() -> int:
+    """Let SQLite go on. Python handles signals here, however long a statement takes."""
+    return 0
 
 
 def row_digest(packed_row: bytes) -> int:

@@ -1,5 +1,6 @@
 """SQLite as a source: its declared types, its texts for times, its errors."""
 
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -204,6 +205,32 @@ def test_an_exception_in_a_function_keeps_its_cause(
     monkeypatch.setattr("readmodel.source.sqlite.functions._exact", stop)
     with pytest.raises(Stopped):
         read(tmp_path)
+
+
+ENDLESS = (
+    "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);"
+    "CREATE VIEW things AS SELECT id FROM t, "
+    "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
+)
+
+
+def test_a_signal_ends_a_statement_of_any_length(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """Its exception arrives, or, if it is lost in SQLite, a fault that may pass."""
+    connection.executescript(ENDLESS)
+
+    def stop(*_: object) -> None:
+        raise Stopped("Stopped by SIGTERM")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with SqliteSource(tmp_path / "source.db").view() as view:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises((Stopped, PassingFault)):
+                view.key_bounds(THINGS)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def in_wal_mode(tmp_path: Path) -> Path:
