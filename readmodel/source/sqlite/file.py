@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sqlite3
+import time
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -11,6 +12,9 @@ from readmodel.source.sqlite.errors import translate_errors
 from util.errors import SourceError
 
 BUSY_SECONDS = 10
+"""How long to wait for a writer."""
+LOOK_SECONDS = 0.25
+"""Of that, how long SQLite waits by itself, in which Python handles no signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class DatabaseFile:
             uri += "&immutable=1"
         with translate_errors(self.name):
             return sqlite3.connect(
-                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None
+                uri, uri=True, timeout=LOOK_SECONDS, isolation_level=None
             )
 
     def needs_no_shared_memory(self) -> bool:
@@ -69,6 +73,23 @@ class DatabaseFile:
             return Path(f"{self.path}-wal").stat().st_size > 0
         except FileNotFoundError:
             return False
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Start a transaction, once no other process writes. Raises sqlite3.Error."""
+    until = time.monotonic() + BUSY_SECONDS
+    connection.execute("BEGIN")
+    while True:
+        try:
+            # BEGIN alone does not start the transaction: its first read does.
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            is_busy = code == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= until:
+                raise
+        else:
+            return
 
 
 @dataclass(frozen=True, slots=True)

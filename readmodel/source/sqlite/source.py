@@ -27,7 +27,7 @@ from readmodel.source.protocol import ScannedBatch
 from readmodel.source.sqlite.columns import mirrored_column
 from readmodel.source.sqlite.digest_format_1 import DIGEST_FORMAT, earlier_blocks
 from readmodel.source.sqlite.errors import translate_errors
-from readmodel.source.sqlite.file import DatabaseFile, OpenFile
+from readmodel.source.sqlite.file import DatabaseFile, OpenFile, begin
 from readmodel.source.sqlite.functions import SqlFunctions
 from readmodel.source.sqlite.misfits import changing, misfit
 from readmodel.source.sqlite.reading import (
@@ -79,9 +79,7 @@ class SqliteSource:
                 functions.register(connection)
                 # As they are stored, which need not be UTF-8.
                 connection.text_factory = bytes
-                connection.execute("BEGIN")
-                # BEGIN alone does not start the transaction: its first read does.
-                connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+                begin(connection)
             opened = OpenFile(stream, self.path)
             is_stable = is_locked and not self.file.has_changes_beside()
             stable = opened if is_stable and opened.is_current() else None

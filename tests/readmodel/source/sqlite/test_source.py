@@ -233,6 +233,48 @@ def test_a_signal_ends_a_statement_of_any_length(
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_signal_ends_the_wait_for_a_writer(
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself waits without a look for signals."""
+    connection.execute("CREATE TABLE things (id INT)")
+    connection.execute("BEGIN EXCLUSIVE")
+    waits = iter((False, False, True))
+
+    def monotonic() -> float:
+        if next(waits):
+            raise Stopped("Stopped by SIGTERM")
+        return 0.0
+
+    monkeypatch.setattr("readmodel.source.sqlite.file.time.monotonic", monotonic)
+    with (
+        pytest.raises(Stopped),
+        SqliteSource(tmp_path / "source.db").view(),
+    ):
+        pass
+
+
+def test_a_writer_that_ends_is_waited_for(
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as BUSY_SECONDS."""
+    connection.execute("CREATE TABLE things (id INT)")
+    connection.execute("BEGIN EXCLUSIVE")
+    looks = 0
+
+    def monotonic() -> float:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            connection.execute("COMMIT")
+        return 0.0
+
+    monkeypatch.setattr("readmodel.source.sqlite.file.time.monotonic", monotonic)
+    with SqliteSource(tmp_path / "source.db").view() as view:
+        assert view.columns(THINGS)
+    assert looks == 3
+
+
 def in_wal_mode(tmp_path: Path) -> Path:
     """A database in WAL mode, whose application has closed it."""
     folder = tmp_path / "application"
