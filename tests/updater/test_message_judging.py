@@ -144,6 +144,12 @@ def first_pid(pool: JudgePool) -> int:
     return pid
 
 
+def stop(pid: int) -> None:
+    """Stop a child process, which goes on for a moment after the signal was sent."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
 def lost(answer: Future[SpooledEvents]) -> str:
     """Why there is no answer."""
     with pytest.raises(JudgeLost) as caught:
@@ -157,7 +163,7 @@ def test_a_process_that_is_killed_is_replaced(
     """Whoever waits for it is told, and the log says so once."""
     with caplog.at_level(logging.WARNING, logger="fpp"), pool_of(rules[0]) as pool:
         pid = first_pid(pool)
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         answer = pool.submit(GOOD)
         os.kill(pid, signal.SIGKILL)
         assert lost(answer) == "was ended by SIGKILL"
@@ -173,7 +179,7 @@ def test_a_process_that_hangs_is_ended(
     with pool_of(rules[0]) as pool:
         pid = first_pid(pool)
         monkeypatch.setattr(judge_pool, "ANSWER_SECONDS", 0.05)
-        os.kill(pid, signal.SIGSTOP)
+        stop(pid)
         assert lost(pool.submit(GOOD)) == "has not answered for 0.05 s"
         monkeypatch.undo()
         assert same(pool.submit(GOOD).result(WAIT_SECONDS), judged_here(rules[0], GOOD))
@@ -295,7 +301,7 @@ def test_a_pool_that_is_closed_ends_a_process_that_hangs(
     """At once, and with it the wait for its answer."""
     with pool_of(rules[0]) as pool:
         process = os.pidfd_open(first_pid(pool))
-        os.kill(first_pid(pool), signal.SIGSTOP)
+        stop(first_pid(pool))
         answers = [pool.submit(GOOD) for _ in range(3)]
     assert ended(process)
     assert all(answer.cancelled() or lost(answer) for answer in answers)
