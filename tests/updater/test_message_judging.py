@@ -8,10 +8,12 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 import pytest
@@ -30,7 +32,7 @@ from tests.support import preloaded
 from tests.support.effort import examples
 from tests.support.programs import ROOT
 from updater import judge_pool, message_chunks, message_judging
-from updater.judge_messages import JudgeRequest, encode_reply
+from updater.judge_messages import JudgeRequest, encode_reply, receive_reply
 from updater.judge_pool import JudgeLost, JudgePool, process_count
 from updater.message_chunks import MessageChunk, PendingMessages
 from updater.message_judging import MessageJudging
@@ -158,13 +160,23 @@ def lost(answer: Future[SpooledEvents]) -> str:
 
 
 def test_a_process_that_is_killed_is_replaced(
-    rules: Sequence[EventRules], caplog: pytest.LogCaptureFixture
+    rules: Sequence[EventRules],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever waits for it is told, and the log says so once."""
+    asked = threading.Event()
+
+    def receive(*arguments: Any) -> SpooledEvents:
+        asked.set()
+        return receive_reply(*arguments)
+
     with caplog.at_level(logging.WARNING, logger="fpp"), pool_of(rules[0]) as pool:
         pid = first_pid(pool)
+        monkeypatch.setattr(judge_pool, "receive_reply", receive)
         stop(pid)
         answer = pool.submit(GOOD)
+        assert asked.wait(WAIT_SECONDS)
         os.kill(pid, signal.SIGKILL)
         assert lost(answer) == "was ended by SIGKILL"
         assert first_pid(pool) != pid
