@@ -17,10 +17,11 @@ from readmodel.stream.topic_reader import TopicReader
 from readmodel.sync.event_publish import DrainReport
 from readmodel.sync.spool_reader import concat_events
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
+from updater.guarded import contained
 from updater.intake_metrics import IntakeMetrics
 from updater.message_chunks import MessageChunk, PendingMessages
 from updater.message_judging import MessageJudging
-from util.errors import FppError, SyncRunning
+from util.errors import SyncRunning
 from util.garbage import collection_paused
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
@@ -124,22 +125,18 @@ class KafkaIntake:
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Take one *step*; report its failure, and open the reader again later."""
-        try:
-            step()
-        except SyncRunning as error:
-            # What was read stays in memory: the next run stores it.
-            _log.warning(str(error), action="drain")
-            self._busy_until = time.monotonic() + LEAST_SECONDS
-        except PositionMoved:
-            _log.info("Another updater has read Kafka; reading on from there")
-            self._drop()
-        except FppError as error:
-            self._failed(error, Severity.HIGH)
-        except Exception as error:  # noqa: BLE001
-            # The outermost handler: whatever went wrong, the next run is tried.
-            self._failed(error, Severity.CRITICAL)
+        with contained(self._failed):
+            try:
+                step()
+            except SyncRunning as error:
+                # What was read stays in memory: the next run stores it.
+                _log.warning(str(error), action="drain")
+                self._busy_until = time.monotonic() + LEAST_SECONDS
+            except PositionMoved:
+                _log.info("Another updater has read Kafka; reading on from there")
+                self._drop()
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._stop.check()
         self._kafka_metrics.failures.inc()
         if self._reported != str(error):
