@@ -36,7 +36,12 @@ INTAKE_SECONDS: Final = 5.0
 
 READY_SECONDS: Final = 60
 STORED_MILLIONS: Final = "EVENTS_STORED"
-KAFKA_MESSAGES: Final = 100_000
+KAFKA_MESSAGES: Final = 1_000_000
+"""A backlog that is long enough for several processes, and for them to start."""
+
+KAFKA_PART: Final = 100_000
+"""Messages that are made at once: bounds the memory."""
+
 INTERVAL_SECONDS: Final = 1.0
 """EVENTS_INTERVAL_SECONDS while the way of one event is timed."""
 
@@ -295,13 +300,18 @@ def _time_kafka(place: Path) -> dict[str, float]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        return _read_topic(f"{HOST}:{port}", place / "kafka-data")
+        address = f"{HOST}:{port}"
+        _fill_topic(address)
+        before = _cpu([broker.pid])
+        found = _read_topic(address, place / "kafka-data")
+        return found | {"broker_cpu": _cpu([broker.pid]) - before}
     finally:
         broker.kill()
         broker.wait()
 
 
-def _read_topic(address: str, data_dir: Path) -> dict[str, float]:
+def _fill_topic(address: str) -> None:
+    """Create a topic with KAFKA_MESSAGES in two partitions."""
     from confluent_kafka import Producer
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.cimpl import NewTopic
@@ -314,10 +324,15 @@ def _read_topic(address: str, data_dir: Path) -> dict[str, float]:
     (made,) = admin.create_topics([NewTopic("events", 2, 1)]).values()
     made.result(10)
     producer = Producer({**client, "linger.ms": 50})
-    for number, event in enumerate(json.loads(body(KAFKA_MESSAGES))):
-        producer.produce("events", json.dumps(event).encode(), partition=number % 2)
-        producer.poll(0)
-    producer.flush(60)
+    for _ in range(0, KAFKA_MESSAGES, KAFKA_PART):
+        for number, event in enumerate(json.loads(body(KAFKA_PART))):
+            content = json.dumps(event).encode()
+            producer.produce("events", content, partition=number % 2)
+            producer.poll(0)
+        producer.flush(60)
+
+
+def _read_topic(address: str, data_dir: Path) -> dict[str, float]:
     settings = {"KAFKA_BOOTSTRAP_SERVERS": address, "KAFKA_TOPIC": "events"}
     output = _output("bench.events_worker", "kafka", str(data_dir), **settings)
     found: dict[str, Any] = json.loads(output)
@@ -367,11 +382,7 @@ def tables(measured: EventTimings) -> Iterator[str]:
         f"counted by the API at most {measured.visible_seconds:.2f} s after its acknowledgement."
     )
     if kafka := measured.kafka:
-        yield (
-            f"From Kafka: {kafka['events'] / kafka['seconds']:,.0f} events a second (the broker, on "
-            f"the same processor, included), {kafka['cpu'] / kafka['events'] * 1e6:.1f} s of "
-            "processor time of the updater per million."
-        )
+        yield _kafka_line(kafka)
     yield "### A drain of 1,000 events"
     yield report.markdown(
         ["stored, and kind of ids", "processor ms", "ms"],
@@ -383,6 +394,20 @@ def tables(measured: EventTimings) -> Iterator[str]:
             ]
             for (millions, ids), took in measured.drains.items()
         ),
+    )
+
+
+def _kafka_line(kafka: Mapping[str, float]) -> str:
+    events = kafka["events"]
+    own, judging, broker = (
+        f"{kafka[name] / events * 1e6:.1f} s"
+        for name in ("cpu", "judging_cpu", "broker_cpu")
+    )
+    return (
+        f"From Kafka, a backlog of {events:,.0f}: {events / kafka['seconds']:,.0f} events a second, "
+        f"the broker on the same processors included. Processor time per million: {own} in the "
+        f"updater's process, {judging} in those that judge, {broker} in the broker. The updater's process "
+        f"has {report.megabytes(int(kafka['memory']))} MB at most."
     )
 
 

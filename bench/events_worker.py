@@ -16,6 +16,7 @@ os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 
 # isort: split
 import json
+import resource
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
+from bench import machine
 from bench.event_clients import body
 from config import load
 from events.ids import id_hash
@@ -142,7 +144,10 @@ def _write_spool(spool: Path, number: int, random_ids: bool) -> None:
 
 
 def measure_kafka(data_dir: Path) -> dict[str, float]:
-    """Rate and processor time of reading the topic that the environment names."""
+    """Rate, processor time and memory of reading the topic that the environment names.
+
+    Memory is that of this process, without those that judge.
+    """
     from prometheus_client import CollectorRegistry
 
     from updater.intake_metrics import IntakeMetrics
@@ -153,11 +158,19 @@ def measure_kafka(data_dir: Path) -> dict[str, float]:
     intake = KafkaIntake(settings, IntakeMetrics(CollectorRegistry()), StopRequest())
     before, began = time.process_time(), time.perf_counter()
     assert intake.run_to_end()
-    took = {"cpu": time.process_time() - before, "seconds": time.perf_counter() - began}
+    seconds = time.perf_counter() - began
     intake.close()
+    own = time.process_time() - before
+    others = resource.getrusage(resource.RUSAGE_CHILDREN)  # those that have ended
     stored = latest(data_dir).manifest
     assert stored is not None
-    return took | {"events": stored.tables[EVENTS].rows}
+    return {
+        "cpu": own,
+        "judging_cpu": others.ru_utime + others.ru_stime,
+        "seconds": seconds,
+        "events": stored.tables[EVENTS].rows,
+        "memory": machine.peak_bytes(os.getpid()),
+    }
 
 
 def measure_all(data_dir: Path, spool_dir: Path) -> dict[str, float]:

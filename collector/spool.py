@@ -199,7 +199,7 @@ class SpoolWriter:
         self._close_file()
 
     def _next_commit(self) -> list[bytes] | None:
-        """Wait for the next commit; if there is none in time, close the file meanwhile."""
+        """Wait for the next commit; close the file if none comes in time."""
         if self._file is not None:
             left = self._file_until - time.monotonic()
             try:

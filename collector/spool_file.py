@@ -28,7 +28,7 @@ class OpenSpoolFile:
 
     @classmethod
     def create(cls, folder: str, name: str, content: bytes) -> Self:
-        """Write a new file, which is on the disk then; after an error there is none.
+        """Write a new file and flush it to the disk; remove it after an error.
 
         Raises OSError; FileExistsError if another process has written it, or is about to.
         """
@@ -52,7 +52,7 @@ class OpenSpoolFile:
         return made
 
     def append(self, content: bytes) -> None:
-        """Add *content*, which is on the disk then; after an error nothing of it is left.
+        """Append *content* and flush it to the disk; remove it after an error.
 
         Raises OSError; close the file then.
         """

@@ -1,12 +1,14 @@
 """When an event happened, by the server's clock; instants are microseconds since 1970."""
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from config import Settings
 from events.codes import RejectionCode
 from events.instants import MICROSECOND, parse_instant
 from events.rejection import EventRejected
+
+if TYPE_CHECKING:
+    from config import Settings
 
 
 class ClockBounds(NamedTuple):
@@ -16,7 +18,7 @@ class ClockBounds(NamedTuple):
     behind: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "ClockBounds":
+    def of(cls, settings: "Settings") -> "ClockBounds":
         """The bounds of EVENT_MAX_AHEAD_SECONDS and EVENT_MAX_AGE_DAYS."""
         ahead = timedelta(seconds=settings.event_max_ahead_seconds)
         behind = timedelta(days=settings.event_max_age_days)

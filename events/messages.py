@@ -1,46 +1,20 @@
 """The verdict on a message of Kafka: one event each, in the same forms as by HTTP."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import repeat
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, overload
 
-from events import fields
 from events.codes import RejectionCode
 from events.ids import message_id
 from events.instants import microseconds
-from events.json_text import parse_json
+from events.json_text import parse_all
 from events.lines import RAW_CHARACTERS, TRACEPARENT, RejectedLine
-from events.verdicts import BatchContext, EventPlace, Judge, Judged
+from events.message_columns import MessageColumns, StreamMessage
+from events.verdicts import BatchContext, EventPlace, EventPlaces, Judge, Judged
 
 MILLISECOND: Final = 1_000
 """In microseconds."""
-
-
-class StreamMessage(Protocol):
-    """A message as Kafka's client gives it."""
-
-    def __len__(self) -> int:
-        """Bytes of the content."""
-
-    def value(self) -> bytes | None:
-        """The content; None for a tombstone."""
-
-    def partition(self) -> int:
-        """The number of the partition."""
-
-    def offset(self) -> int:
-        """The place in the partition."""
-
-    def timestamp(self) -> tuple[int, int]:
-        """Its kind, 0 if there is none, and milliseconds since 1970."""
-
-    def headers(self) -> Sequence[tuple[str, bytes | None]] | None:
-        """The headers; None if there are none."""
-
-    def leader_epoch(self) -> int | None:
-        """How often the partition had another leader before; None if unknown."""
 
 
 class TopicName(NamedTuple):
@@ -51,28 +25,28 @@ class TopicName(NamedTuple):
 
 
 def judge_messages(
-    judge: Judge,
-    messages: Sequence[StreamMessage],
-    topic: TopicName,
-    received_at: datetime,
+    judge: Judge, messages: MessageColumns, topic: TopicName, received_at: datetime
 ) -> Judged:
     """The verdicts on *messages*, which were read at *received_at*."""
     received = microseconds(received_at)
     batch = BatchContext(f"kafka:{topic.name}", None, received_at, received)
-    contents = [message.value() for message in messages]
-    events = list(map(_parse, contents))
-    places = _places(messages, topic, received, events)
+    events = parse_all(messages.contents)
     if None not in events:
-        return judge.judge_all(events, places, batch)
+        return judge.judge_all(events, _places(messages, topic, received), batch)
     good = [number for number, event in enumerate(events) if event is not None]
+    bad = [number for number, event in enumerate(events) if event is None]
     judged = judge.judge_all(
-        [events[number] for number in good], [places[number] for number in good], batch
+        [events[number] for number in good],
+        _places(messages.at(good), topic, received),
+        batch,
     )
-    raw = [b"" if judge.hides_users else content or b"" for content in contents]
+    unreadable = messages.at(bad)
+    hidden = [b""] * len(bad)
+    raw = hidden if judge.hides_users else unreadable.contents
+    places = _places(unreadable, topic, received)
     rejected = [
-        (number, _undecodable(raw[number], places[number], batch))
-        for number, event in enumerate(events)
-        if event is None
+        (number, _undecodable(content or b"", place, batch))
+        for number, content, place in zip(bad, raw, places, strict=True)
     ]
     rejected += [(good[index], line) for index, line in judged.rejected]
     return Judged(judged.accepted, sorted(rejected, key=itemgetter(0)))
@@ -88,66 +62,52 @@ def traceparents(messages: Iterable[StreamMessage]) -> tuple[str, ...]:
     )
 
 
-def _has_id(event: object) -> bool:
-    """True if the event surely needs no other id, whatever the verdict is."""
-    if type(event) is not dict:
-        return False
-    found = fields.first(event, fields.ID)
-    return type(found) is str and 0 < len(found) <= fields.LONGEST_TEXT
-
-
-def _have_ids(events: Sequence[object]) -> bool:
-    """True if `_has_id` is so for all of *events*, by a column of their ids."""
-    if set(map(type, events)) != {dict}:
-        return False
-    objects = cast("Sequence[Mapping[str, object]]", events)
-    for name in fields.ID:
-        column = [event.get(name) for event in objects]
-        kinds = set(map(type, column))
-        if kinds == {str}:
-            lengths = set(map(len, cast("list[str]", column)))
-            return 0 < min(lengths) <= max(lengths) <= fields.LONGEST_TEXT
-        if kinds != {type(None)}:
-            return False
-    return False
-
-
-def _places(
-    messages: Sequence[StreamMessage],
-    topic: TopicName,
-    received: int,
-    events: Sequence[object],
-) -> list[EventPlace]:
-    """Where each of *events* comes from, the content of the message beside it."""
-    partitions = [message.partition() for message in messages]
-    offsets = [message.offset() for message in messages]
+def _places(messages: MessageColumns, topic: TopicName, received: int) -> EventPlaces:
+    """Where the events of *messages* come from."""
+    partitions, offsets = messages.partitions, messages.offsets
     starts = {number: f"{topic.name}[{number}]@" for number in set(partitions)}
     names = [
         f"{starts[partition]}{offset}"
         for partition, offset in zip(partitions, offsets, strict=True)
     ]
-    times = [message.timestamp() for message in messages]
-    arrived = [ms * MILLISECOND if kind else received for kind, ms in times]
-    fallback_ids: Iterable[str | None] = repeat(None, len(messages))
-    if not _have_ids(events):
-        fallback_ids = (
-            None
-            if _has_id(event)
-            else message_id(f"{topic.id}:{partition}:{offset}", came // MILLISECOND)
-            for event, partition, offset, came in zip(
-                events, partitions, offsets, arrived, strict=True
-            )
-        )
-    found = zip(names, arrived, fallback_ids, strict=True)
-    return list(map(EventPlace._make, found))
+    arrived = [
+        received if time is None else time * MILLISECOND for time in messages.times
+    ]
+    return EventPlaces(
+        names, arrived, _MessageIds(topic.id, partitions, offsets, arrived)
+    )
 
 
-def _parse(content: bytes | None) -> Any:
-    """The parsed content; None if it is not JSON, or null."""
-    try:
-        return parse_json(content) if content else None
-    except ValueError:
-        return None
+class _MessageIds(Sequence[str | None]):
+    """The ids of messages by their places; each is computed when it is needed.
+
+    Most events have an id of their own.
+    """
+
+    def __init__(
+        self,
+        topic_id: str,
+        partitions: Sequence[int],
+        offsets: Sequence[int],
+        arrived: Sequence[int],
+    ) -> None:
+        self._topic_id = topic_id
+        self._columns = (partitions, offsets, arrived)
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> "_MessageIds": ...
+    def __getitem__(self, index: int | slice) -> "str | _MessageIds":
+        partitions, offsets, arrived = self._columns
+        if isinstance(index, slice):
+            chosen = (partitions[index], offsets[index], arrived[index])
+            return _MessageIds(self._topic_id, *chosen)
+        place = f"{self._topic_id}:{partitions[index]}:{offsets[index]}"
+        return message_id(place, arrived[index] // MILLISECOND)
 
 
 def _undecodable(raw: bytes, place: EventPlace, batch: BatchContext) -> RejectedLine:

@@ -4,9 +4,11 @@ import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from config import Settings
+if TYPE_CHECKING:
+    from config import Settings
+
 
 HEX_DIGITS: Final = 32
 """128 bits of an HMAC-SHA256."""
@@ -29,7 +31,7 @@ class Pseudonyms:
         self._derived: tuple[str, bytes] = ("", b"")
 
     @classmethod
-    def of(cls, settings: Settings) -> "Pseudonyms":
+    def of(cls, settings: "Settings") -> "Pseudonyms":
         """Those that *settings* demand."""
         key = settings.user_id_key
         return cls(

@@ -1,10 +1,9 @@
 """Which names of events are allowed, and the JSON Schemas of their properties."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from config import Settings, listed
 from events.codes import RejectionCode
 from events.rejection import EventRejected
 from util.errors import SettingsError
@@ -35,15 +34,12 @@ class EventSchemas:
         self._validators = validators
 
     @classmethod
-    def load(cls, settings: Settings) -> "EventSchemas":
-        """Read EVENT_TYPES and EVENT_SCHEMAS_DIR.
+    def of(cls, names: Iterable[str], schemas: Mapping[str, str]) -> "EventSchemas":
+        """Allow *names*, or all if there are none; *schemas* are texts by name.
 
         Raises SettingsError that names the schema that cannot be used.
         """
-        folder = settings.event_schemas_dir
-        return cls(
-            frozenset(listed(settings.event_types)), _compile(folder) if folder else {}
-        )
+        return cls(frozenset(names), _compile(schemas))
 
     @property
     def is_active(self) -> bool:
@@ -65,22 +61,42 @@ class EventSchemas:
             )
 
 
-def _compile(folder: Path) -> dict[str, Validator]:
-    import jsonschema_rs
+def read_schemas(folder: Path) -> dict[str, str]:
+    """The texts of the schemas in *folder*, by the names of their events.
 
+    Raises SettingsError that names the file that cannot be read.
+    """
     if not folder.is_dir():
         raise SettingsError(f"EVENT_SCHEMAS_DIR {folder} is not a folder")
+    return {file.stem: _read(file) for file in sorted(folder.glob("*.json"))}
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unusable(file.stem, error) from None
+
+
+def _compile(schemas: Mapping[str, str]) -> dict[str, Validator]:
+    if not schemas:
+        return {}
+    import jsonschema_rs
+
     validators: dict[str, Validator] = {}
-    for file in sorted(folder.glob("*.json")):
+    for name, text in schemas.items():
         try:
-            text = file.read_text(encoding="utf-8")
-            validators[file.stem] = jsonschema_rs.validator_for(text)
-        except (OSError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise SettingsError(
-                f"EVENT_SCHEMAS_DIR: {file.name} is not a JSON Schema: {reason}"
-            ) from None
+            validators[name] = jsonschema_rs.validator_for(text)
+        except ValueError as error:
+            raise _unusable(name, error) from None
     return validators
+
+
+def _unusable(name: str, error: Exception) -> SettingsError:
+    reason = str(error).partition("\n")[0]
+    return SettingsError(
+        f"EVENT_SCHEMAS_DIR: {name}.json is not a JSON Schema: {reason}"
+    )
 
 
 def _violations(validator: Validator, properties: Mapping[str, Any]) -> str:

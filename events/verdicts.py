@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, groupby
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from config import Settings
 from events import clock, fields
 from events.accepted import AcceptedEvents
 from events.clock import ClockBounds
@@ -26,8 +25,12 @@ from events.lines import (
 )
 from events.privacy import Pseudonyms
 from events.rejection import EventRejected
+from events.rules import EventRules
 from events.schemas import EventSchemas
 from events.shapes import EventShape, Unusual, encode_all
+
+if TYPE_CHECKING:
+    from config import Settings
 
 MAX_EVENT_BYTES: Final = 32 * 1024
 """Bytes of an event's properties, as JSON."""
@@ -64,6 +67,43 @@ class EventPlace(NamedTuple):
     batch: str
     arrived: int
     fallback_id: str | None = None
+
+
+class EventPlaces(Sequence[EventPlace]):
+    """The places of many events, by columns: a quarter of the work of one by one."""
+
+    __slots__ = ("columns",)
+
+    def __init__(
+        self,
+        batches: Sequence[str],
+        arrived: Sequence[int],
+        fallback_ids: Sequence[str | None],
+    ) -> None:
+        """Each has a value for each event, see EventPlace."""
+        self.columns = (batches, arrived, fallback_ids)
+
+    def __len__(self) -> int:
+        """The number of events."""
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, index: int) -> EventPlace: ...
+    @overload
+    def __getitem__(self, index: slice) -> "EventPlaces": ...
+    def __getitem__(self, index: int | slice) -> "EventPlace | EventPlaces":
+        """One of the places, or some of them."""
+        batches, arrived, fallback_ids = self.columns
+        if isinstance(index, slice):
+            return EventPlaces(batches[index], arrived[index], fallback_ids[index])
+        return EventPlace(batches[index], arrived[index], fallback_ids[index])
+
+    @classmethod
+    def of(cls, places: Sequence[EventPlace]) -> "EventPlaces":
+        """The columns of *places*."""
+        if isinstance(places, cls):
+            return places
+        return cls(*zip(*places, strict=True))
 
 
 type Verdict = AcceptedLine | RejectedLine
@@ -116,13 +156,20 @@ class Judge:
 
     @classmethod
     def of(
-        cls, settings: Settings, pseudonyms: type[Pseudonyms] = Pseudonyms
+        cls, settings: "Settings", pseudonyms: type[Pseudonyms] = Pseudonyms
     ) -> "Judge":
         """Raises SettingsError if a schema cannot be used."""
+        return cls.by(EventRules.of(settings), pseudonyms)
+
+    @classmethod
+    def by(
+        cls, rules: EventRules, pseudonyms: type[Pseudonyms] = Pseudonyms
+    ) -> "Judge":
+        """The judge who applies *rules*. Raises SettingsError, as `of` does."""
         return cls(
-            EventSchemas.load(settings),
-            ClockBounds.of(settings),
-            pseudonyms.of(settings),
+            EventSchemas.of(rules.names, rules.schemas),
+            rules.bounds,
+            pseudonyms(rules.user_id_key, rules.user_id_epoch),
         )
 
     @property
@@ -210,7 +257,7 @@ class Judge:
         contents = encode_arrays(
             list(zip(apps, found, user_ids, claimed, sources, texts, strict=True))
         )
-        batches, arrived, fallback_ids = zip(*places, strict=True)
+        batches, arrived, fallback_ids = EventPlaces.of(places).columns
         return {
             "event_id": _ids(shape.texts(events, shape.id), fallback_ids, batch),
             "app_id": apps,
@@ -379,8 +426,8 @@ def _ids(
     if None not in found:
         return found
     return [
-        own or fallback or new_id(batch.received)
-        for own, fallback in zip(found, fallback_ids, strict=True)
+        own or fallback_ids[index] or new_id(batch.received)
+        for index, own in enumerate(found)
     ]
 
 

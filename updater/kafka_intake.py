@@ -2,43 +2,30 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import batched
+from itertools import chain
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from config import Settings
-from events.messages import (
-    StreamMessage,
-    TopicName,
-    judge_messages,
-    traceparents,
-)
-from events.verdicts import Judge
+from events.messages import TopicName
 from readmodel.store.manifest import TopicPosition
 from readmodel.stream.topic_reader import TopicReader
 from readmodel.sync.event_publish import DrainReport
-from readmodel.sync.spool_reader import concat_events, judged_rows
+from readmodel.sync.spool_reader import concat_events
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
+from updater.guarded import contained
 from updater.intake_metrics import IntakeMetrics
-from util import telemetry
-from util.errors import FppError, SyncRunning
+from updater.message_chunks import MessageChunk, PendingMessages
+from updater.message_judging import MessageJudging
+from util.errors import SyncRunning
 from util.garbage import collection_paused
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.stopping import StopRequest
-
-MAX_MESSAGES: Final = 100_000
-"""Of a batch: bounds the memory while a backlog is read."""
-
-MAX_BYTES: Final = 64 * 2**20
-"""The same, of their contents."""
-
-JUDGED_MESSAGES: Final = 10_000
-"""At once: bounds the memory; a frame of fewer takes longer per message."""
 
 LEAST_SECONDS: Final = 1.0
 """Between two snapshots, while messages trickle in."""
@@ -80,14 +67,13 @@ class KafkaIntake:
         self._settings = settings
         self._stop = stop
         self._now = now
-        self._judge = Judge.of(settings)
+        self._judging = MessageJudging(settings, stop.check)
         self._reader = TopicReader(settings)
         self._metrics = metrics
         self._kafka_metrics = KafkaMetrics(metrics)
         self._opening: _ThreadedCall | None = None
         self._is_open = False
-        self._buffer: list[StreamMessage] = []
-        self._buffered_bytes = 0
+        self._pending = PendingMessages()
         self._recorded: TopicPosition | None = None
         self._stored_at = 0.0
         self._busy_until = 0.0
@@ -100,7 +86,7 @@ class KafkaIntake:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._has_batch():
             self._stop.check()
-            if self._is_open and not self._is_full():
+            if self._is_open and not self._pending.is_full:
                 self._guarded(partial(self._read, min(left, READ_SECONDS)))
             else:
                 time.sleep(min(left, READ_SECONDS))
@@ -125,8 +111,8 @@ class KafkaIntake:
         while self._is_open:
             self._guarded(partial(self._read, READ_SECONDS))
             is_last = self._is_open and self._reader.is_at_end
-            if is_last or self._is_full():
-                self._guarded(self._store)
+            if is_last or self._pending.is_full:
+                self._guarded(partial(self._store, all_of_them=is_last))
             if is_last:
                 self._drop()
         return self._reported is None
@@ -134,26 +120,23 @@ class KafkaIntake:
     def close(self) -> None:
         """Disconnect, or give up after CLOSE_SECONDS: the client would wait for longer."""
         self._drop()
+        self._judging.close()
         _ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Take one *step*; report its failure, and open the reader again later."""
-        try:
-            step()
-        except SyncRunning as error:
-            # What was read stays in memory: the next run stores it.
-            _log.warning(str(error), action="drain")
-            self._busy_until = time.monotonic() + LEAST_SECONDS
-        except PositionMoved:
-            _log.info("Another updater has read Kafka; reading on from there")
-            self._drop()
-        except FppError as error:
-            self._failed(error, Severity.HIGH)
-        except Exception as error:  # noqa: BLE001
-            # The outermost handler: whatever went wrong, the next run is tried.
-            self._failed(error, Severity.CRITICAL)
+        with contained(self._failed):
+            try:
+                step()
+            except SyncRunning as error:
+                # What was read stays in memory: the next run stores it.
+                _log.warning(str(error), action="drain")
+                self._busy_until = time.monotonic() + LEAST_SECONDS
+            except PositionMoved:
+                _log.info("Another updater has read Kafka; reading on from there")
+                self._drop()
 
-    def _failed(self, error: Exception, severity: Severity) -> None:
+    def _failed(self, error: BaseException, severity: Severity) -> None:
         self._stop.check()
         self._kafka_metrics.failures.inc()
         if self._reported != str(error):
@@ -189,63 +172,70 @@ class KafkaIntake:
     def _drop(self) -> None:
         """Forget what was read, and the connection."""
         self._is_open = False
-        self._buffer, self._buffered_bytes = [], 0
+        self._pending = PendingMessages()
         self._kafka_metrics.up.set(0)
 
     def _read(self, seconds: float) -> None:
         """Read what arrives within *seconds*, and then what is there at once."""
-        while not self._is_full():
-            room = MAX_MESSAGES - len(self._buffer)
+        while not self._pending.is_full:
             with collection_paused():
-                messages = self._reader.read(room, seconds)
-            self._buffer += messages
-            self._buffered_bytes += sum(map(len, messages))
+                messages = self._reader.read(self._pending.room, seconds)
+                chunk = self._pending.add(messages, self._reader.position)
+            if chunk is not None:
+                self._hand_out(chunk)
             if not messages:
                 return
             seconds = 0
 
-    def _is_full(self) -> bool:
-        return len(self._buffer) >= MAX_MESSAGES or self._buffered_bytes >= MAX_BYTES
+    def _hand_out(self, chunk: MessageChunk) -> None:
+        lag = sum(self._reader.lag(chunk.end).values())
+        self._judging.hand_out(chunk, self._topic, lag, self._now())
+
+    @property
+    def _topic(self) -> TopicName:
+        return TopicName(self._reader.topic, self._reader.position.topic_id)
 
     def _has_batch(self) -> bool:
         """True if a snapshot is worth it before the interval ends."""
         now = time.monotonic()
-        if self._is_full() or now < self._busy_until:
+        if self._pending.is_full or now < self._busy_until:
             return now >= self._busy_until
         is_due = now - self._stored_at >= LEAST_SECONDS
-        return is_due and len(self._buffer) >= self._settings.batch_size
+        return is_due and len(self._pending) >= self._settings.batch_size
 
     def _read_and_store(self) -> None:
-        if not self._buffer:
+        if not self._pending:
             self._read(0)
         self._store()
 
-    def _store(self) -> None:
-        """Store what was read, after making sure that it is of the topic we know."""
-        if self._buffer or self._recorded is None:
+    def _store(self, *, all_of_them: bool = False) -> None:
+        """Store what was read, after making sure that it is of the topic we know.
+
+        While a backlog is read, that is a part of it, unless *all_of_them* are wanted.
+        """
+        chunks = self._pending.take(self._reader.position, all_of_them=all_of_them)
+        end = chunks[-1].end if chunks else self._reader.position
+        if chunks or self._recorded is None:
             self._reader.verify()
             with self._kafka_metrics.batch_seconds.time():
-                report = self._add(self._buffer)
-            self._kafka_metrics.messages.inc(len(self._buffer))
-            self._buffer, self._buffered_bytes = [], 0
+                report = self._add(chunks, end)
+            self._kafka_metrics.messages.inc(sum(len(each.messages) for each in chunks))
+            self._pending.remove(chunks)
             self._stored_at = time.monotonic()
-            self._reader.commit(self._reader.position)
+            self._reader.commit(end)
             self._succeeded(report)
         elif self._reported is not None:
             self._reader.verify()
             self._recovered()
-        self._kafka_metrics.show_lag(self._reader.lag())
+        self._kafka_metrics.show_lag(self._reader.lag(end))
 
-    def _add(self, messages: list[StreamMessage]) -> DrainReport:
-        now, end = self._now(), self._reader.position
-        topic = TopicName(self._reader.topic, end.topic_id)
-        with collection_paused():
-            rows = concat_events(
-                judged_rows(judge_messages(self._judge, some, topic, now))
-                for some in batched(messages, JUDGED_MESSAGES)
-            )
-        if telemetry.is_enabled():
-            rows = rows._replace(traceparents=traceparents(messages))
+    def _add(self, chunks: Sequence[MessageChunk], end: TopicPosition) -> DrainReport:
+        now = self._now()
+        rows = concat_events(
+            self._judging.rows(chunk, self._topic, now) for chunk in chunks
+        )
+        traces = chain.from_iterable(chunk.traceparents for chunk in chunks)
+        rows = rows._replace(traceparents=tuple(traces))
         report = store_messages(
             self._settings.data_dir, self._reader.key, self._recorded, end, rows, now
         )

@@ -52,11 +52,18 @@ _BLOCK_BITS: Final = 7
 
 _IS_ZERO: Final = bytes(number == 0 for number in range(256))
 
+_MANY_ROWS: Final = 65_536
+"""Rows from which on a filter is made by columns."""
+
 _SCANNED_ROWS_PER_ID: Final = 8
 """Rows that are read in the time in which one id is looked up."""
 
 _LEAST_IDS: Final = 5_000
 """Are looked up in the time in which a file is opened and read."""
+
+
+type _Bytes = Sequence[tuple[pl.Series, ...]]
+"""Pairs of places and masks."""
 
 
 def version() -> str:
@@ -75,13 +82,31 @@ def encode(rows: pl.LazyFrame, _table: str) -> bytes:
     ordered = hashes[COLUMN].drop_nulls().reinterpret(signed=False).sort()
     bits = min(max(_LEAST_BITS, len(ordered).bit_length()), _MOST_BITS)
     starts, kept, *bytes_of = _columns(ordered, bits)
-    found = bytearray(2**bits)
-    for places, masks in batched(bytes_of, 2):
-        for place, mask in zip(places.to_list(), masks.to_list(), strict=True):
-            found[place] |= mask
+    make = _filter_by_columns if len(ordered) >= _MANY_ROWS else _filter
+    found = make([*batched(bytes_of, 2)], 2**bits)
     header = array("I", (_MAGIC, bits, len(ordered)))
     numbers = (array("I", starts.to_list()), array("I", kept.to_list()))
     return b"".join((header, found, *numbers))
+
+
+def _filter(bytes_of: _Bytes, size: int) -> bytes:
+    """The *size* bytes of the filter, in which the masks are set at their places."""
+    found = bytearray(size)
+    for places, masks in bytes_of:
+        for place, mask in zip(places.to_list(), masks.to_list(), strict=True):
+            found[place] |= mask
+    return bytes(found)
+
+
+def _filter_by_columns(bytes_of: _Bytes, size: int) -> bytes:
+    """The same, in a third of the time for many rows, and far more for few."""
+    nothing = pl.zeros(size, dtype=pl.UInt8, eager=True)
+    found = nothing
+    for places, masks in bytes_of:
+        for bit in range(8):
+            chosen = places.filter(masks & (1 << bit) != 0)
+            found = found | nothing.clone().scatter(chosen, 1 << bit)
+    return bytes(found.to_list())
 
 
 def _columns(ordered: pl.Series, bits: int) -> Iterable[pl.Series]:

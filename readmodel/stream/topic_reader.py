@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from config import Settings
-from events.messages import StreamMessage
+from events.message_columns import StreamMessage
 from readmodel.store.manifest import PartitionPosition, TopicPosition
 from readmodel.stream.connection import FETCHED_KILOBYTES, client_options
 from util.errors import StreamError
@@ -18,6 +18,10 @@ from util.errors import StreamError
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
     from confluent_kafka.admin import AdminClient
+
+REFILL_MILLISECONDS: Final = 20
+"""After the client has read ahead enough, until it looks whether to go on; by default a
+second, in which a backlog of small messages is used up."""
 
 REQUEST_SECONDS: Final = 5.0
 """How long a request for metadata may take."""
@@ -70,6 +74,7 @@ class TopicReader:
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "queued.max.messages.kbytes": FETCHED_KILOBYTES,
+                "fetch.queue.backoff.ms": REFILL_MILLISECONDS,
             }
         )
         numbers = sorted(partition.id for partition in topic.partitions)
@@ -116,9 +121,9 @@ class TopicReader:
             received = self._opened.consume(limit, seconds)
         except KafkaException as error:
             raise self._unusable(error) from error
-        messages = [
-            cast(StreamMessage, each) for each in received if each.error() is None
-        ]
+        messages = cast(
+            "list[StreamMessage]", [each for each in received if each.error() is None]
+        )
         if len(messages) < len(received) or self._ended:
             self._note_all(received)
         self._advance(messages)
@@ -204,12 +209,12 @@ class TopicReader:
         except KafkaException as error:
             self._last_error = str(error)
 
-    def lag(self) -> dict[int, int]:
-        """Messages that were not read, by partition, as the last fetch showed."""
+    def lag(self, position: TopicPosition) -> dict[int, int]:
+        """Messages after *position*, by partition, as the last fetch showed."""
         from confluent_kafka import TopicPartition
 
         lags = {}
-        for number, at in self.position.partitions.items():
+        for number, at in position.partitions.items():
             place = TopicPartition(self.topic, number)
             _, end = self._opened.get_watermark_offsets(place, cached=True)
             lags[number] = max(0, end - at.offset)

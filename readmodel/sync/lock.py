@@ -48,4 +48,7 @@ def process_lock(data_dir: Path, name: str, taken: FppError) -> Iterator[None]:
                 raise taken from None
         yield
     finally:
+        # A process that is being started has its own copy for a moment, which would
+        # still have the lock.
+        fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)

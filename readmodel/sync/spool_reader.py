@@ -211,7 +211,9 @@ def judged_rows(judged: Judged) -> SpooledEvents:
         )
     }
     accepted = pl.DataFrame(columns)
-    rejected = rows_of([line for _, line in judged.rejected]).rejected
+    rejected = pl.DataFrame(schema=REJECTED_SCHEMA)
+    if judged.rejected:
+        rejected = rows_of([line for _, line in judged.rejected]).rejected
     id_hash = _hashes(events.event_id)
     return SpooledEvents(_typed(accepted, EVENT_SCHEMA, id_hash, **common), rejected)
 

@@ -117,11 +117,16 @@ def page(shared_visitor: Visitor, server: Server) -> Page:
 
 
 @pytest.fixture
-def show(page: Page, server: Server) -> Iterator[Callable[[str], Locator]]:
+def show(
+    page: Page, shared_visitor: Visitor, server: Server
+) -> Iterator[Callable[[str], Locator]]:
     """Show a view by its address, as from the list; returns the section.
 
     The page stays loaded, as when the reader goes back.
     """
+    if page.is_hidden("#view"):  # a test has signed out
+        page.goto("about:blank")
+        shared_visitor.sign_in(page, server)
 
     def show(query: str = "") -> Locator:
         if not page.url.startswith(server.page):

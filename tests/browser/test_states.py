@@ -36,10 +36,10 @@ COUNTRIES = re.compile(r"/breakdown/country\?")
 
 
 def test_a_slow_answer_shows_no_number_of_another_range(
-    any_view: Page,
+    visitor: Visitor, server: Server
 ) -> None:
     """The sign of loading comes soon; the answer replaces it."""
-    page = show_view(any_view)
+    page = visitor.sign_in(visitor.open_page(), server)
     title = page.locator("[data-chart] h3")
     expect(title).to_have_text("Page views per day")
     routes = held_back(page, STATISTICS)

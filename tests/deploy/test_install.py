@@ -1,7 +1,6 @@
 """deploy/install, run below another root: installed files and preserved settings."""
 
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -127,22 +126,10 @@ def test_the_settings_files_contain_only_settings(name: str) -> None:
     assert names <= set(Settings.model_fields)
 
 
-def test_every_alert_is_explained_and_every_link_resolves() -> None:
+def test_every_alert_is_explained() -> None:
     """docs/operations.md has a heading with the name of each alert."""
     text = (ROOT / "docs" / "operations.md").read_text()
     rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
     alerts = [line.split()[2] for line in rules.splitlines() if "- alert:" in line]
     assert alerts
     assert [alert for alert in alerts if f"\n### {alert}\n" not in text] == []
-    links = [part.partition(")")[0] for part in text.split("](")[1:]]
-    local = [link for link in links if "://" not in link]
-    assert local
-    inside = {f"#{_anchor(line)}" for line in text.splitlines() if line[:1] == "#"}
-    found = [link in inside or (ROOT / "docs" / link).exists() for link in local]
-    assert [link for link, there in zip(local, found, strict=True) if not there] == []
-
-
-def _anchor(heading: str) -> str:
-    """The name that GitHub gives a heading."""
-    kept = re.sub(r"[^\w\s-]", "", heading.strip("# \n").lower())
-    return kept.replace(" ", "-")

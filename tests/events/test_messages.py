@@ -4,17 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from config import load
-from events import messages
 from events.ids import message_id
 from events.instants import microseconds
+from events.message_columns import MessageColumns
 from events.messages import TopicName, judge_messages, traceparents
 from events.verdicts import Judge
-from tests.support.effort import examples
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 NOW_MS = microseconds(NOW) // 1000
@@ -57,7 +52,8 @@ class Message(NamedTuple):
 def verdict(message: Message, **settings: str) -> Mapping[str, Any]:
     """The verdict on one message."""
     judge = Judge.of(load(settings))
-    (line,) = judge_messages(judge, [message], TOPIC, NOW).lines()
+    columns = MessageColumns.of([message])
+    (line,) = judge_messages(judge, columns, TOPIC, NOW).lines()
     return line
 
 
@@ -103,6 +99,13 @@ def test_half_of_a_surrogate_pair_is_rejected_by_its_own_code() -> None:
     assert verdict(Message(rb'{"name": "\ud800"}'))["code"] == "text"
 
 
+def test_a_dead_letter_has_the_same_id_whenever_its_message_is_read() -> None:
+    """Also if the event has an id, which cannot be stored."""
+    for sent in (rb'{"id": "\ud800", "name": "x"}', b'{"id": 1.5}', b"{"):
+        first, again = (verdict(Message(sent))["rejection_id"] for _ in range(2))
+        assert first == again
+
+
 def test_with_a_key_no_undecodable_content_is_stored() -> None:
     """It may hold user ids."""
     secret = verdict(Message(b'{"user_id": "u1"'), USER_ID_KEY="k")
@@ -118,28 +121,3 @@ def test_the_traces_of_messages_are_in_their_headers() -> None:
         Message(b"{}", sent_headers=[("traceparent", None)]),
     ]
     assert traceparents(messages) == ("00-a-b-01",)
-
-
-IDS: st.SearchStrategy[object] = st.sampled_from(
-    [None, "", "a", "x" * 200, "x" * 201, 7, 1.5, {}]
-)
-EVENTS = (
-    st.none()
-    | st.lists(st.just("a"))
-    | st.dictionaries(st.sampled_from(["event_id", "id", "messageId", "name"]), IDS)
-)
-
-
-@settings(max_examples=examples(100))
-@given(st.lists(EVENTS | st.fixed_dictionaries({"id": IDS}), min_size=1, max_size=4))
-def test_ids_of_many_events_are_found_as_those_of_each(events: list[object]) -> None:
-    """An event gets the id of its place unless it surely has its own."""
-    if messages._have_ids(events):
-        assert all(map(messages._has_id, events))
-
-
-@pytest.mark.parametrize("name", ["event_id", "id"])
-def test_events_with_ids_are_recognised_together(name: str) -> None:
-    """Whichever of the names it is."""
-    assert messages._have_ids([{name: "a"}, {name: "b", "other": 1}])
-    assert not messages._have_ids([{name: "a"}, {}])

@@ -64,6 +64,7 @@ _EXECUTED_ANEW = (*_PROGRAMS, "tests")
 _ENVIRONMENT = {allocator.VARIABLE: f"{allocator.FOR_ANSWERS},background_thread:false"}
 _NAME = Path("/proc/self/comm")
 _NURSERY = "nursery"
+_INTERRUPTED = 256  # no exit status
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -313,20 +314,39 @@ def _run_to_end(begin: _Begin) -> NoReturn:
     Python frees each object first, which writes to all pages that are shared with the
     nursery: three quarters of the time of a short program.
     """
-    status: Any = None
+    status = _status_of(begin)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            if not stream.closed:
+                stream.flush()
+        except OSError as error:
+            name = type(error).__name__
+            sys.stderr.write(f"Exception ignored in: {stream!r}\n{name}: {error}\n")
+            status = 120
+    if status == _INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(status)
+
+
+def _status_of(begin: _Begin) -> int:
+    """Run the program until its last line; its exit status, _INTERRUPTED after Ctrl-C."""
     try:
         _run(begin)
     except SystemExit as end:
-        status = end.code
-    if status is None or isinstance(status, int):
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        # Python itself reports a reader that has gone, or prints a message.
-        with suppress(OSError, ValueError):
-            for stream in filter(None, (sys.stdout, sys.stderr)):
-                stream.flush()
-            os._exit((status or 0) & 0xFF)
-    sys.exit(status)
+        if end.code is None or isinstance(end.code, int):
+            return (end.code or 0) & 0xFF
+        sys.stderr.write(f"{end.code}\n")
+    except KeyboardInterrupt:
+        sys.excepthook(*sys.exc_info())
+        return _INTERRUPTED
+    except BaseException:  # noqa: BLE001 - the program's end, whatever it is
+        sys.excepthook(*sys.exc_info())
+    else:
+        return 0
+    return 1
 
 
 def _run(begin: _Begin) -> None:

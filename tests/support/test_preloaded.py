@@ -59,6 +59,8 @@ ENDINGS = {
     "None": "sys.exit()",
     "a large number": "sys.exit(300)",
     "a text": "sys.exit('no such thing')",
+    "an error": "raise ValueError('no such thing')",
+    "Ctrl-C": "raise KeyboardInterrupt",
     "an error at the end": "atexit.register(lambda: 1 / 0)",
     "a closed stream": "sys.stdout.flush(); sys.stdout.close()",
     "no reader": "os.close(1); os.dup2(WRITING, 1)",

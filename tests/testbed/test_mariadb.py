@@ -1,10 +1,12 @@
 """A private server runs until its owner stops it or dies."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mysql.connector
 import pytest
@@ -35,22 +37,26 @@ def is_up(login: Login) -> bool:
 
 def test_a_server_dies_with_the_process_that_started_it() -> None:
     """Also if that process is killed, as a worker of a parallel test run may be."""
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with owner:
+    with (
+        # A killed owner removes nothing.
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(
+            [sys.executable, "-c", OWNER],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": folder},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as owner,
+    ):
         assert owner.stdout is not None
         login = Login(**json.loads(owner.stdout.readline()))
         assert is_up(login)
         owner.kill()
-    deadline = time.monotonic() + 30
-    while is_up(login):
-        assert time.monotonic() < deadline, "the server outlives its owner"
-        time.sleep(0.05)
+        deadline = time.monotonic() + 30
+        while is_up(login):
+            assert time.monotonic() < deadline, "the server outlives its owner"
+            time.sleep(0.05)
 
 
 @pytest.mark.long("test_a_server_dies_with_the_process_that_started_it")

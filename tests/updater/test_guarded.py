@@ -18,6 +18,7 @@ from updater.event_intake import EventIntake
 from updater.following import Follower
 from updater.guarded import contained
 from updater.intake_metrics import IntakeMetrics
+from updater.kafka_intake import KafkaIntake
 from updater.replication import Replication
 from util.errors import SpoolError, Stopped
 from util.metrics import UpdaterMetrics
@@ -95,6 +96,20 @@ def drain_run(data_dir: Path, patch: pytest.MonkeyPatch) -> Callable[[], bool]:
     return EventIntake(data_dir, None, [], metrics, StopRequest()).run
 
 
+def kafka_run(data_dir: Path, patch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """A run of Kafka's intake that panics."""
+    patch.setattr(KafkaIntake, "_open", fail)
+    settings = load(
+        {
+            "DATA_DIR": str(data_dir),
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+            "KAFKA_TOPIC": "events",
+        }
+    )
+    metrics = IntakeMetrics(CollectorRegistry())
+    return KafkaIntake(settings, metrics, StopRequest()).run
+
+
 def pull_run(_: Path, patch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """A pull from a collector that panics."""
     spool = PulledSpool(CollectorClient("http://unused", ""), 1)
@@ -103,7 +118,8 @@ def pull_run(_: Path, patch: pytest.MonkeyPatch) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize(
-    "prepared", [daily_report_run, follow_run, upload_run, drain_run, pull_run]
+    "prepared",
+    [daily_report_run, follow_run, upload_run, drain_run, kafka_run, pull_run],
 )
 def test_a_panic_ends_no_run(
     data_dir: Path,

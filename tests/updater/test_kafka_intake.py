@@ -113,7 +113,7 @@ def run_until(intake: KafkaIntake, is_done: Callable[[], bool]) -> None:
 def run_until_buffered(intake: KafkaIntake) -> None:
     """Let *intake* read messages, but store none."""
     until = time.monotonic() + 30
-    while not intake._buffer:
+    while not intake._pending:
         assert time.monotonic() < until
         intake.wait(0.05)
         intake._guarded(intake._open)

@@ -2,13 +2,14 @@
 
 import io
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from readmodel.store import snapshot
+from readmodel.store import id_index, snapshot
 from readmodel.store.event_tables import EVENTS
 from readmodel.store.id_index import HashPlaces, IdIndex, encode, look_up
 from readmodel.store.side_files import IDS
@@ -50,6 +51,15 @@ def test_every_hash_is_found_and_no_other(stored: list[int], others: list[int]) 
     kept = {each >> dropped for each in unsigned(stored)}
     assert {each for each in asked if each in unsigned(stored)} <= set(found)
     assert all(each >> dropped in kept for each in found)
+
+
+@settings(max_examples=examples(40))
+@given(st.lists(HASHES, max_size=40))
+def test_the_index_of_many_rows_is_the_same(stored: list[int]) -> None:
+    """It is made by columns."""
+    with patch.object(id_index, "_MANY_ROWS", 0):
+        by_columns = encoded(stored)
+    assert by_columns == encoded(stored)
 
 
 def test_a_large_part_is_found_by_hash() -> None:

@@ -1,6 +1,7 @@
 """The lock of DATA_DIR belongs to one process."""
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.lock import LOCK, exclusive_lock
 from tests.support.programs import ROOT
 from util.errors import StorageError, SyncRunning
 
@@ -47,6 +48,25 @@ def test_a_second_writer_is_refused_and_a_killed_one_blocks_nobody(
         pytest.raises(BlockingIOError),
     ):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_process_that_is_being_started_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """Between fork and exec it has a copy of each open file, and this one's lock."""
+    with exclusive_lock(tmp_path):
+        copies = [os.dup(handle) for handle in handles_of(tmp_path / LOCK)]
+    try:
+        assert copies
+        with exclusive_lock(tmp_path):
+            pass
+    finally:
+        for copy in copies:
+            os.close(copy)
+
+
+def handles_of(file: Path) -> list[int]:
+    """The descriptors of *file* in this process."""
+    links = Path("/proc/self/fd").iterdir()
+    return [int(link.name) for link in links if os.path.realpath(link) == str(file)]
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
