@@ -13,6 +13,9 @@ from bench.worker import FILTERED, FILTERED_DUCK, TWO_KINDS, Timing, timings
 
 SECONDS = 3.0
 
+SHARE_AT_MOST = {100.0: 1.0}
+"""Scale -> upper bound of the share of the whole. None at scale 1."""
+
 DUCKDB_FACTOR: Final = 1.0
 
 TITLES: Final = {
@@ -66,6 +69,15 @@ def _share(measured: FilterTimings, name: str) -> float:
 
 def check_targets(measured: FilterTimings) -> Iterator[Target]:
     """The targets for one scale."""
+    if bound := SHARE_AT_MOST.get(measured.scale):
+        for name in (FILTERED, TWO_KINDS):
+            yield targets.at_most(
+                f"two filters ({TITLES[name]}) ÷ no filter, processor time, "
+                f"at scale {measured.scale:g}",
+                _share(measured, name),
+                bound,
+                "",
+            )
     duck, ours = (measured.timings[name] for name in (FILTERED_DUCK, FILTERED))
     yield targets.at_least(
         f"DuckDB ÷ ours, two filters, at scale {measured.scale:g}",

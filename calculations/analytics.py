@@ -72,7 +72,7 @@ def section_plans(
     quarters = within.quarters
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
         "traffic": lambda: traffic(
-            _page_views(within, filters),
+            within.moments("page_views"),
             visits,
             period,
             _count(quarters.get("page_views")),
@@ -86,7 +86,7 @@ def section_plans(
         ),
         "historical": lambda: historical(
             users=wider.moments("users"),
-            page_views=_page_views(wider, filters),
+            page_views=wider.moments("page_views"),
             rooms=wider.moments("rooms"),
             estimations=wider.moments("estimations"),
             votes=wider.moments("votes"),
@@ -107,11 +107,6 @@ def room_moments(tables: Tables, period: Period) -> pl.LazyFrame | None:
     """The quarters of all estimations, unless the range has a part of one."""
     whole = period.range is None or period.has_whole_quarters
     return tables.quarters.get("estimations") if whole else None
-
-
-def _page_views(tables: Tables, filters: Filters) -> pl.LazyFrame:
-    """Page views to count: visits do not have the attributes that a filter selects by."""
-    return tables.page_views if filters.of_page_views else tables.moments("page_views")
 
 
 def _count(tally: pl.LazyFrame | None) -> pl.Expr:

@@ -62,7 +62,7 @@ def divided_analytics(
     whole = section_plans(tables, period, others, filters)
     matching = filters.apply(tables, period)
     visitors = [
-        _part_of_visitors(matching, period, by_visitor, filters, number, ranges)
+        _part_of_visitors(matching, period, by_visitor, number, ranges)
         for number in range(ranges if by_visitor else 0)
     ]
     rooms = [_part_of_rooms(matching, period)] if "reoccurring" in names else []
@@ -94,13 +94,12 @@ def _part_of_visitors(
     tables: Tables,
     period: Period,
     sections: Collection[str],
-    filters: Filters,
     number: int,
     ranges: int,
 ) -> pl.LazyFrame:
     """What *sections* need of one range of visitors: ``traffic`` and ``users``."""
     # Page views are counted as rows, also those without a visitor: by the first part.
-    counted = tables.page_views if filters.of_page_views else tables.viewed
+    counted = tables.page_views
     page_views = period.filter(counted, "viewed_at") if number == 0 else counted.clear()
     own = tables.of_visitors(number, ranges)
     within = own.within(period)

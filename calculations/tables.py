@@ -17,9 +17,6 @@ TIMES: Final = {
 }
 """Table -> the column that says when its rows happened."""
 
-VISITS: Final = {"page_views": "viewed", "estimations": "estimated"}
-"""Table -> its visits."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
@@ -27,7 +24,9 @@ class Tables:
 
     Attributes:
         viewed: the visits of page views: ``visitor`` (UInt64, a hash of ``user_id``,
-            null where it is null) and ``viewed_at``.
+            null where it is null), ``viewed_at``, ``route`` and ``source``.
+        matching_views: those that a filter selects by their route or source, while
+            `viewed` has all of their visitors; None without such a filter.
         estimated: the visits of estimations: ``visitor``, ``estimated_at`` and
             ``room_id``.
         page_view_tally: page views per ``route`` and ``source``, as ``count``; of one
@@ -40,11 +39,10 @@ class Tables:
             which is the begin of a quarter, ``count``, and of estimations and votes
             ``room_id``. Without those that must be counted.
 
-    ``page_views``, ``estimations``, ``events`` and ``users`` have ``visitor``, too, if
-    their table has a column for the user.
+    ``estimations``, ``events`` and ``users`` have ``visitor``, too, if their table has a
+    column for the user.
     """
 
-    page_views: pl.LazyFrame
     viewed: pl.LazyFrame
     estimations: pl.LazyFrame
     estimated: pl.LazyFrame
@@ -52,12 +50,18 @@ class Tables:
     users: pl.LazyFrame
     events: pl.LazyFrame
     rooms: pl.LazyFrame
+    matching_views: pl.LazyFrame | None = None
     page_view_tally: pl.LazyFrame | None = None
     event_tally: pl.LazyFrame | None = None
     user_tally: pl.LazyFrame | None = None
     estimation_tally: pl.LazyFrame | None = None
     vote_tally: pl.LazyFrame | None = None
     quarters: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+
+    @property
+    def page_views(self) -> pl.LazyFrame:
+        """The page views to count."""
+        return self.viewed if self.matching_views is None else self.matching_views
 
     def without_tallies(self) -> "Tables":
         """Tables whose rows were selected: tallies and quarters are of all rows."""
@@ -78,7 +82,9 @@ class Tables:
         """The quarters of table *name*, or else its visits or rows."""
         if name in self.quarters:
             return self.quarters[name]
-        rows: pl.LazyFrame = getattr(self, VISITS.get(name, name))
+        rows: pl.LazyFrame = getattr(
+            self, "estimated" if name == "estimations" else name
+        )
         return rows
 
     def within(self, period: Period) -> "Tables":
@@ -101,7 +107,6 @@ class Tables:
             )
         return replace(
             self._without_totals(),
-            page_views=period.filter(self.page_views, "viewed_at"),
             viewed=period.filter(self.viewed, "viewed_at"),
             estimations=period.filter(self.estimations, "estimated_at"),
             estimated=period.filter(self.estimated, "estimated_at"),

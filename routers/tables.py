@@ -15,7 +15,6 @@ def open_tables(snapshot: Snapshot) -> Tables:
     snapshot lacks a table of the statistics.
     """
     return Tables(
-        page_views=with_visitor(snapshot.scan("fpp_page_views"), "user_id"),
         viewed=snapshot.visits("fpp_page_views"),
         estimations=with_visitor(snapshot.scan("fpp_estimations"), "user_id"),
         estimated=snapshot.visits("fpp_estimations"),

@@ -75,7 +75,7 @@ PARQUET: Final = ".parquet"
 """How the names of parts and of their folders end."""
 
 VISITS: Final = SideFileKind(
-    "visits", ".parquet", visits.applies_to, visits.encode, visits.hash_fingerprint
+    "visits", ".parquet", visits.applies_to, visits.encode, visits.version
 )
 ROOMS: Final = SideFileKind(
     "rooms", ".arrows", room_votes.applies_to, room_votes.encode, room_votes.version

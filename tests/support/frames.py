@@ -88,6 +88,7 @@ def tables(database: Database) -> Tables:
     frames: dict[str, Any] = {
         name: with_visitor(frame(name, rows), "id" if name == "users" else "user_id")
         for name, rows in database.items()
+        if name != "page_views"
     }
     return Tables(
         **frames,
