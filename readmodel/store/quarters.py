@@ -1,14 +1,18 @@
 """Rows per quarter of an hour: how often something happened in a part, and when.
 
-A series counts rows per day of some time zone. Days of all zones begin on a quarter of an
-hour in UTC (since 1980), as ranges do, so counts per quarter add up to each of them. There are far
-fewer quarters than rows; see docs/decisions/partial-aggregates.md. The files are ordinary
+A series counts rows per day of some time zone. Days and hours of all zones begin on a
+quarter of an hour in UTC, as ranges do, so counts per quarter add up to each of them. There
+are far fewer quarters than rows; see docs/decisions/tallies.md. The files are ordinary
 Parquet files with the columns in `COLUMNS`, the time being the begin of its quarter, and
 ``count`` (UInt32). A time in ``created_at`` of 09:14:59 is counted at 09:00.
+
+Times before `WHOLE_SINCE` stay as they are: Liberia was 44:30 minutes behind UTC until
+1972, and Newfoundland put its clocks back at 00:01, to the day before, until 2010.
 """
 
 import io
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -23,6 +27,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 COUNT: Final = "count"
 QUARTER_MICROSECONDS: Final = 15 * 60 * 1_000_000
+WHOLE_SINCE: Final = datetime(2012, 1, 1, tzinfo=UTC)
+"""Since when no day and no hour of any time zone begins within a quarter."""
+
 COMPRESSION: Final = "uncompressed"
 
 
@@ -54,9 +61,13 @@ def derive(rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
 
 
 def begin_of_quarter(at: str) -> pl.Expr:
-    """The begin of the quarter of an hour of a Datetime[us, UTC] column."""
+    """The begin of the quarter of an hour of a Datetime[us, UTC] column.
+
+    What is before `WHOLE_SINCE` stays as it is.
+    """
     begin = pl.col(at).to_physical() // QUARTER_MICROSECONDS * QUARTER_MICROSECONDS
-    return begin.cast(pl.Datetime("us", "UTC"))
+    is_whole = pl.col(at) >= WHOLE_SINCE
+    return pl.when(is_whole).then(begin.cast(pl.Datetime("us", "UTC"))).otherwise(at)
 
 
 def encode(rows: pl.LazyFrame, table: str) -> bytes:

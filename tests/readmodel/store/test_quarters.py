@@ -1,15 +1,15 @@
 """Quarters of an hour: counts that add up to the days and hours of any time zone."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from calculations.analytics import SECTIONS, analytics
@@ -20,6 +20,7 @@ from readmodel.store.side_files import QUARTERS
 from readmodel.store.snapshot import Snapshot, current
 from routers.filter_syntax import parse_filters
 from routers.tables import open_tables
+from tests.support.effort import examples
 from tests.support.frames import at, databases, frame, moments, period, tables, tallied
 from tests.support.oracle import Database, Rows
 from tests.support.sample import SAMPLE, TAKEN_AT
@@ -28,6 +29,7 @@ from tests.support.snapshots import link_all, publish
 PERIOD = period(now=TAKEN_AT)
 COUNTED = ["votes", "historical"]
 
+ALL_ZONES = sorted(available_timezones() - {"Factory", "localtime"})
 ZONES = ["UTC", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe"]
 DAYS = DateRange(date(2024, 6, 4), date(2024, 11, 5))
 PERIODS: Mapping[str, Mapping[str, object]] = {
@@ -51,34 +53,105 @@ def microseconds_after_1970(number: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=number)
 
 
+ANY_MOMENTS = st.integers(-(2**51), 2**51).map(microseconds_after_1970)
+"""From 1898 to 2041."""
+
+
 def begin(moment: datetime | None) -> datetime | None:
-    """The begin of its quarter, by the calendar."""
-    if moment is None:
-        return None
+    """The begin of its quarter, by the calendar; *moment* itself before 2012."""
+    if moment is None or moment.year < 2012:
+        return moment
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
+@settings(max_examples=examples(30, 300), deadline=None)
 @given(
     rows=st.lists(
         st.fixed_dictionaries(
             {
                 "room_id": st.none() | st.integers(1, 2),
-                "voted_at": st.none()
-                | moments
-                | st.integers(-(2**49), 2**49).map(microseconds_after_1970),
+                "voted_at": st.none() | moments | ANY_MOMENTS,
             }
         ),
         max_size=12,
     )
 )
 def test_each_row_is_counted_in_its_quarter(rows: Rows) -> None:
-    """Also before 1970, and where room or time are missing."""
+    """Also where room or time are missing; one of before 2012 has its own time."""
     expected = Counter((row["room_id"], begin(row["voted_at"])) for row in rows)
     found = quarters.derive(frame("votes", rows), "fpp_votes").collect()
     assert {(room, start): count for room, start, count in found.rows()} == expected
     assert found.columns == ["room_id", "voted_at", "count"]
 
 
+def cuts(zone: str) -> Sequence[Callable[[str], pl.Expr]]:
+    """How days and hours are cut in *zone*."""
+    asked = replace(PERIOD, zone=ZoneInfo(zone))
+    return asked.day_of, asked.hour_of
+
+
+def quarters_at_changes(zone: str) -> pl.Series:
+    """The quarters of each day, from 2012 to 2037, on which *zone* changes its clock."""
+    days = pl.datetime_range(
+        at("2012-01-01 00:00"), at("2038-01-01 00:00"), "1d", eager=True
+    )
+    clock = days.dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    changed = days.filter(
+        (clock.diff() != timedelta(days=1)).shift(-1, fill_value=False)
+    )
+    numbers = pl.DataFrame({"number": range(96)})
+    quarter = pl.duration(minutes=15) * pl.col("number")
+    return numbers.join(changed.to_frame("day"), how="cross").select(
+        begin=pl.col("day") + quarter
+    )["begin"]
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [
+        ["America/St_Johns", "Antarctica/Casey", "Asia/Gaza", "Australia/Lord_Howe"],
+        pytest.param(ALL_ZONES, marks=pytest.mark.long),
+    ],
+    ids=["odd changes", "all"],
+)
+def test_no_day_or_hour_begins_within_a_quarter_since_2012(zones: list[str]) -> None:
+    """Clocks that are changed at 00:01 are put forward, which begins neither."""
+    for zone in zones:
+        begin = quarters_at_changes(zone)
+        end = begin.dt.offset_by("15m").dt.offset_by("-1us")
+        for cut in cuts(zone):
+            first, last = (
+                moments.to_frame("at").select(cut("at")) for moments in (begin, end)
+            )
+            assert first.equals(last), zone
+
+
+@settings(max_examples=examples(40, 1000), deadline=None)
+@given(
+    zone=st.sampled_from(ALL_ZONES),
+    drawn=st.lists(ANY_MOMENTS, max_size=8),
+)
+@example(zone="Africa/Monrovia", drawn=[at("1971-06-01 00:44:40")])
+@example(zone="Pacific/Kiritimati", drawn=[at("1979-09-30 10:41")])
+@example(zone="America/St_Johns", drawn=[at("2010-11-07 02:40")])
+def test_days_and_hours_of_any_year_are_those_of_the_rows(
+    zone: str, drawn: list[datetime]
+) -> None:
+    """Of any zone, whose clock once differed by minutes or seconds from UTC."""
+    views = [{"viewed_at": moment} for moment in drawn]
+    rows = frame("page_views", views)
+    for cut in cuts(zone):
+        counted = quarters.derive(rows, "fpp_page_views").select(
+            cut("viewed_at"), "count"
+        )
+        found: Counter[object] = Counter()
+        for day, count in counted.collect().rows():
+            found[day] += count
+        expected = rows.select(cut("viewed_at")).collect().to_series()
+        assert found == Counter(expected)
+
+
+@settings(max_examples=examples(12, 200), deadline=None)
 @given(
     case=st.sampled_from(sorted(PERIODS)),
     database=databases,
