@@ -56,44 +56,23 @@ def section_plans(
 ) -> dict[str, pl.LazyFrame]:
     """The columns of `analytics`, each as a plan of one row that has only this column."""
     reasons = not_applicable(filters, tables, period)
-    tables = filters.apply(tables, period)
-    within = tables.within(period)
+    matching = filters.apply(tables, period)
+    within = matching.within(period)
+    all_time = matching if period.range else within
+    lookback = period.with_lookback()
+    wider = within if lookback == period else matching.within(lookback)
     # Only traffic needs page views; reoccurring needs estimations alone.
     views = within.viewed if "traffic" in sections else within.viewed.clear()
     # Two sections share the sorted activity. The optimizer does not detect that, so
     # cache() makes sure that it is computed once.
     visits = activity(views, within.estimated).cache()
-    all_time = tables if period.range else within
-    wider = (
-        tables.within(lookback)
-        if (lookback := period.with_lookback()) != period
-        else within
-    )
-    quarters = within.quarters
+    left_out = {name: figures(reasons, name) for name in SECTIONS}
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
-        "traffic": lambda: traffic(
-            within.moments("page_views"),
-            visits,
-            period,
-            _count(quarters.get("page_views")),
-        ),
+        "traffic": lambda: _traffic(within, visits, period),
         "votes": lambda: _votes(within, period),
-        "behaviour": lambda: without_lists(
-            _behaviour(within, all_time.rooms), figures(reasons, "behaviour")
-        ),
-        "reoccurring": lambda: reoccurring(
-            visits, all_time.estimated, period, room_moments(all_time, period)
-        ),
-        "historical": lambda: historical(
-            users=wider.moments("users"),
-            page_views=wider.moments("page_views"),
-            rooms=wider.moments("rooms"),
-            estimations=wider.moments("estimations"),
-            votes=wider.moments("votes"),
-            period=period,
-            without=figures(reasons, "historical"),
-            tallied=wider.quarters.keys(),
-        ),
+        "behaviour": lambda: _behaviour(within, all_time.rooms, left_out["behaviour"]),
+        "reoccurring": lambda: _reoccurring(all_time, visits, period),
+        "historical": lambda: _historical(wider, period, left_out["historical"]),
         "location_and_user_agent": lambda: _location(within),
     }
     return {
@@ -114,6 +93,11 @@ def _count(tally: pl.LazyFrame | None) -> pl.Expr:
     return ROWS if tally is None else TALLIED
 
 
+def _traffic(tables: Tables, visits: pl.LazyFrame, period: Period) -> pl.LazyFrame:
+    count = _count(tables.quarters.get("page_views"))
+    return traffic(tables.moments("page_views"), visits, period, count)
+
+
 def _votes(tables: Tables, period: Period) -> pl.LazyFrame:
     values = tables.estimation_tally
     return votes(
@@ -128,9 +112,11 @@ def _votes(tables: Tables, period: Period) -> pl.LazyFrame:
     )
 
 
-def _behaviour(tables: Tables, rooms: pl.LazyFrame) -> pl.LazyFrame:
+def _behaviour(
+    tables: Tables, rooms: pl.LazyFrame, without: Collection[str]
+) -> pl.LazyFrame:
     views, events = tables.page_view_tally, tables.event_tally
-    return behaviour(
+    breakdowns = behaviour(
         tables.page_views if views is None else views,
         tables.events if events is None else events,
         tables.moments("votes"),
@@ -138,6 +124,29 @@ def _behaviour(tables: Tables, rooms: pl.LazyFrame) -> pl.LazyFrame:
         view_count=_count(views),
         event_count=_count(events),
         vote_count=_count(tables.quarters.get("votes")),
+    )
+    return without_lists(breakdowns, without)
+
+
+def _reoccurring(
+    all_time: Tables, visits: pl.LazyFrame, period: Period
+) -> pl.LazyFrame:
+    rooms = room_moments(all_time, period)
+    return reoccurring(visits, all_time.estimated, period, rooms)
+
+
+def _historical(
+    tables: Tables, period: Period, without: Collection[str]
+) -> pl.LazyFrame:
+    return historical(
+        users=tables.moments("users"),
+        page_views=tables.moments("page_views"),
+        rooms=tables.moments("rooms"),
+        estimations=tables.moments("estimations"),
+        votes=tables.moments("votes"),
+        period=period,
+        without=without,
+        tallied=tables.quarters.keys(),
     )
 
 

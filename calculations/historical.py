@@ -70,30 +70,38 @@ def historical(
         "estimations": moments_of("estimations", estimations, "estimated_at"),
         "votes": moments_of("votes", votes, "voted_at"),
     }
+    rows = _without(_with_sums(moments, period), without)
+    return as_list("historical", _with_local_hour(rows, period))
+
+
+def _with_sums(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """`counts_per_row`, then their running sums ``acc_`` and averages ``ma_``."""
     wider = period.with_lookback()
-    rows = counts_per_row(moments, wider)
     counts, window = pl.exclude(KEYS), period.average_rows or MOVING_AVERAGE_ROWS
+    sums = counts.cum_sum().name.prefix("acc_")
     # A multiple of 1/30 is never near a tie, so Polars and Rounded round it alike.
     averages = (counts.rolling_sum(window) / window).round(2).name.prefix("ma_")
-    if wider != period:
-        averages_only = rows.select(pl.col("^(date|hour)$"), averages)
-        rows = counts_per_row(
-            {name: of.within(period) for name, of in moments.items()}, period
-        )
-        keys = ["date", "hour"] if period.interval is Interval.HOUR else ["date"]
-        rows = rows.with_columns(counts.cum_sum().name.prefix("acc_")).join(
-            averages_only, on=keys, how="left", maintain_order="left"
-        )
-    else:
-        rows = rows.with_columns(counts.cum_sum().name.prefix("acc_"), averages)
-    columns = [
-        f"{prefix}{name}" for name in sorted(without) for prefix in ("", "acc_", "ma_")
-    ]
-    unknown = [
-        pl.lit(None, pl.Float64 if name.startswith("ma_") else pl.Int64).alias(name)
-        for name in columns
-    ]
-    return as_list("historical", _with_local_hour(rows.with_columns(unknown), period))
+    rows = counts_per_row(moments, wider)
+    if wider == period:
+        return rows.with_columns(sums, averages)
+    averages_only = rows.select(pl.col("^(date|hour)$"), averages)
+    listed = {name: of.within(period) for name, of in moments.items()}
+    keys = ["date", "hour"] if period.interval is Interval.HOUR else ["date"]
+    return (
+        counts_per_row(listed, period)
+        .with_columns(sums)
+        .join(averages_only, on=keys, how="left", maintain_order="left")
+    )
+
+
+def _without(rows: pl.LazyFrame, names: Collection[str]) -> pl.LazyFrame:
+    """*rows* with null for the columns *names*, their sums and their averages."""
+    dtypes = {"": pl.Int64, "acc_": pl.Int64, "ma_": pl.Float64}
+    return rows.with_columns(
+        pl.lit(None, dtype).alias(f"{prefix}{name}")
+        for name in sorted(names)
+        for prefix, dtype in dtypes.items()
+    )
 
 
 def counts_per_row(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
