@@ -71,7 +71,7 @@ class KafkaIntake:
         self._reader = TopicReader(settings)
         self._metrics = metrics
         self._kafka_metrics = KafkaMetrics(metrics)
-        self._opening: _ThreadedCall | None = None
+        self._opening: ThreadedCall | None = None
         self._is_open = False
         self._pending = PendingMessages()
         self._recorded: TopicPosition | None = None
@@ -121,7 +121,7 @@ class KafkaIntake:
         """Disconnect, or give up after CLOSE_SECONDS: the client would wait for longer."""
         self._drop()
         self._judging.close()
-        _ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
+        ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Take one *step*; report its failure, and open the reader again later."""
@@ -153,7 +153,7 @@ class KafkaIntake:
         if self._opening is None:
             if time.monotonic() >= self._try_at:
                 self._recorded = None
-                self._opening = _ThreadedCall(self._connect)
+                self._opening = ThreadedCall(self._connect)
             return
         if self._opening.is_running:
             return
@@ -267,23 +267,25 @@ class KafkaIntake:
         self._pause = FIRST_PAUSE_SECONDS
 
 
-class _ThreadedCall:
+class ThreadedCall:
     """A call that runs in a thread, which does not keep the process alive."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        try:
+        with contained(self._keep):
             self._call()
-        except Exception as error:  # noqa: BLE001 - raised by `result`
-            self._error = error
+
+    def _keep(self, error: BaseException, _: Severity) -> None:
+        self._error = error
 
     @property
     def is_running(self) -> bool:
+        """True until the call has ended."""
         return self._thread.is_alive()
 
     def wait(self, seconds: float) -> None:

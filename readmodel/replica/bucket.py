@@ -7,8 +7,9 @@ after a time, whatever the network does.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -225,7 +226,9 @@ def _errors(name: str) -> Iterator[None]:
 
     conditions = (exceptions.AlreadyExistsError, exceptions.PreconditionError)
     try:
-        yield
+        with ExitStack() as stack:
+            stack.push(partial(_raise_for_panic, name))
+            yield
     except conditions:
         raise
     except FileNotFoundError as error:
@@ -242,11 +245,16 @@ def _errors(name: str) -> Iterator[None]:
         ) from error
     except (exceptions.BaseError, OSError) as error:
         raise ReplicaError(f"{name}: {_detail(error)}") from error
-    except BaseException as error:
-        # A panic of the client must not end the updater. It is no Exception, and its
-        # class has no module from which it could be imported.
-        if type(error).__name__ != "PanicException":
-            raise
+
+
+def _raise_for_panic(
+    name: str, _: object, error: BaseException | None, __: object
+) -> None:
+    """Turn a panic of the client, which would end the updater, into ReplicaError.
+
+    It is no Exception, and its class has no module from which it could be imported.
+    """
+    if error is not None and type(error).__name__ == "PanicException":
         raise ReplicaError(f"{name}: the client failed: {_detail(error)}") from error
 
 
