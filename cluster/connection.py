@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -192,10 +192,8 @@ class ClusterConnection:
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.set_exception_handler(_log_left_over)
-        try:
+        with closing(self._loop):
             self._loop.run_until_complete(self._maintain())
-        finally:
-            self._loop.close()
 
     async def _maintain(self) -> None:
         """Ask the workers, again and again, until `close`."""
