@@ -7,6 +7,9 @@ under a lock.
 
 from util import program_start  # isort: split
 
+import sys
+from typing import Any, cast
+
 from pydantic import BaseModel
 
 BaseModel.model_config["defer_build"] = True
@@ -14,4 +17,9 @@ import fastapi  # noqa: E402, F401 - its models inherit the configuration
 
 del BaseModel.model_config["defer_build"]
 
+# FastAPI asks of each model whether it is one of pydantic 1, and would import that first:
+# longer than all else that the first request does.
+cast("dict[str, Any]", sys.modules)["pydantic.v1"] = None
+
 finish = program_start.finish
+in_background = program_start.in_background
