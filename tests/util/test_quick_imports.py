@@ -13,7 +13,7 @@ import logging
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 import main
 early = sorted(sys.modules.keys() & {
-    "routers.routes.health", "calculations.analytics", "sqlfiles.catalogue", "zipfile",
+    "routers.routes.health", "calculations.analytics", "sqlfiles.catalogue",
 })
 complete = main.create_app()
 from fastapi.openapi.models import PathItem
