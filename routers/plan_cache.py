@@ -5,6 +5,7 @@ See docs/decisions/kept-plans.md.
 
 from collections import OrderedDict
 from collections.abc import Collection
+from contextlib import suppress
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -85,25 +86,19 @@ class PlanCache:
 
         Raises OSError and PolarsError if their files cannot be read.
         """
-        try:
-            by_room = self._votes_by_room(snapshot)
-            if by_room:
+        with suppress(FileNotFoundError):  # They are copies and may be deleted.
+            if by_room := self._votes_by_room(snapshot):
                 return by_room.of_room(room_id)
-        except FileNotFoundError:  # They are copies and may be deleted.
-            pass
         return of_room(self.votes(snapshot), room_id)
 
     def votes_of_room_in_memory(
         self, snapshot: Snapshot, room_id: int
     ) -> pl.LazyFrame | None:
         """The same if it takes no time, otherwise None; raises nothing."""
-        by_room = self._room_votes.get(snapshot)
-        if by_room is None:
-            return None
-        try:
-            return by_room.of_room_in_memory(room_id)
-        except READ_ERRORS:
-            return None  # `votes_of_room` meets it again.
+        with suppress(*READ_ERRORS):  # `votes_of_room` meets it again.
+            if by_room := self._room_votes.get(snapshot):
+                return by_room.of_room_in_memory(room_id)
+        return None
 
     def _votes_by_room(self, snapshot: Snapshot) -> RoomVotes | None:
         """The votes by room of *snapshot*, opened once; None if it has none."""

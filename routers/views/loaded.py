@@ -7,7 +7,7 @@ import polars as pl
 
 from readmodel.dtypes import parse_dtype
 from sqlfiles.catalogue import Catalogue
-from sqlfiles.definition import Definition, DefinitionError
+from sqlfiles.definition import Definition
 
 type Columns = Mapping[str, str]
 """Names of columns with their dtypes, as the manifest spells them."""
@@ -53,14 +53,17 @@ def bind_all(catalogue: Catalogue, tables: Mapping[str, Columns]) -> LoadedViews
                 unknown.add(definition.object)
             bound.append(definition)
             continue
+        line = definition.sql_line
         missing = [name for name in definition.inputs if name not in schemas]
         if missing:
-            errors.append(_error(definition, f"its input {missing[0]} has an error"))
+            errors.append(
+                definition.error(f"its input {missing[0]} has an error", line)
+            )
             continue
         try:
             result = session.bind(definition, schemas)
         except ValueError as error:
-            errors.append(_error(definition, str(error)))
+            errors.append(definition.error(str(error), line))
             continue
         columns[definition.name] = {
             # Almost always the values of a HUGEINT fit, and are stored as Int64.
@@ -72,14 +75,4 @@ def bind_all(catalogue: Catalogue, tables: Mapping[str, Columns]) -> LoadedViews
         bound.append(definition)
     return LoadedViews(
         replace(catalogue, definitions=tuple(bound), errors=tuple(errors)), columns
-    )
-
-
-def _error(definition: Definition, message: str) -> DefinitionError:
-    return DefinitionError(
-        definition.file,
-        definition.sql_line,
-        message,
-        definition.name,
-        definition.object,
     )
