@@ -4,7 +4,7 @@ See docs/decisions/kept-plans.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from threading import Lock
 from typing import Final, NamedTuple
@@ -75,11 +75,7 @@ class PlanCache:
         if snapshot.manifest is None:
             return open_votes(snapshot)
         with self._lock:
-            if snapshot not in self._votes:
-                self._votes[snapshot] = open_votes(snapshot)
-                if len(self._votes) > MAX_SNAPSHOTS:
-                    self._votes.popitem(last=False)
-            return self._votes[snapshot]
+            return _opened(self._votes, snapshot, open_votes)
 
     def votes_of_room(self, snapshot: Snapshot, room_id: int) -> pl.LazyFrame:
         """The votes of *room_id* in *snapshot*.
@@ -104,11 +100,9 @@ class PlanCache:
         """The votes by room of *snapshot*, opened once; None if it has none."""
         votes = self.votes(snapshot)
         with self._lock:
-            if snapshot not in self._room_votes:
-                self._room_votes[snapshot] = open_room_votes(snapshot, votes)
-                if len(self._room_votes) > MAX_SNAPSHOTS:
-                    self._room_votes.popitem(last=False)
-            return self._room_votes[snapshot]
+            return _opened(
+                self._room_votes, snapshot, lambda found: open_room_votes(found, votes)
+            )
 
     def analytics(
         self,
@@ -145,6 +139,19 @@ class PlanCache:
     def _forget(self, tables: _TablesKey) -> None:
         for key in [key for key in self._plans if key.tables == tables]:
             del self._plans[key]
+
+
+def _opened[T](
+    opened: OrderedDict[Snapshot, T],
+    snapshot: Snapshot,
+    open_it: Callable[[Snapshot], T],
+) -> T:
+    """What *open_it* has made of *snapshot*; the oldest of MAX_SNAPSHOTS is dropped."""
+    if snapshot not in opened:
+        opened[snapshot] = open_it(snapshot)
+        if len(opened) > MAX_SNAPSHOTS:
+            opened.popitem(last=False)
+    return opened[snapshot]
 
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:

@@ -123,9 +123,7 @@ def create_sqlite(
 ) -> sqlite3.Connection:
     """Create *tables* in a new SQLite file. The caller closes the connection."""
     connection = sqlite3.connect(path)
-    for table in tables:
-        connection.execute(ddl(table, SQLITE))
-    connection.commit()
+    connection.executescript(";".join(ddl(table, SQLITE) for table in tables))
     return connection
 
 
