@@ -498,12 +498,8 @@ class Settings(BaseModel):
     @property
     def takes_events(self) -> bool:
         """True if the updater is to take events from anywhere."""
-        sources = (
-            self.spool_dir,
-            self.collector_addresses,
-            self.kafka_bootstrap_servers,
-        )
-        return any(sources)
+        has_spool = bool(self.spool_dir or self.collector_addresses)
+        return has_spool or bool(self.kafka_bootstrap_servers)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
