@@ -49,6 +49,12 @@ class CrossOrigin:
         return self._allowing
 
 
+def headers_without_origin(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """What `CrossOrigin` adds to an answer to a request that names no origin."""
+    is_allowing = scope["app"].state.settings.allowed_origins
+    return [(b"vary", b"Origin")] if is_allowing else []
+
+
 class _AllowedOrigins(CORSMiddleware):
     """Refuses preflight requests in the shape of all errors, not as plain text."""
 
