@@ -16,10 +16,10 @@ from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.room_stats import of_room
 from calculations.tables import Tables
-from readmodel.store import tallies, visits
+from readmodel.store import quarters, tallies, visits
 from readmodel.store.damage import READ_ERRORS
 from readmodel.store.room_votes import RoomVotes
-from readmodel.store.side_files import TALLIES, VISITS
+from readmodel.store.side_files import QUARTERS, TALLIES, VISITS
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_room_votes, open_votes
 from routers.tables import open_tables
@@ -32,7 +32,7 @@ MAX_PLANS: Final = 16
 
 
 class _TablesKey(NamedTuple):
-    """A snapshot, and for each table with visits or tallies whether they can be read."""
+    """A snapshot, and for each side file of a table whether it can be read."""
 
     snapshot: Snapshot
     has_side_files: tuple[bool, ...]
@@ -158,7 +158,11 @@ def _tables_key(snapshot: Snapshot) -> _TablesKey:
     """Looks at the files each time: side files are copies and may be deleted."""
     readable = (
         bool(snapshot.side_files(table, kind))
-        for kind, tables in ((VISITS, visits.COLUMNS), (TALLIES, tallies.COLUMNS))
+        for kind, tables in (
+            (VISITS, visits.COLUMNS),
+            (TALLIES, tallies.COLUMNS),
+            (QUARTERS, quarters.COLUMNS),
+        )
         for table in tables
     )
     return _TablesKey(snapshot, tuple(readable))

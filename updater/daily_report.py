@@ -216,7 +216,7 @@ def _body(current: Snapshot, day: date, settings: Settings) -> bytes:
         settings.timezone,
         range=DateRange(day, day),
     )
-    plan = daily(open_votes(current), current.scan("fpp_page_views"), period)
+    plan = daily(open_votes(current), current.visits("fpp_page_views"), period)
     return encode_daily(collect_figures(Daily, plan, None))
 
 
