@@ -27,8 +27,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
+from util.access import AccessSettings
+from util.access_tokens import parse_token
 from util.errors import SettingsError
+from util.rights import ROLE_RIGHTS, TOKEN_RIGHTS
 
 ENV_FILE: Final = ".env"
 """In the working directory."""
