@@ -13,7 +13,7 @@ from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import NOW
 from tests.support.sample import TOKEN
 from util import access
-from util.access import parse_token
+from util.access_tokens import parse_token
 
 VIEWER, ANALYST = "viewer-" + "v" * 30, "analyst-" + "a" * 30
 
