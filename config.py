@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -11,20 +12,16 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
@@ -334,15 +331,15 @@ def _installation(name: str) -> str:
     return name
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. The environment variable is the field's name in capitals.
 
     Settings that only one program needs are optional: the API starts without a
     database, the updater without a token.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", arbitrary_types_allowed=True
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", arbitrary_types_allowed=True, validate_default=True
     )
 
     analytics_secret_token: SecretStr | None = None
@@ -501,12 +498,8 @@ class Settings(BaseSettings):
     @property
     def takes_events(self) -> bool:
         """True if the updater is to take events from anywhere."""
-        sources = (
-            self.spool_dir,
-            self.collector_addresses,
-            self.kafka_bootstrap_servers,
-        )
-        return any(sources)
+        has_spool = bool(self.spool_dir or self.collector_addresses)
+        return has_spool or bool(self.kafka_bootstrap_servers)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -594,14 +587,13 @@ class Settings(BaseSettings):
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read settings from *environ* or, by default, from `.env` and the environment.
 
-    Raises SettingsError, one line that names each malformed variable, never its value.
+    Empty variables count as missing. Raises SettingsError, one line that names each
+    malformed variable, never its value.
     """
+    if environ is None:
+        environ = _filled(_read_env_file(Path(ENV_FILE))) | _filled(os.environ)
     try:
-        if environ is None:
-            _require_readable(Path(ENV_FILE))
-            return Settings(_env_file=ENV_FILE)
-        values = {name.lower(): value for name, value in environ.items() if value}
-        return from_values(values)
+        return from_values(_filled(environ))
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
 
@@ -611,40 +603,38 @@ def from_values(values: Mapping[str, Any]) -> Settings:
 
     Raises ValidationError.
     """
-    return _without_environment().model_validate(values)
+    return Settings.model_validate(values)
 
 
-@cache
-def _without_environment() -> type[Settings]:
-    """The class for that, created where it is used: programs read the environment."""
-
-    class GivenSettings(Settings):
-        @classmethod
-        def settings_customise_sources(  # the signature is that of the method it overrides
-            cls,
-            settings_cls: type[BaseSettings],  # noqa: ARG003
-            init_settings: PydanticBaseSettingsSource,
-            *args: Any,  # noqa: ARG003
-            **kwargs: Any,  # noqa: ARG003
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (init_settings,)
-
-    return GivenSettings
+def _filled(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """The variables that are not empty, by their names in small letters."""
+    return {name.lower(): value for name, value in variables.items() if value}
 
 
-def _require_readable(file: Path) -> None:
-    """Raise SettingsError unless every line of *file*, if there is one, can be read.
-
-    Settings would leave such a line out, and its variable would have its default.
-    """
+def _read_env_file(file: Path) -> Mapping[str, str | None]:
+    """The variables in *file*; none without one. Raises SettingsError."""
     try:
-        with file.open(encoding="utf-8") as lines:
-            bad = next((b.original for b in parse_stream(lines) if b.error), None)
+        text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
-        return
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise SettingsError(f"{file} cannot be read: {reason}") from None
+    from dotenv import dotenv_values  # only in development
+
+    _require_readable(text, file)
+    return dotenv_values(stream=io.StringIO(text))
+
+
+def _require_readable(text: str, file: Path) -> None:
+    """Raise SettingsError unless every line of *text* can be read.
+
+    dotenv would leave such a line out, and its variable would have its default.
+    """
+    from dotenv.parser import parse_stream
+
+    lines = parse_stream(io.StringIO(text))
+    bad = next((line.original for line in lines if line.error), None)
     if bad is not None:
         name = re.match(r"\s*(?:export\s+)?(\w+)\s*=", bad.string)
         where = f"line {bad.line}" + (f", {name[1]}," if name else "")

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -138,33 +138,30 @@ class ClusterConnection:
         Raises ClusterError.
         """
         self.require_workers()
-        work = self._run(plans, content, is_streaming)
+        work = self._gathered(plans, content, is_streaming)
         running = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             # The coroutine has a deadline of its own; this one is for a stuck loop.
-            return running.result(self._seconds + CLOSE_SECONDS)
+            failure = running.exception(self._seconds + CLOSE_SECONDS)
         except TimeoutError:
             running.cancel()
-            error = ClusterError(Reason.SILENT, "the connection does not answer")
-            self._failed(error)
-            raise error from None
-
-    async def _run(
-        self, plans: Sequence[bytes], content: str, is_streaming: bool
-    ) -> list[bytes]:
-        try:
-            return await self._gathered(plans, content, is_streaming)
-        except TimeoutError:
-            error = ClusterError(
-                Reason.SILENT, f"no answer within {self._seconds:g} s (ENGINE_SECONDS)"
-            )
-        except ClusterError as failure:
-            error = failure
-        except Exception as failure:  # noqa: BLE001 - Dask's; no answer may fail by it
-            text = f"the connection was lost: {_describe(failure)}"
-            error = ClusterError(Reason.LOST, text)
+            failure = ClusterError(Reason.SILENT, "the connection does not answer")
+        if failure is None:
+            return running.result()
+        error = self._explain(failure)
         self._failed(error)
         raise error
+
+    def _explain(self, failure: BaseException) -> ClusterError:
+        """What *failure* means for plans: whatever Dask raises, no answer fails by it."""
+        match failure:
+            case ClusterError():
+                return failure
+            case TimeoutError():
+                text = f"no answer within {self._seconds:g} s (ENGINE_SECONDS)"
+                return ClusterError(Reason.SILENT, text)
+        text = f"the connection was lost: {_describe(failure)}"
+        return ClusterError(Reason.LOST, text)
 
     async def _gathered(
         self, plans: Sequence[bytes], content: str, is_streaming: bool
@@ -195,21 +192,17 @@ class ClusterConnection:
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.set_exception_handler(_log_left_over)
-        try:
+        with closing(self._loop):
             self._loop.run_until_complete(self._maintain())
-        finally:
-            self._loop.close()
 
     async def _maintain(self) -> None:
         """Ask the workers, again and again, until `close`."""
         while not self._closing.is_set():
-            try:
-                await self._probe()
-            except TimeoutError as failure:
-                # Answers that are being computed may still arrive by this connection.
+            (failure,) = await asyncio.gather(self._probe(), return_exceptions=True)
+            if failure is not None:
                 self._failed(_unreachable(self._address, failure))
-            except Exception as failure:  # noqa: BLE001 - the outermost handler
-                self._failed(_unreachable(self._address, failure))
+            # After a timeout, answers that are being computed may still arrive by it.
+            if not isinstance(failure, TimeoutError | None):
                 await self._disconnect()
             await self._sleep()
         await self._disconnect()
@@ -248,9 +241,8 @@ class ClusterConnection:
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with suppress(Exception):  # it is given up in any case
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await client.close(CLOSE_SECONDS)
+            # It is given up, however that ends.
+            await asyncio.gather(_closed(client), return_exceptions=True)
 
     def _succeeded(self, usable: tuple[str, ...]) -> None:
         self._usable = usable
@@ -292,6 +284,11 @@ def _client(address: ClusterAddress) -> "Client":
         set_as_default=False,
         name="fpp-analytics",
     )
+
+
+async def _closed(client: "Client") -> None:
+    async with asyncio.timeout(CLOSE_SECONDS):
+        await client.close(CLOSE_SECONDS)
 
 
 def _unreachable(address: ClusterAddress, failure: BaseException) -> ClusterError:

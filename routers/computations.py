@@ -137,8 +137,7 @@ class Computations:
     def _leave(self, needed: int, *, is_whole: bool) -> None:
         self._running -= 1
         self._bytes -= needed
-        if is_whole:
-            self._is_whole_running = False
+        self._is_whole_running = self._is_whole_running and not is_whole
         self._admit()
 
     def _admit(self) -> None:

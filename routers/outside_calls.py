@@ -1,6 +1,7 @@
 """Calls of other services: on threads of their own, so that a slow one holds up nothing."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from anyio import CapacityLimiter, to_thread
@@ -23,6 +24,5 @@ class OutsideCalls:
         """The result of *call*. Raises Overloaded if too many wait already."""
         if self._threads.statistics().tasks_waiting >= MOST_WAITING:
             raise Overloaded("The service that is to be called is too slow")
-        return await to_thread.run_sync(
-            lambda: call(*args, **kwargs), limiter=self._threads
-        )
+        work = partial(call, *args, **kwargs)
+        return await to_thread.run_sync(work, limiter=self._threads)

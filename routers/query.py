@@ -275,11 +275,8 @@ class ComparisonParameters(RangeParameters):
     @property
     def is_beyond_previous(self) -> bool:
         """True for a comparison with other rows than all of the days directly before."""
-        return (
-            self.match is not None
-            or bool(self.so_far)
-            or self.compare in ("year", "custom")
-        )
+        is_matched = self.match is not None or bool(self.so_far)
+        return is_matched or self.compare in ("year", "custom")
 
     def _compared_range(self, days: DateRange, start: date) -> DateRange:
         match self.compare:

@@ -85,10 +85,9 @@ def etag_by_day(
     apart, such as formats chosen by Accept.
     """
     hourly = period.interval is Interval.HOUR
-    moment = (
-        period.at_midnight().now.isoformat() if hourly else period.today.isoformat()
-    )
-    return make_etag(*_inputs(request, snapshot, settings), moment, variant)
+    moment = period.at_midnight().now if hourly else period.today
+    inputs = _inputs(request, snapshot, settings)
+    return make_etag(*inputs, moment.isoformat(), variant)
 
 
 def etag_by_minute(

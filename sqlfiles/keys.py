@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo, available_timezones
 
 from sqlfiles.definition import (
@@ -242,8 +242,14 @@ def table_test(value: str, line: int) -> TableTest:
 
 
 def _refuse_repeats(key: str, names: Iterable[str]) -> None:
+    for name in repeated(names):
+        raise ValueError(f"{key} names {name} twice")
+
+
+def repeated(names: Iterable[str]) -> Iterator[str]:
+    """Yield each of *names* that was there before."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{key} names {name} twice")
+            yield name
         seen.add(name)

@@ -99,12 +99,10 @@ class _Reader:
         return [Draft(definition, lines)]
 
     def _error(self, line: int, message: str) -> None:
-        name, object_name = (
+        names = (
             keys.identifier_or_none(self._raw.first(k)) for k in ("name", "object")
         )
-        self._errors.append(
-            DefinitionError(self._file, line, message, name, object_name)
-        )
+        self._errors.append(DefinitionError(self._file, line, message, *names))
 
     def _sort(self, entry: HeaderEntry) -> None:
         if entry.key not in keys.KEYS:
@@ -254,12 +252,9 @@ class _Reader:
             return test
 
     def _refuse_repeats(self, key: str, names: Iterable[str]) -> None:
-        seen: set[str] = set()
-        for name in names:
-            if name in seen:
-                entries = self._repeated[key]
-                self._error(entries[-1].line, f"@{key} {name} is given twice")
-            seen.add(name)
+        for name in keys.repeated(names):
+            line = self._repeated[key][-1].line
+            self._error(line, f"@{key} {name} is given twice")
 
     def _digest(self) -> str:
         """SHA-256 of the header's keys and values."""
@@ -331,11 +326,9 @@ def _inputs(
     statement: Statement | None, tests: Iterable[TableTest], object_name: str | None
 ) -> tuple[str, ...]:
     """The tables that a definition and its tests read, in lower case, sorted."""
+    own = (object_name or "").lower()
     found = set(statement.tables if statement else ())
-    for test in tests:
-        found |= {
-            table for table in test.tables if table != (object_name or "").lower()
-        }
+    found |= {table for test in tests for table in test.tables if table != own}
     return tuple(sorted(found))
 
 

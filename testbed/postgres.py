@@ -283,23 +283,29 @@ def _found(program: str) -> str:
 @contextmanager
 def private_server(*options: str) -> Iterator[Server]:
     """A further server, for a test that needs options of its own or kills it."""
-    with TemporaryDirectory(prefix="fpp-postgres-") as place:
-        server = Server(Path(place), *options).install()
-        try:
-            yield server.start()
-        finally:
-            server.stop()
+    with (
+        TemporaryDirectory(prefix="fpp-postgres-") as place,
+        _running(Server(Path(place), *options).install()) as server,
+    ):
+        yield server
 
 
 @contextmanager
 def standby_of(primary: Server, *options: str) -> Iterator[Server]:
     """A hot standby that replays what *primary* writes."""
-    with TemporaryDirectory(prefix="fpp-standby-") as place:
-        standby = Server(Path(place), *options).copy_of(primary)
-        try:
-            yield standby.start()
-        finally:
-            standby.stop()
+    with (
+        TemporaryDirectory(prefix="fpp-standby-") as place,
+        _running(Server(Path(place), *options).copy_of(primary)) as standby,
+    ):
+        yield standby
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 def _copy_folder(source: Path, target: Path) -> None:

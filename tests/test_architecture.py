@@ -278,6 +278,40 @@ def test_no_import_circle_exists() -> None:
         pytest.fail(" imports ".join(error.args[1][::-1]))
 
 
+def test_few_places_handle_any_error() -> None:
+    """The boundaries of the programs; elsewhere the errors to expect are named."""
+    found = {module: _broad_handlers(module) for module in modules()}
+    for folder in (*MUST_NOT_IMPORT, "tests", "clients", "examples", "scripts"):
+        found = {name: n for name, n in found.items() if not inside(name, folder)}
+    assert {module: count for module, count in found.items() if count} == {
+        "routers.worker.helper": 1,
+        "updater.guarded": 1,
+        "util.access_log": 1,
+    }
+
+
+def _broad_handlers(module: str) -> int:
+    """Handlers in *module* of each error: `except Exception`, also among others."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    return sum(
+        (
+            isinstance(node, ast.ExceptHandler)
+            and (node.type is None or _names_any_error(node.type))
+        )
+        or (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith("suppress")
+            and any(map(_names_any_error, node.args))
+        )
+        for node in ast.walk(tree)
+    )
+
+
+def _names_any_error(node: ast.expr) -> bool:
+    names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+    return not names.isdisjoint({"Exception", "BaseException"})
+
+
 def test_no_module_shadows_the_standard_library() -> None:
     """A reader of "csv" or "logging" thinks of Python's module."""
     for module in modules():

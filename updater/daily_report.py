@@ -23,6 +23,7 @@ from readmodel.store.report_ledger import (
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_votes
 from readmodel.sync import report_claims
+from updater.fault_reports import FaultReports
 from updater.guarded import contained
 from util.errors import (
     DeliveryError,
@@ -86,7 +87,7 @@ class DailyReporter:
         _require_tables(settings.table_keys, settings.further_table_keys)
         self._stop = stop
         self._now = now
-        self._reported: str | None = None
+        self._faults = FaultReports(ErrorContext("updater", "report"), stop)
         self._reports = reports
 
     def run(self) -> bool:
@@ -94,7 +95,7 @@ class DailyReporter:
 
         Raises Stopped and nothing else.
         """
-        with contained(self._failed):
+        with contained(self._faults.add):
             try:
                 return self._send_due()
             except SyncRunning as error:
@@ -109,7 +110,7 @@ class DailyReporter:
         due = due_days(days, complete, MAX_LATE_DAYS)
         self._log_left_out(days, due)
         outcomes = [self.send(current, day, 1, "") for day in due]
-        self._reported = None
+        self._faults.clear()
         return all(state is ReportState.SENT for state in outcomes)
 
     def _log_left_out(self, days: Collection[date], due: list[date]) -> None:
@@ -183,13 +184,6 @@ class DailyReporter:
         report_claims.settle(
             self._settings.data_dir, report, state, self._now(), str(error or "")
         )
-
-    def _failed(self, error: BaseException, severity: Severity) -> None:
-        self._stop.check()
-        # A service that cannot be reached would be reported after each sync.
-        if self._reported != str(error):
-            capture_error(error, ErrorContext("updater", "report"), severity)
-        self._reported = str(error)
 
 
 def _require_tables(

@@ -9,6 +9,7 @@ from readmodel.spool.folder import folder_spools
 from readmodel.spool.protocol import Spool
 from readmodel.store.event_tables import EVENT_TABLES
 from readmodel.sync.drain import DrainReport, drain_spools
+from updater.fault_reports import FaultReports
 from updater.guarded import contained, guarded
 from updater.intake_metrics import IntakeMetrics
 from util.errors import SettingsError, SpoolError, SyncRunning
@@ -60,9 +61,8 @@ class EventIntake:
         self._data_dir = data_dir
         self._spool_dir = spool_dir
         self._pulls = pulls
-        self._stop = stop
         self._now = now
-        self._reported: str | None = None
+        self._faults = FaultReports(ErrorContext("events", "drain"), stop)
         self._reported_conflicts: set[str] = set()
         self._metrics = metrics
 
@@ -109,11 +109,8 @@ class EventIntake:
         return True
 
     def _failed(self, error: BaseException, severity: Severity) -> None:
-        self._stop.check()
+        self._faults.add(error, severity)
         self._metrics.failures.inc()
-        if self._reported != str(error):
-            guarded(capture_error, error, ErrorContext("events", "drain"), severity)
-        self._reported = str(error)
 
     def _warn_of_conflicts(self, conflicts: tuple[str, ...]) -> None:
         """Report each of them once."""
@@ -126,9 +123,8 @@ class EventIntake:
 
     def _succeeded(self) -> None:
         self._metrics.drained(self._now())
-        if self._reported is not None:
+        if self._faults.clear():
             _log.info("Events are taken again", action="drain")
-        self._reported = None
 
     def _stored(self, report: DrainReport) -> None:
         self._metrics.count(report)

@@ -11,12 +11,13 @@ from readmodel.replica.transfer import utc_now
 from readmodel.store import metrics
 from readmodel.store.metrics import ReadModelCollector
 from updater.command_line import FollowCommand, RestoreCommand
+from updater.fault_reports import FaultReports
 from updater.guarded import contained, guarded
 from updater.replication import record_failure, require_url
 from util.errors import ReplicaBusy
 from util.logs import get_logger
 from util.metrics import UpdaterMetrics
-from util.sentry_wrapper import ErrorContext, Severity, capture_error
+from util.sentry_wrapper import ErrorContext, Severity
 from util.stopping import StopRequest
 
 INTERVAL_SECONDS: Final = 10.0
@@ -34,7 +35,7 @@ class Follower:
         self._stop = stop
         self._url = require_url(settings)
         self._storage = open_storage(self._url)
-        self._reported: str | None = None
+        self._faults = FaultReports(ErrorContext("replica", "follow"), stop)
 
     def run_once(self) -> DownloadReport | None:
         """Download it, if it is new. Raises FppError."""
@@ -61,7 +62,7 @@ class Follower:
                 _log.info(str(error), action="follow")
             else:
                 self._succeeded()
-        return self._reported is None
+        return self._faults.last is None
 
     def run_repeatedly(self, seconds: float) -> None:
         """Run every *seconds*, and serve the metrics, until a signal raises Stopped."""
@@ -85,23 +86,13 @@ class Follower:
         self._storage.close()
 
     def _succeeded(self) -> None:
-        if self._reported is not None:
+        if self._faults.clear():
             _log.info("The replica is followed again", action="follow")
-        self._reported = None
 
     def _failed(self, error: BaseException, severity: Severity) -> None:
-        self._stop.check()
-        if self._reported != str(error):
-            guarded(capture_error, error, ErrorContext("replica", "follow"), severity)
-        self._reported = str(error)
-        guarded(
-            record_failure,
-            self._settings.data_dir,
-            self._url,
-            str(error),
-            utc_now(),
-            "follower",
-        )
+        self._faults.add(error, severity)
+        data_dir = self._settings.data_dir
+        guarded(record_failure, data_dir, self._url, str(error), utc_now(), "follower")
 
 
 def run_follow(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from readmodel.store.damage import PARSE_ERRORS
 from util.errors import FppError
@@ -18,27 +19,28 @@ def guarded[**P, T](
 
     A request to stop and other signals pass.
     """
-    try:
+    name = getattr(report, "__qualname__", type(report).__name__)
+    with contained(partial(_log_failure, name)):
         return report(*args, **kwargs)
-    except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001 - whatever it is
-        name = getattr(report, "__qualname__", type(report).__name__)
-        _log.error(
-            f"A report failed ({name}): {type(error).__name__}: {error}",
-            action="report",
-        )
-        return None
+    return None
+
+
+def _log_failure(name: str, error: BaseException, _: Severity) -> None:
+    text = f"A report failed ({name}): {type(error).__name__}: {error}"
+    _log.error(text, action="report")
 
 
 @contextmanager
 def contained(failed: Callable[[BaseException, Severity], None]) -> Iterator[None]:
     """Tell *failed* of the error that ends the block, which it does not leave.
 
+    The updater's only handler of any error, around its runs, reports and threads.
+
     The severity is high for an error of ours, and critical for any other, such as a
     panic of Polars. A request to stop and other signals pass.
     """
     try:
         yield
-    except FppError as error:
-        failed(error, Severity.HIGH)
     except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001 - whatever it is
-        failed(error, Severity.CRITICAL)
+        is_ours = isinstance(error, FppError)
+        failed(error, Severity.HIGH if is_ours else Severity.CRITICAL)

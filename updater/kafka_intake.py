@@ -17,6 +17,7 @@ from readmodel.stream.topic_reader import TopicReader
 from readmodel.sync.event_publish import DrainReport
 from readmodel.sync.spool_reader import concat_events
 from readmodel.sync.stream_drain import PositionMoved, consumed_in, store_messages
+from updater.fault_reports import FaultReports
 from updater.guarded import contained
 from updater.intake_metrics import IntakeMetrics
 from updater.message_chunks import MessageChunk, PendingMessages
@@ -24,7 +25,7 @@ from updater.message_judging import MessageJudging
 from util.errors import SyncRunning
 from util.garbage import collection_paused
 from util.logs import get_logger
-from util.sentry_wrapper import ErrorContext, Severity, capture_error
+from util.sentry_wrapper import ErrorContext, Severity
 from util.stopping import StopRequest
 
 LEAST_SECONDS: Final = 1.0
@@ -71,7 +72,7 @@ class KafkaIntake:
         self._reader = TopicReader(settings)
         self._metrics = metrics
         self._kafka_metrics = KafkaMetrics(metrics)
-        self._opening: _ThreadedCall | None = None
+        self._opening: ThreadedCall | None = None
         self._is_open = False
         self._pending = PendingMessages()
         self._recorded: TopicPosition | None = None
@@ -79,7 +80,7 @@ class KafkaIntake:
         self._busy_until = 0.0
         self._try_at = 0.0
         self._pause = FIRST_PAUSE_SECONDS
-        self._reported: str | None = None
+        self._faults = FaultReports(ErrorContext("kafka", "drain"), stop)
 
     def wait(self, seconds: float) -> None:
         """Read for *seconds*, or until there is a whole batch. Raises Stopped."""
@@ -100,7 +101,7 @@ class KafkaIntake:
         self._guarded(self._open)
         if self._is_open:
             self._guarded(self._read_and_store)
-        return self._reported is None
+        return self._faults.last is None
 
     def run_to_end(self) -> bool:
         """Store all messages that are there now. Raises Stopped and nothing else."""
@@ -115,13 +116,13 @@ class KafkaIntake:
                 self._guarded(partial(self._store, all_of_them=is_last))
             if is_last:
                 self._drop()
-        return self._reported is None
+        return self._faults.last is None
 
     def close(self) -> None:
         """Disconnect, or give up after CLOSE_SECONDS: the client would wait for longer."""
         self._drop()
         self._judging.close()
-        _ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
+        ThreadedCall(self._reader.close).wait(CLOSE_SECONDS)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """Take one *step*; report its failure, and open the reader again later."""
@@ -137,11 +138,8 @@ class KafkaIntake:
                 self._drop()
 
     def _failed(self, error: BaseException, severity: Severity) -> None:
-        self._stop.check()
+        self._faults.add(error, severity)
         self._kafka_metrics.failures.inc()
-        if self._reported != str(error):
-            capture_error(error, ErrorContext("kafka", "drain"), severity)
-        self._reported = str(error)
         self._try_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         self._drop()
@@ -153,7 +151,7 @@ class KafkaIntake:
         if self._opening is None:
             if time.monotonic() >= self._try_at:
                 self._recorded = None
-                self._opening = _ThreadedCall(self._connect)
+                self._opening = ThreadedCall(self._connect)
             return
         if self._opening.is_running:
             return
@@ -224,7 +222,7 @@ class KafkaIntake:
             self._stored_at = time.monotonic()
             self._reader.commit(end)
             self._succeeded(report)
-        elif self._reported is not None:
+        elif self._faults.last is not None:
             self._reader.verify()
             self._recovered()
         self._kafka_metrics.show_lag(self._reader.lag(end))
@@ -261,29 +259,30 @@ class KafkaIntake:
         )
 
     def _recovered(self) -> None:
-        if self._reported is not None:
+        if self._faults.clear():
             _log.info("Kafka is read again", action="drain")
-        self._reported = None
         self._pause = FIRST_PAUSE_SECONDS
 
 
-class _ThreadedCall:
+class ThreadedCall:
     """A call that runs in a thread, which does not keep the process alive."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        try:
+        with contained(self._keep):
             self._call()
-        except Exception as error:  # noqa: BLE001 - raised by `result`
-            self._error = error
+
+    def _keep(self, error: BaseException, _: Severity) -> None:
+        self._error = error
 
     @property
     def is_running(self) -> bool:
+        """True until the call has ended."""
         return self._thread.is_alive()
 
     def wait(self, seconds: float) -> None:

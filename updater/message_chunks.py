@@ -85,9 +85,8 @@ class PendingMessages:
         """
         self._recent += messages
         self._recent_bytes += sum(map(len, messages))
-        if self.room <= 0 or self._recent_bytes >= CHUNK_BYTES:
-            return self._cut(end)
-        return None
+        is_whole = self.room <= 0 or self._recent_bytes >= CHUNK_BYTES
+        return self._cut(end) if is_whole else None
 
     def _cut(self, end: TopicPosition) -> MessageChunk:
         recent, self._recent = self._recent, []

@@ -69,13 +69,14 @@ class Progress:
         self._step = Step(name, self._clock())
 
     def rows(self, _table: str, fetched: int, total: int) -> None:
-        """The step has fetched so many rows."""
+        """The step has fetched so many rows.
+
+        Its rate is that of the fetch, without the comparison before it.
+        """
         step = self._step
-        if step is None:
-            return
-        # The rate is that of the fetch, without the comparison before it.
-        began = step.began if step.fetched else self._clock()
-        self._step = Step(step.name, began, fetched, total)
+        if step is not None:
+            began = step.began if step.fetched else self._clock()
+            self._step = Step(step.name, began, fetched, total)
 
     def describe(self) -> str:
         """The present step; empty between two."""

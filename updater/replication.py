@@ -20,6 +20,7 @@ from readmodel.replica.transfer import read_pointer, utc_now, write_state
 from readmodel.replica.upload import UploadReport, is_behind, upload
 from readmodel.store.replica_state import ReplicaState, read_state
 from readmodel.store.snapshot import CURRENT
+from updater.fault_reports import FaultReports
 from updater.guarded import contained, guarded
 from util.errors import (
     ReplicaBusy,
@@ -28,7 +29,7 @@ from util.errors import (
     SettingsError,
 )
 from util.logs import get_logger
-from util.sentry_wrapper import ErrorContext, Severity, capture_error
+from util.sentry_wrapper import ErrorContext, Severity
 from util.stopping import StopRequest
 
 POLL_SECONDS: Final = 1.0
@@ -66,9 +67,8 @@ class Replication:
         self._data_dir = settings.data_dir
         self._url = require_url(settings)
         self._retention = settings.replica_retention
-        self._stop = stop
         self._now = now
-        self._reported: str | None = None
+        self._faults = FaultReports(ErrorContext("replica", "upload"), stop)
         self._storage = open_storage(self._url)
         self._collector = ReplicaCollector(self._storage)
 
@@ -143,9 +143,8 @@ class Replication:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _succeeded(self, report: UploadReport | None) -> None:
-        if self._reported is not None:
+        if self._faults.clear():
             _log.info("The replica is written again", action="upload")
-        self._reported = None
         if report:
             _log.info(
                 f"Uploaded {report.bytes / 2**20:,.2f} MB in {report.files} files to "
@@ -158,10 +157,7 @@ class Replication:
             )
 
     def _failed(self, error: BaseException, severity: Severity) -> None:
-        self._stop.check()
-        if self._reported != str(error):
-            guarded(capture_error, error, ErrorContext("replica", "upload"), severity)
-        self._reported = str(error)
+        self._faults.add(error, severity)
         guarded(record_failure, self._data_dir, self._url, str(error), self._now())
 
     def _collect(self) -> None:

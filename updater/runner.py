@@ -9,13 +9,12 @@ from config import Settings
 from readmodel.source.connect import tables_from_settings
 from readmodel.source.protocol import Source
 from readmodel.store import metrics, run_log
-from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.store.run_log import Run, TableRun
 from readmodel.sync.append_run import append_run, append_view_runs
 from readmodel.sync.derived import DerivedOptions, DerivedReport
 from readmodel.sync.run import Options, Report, TableReport, sync
-from updater.guarded import guarded
+from updater.guarded import contained, guarded
 from updater.progress import Progress
 from util import telemetry
 from util.errors import FppError, Stopped, StorageError, SyncRunning
@@ -124,28 +123,30 @@ class Runner:
     def _sync(self, began: datetime) -> Run | None:
         """Sync; return the run, or None if another updater is running, which reports."""
         guarded(self._announce)
-        try:
-            with self._progress.told():
-                report = sync(
-                    self._source,
-                    self._settings.data_dir,
-                    self._tables,
-                    now=self._now,
-                    on_table=lambda table: guarded(_log_table, table),
-                    options=self._options,
-                )
-        except SyncRunning as error:
-            _log.error(str(error), action="sync")
-            return None
-        except FppError as error:
-            self._stop.check()
-            return self._failed(began, error, str(error), Severity.HIGH)
-        except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001
-            # The outermost handler: whatever went wrong, the next run is tried.
-            self._stop.check()
-            reason = f"Unexpected error ({type(error).__name__}); see the log"
-            return self._failed(began, error, reason, Severity.CRITICAL)
-        return self._succeeded(began, report)
+        report: Report | None = None
+        failed: Run | None = None
+
+        def note(error: BaseException, severity: Severity) -> None:
+            nonlocal failed
+            failed = self._failed(began, error, severity)
+
+        with contained(note):
+            try:
+                report = self._report_of_sync()
+            except SyncRunning as error:
+                _log.error(str(error), action="sync")
+        return self._succeeded(began, report) if report else failed
+
+    def _report_of_sync(self) -> Report:
+        with self._progress.told():
+            return sync(
+                self._source,
+                self._settings.data_dir,
+                self._tables,
+                now=self._now,
+                on_table=lambda table: guarded(_log_table, table),
+                options=self._options,
+            )
 
     def _announce(self) -> None:
         _log.info(self._announcement(), action="sync")
@@ -162,13 +163,14 @@ class Runner:
         rows = sum(table.rows for table in manifest.tables.values())
         return f"{line}; the last copy has {rows:,} rows"
 
-    def _failed(
-        self, began: datetime, error: BaseException, reason: str, severity: Severity
-    ) -> Run:
+    def _failed(self, began: datetime, error: BaseException, severity: Severity) -> Run:
+        self._stop.check()
+        is_ours = isinstance(error, FppError)
+        unexpected = f"Unexpected error ({type(error).__name__}); see the log"
         facts = {"source": self._source.name, "seconds": self._seconds_since(began)}
         context = ErrorContext("updater", "sync", facts)
         guarded(capture_error, error, context, severity)
-        return Run(began, self._now(), False, reason)
+        return Run(began, self._now(), False, str(error) if is_ours else unexpected)
 
     def _succeeded(self, began: datetime, report: Report) -> Run:
         guarded(self._log_success, report)

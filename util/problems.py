@@ -99,11 +99,8 @@ _STATUSES: Final = frozenset(map(int, HTTPStatus))
 
 
 def _accepts_problems(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    return any(
-        _ACCEPTED.search(value.decode("latin-1").lower())
-        for name, value in headers
-        if name == b"accept"
-    )
+    accepted = (value.decode("latin-1") for name, value in headers if name == b"accept")
+    return any(_ACCEPTED.search(each.lower()) for each in accepted)
 
 
 def handle_errors(app: FastAPI) -> None:

@@ -5,7 +5,8 @@ query and no address of a client leaves the process.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from util.errors import SettingsError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
     from opentelemetry.trace import Link, Tracer
+    from opentelemetry.trace import Span as OpenSpan
 
 PRIVATE: Final = frozenset(
     {"url.query", "url.full", "client.address", "client.port", "network.peer.address"}
@@ -137,8 +139,6 @@ def span(
     if not _tracers:
         yield _ignore
         return
-    from opentelemetry.trace import StatusCode
-
     with _tracers[0].start_as_current_span(
         name,
         attributes=attributes,
@@ -151,11 +151,22 @@ def span(
                 if found := _link(parent):
                     current.add_link(found.context, found.attributes)
 
-        try:
+        with ExitStack() as stack:
+            stack.push(partial(_note_error, current))
             yield link
-        except Exception as error:
-            current.set_status(StatusCode.ERROR, type(error).__name__)
-            raise
+
+
+def _note_error(
+    current: "OpenSpan", kind: type[BaseException] | None, *_: object
+) -> None:
+    """Give *current* the class of the error by which its block ends as its status.
+
+    A request to stop, which is no Exception, is no error of the block.
+    """
+    from opentelemetry.trace import StatusCode
+
+    if kind is not None and issubclass(kind, Exception):
+        current.set_status(StatusCode.ERROR, kind.__name__)
 
 
 def _ignore(_: Collection[str]) -> None:

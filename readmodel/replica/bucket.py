@@ -7,9 +7,11 @@ after a time, whatever the network does.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,16 +91,14 @@ class BucketStorage:
         """Send a file, a large one in pieces."""
         import obstore
 
-        size = file.stat().st_size
-        patience = PATIENCE + timedelta(seconds=size / SLOWEST_BYTES_PER_SECOND)
+        patience = _patience(file.stat().st_size)
         self._run(name, lambda: obstore.put_async(self._store, name, file), patience)
 
     def put(self, name: str, content: bytes) -> None:
         """Send *content*."""
         import obstore
 
-        seconds = len(content) / SLOWEST_BYTES_PER_SECOND
-        patience = PATIENCE + timedelta(seconds=seconds)
+        patience = _patience(len(content))
         self._run(name, lambda: obstore.put_async(self._store, name, content), patience)
 
     def swap(self, name: str, content: bytes, known: ObjectVersion | None) -> bool:
@@ -151,12 +151,9 @@ class BucketStorage:
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove objects, many at a time."""
-        for start in range(0, len(names), 1000):
-            some = list(names[start : start + 1000])
-            try:
-                self._delete(some)
-            except ObjectMissing:
-                continue
+        for some in batched(names, 1000):
+            with suppress(ObjectMissing):
+                self._delete(list(some))
 
     def _delete(self, names: list[str]) -> None:
         import obstore
@@ -180,6 +177,11 @@ class BucketStorage:
 
         with _errors(f"{self._url}/{name}"):
             return self._loop.run(bounded())
+
+
+def _patience(size: int) -> timedelta:
+    """How long sending *size* bytes may take."""
+    return PATIENCE + timedelta(seconds=size / SLOWEST_BYTES_PER_SECOND)
 
 
 def _open(url: str) -> "ObjectStore":
@@ -225,7 +227,9 @@ def _errors(name: str) -> Iterator[None]:
 
     conditions = (exceptions.AlreadyExistsError, exceptions.PreconditionError)
     try:
-        yield
+        with ExitStack() as stack:
+            stack.push(partial(_raise_for_panic, name))
+            yield
     except conditions:
         raise
     except FileNotFoundError as error:
@@ -242,11 +246,16 @@ def _errors(name: str) -> Iterator[None]:
         ) from error
     except (exceptions.BaseError, OSError) as error:
         raise ReplicaError(f"{name}: {_detail(error)}") from error
-    except BaseException as error:
-        # A panic of the client must not end the updater. It is no Exception, and its
-        # class has no module from which it could be imported.
-        if type(error).__name__ != "PanicException":
-            raise
+
+
+def _raise_for_panic(
+    name: str, _: object, error: BaseException | None, __: object
+) -> None:
+    """Turn a panic of the client, which would end the updater, into ReplicaError.
+
+    It is no Exception, and its class has no module from which it could be imported.
+    """
+    if error is not None and type(error).__name__ == "PanicException":
         raise ReplicaError(f"{name}: the client failed: {_detail(error)}") from error
 
 

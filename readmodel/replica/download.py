@@ -257,13 +257,10 @@ class _Download:
 
     def _find_linkable(self, state: ReplicaState) -> None:
         """Find the files of the current snapshot whose objects are known."""
-        try:
-            current = snapshot.latest(self.data_dir)
-        except ReadModelMissing:
+        current = snapshot.latest_readable(self.data_dir)
+        if current is None or current.manifest is None:
             return
-        for path, record in (
-            snapshot_files(current.manifest) if current.manifest else ()
-        ):
+        for path, record in snapshot_files(current.manifest):
             with suppress(OSError):
                 key = identity(current.path / path, record.crc32)
                 if name := state.objects.get(key):
@@ -316,9 +313,7 @@ class _Download:
     def _source(self, stored: StoredFile, is_sampled: bool) -> Path:
         """A file with these bytes: one of the last snapshot, or downloaded."""
         local = self.linkable.get(stored.sha256)
-        if local is None:
-            return self._downloaded(stored)
-        if is_sampled and checksums(local).sha256 != stored.sha256:
+        if local is None or (is_sampled and checksums(local).sha256 != stored.sha256):
             return self._downloaded(stored)
         return local
 

@@ -70,11 +70,9 @@ class FolderStorage:
 
     def size(self, name: str) -> int | None:
         """The size of a file."""
-        with self._errors(name):
-            try:
-                return (self._root / name).stat().st_size
-            except FileNotFoundError:
-                return None
+        with self._errors(name), suppress(FileNotFoundError):
+            return (self._root / name).stat().st_size
+        return None
 
     def listed(self, prefix: str) -> Iterator[ListedObject]:
         """All files, also those that a killed writer left unfinished."""

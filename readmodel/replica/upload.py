@@ -54,7 +54,6 @@ from readmodel.store.snapshot import (
 from readmodel.sync.snapshot_retention import kept_instants
 from util.errors import (
     ObjectMissing,
-    ReadModelMissing,
     ReplicaConflict,
     ReplicaDamaged,
     ReplicaError,
@@ -112,20 +111,15 @@ def is_behind(data_dir: Path, url: str) -> bool:
 
 
 def _is_done(data_dir: Path, url: str) -> bool:
-    state = read_state(data_dir)
-    current = _current(data_dir)
-    if current is None:
-        return True
-    return state is not None and (state.url, state.snapshot) == (url, current.id)
+    state, current = read_state(data_dir), _current(data_dir)
+    stored = state and (state.url, state.snapshot)
+    return current is None or stored == (url, current.id)
 
 
 def _current(data_dir: Path) -> Snapshot | None:
     """The current snapshot; None without a readable one."""
-    try:
-        found = snapshot.latest(data_dir)
-    except ReadModelMissing:
-        return None
-    return found if found.manifest else None
+    found = snapshot.latest_readable(data_dir)
+    return found if found and found.manifest else None
 
 
 @dataclass(slots=True)
@@ -189,12 +183,10 @@ class _Upload:
 
     def _base(self, pointer: Pointer | None) -> Inventory | None:
         """The inventory of the replica's snapshot; None if somebody removed it."""
-        if pointer is None:
-            return None
-        try:
-            return read_inventory(self.storage, pointer, pointer.current)
-        except (ObjectMissing, ReplicaDamaged):
-            return None
+        if pointer is not None:
+            with suppress(ObjectMissing, ReplicaDamaged):
+                return read_inventory(self.storage, pointer, pointer.current)
+        return None
 
     def _present(
         self, base: Inventory | None, state: ReplicaState

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from itertools import accumulate
 from typing import Any, Final
@@ -134,11 +134,8 @@ class CollectorClient:
 
     @contextmanager
     def _streamed(self, request: httpx.Request) -> Iterator[httpx.Response]:
-        answer = self._client().send(request, stream=True)
-        try:
+        with closing(self._client().send(request, stream=True)) as answer:
             yield answer
-        finally:
-            answer.close()
 
     @contextmanager
     def _until(self, seconds: float) -> Iterator[None]:

@@ -145,11 +145,8 @@ class PulledSpool:
     def _missing(self) -> Sequence[OfferedFile]:
         """The files that are to be fetched, in the order of their names."""
         with self._lock:
-            return [
-                offered
-                for name, offered in self._offered.items()
-                if name not in self._contents and name not in self._stored
-            ]
+            known = self._contents.keys() | self._stored.keys()
+            return [it for name, it in self._offered.items() if name not in known]
 
     def _list(self) -> None:
         """Replace the listing by a new one."""

@@ -20,6 +20,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -261,6 +262,13 @@ def require_complete(snapshot: Snapshot) -> Snapshot:
         kind = ReadModelMissing if snapshot.manifest is None else ReadModelDamaged
         raise kind(f"The read model lacks {names}: run update_readmodel.py")
     return snapshot
+
+
+def latest_readable(data_dir: Path) -> Snapshot | None:
+    """The same as `latest`; None if a snapshot exists but cannot be read."""
+    with suppress(ReadModelMissing):
+        return latest(data_dir)
+    return None
 
 
 def latest(data_dir: Path) -> Snapshot:

@@ -222,10 +222,9 @@ class TopicReader:
 
     def remaining(self) -> dict[int, int]:
         """The same, asking the broker. Raises StreamError."""
-        partitions = self.position.partitions
         return {
             number: max(0, self._watermarks(number)[1] - at.offset)
-            for number, at in partitions.items()
+            for number, at in self.position.partitions.items()
         }
 
     def close(self) -> None:

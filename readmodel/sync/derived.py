@@ -35,7 +35,6 @@ from readmodel.sync.derived_messages import (
     DerivedSpec,
 )
 from readmodel.sync.snapshot_writer import SnapshotWriter
-from util.errors import ReadModelMissing
 
 CATALOGUE_SECONDS: Final = 60.0
 SAMPLED_BYTES: Final = 32 * 2**20
@@ -103,11 +102,8 @@ class PreviousDerived:
     @classmethod
     def of(cls, data_dir: Path) -> "PreviousDerived":
         """Open the last snapshot of *data_dir*; empty if there is none."""
-        try:
-            last = snapshot.latest(data_dir)
-        except ReadModelMissing:
-            return cls()
-        return cls(last.path, last.manifest) if last.manifest else cls()
+        last = snapshot.latest_readable(data_dir)
+        return cls(last.path, last.manifest) if last and last.manifest else cls()
 
     def state(self, name: str) -> DerivedState | None:
         """The state of the derived table *name*."""

@@ -65,10 +65,8 @@ def find_rows(last: LastSnapshot, name: str, condition: pl.Expr) -> Removal:
 
     Statistics of the files let row groups be skipped.
     """
-    counts = tuple(
-        int(scan(file).filter(condition).select(pl.len()).collect().item())
-        for file in last.files(name)
-    )
+    matching = (scan(file).filter(condition) for file in last.files(name))
+    counts = tuple(int(rows.select(pl.len()).collect().item()) for rows in matching)
     return Removal(name, condition, counts)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -74,12 +75,8 @@ def forget(
 
     With *dry_run* they are only counted. Raises SyncRunning and StorageError.
     """
-    return use_events(
-        data_dir,
-        patience_seconds,
-        ForgetReport(),
-        lambda last: _forget(last, user, now, dry_run),
-    )
+    change = partial(_forget, user=user, now=now, dry_run=dry_run)
+    return use_events(data_dir, patience_seconds, ForgetReport(), change)
 
 
 def _forget(

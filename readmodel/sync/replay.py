@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -84,12 +85,8 @@ def replay(
 
     With *dry_run* the outcome is only computed. Raises SyncRunning and StorageError.
     """
-    return use_events(
-        data_dir,
-        patience_seconds,
-        ReplayReport(),
-        lambda last: _replay(last, codes, check, now, dry_run),
-    )
+    change = partial(_replay, codes=codes, check=check, now=now, dry_run=dry_run)
+    return use_events(data_dir, patience_seconds, ReplayReport(), change)
 
 
 def _replay(

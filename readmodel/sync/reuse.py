@@ -15,7 +15,6 @@ from readmodel.store.manifest import Part, SideFile, StoredTable, VisitsFile
 from readmodel.store.side_files import recorded_side_files
 from readmodel.sync.part_footer import decode_footer
 from util.columns import column_named
-from util.errors import ReadModelMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,10 @@ def stored_table(data_dir: Path, table: str) -> tuple[StoredTable, Path] | None:
 
     None without a readable snapshot that mirrors the table.
     """
-    try:
-        last = snapshot.latest(data_dir)
-    except ReadModelMissing:
+    last = snapshot.latest_readable(data_dir)
+    if last is None or (manifest := last.manifest) is None:
         return None
-    manifest = last.manifest
-    if manifest is None or table not in manifest.tables or table in manifest.derived:
+    if table not in manifest.tables or table in manifest.derived:
         return None
     return manifest.tables[table], last.path / snapshot.table_folder(table)
 

@@ -49,7 +49,6 @@ from readmodel.sync.table_faults import TableFaults
 from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import OnProgress, TableReport, apply, decide
 from readmodel.tables import TABLES, Table
-from util.errors import ReadModelMissing
 from util.telemetry import span
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
@@ -340,17 +339,15 @@ def _removed(tables: Sequence[Table], last: Manifest | None) -> Mapping[str, int
     """Rows of each table that the last snapshot mirrors and that is not in *tables*."""
     if last is None:
         return {}
-    present = {table.name for table in tables} | last.derived.keys()
-    present |= set(last.event_tables)
+    mirrored = (table.name for table in tables)
+    present = {*mirrored, *last.derived, *last.event_tables}
     return {n: stored.rows for n, stored in last.tables.items() if n not in present}
 
 
 def _last_manifest(data_dir: Path) -> Manifest | None:
     """The manifest of the last snapshot; None without a readable one."""
-    try:
-        return snapshot.latest(data_dir).manifest
-    except ReadModelMissing:
-        return None
+    last = snapshot.latest_readable(data_dir)
+    return last.manifest if last else None
 
 
 def _size(manifest: Manifest | None) -> tuple[int, int]:

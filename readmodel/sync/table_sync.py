@@ -83,12 +83,9 @@ class Decision:
 
     def checked_at(self, indexes: Iterable[int]) -> datetime:
         """When the rows of these stored parts were all known to equal the database's."""
-        unverified = [
-            self.stored.parts[index].part.checked_at
-            for index in indexes
-            if index not in self.verified
-        ]
-        return min(unverified, default=self.taken_at)
+        unverified = (i for i in indexes if i not in self.verified)
+        checked = (self.stored.parts[index].part.checked_at for index in unverified)
+        return min(checked, default=self.taken_at)
 
     def mark_of(self, indexes: Collection[int]) -> SourceMark | None:
         """The mark of a part with rows of these stored parts; None if rows have none."""

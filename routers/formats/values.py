@@ -80,8 +80,7 @@ def _float_text(column: pl.Series) -> pl.Series:
     text = column.cast(pl.String)
     if column.is_finite().fill_null(True).all():
         return text
-    words = {"inf": "Infinity", "-inf": "-Infinity"}
-    return text.replace(words)
+    return text.replace({"inf": "Infinity", "-inf": "-Infinity"})
 
 
 def _quoted_non_finite(column: pl.Series) -> pl.Series:

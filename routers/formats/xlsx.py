@@ -121,11 +121,9 @@ def write_xlsx(source: Path, target: Path) -> int:
 
 def _set_created(book: "Workbook", context: JsonMapping) -> None:
     """The same data gives the same bytes."""
-    at = context["data_updated_at"]
-    created = datetime.fromisoformat(at or NO_INSTANT)
-    book.set_properties(
-        {"title": context["title"], "created": created.replace(tzinfo=None)}
-    )
+    created = datetime.fromisoformat(context["data_updated_at"] or NO_INSTANT)
+    properties = {"title": context["title"], "created": created.replace(tzinfo=None)}
+    book.set_properties(properties)
 
 
 type _WriteCell = Callable[[int, int, Any], None]

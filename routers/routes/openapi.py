@@ -9,7 +9,6 @@ from routers.openapi_style import styled
 from routers.views.documents import document_views
 from routers.views.loaded import LoadedViews
 from routers.worker.refusals import JobCrashed, JobTimeout
-from util.errors import ReadModelMissing
 from util.json_types import JsonObject
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
 
@@ -31,10 +30,7 @@ def _servers(request: Request) -> JsonObject:
 async def _load_views(app: FastAPI) -> LoadedViews:
     """Load the SQL files; without them if that fails: the others are documented."""
     settings = app.state.settings
-    try:
-        current = snapshot.latest(settings.data_dir)
-    except ReadModelMissing:
-        current = None
+    current = snapshot.latest_readable(settings.data_dir)
     try:
         loaded: LoadedViews = await app.state.views.current(settings, current)
     except (OSError, JobCrashed, JobTimeout) as error:

@@ -229,11 +229,9 @@ def _next_link(request: Request, last: Run) -> str:
 
 
 def _runs_json(runs: Iterable[Run], settings: Settings) -> bytes:
-    answer = SyncRuns(
-        runs=[_sync_run(run) for run in runs],
-        interval_seconds=settings.sync_interval_seconds,
-    )
-    return encode(answer)
+    listed = [_sync_run(run) for run in runs]
+    interval = settings.sync_interval_seconds
+    return encode(SyncRuns(runs=listed, interval_seconds=interval))
 
 
 def _runs_table(query: SyncRunsQueryParameters, settings: Settings) -> TableAnswer:

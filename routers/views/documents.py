@@ -86,8 +86,7 @@ class _Operation:
     def of_route(self) -> JsonObject:
         """At the route of its own: the rows alone, or the first one."""
         content = dict(self._generic["responses"]["200"]["content"])
-        body = self._body_of_route()
-        content[media_type(TableFormat.JSON)] = {"schema": body}
+        content[media_type(TableFormat.JSON)] = {"schema": self._body_of_route()}
         in_path = set(placeholders(self._definition.route or ""))
         return self._operation(f"{self._definition.name}_route", content, in_path)
 

@@ -103,9 +103,8 @@ def filter_parameters(definition: Definition) -> Iterator[FilterParameter]:
     """The query parameters by which a derived table can be filtered."""
     for each in definition.filters:
         for operator in each.operators:
-            yield FilterParameter(
-                filter_name(each, operator), each.column, operator, each.name
-            )
+            name = filter_name(each, operator)
+            yield FilterParameter(name, each.column, operator, each.name)
 
 
 def filter_name(column_filter: Filter, operator: str) -> str:

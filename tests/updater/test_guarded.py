@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
@@ -18,7 +19,7 @@ from updater.event_intake import EventIntake
 from updater.following import Follower
 from updater.guarded import contained
 from updater.intake_metrics import IntakeMetrics
-from updater.kafka_intake import KafkaIntake
+from updater.kafka_intake import KafkaIntake, ThreadedCall
 from updater.replication import Replication
 from util.errors import SpoolError, Stopped
 from util.metrics import UpdaterMetrics
@@ -58,6 +59,16 @@ def test_a_request_to_stop_passes(error: BaseException) -> None:
     """It is no failure."""
     with pytest.raises(type(error)), contained(fail):
         raise error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), PANIC])
+def test_an_error_of_a_thread_is_raised_by_its_result(error: BaseException) -> None:
+    """It neither ends the thread with a traceback nor is lost."""
+    call = ThreadedCall(Mock(side_effect=error))
+    call.wait(10)
+    assert not call.is_running
+    with pytest.raises(type(error)):
+        call.result()
 
 
 def daily_report_run(data_dir: Path, patch: pytest.MonkeyPatch) -> Callable[[], bool]:

@@ -245,8 +245,8 @@ def test_a_topic_that_was_created_again_stops_it(
     kafka.send(topic, events("b", "c", "d"))
     stopped = intake_of(settings)
     assert not stopped.run_to_end()
-    assert "was created again since it was read" in str(stopped._reported)
-    assert "update_readmodel.py kafka --restart" in str(stopped._reported)
+    assert "was created again since it was read" in str(stopped._faults.last)
+    assert "update_readmodel.py kafka --restart" in str(stopped._faults.last)
     assert stored(data_dir) == ["a", "b"]
     assert run_updater(kafka.environ(topic, data_dir), "kafka", "--restart").stdout
     assert intake_of(settings).run_to_end()
@@ -373,7 +373,7 @@ def test_an_unknown_topic_is_one_sentence(
     """It names the setting."""
     intake = intake_of(kafka.settings("missing", data_dir))
     assert not intake.run_to_end()
-    assert "topic missing does not exist" in str(intake._reported)
+    assert "topic missing does not exist" in str(intake._faults.last)
 
 
 def test_the_program_reads_kafka_while_the_database_is_down(

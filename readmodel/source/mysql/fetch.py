@@ -36,17 +36,20 @@ type _InlineBlock = tuple[Block, int, bytes]
 class BlockFetch:
     """The queries that fetch blocks of one table, and the decoding of their results.
 
-    *stream* runs a statement and yields the result's rows.
+    *stream* runs a statement and yields the result's rows; *interrupt* ends that in
+    another thread.
     """
 
     def __init__(
         self,
         stream: Callable[[str], Iterator[Row]],
+        interrupt: Callable[[], None],
         table: Table,
         columns: Sequence[Column],
         blocking: Blocking,
     ) -> None:
         self._stream = stream
+        self._interrupt = interrupt
         self._table = table
         self._columns = columns
         self._blocking = blocking
@@ -71,7 +74,7 @@ class BlockFetch:
 
         Each row is read once, unless its block must be fetched in another form.
         """
-        for blocks, found in read_ahead(self._scanned(numbers)):
+        for blocks, found in read_ahead(self._scanned(numbers), self._interrupt):
             if isinstance(found, Batch):
                 yield ScannedBatch(blocks, found)
             else:

@@ -1,5 +1,7 @@
 """Logging in: no password goes to a server that is not known to be ours."""
 
+import socket
+from contextlib import suppress
 from typing import Any, Final
 
 from mysql.connector.authentication import MySQLAuthenticator
@@ -48,3 +50,12 @@ def new_connection(*, is_verified: bool) -> MySQLConnection:
     authenticator.is_verified = is_verified
     connection._authenticator = authenticator  # noqa: SLF001 - no public way
     return connection
+
+
+def shut_down(connection: Any) -> None:
+    """End all reading from *connection*, which keeps its descriptor until it is closed.
+
+    The driver's own `shutdown` closes the descriptor, too.
+    """
+    with suppress(OSError):
+        connection._socket.sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - no public way

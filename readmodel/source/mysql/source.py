@@ -20,7 +20,7 @@ from readmodel.source.blocking import (
     KnownBlocks,
     in_order,
 )
-from readmodel.source.mysql import digest_format_1, inline, session, sql
+from readmodel.source.mysql import digest_format_1, inline, login, session, sql
 from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
 from readmodel.source.mysql.errors import (
     is_denied_column,
@@ -29,7 +29,6 @@ from readmodel.source.mysql.errors import (
 )
 from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.log_position import LogPosition, read_position
-from readmodel.source.mysql.login import new_connection
 from readmodel.source.mysql.server import MysqlServer
 from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.wire import Batch, Column, Row
@@ -75,7 +74,7 @@ class MysqlSource(MysqlServer):
                 self._kill(connection_id)
 
     def _connect(self) -> Any:
-        connection = new_connection(is_verified=self.ssl_ca is not None)
+        connection = login.new_connection(is_verified=self.ssl_ca is not None)
         with ExitStack() as undo:
             # A refused connection has an open socket, too; also after a stop.
             undo.callback(connection.close)
@@ -94,7 +93,7 @@ class MysqlSource(MysqlServer):
         limits = dict.fromkeys(
             ("connection_timeout", "read_timeout", "write_timeout"), seconds
         )
-        connection = new_connection(is_verified=self.ssl_ca is not None)
+        connection = login.new_connection(is_verified=self.ssl_ca is not None)
         with suppress(mysql.connector.Error, OSError), closing(connection):
             connection.connect(**self.connection_arguments() | limits)
             with connection.cursor() as cursor:
@@ -414,7 +413,11 @@ class MysqlView:
             self._lock(table)
             return self.stream(statement, table.name)
 
-        return BlockFetch(stream, table, columns, blocking)
+        return BlockFetch(stream, self._interrupt, table, columns, blocking)
+
+    def _interrupt(self) -> None:
+        """Make the statement that another thread runs fail; the server goes on."""
+        login.shut_down(self._connection)
 
     def stream(self, statement: str, subject: str | None = None) -> Iterator[Row]:
         """Yield the result's rows, values as bytes, one at a time as they arrive.

@@ -230,8 +230,8 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _error(result: PGresult) -> ServerError:
+    """Its message may not be UTF-8 before the encodings are agreed on."""
     state = result.error_field(DiagnosticField.SQLSTATE) or b""
     primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY)
     message = primary or result.error_message
-    # Before the encodings are agreed on, a message may come in the server's own.
     return ServerError(state.decode(), message.decode(errors="replace").strip())

@@ -4,6 +4,7 @@ The functions are numbers as text with all of their digits, and digests.
 """
 
 import sqlite3
+import sys
 import zlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -19,7 +20,7 @@ class SqlFunctions:
     """Our SQL functions.
 
     SQLite replaces an exception in a function by an error of its own. `raised` keeps
-    the exception, which may be a request to stop.
+    the exception, which may be a request to stop and then is no Exception.
     """
 
     def __init__(self) -> None:
@@ -39,13 +40,14 @@ class SqlFunctions:
 
     def _keep_errors(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
+            has_returned = False
             try:
-                return function(*arguments)
-            except BaseException as error:
-                # SQLite reports only that a function failed; a stop, which is no
-                # Exception, would be lost, too.
-                self.raised = error
-                raise
+                result = function(*arguments)
+                has_returned = True
+            finally:
+                if not has_returned:
+                    self.raised = sys.exception()
+            return result
 
         return call
 

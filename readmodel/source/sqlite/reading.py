@@ -340,11 +340,9 @@ def _sorted(numbers: Collection[int | None]) -> list[int | None]:
 
 def _number_of_day(day: bytes | None) -> int | None:
     """The number of the block of a day, 2026-01-02."""
-    return (
-        None
-        if day is None
-        else date.fromisoformat(day.decode()).toordinal() + _YEAR_0_TO_1
-    )
+    if day is None:
+        return None
+    return date.fromisoformat(day.decode()).toordinal() + _YEAR_0_TO_1
 
 
 def _is_day(text: bytes) -> bool:

@@ -233,9 +233,8 @@ class SqliteView:
         """Yield all blocks and their rows."""
         reader = self._reader(table, columns, blocking)
         for found in _batches(reader.read()):
-            yield ScannedBatch(
-                tuple(each.block for each in found), reader.decode(found)
-            )
+            blocks = tuple(each.block for each in found)
+            yield ScannedBatch(blocks, reader.decode(found))
 
     def rows(
         self,

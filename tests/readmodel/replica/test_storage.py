@@ -1,6 +1,7 @@
 """What every storage of replicas does alike."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -9,7 +10,7 @@ from readmodel.replica.storage import ObjectVersion
 from tests.support.replicas import Replica
 from tests.support.servers import closed_port
 from tests.support.storage import Bucket, endpoint
-from util.errors import ObjectMissing, ReplicaError, SettingsError
+from util.errors import ObjectMissing, ReplicaError, SettingsError, Stopped
 
 
 def fetched(replica: Replica, name: str) -> bytes:
@@ -119,6 +120,26 @@ def test_a_storage_that_cannot_be_reached_is_named(
         storage.read("current", 10)
     storage.close()
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_panic_of_the_client_is_an_error_of_the_replica(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is no Exception and would end the updater, while a request to stop must."""
+    for name, value in endpoint(closed_port()).items():
+        monkeypatch.setenv(name, value)
+    storage = open_storage("s3://bucket/fpp")
+
+    def fail_by(error: BaseException) -> None:
+        monkeypatch.setattr("obstore.put_async", Mock(side_effect=error))
+        storage.put("a", b"x")
+
+    panic = type("PanicException", (BaseException,), {})("index out of bounds")
+    with pytest.raises(ReplicaError, match="fpp/a: the client failed: index out of"):
+        fail_by(panic)
+    with pytest.raises(Stopped):
+        fail_by(Stopped("Stopped by SIGTERM"))
+    storage.close()
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Lines with texts in them are taken only where they are proven to be read exactly."""
 
+import os
 import signal
 import threading
+import time
 from contextlib import closing
 from typing import Any
 
@@ -256,13 +258,27 @@ def test_other_tables_are_digested_first(
         assert view.scan(table, columns, choose_blocking(table, columns)) is None
 
 
-def scan_until_a_signal(source: MysqlSource) -> None:
-    """Scan `things`; SIGALRM comes soon."""
+def scan_things(source: MysqlSource) -> None:
+    """Read all blocks of `things`."""
     with source.view() as view:
         columns = view.columns(THINGS)
-        scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
-        list(scan or ())
+        list(view.scan(THINGS, columns, choose_blocking(THINGS, columns)) or ())
+
+
+def signal_once_it_sleeps(database: Database) -> None:
+    """Send SIGALRM to this process while the reader's statement runs on the server."""
+    sleeping = (
+        "SELECT COUNT(*) FROM information_schema.processlist "
+        "WHERE user = %s AND info LIKE 'SELECT SLEEP%'"
+    )
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        for _ in range(2000):
+            cursor.execute(sleeping, (database.reader.user,))
+            ((count,),) = cursor.fetchall()
+            if count:
+                os.kill(os.getpid(), signal.SIGALRM)
+                return
+            time.sleep(0.01)
 
 
 def test_a_stop_during_a_scan_waits_for_nothing(
@@ -281,9 +297,10 @@ def test_a_stop_during_a_scan_waits_for_nothing(
 
     before = signal.signal(signal.SIGALRM, stop)
     threads = set(threading.enumerate())
+    threading.Thread(target=signal_once_it_sleeps, args=[database]).start()
     try:
         with pytest.raises(Stopped):
-            scan_until_a_signal(mysql_source(database))
+            scan_things(mysql_source(database))
     finally:
         signal.signal(signal.SIGALRM, before)
     for thread in set(threading.enumerate()) - threads:
