@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from util import telemetry
-from util.access_log import RECORD, RequestRecord
+from util.access_log import RECORD, RequestRecord, attempt
 from util.api_routes import LazyRoute
 from util.cross_origin import headers_without_origin
 from util.logs import bind_contextvars, get_logger
@@ -96,10 +96,9 @@ class SuccessfulPosts:
         record = RequestRecord(scope)
         # For the rest of the task, which is that of the request.
         bind_contextvars(request_id=record.id)
-        try:
-            response = await self._endpoints[path](Request(scope, receive))
-        except Exception as error:  # noqa: BLE001 - raised again by `DirectPosts`
-            scope[RECORD], scope[_FAILURE] = record, error
+        response = await attempt(self._endpoints[path](Request(scope, receive)))
+        if isinstance(response, Exception):
+            scope[RECORD], scope[_FAILURE] = record, response
             await self._app(scope, receive, send)
             return
         scope["route"] = self._routes[path]

@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -89,19 +89,30 @@ class AccessLog:
             started = started or message["type"] == "http.response.start"
             await send(message)
 
-        try:
-            await self._app(scope, receive, note_start)
-        except ClientDisconnect:
-            return  # while it sent its request; nobody waits for an answer
-        except Exception as error:
-            if type(error).__module__.startswith("h11."):
-                # The client broke the protocol, and the server has answered with 400.
-                return
-            # The boundary of the program: every error is reported and answered.
-            response = self._on_error(Request(scope), error)
-            if started:
-                raise
-            await response(scope, receive, send)
+        error = await attempt(self._app(scope, receive, note_start))
+        if error is None or isinstance(error, ClientDisconnect):
+            return  # of a client that left while it sent its request: nobody waits
+        if type(error).__module__.startswith("h11."):
+            # The client broke the protocol, and the server has answered with 400.
+            return
+        response = self._on_error(Request(scope), error)
+        if started:
+            try:
+                raise error
+            finally:
+                del error  # It refers to this call, which refers to it.
+        await response(scope, receive, send)
+
+
+async def attempt[T](work: Awaitable[T]) -> T | Exception:
+    """The result of *work*, or the error with which it ended.
+
+    The boundary of the programs: every error is reported and answered.
+    """
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001 - returned
+        return error
 
 
 class RequestRecord:
