@@ -119,11 +119,10 @@ def _behaviour(
     breakdowns = behaviour(
         tables.page_views if views is None else views,
         tables.events if events is None else events,
-        tables.moments("votes"),
+        tables.votes,
         rooms,
         view_count=_count(views),
         event_count=_count(events),
-        vote_count=_count(tables.quarters.get("votes")),
     )
     return without_lists(breakdowns, without)
 

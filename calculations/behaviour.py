@@ -24,7 +24,6 @@ def behaviour(
     *,
     view_count: pl.Expr = ROWS,
     event_count: pl.Expr = ROWS,
-    vote_count: pl.Expr = ROWS,
 ) -> pl.LazyFrame:
     """One row shaped like Behaviour; a count is TALLIED where rows are tallied.
 
@@ -35,7 +34,7 @@ def behaviour(
         as_list("routes", count_by_name(views, "route").sort("key")),
         as_list("events", top(count_by_name(count_by(events, "event", event_count)))),
         as_list("sources", top(sources(regroup(views, "source")))),
-        as_list("rooms", top(busy_rooms(votes, rooms, vote_count), limit=TOP_GROUPS)),
+        as_list("rooms", top(busy_rooms(votes, rooms), limit=TOP_GROUPS)),
     )
 
 
@@ -59,12 +58,10 @@ def sources(counts: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def busy_rooms(
-    votes: pl.LazyFrame, rooms: pl.LazyFrame, count: pl.Expr = ROWS
-) -> pl.LazyFrame:
+def busy_rooms(votes: pl.LazyFrame, rooms: pl.LazyFrame) -> pl.LazyFrame:
     """Votes per room name: ``key``, ``count``. Deleted rooms count as ``UNKNOWN``."""
     names = rooms.select(as_signed("id"), "name")
-    counts = count_by(votes, "room_id", count).with_columns(as_signed("key"))
+    counts = count_by(votes, "room_id").with_columns(as_signed("key"))
     return count_by_name(
         counts.join(names, left_on="key", right_on="id", how="left").select(
             "count", key="name"

@@ -36,8 +36,8 @@ class Tables:
         estimation_tally: the same for estimations per ``estimation``.
         vote_tally: `vote_sums` of some votes in each row.
         quarters: rows per quarter of an hour, by the name of their table: its time,
-            which is the begin of a quarter, ``count``, and of estimations and votes
-            ``room_id``. Without those that must be counted.
+            which is the begin of a quarter, ``count``, and of estimations ``room_id``.
+            Without those that must be counted.
 
     ``estimations``, ``events`` and ``users`` have ``visitor``, too, if their table has a
     column for the user.

@@ -21,7 +21,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "fpp_estimations": ("room_id", "estimated_at"),
     "fpp_page_views": ("viewed_at",),
     "fpp_users": ("created_at",),
-    "fpp_votes": ("room_id", "voted_at"),
+    "fpp_votes": ("voted_at",),
 }
 """Table -> what rows are counted by; last the time, of which there is its quarter."""
 

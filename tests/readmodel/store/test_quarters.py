@@ -70,7 +70,7 @@ def begin(moment: datetime | None) -> datetime | None:
         st.fixed_dictionaries(
             {
                 "room_id": st.none() | st.integers(1, 2),
-                "voted_at": st.none() | moments | ANY_MOMENTS,
+                "estimated_at": st.none() | moments | ANY_MOMENTS,
             }
         ),
         max_size=12,
@@ -78,10 +78,10 @@ def begin(moment: datetime | None) -> datetime | None:
 )
 def test_each_row_is_counted_in_its_quarter(rows: Rows) -> None:
     """Also where room or time are missing; one of before 2012 has its own time."""
-    expected = Counter((row["room_id"], begin(row["voted_at"])) for row in rows)
-    found = quarters.derive(frame("votes", rows), "fpp_votes").collect()
+    expected = Counter((row["room_id"], begin(row["estimated_at"])) for row in rows)
+    found = quarters.derive(frame("estimations", rows), "fpp_estimations").collect()
     assert {(room, start): count for room, start, count in found.rows()} == expected
-    assert found.columns == ["room_id", "voted_at", "count"]
+    assert found.columns == ["room_id", "estimated_at", "count"]
 
 
 def cuts(zone: str) -> Sequence[Callable[[str], pl.Expr]]:
@@ -260,8 +260,9 @@ def test_a_snapshot_of_an_earlier_version_gets_them_with_the_next(
 
 def test_a_table_without_the_columns_has_no_quarters() -> None:
     """A source may lack one."""
-    assert quarters.applies_to("fpp_votes", ["id", "room_id", "voted_at"])
-    assert not quarters.applies_to("fpp_votes", ["id", "voted_at"])
+    assert quarters.applies_to("fpp_votes", ["id", "voted_at"])
+    assert not quarters.applies_to("fpp_votes", ["id", "room_id"])
+    assert not quarters.applies_to("fpp_estimations", ["id", "estimated_at"])
     assert not quarters.applies_to("fpp_rooms", ["id", "first_used_at"])
 
 
