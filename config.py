@@ -1,26 +1,23 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
+import io
+import os
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     WrapValidator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from util.access import AccessSettings
@@ -74,15 +71,15 @@ def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. The environment variable is the field's name in capitals.
 
     Settings that only one program needs are optional: the API starts without a
     database, the updater without a token.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True, env_ignore_empty=True, extra="ignore", arbitrary_types_allowed=True
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", arbitrary_types_allowed=True, validate_default=True
     )
 
     analytics_secret_token: SecretStr | None = None
@@ -330,14 +327,13 @@ class Settings(BaseSettings):
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read settings from *environ* or, by default, from `.env` and the environment.
 
-    Raises SettingsError, one line that names each malformed variable, never its value.
+    Empty variables count as missing. Raises SettingsError, one line that names each
+    malformed variable, never its value.
     """
+    if environ is None:
+        environ = _filled(_read_env_file(Path(ENV_FILE))) | _filled(os.environ)
     try:
-        if environ is None:
-            _require_readable(Path(ENV_FILE))
-            return Settings(_env_file=ENV_FILE)
-        values = {name.lower(): value for name, value in environ.items() if value}
-        return from_values(values)
+        return from_values(_filled(environ))
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
 
@@ -347,40 +343,38 @@ def from_values(values: Mapping[str, Any]) -> Settings:
 
     Raises ValidationError.
     """
-    return _without_environment().model_validate(values)
+    return Settings.model_validate(values)
 
 
-@cache
-def _without_environment() -> type[Settings]:
-    """The class for that, created where it is used: programs read the environment."""
-
-    class GivenSettings(Settings):
-        @classmethod
-        def settings_customise_sources(  # the signature is that of the method it overrides
-            cls,
-            settings_cls: type[BaseSettings],  # noqa: ARG003
-            init_settings: PydanticBaseSettingsSource,
-            *args: Any,  # noqa: ARG003
-            **kwargs: Any,  # noqa: ARG003
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (init_settings,)
-
-    return GivenSettings
+def _filled(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """The variables that are not empty, by their names in small letters."""
+    return {name.lower(): value for name, value in variables.items() if value}
 
 
-def _require_readable(file: Path) -> None:
-    """Raise SettingsError unless every line of *file*, if there is one, can be read.
-
-    Settings would leave such a line out, and its variable would have its default.
-    """
+def _read_env_file(file: Path) -> Mapping[str, str | None]:
+    """The variables in *file*; none without one. Raises SettingsError."""
     try:
-        with file.open(encoding="utf-8") as lines:
-            bad = next((b.original for b in parse_stream(lines) if b.error), None)
+        text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError):
-        return
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise SettingsError(f"{file} cannot be read: {reason}") from None
+    from dotenv import dotenv_values  # only in development
+
+    _require_readable(text, file)
+    return dotenv_values(stream=io.StringIO(text))
+
+
+def _require_readable(text: str, file: Path) -> None:
+    """Raise SettingsError unless every line of *text* can be read.
+
+    dotenv would leave such a line out, and its variable would have its default.
+    """
+    from dotenv.parser import parse_stream
+
+    lines = parse_stream(io.StringIO(text))
+    bad = next((line.original for line in lines if line.error), None)
     if bad is not None:
         name = re.match(r"\s*(?:export\s+)?(\w+)\s*=", bad.string)
         where = f"line {bad.line}" + (f", {name[1]}," if name else "")

@@ -9,10 +9,12 @@ os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 from util import quick_imports  # before FastAPI
 
 # isort: split
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
+from types import ModuleType
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -27,40 +29,13 @@ from readmodel.store.intact import IntactFiles
 from readmodel.store.metrics import ReadModelCollector
 from readmodel.tables import select_tables
 from routers.auth import require_usable_keys
-from routers.computations import RETRY_AFTER_SECONDS as RETRY_OVERLOAD_SECONDS
-from routers.computations import Computations
-from routers.dependencies import utc_now
-from routers.formats.answer import Exports
+from routers.errors import ClientDisconnected, ReportFailed
+from routers.middleware.completion import AwaitRoutes
 from routers.middleware.limits import RequestLimits
 from routers.middleware.methods import SafeMethods
 from routers.middleware.sharing import SharedAnswers
-from routers.outside_calls import OutsideCalls
-from routers.plan_cache import PlanCache
-from routers.queries.running import Queries
-from routers.routes import (
-    analytics,
-    breakdowns,
-    daily_reports,
-    dashboard,
-    declared,
-    downloads,
-    events,
-    health,
-    metrics,
-    queries,
-    retention,
-    room,
-    rooms,
-    session,
-    snapshots,
-    sync_runs,
-    v1,
-    views,
-)
-from routers.routes.openapi import OPENAPI_ROUTE
-from routers.views.answers import ClientDisconnected, ReportFailed, Reports
-from routers.views.source import ViewsSource
-from routers.worker.client import Worker
+from routers.request_state import utc_now
+from routers.routes import dashboard, health
 from startup import LoadSettings
 from util import logs, sentry_wrapper, telemetry
 from util.access_log import AccessLog
@@ -75,7 +50,6 @@ from util.errors import (
     SnapshotNotKept,
     StorageError,
 )
-from util.memory import available_bytes
 from util.metrics import ApiMetrics
 from util.path_prefix import PathPrefix
 from util.problems import error_response, handle_errors
@@ -120,6 +94,12 @@ MOST_REPORTED: Final = 1_000
 RETRY_AFTER_SECONDS: Final = 30
 """Retry-After while there is no read model: a first sync is short."""
 
+RETRY_OVERLOAD_SECONDS: Final = 5
+"""Retry-After while too many computations wait."""
+
+EARLY_PATHS: Final = frozenset({"/health", "/v1/health"})
+"""Answered before all routes are added."""
+
 DESCRIPTION: Final = """\
 Free Planning Poker's statistics, computed on demand from an exact copy of its database.
 
@@ -129,55 +109,34 @@ Days begin at midnight in the time zone TIMEZONE; timestamps are UTC. All routes
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Create the application. Without *settings* it loads them when the server starts."""
-    app = create_application(
-        "FPP Analytics", config.VERSION, DESCRIPTION, _lifespan, [OPENAPI_ROUTE]
-    )
+def create_app(settings: Settings | None = None, *, is_early: bool = False) -> FastAPI:
+    """Create the application. Without *settings* it loads them when the server starts.
+
+    If it *is_early*, it has the routes of `/health`, and adds the others once the server
+    has started; requests for them wait.
+    """
+    app = create_application("FPP Analytics", config.VERSION, DESCRIPTION, _lifespan)
     app.state.settings = settings
-    _set_state(app)
-    for module in _ROUTES:
-        app.router.routes.extend(module.router.routes)
+    app.state.metrics = ApiMetrics(_read_model_collector(app))
+    app.state.clock = utc_now
+    app.state.intact = IntactFiles()
+    app.state.reported_damage = set()
+    app.state.cluster = None
+    app.state.all_routes = asyncio.Event()
+    app.router.routes.extend(health.router.routes)
+    if not is_early:
+        _load_routes().add_to(app)
+        app.state.all_routes.set()
     _handle_errors(app)
     _add_middleware(app)
     return app
 
 
-_ROUTES: Final = (
-    analytics,
-    room,
-    rooms,
-    v1,
-    downloads,
-    breakdowns,
-    retention,
-    daily_reports,
-    health,
-    snapshots,
-    sync_runs,
-    metrics,
-    dashboard,
-    session,
-    events,
-    views,
-    queries,
-)
-"""The modules with routes, in the order of the API's document."""
+def _load_routes() -> ModuleType:
+    """The module of all routes; its imports take a quarter of the start."""
+    from routers import all_routes
 
-
-def _set_state(app: FastAPI) -> None:
-    """What requests share, none of which needs the settings."""
-    app.state.metrics = ApiMetrics(_read_model_collector(app))
-    app.state.clock = utc_now
-    app.state.plans = PlanCache()
-    app.state.intact = IntactFiles()
-    app.state.reported_damage = set()
-    app.state.worker = Worker()
-    app.state.exports = Exports(app.state.worker)
-    app.state.views = ViewsSource(app.state.worker)
-    app.state.reports = Reports(app.state.worker)
-    app.state.queries = Queries(app.state.worker)
-    app.state.cluster = None
+    return all_routes
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -206,6 +165,7 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(dashboard.RedirectBrowsers)
     app.add_middleware(AccessLog, on_error=_respond_unexpected)
     app.add_middleware(PathPrefix)
+    app.add_middleware(AwaitRoutes, at_once=EARLY_PATHS)
     app.add_middleware(LoadSettings, prepare=_prepare)
 
 
@@ -223,18 +183,43 @@ def _read_model_collector(app: FastAPI) -> ReadModelCollector:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
-    budget = settings.answer_memory_mb * 2**20 or available_bytes() // 2
-    app.state.computations = Computations(budget, app.state.intact)
-    app.state.deliveries = OutsideCalls()
-    _add_view_routes(app)
     # The API only reads, so a request that takes too long may be aborted.
     force_exit_after(SHUTDOWN_GRACE, last=sentry_wrapper.flush)
-    with _cluster(app) if settings.engine_url else nullcontext():
-        yield
-    app.state.worker.close()
+    with _cluster(app) if app.state.settings.engine_url else nullcontext():
+        async with _routes(app):
+            yield
     telemetry.shutdown()
     sentry_wrapper.flush()
+
+
+@asynccontextmanager
+async def _routes(app: FastAPI) -> AsyncIterator[None]:
+    """All routes; those that are not there yet are added in the background."""
+    if app.state.all_routes.is_set():
+        _load_routes().start(app)
+        yield
+    else:
+        added = asyncio.create_task(_add_routes(app))
+        added.add_done_callback(_exit_if_failed)
+        yield
+        await added
+    app.state.worker.close()
+
+
+async def _add_routes(app: FastAPI) -> None:
+    with quick_imports.in_background():
+        routes = await asyncio.to_thread(_load_routes)
+        routes.add_to(app)
+        routes.start(app)
+    app.state.all_routes.set()
+
+
+def _exit_if_failed(added: "asyncio.Task[None]") -> None:
+    """Exit with status 1, as if an import had failed before the server listened."""
+    if not added.cancelled() and (error := added.exception()):
+        capture_error(error, ErrorContext("api", "add routes"), Severity.CRITICAL)
+        sentry_wrapper.flush()
+        os._exit(1)
 
 
 @contextmanager
@@ -259,16 +244,6 @@ def _cluster(app: FastAPI) -> Iterator[None]:
         yield
     finally:
         cluster.close()
-
-
-def _add_view_routes(app: FastAPI) -> None:
-    """Add the routes of the SQL files, which are loaded when they are first needed."""
-    settings: Settings = app.state.settings
-    try:
-        app.state.view_routes = declared.add_routes(app, settings.views_dir)
-    except OSError as error:
-        capture_error(error, ErrorContext("api", "list views"), Severity.HIGH)
-        app.state.view_routes = []
 
 
 def _prepare(app: FastAPI) -> None:
@@ -335,7 +310,7 @@ def error_context(request: Request) -> ErrorContext:
     return ErrorContext("api", f"{request.method} {route}")
 
 
-app = create_app()
+app = create_app(is_early=logs.configured_by_uvicorn())
 quick_imports.finish()
 if logs.configured_by_uvicorn():
-    startup.configure_logs_early(SERVICE)
+    app.state.settings = startup.configure_logs_early(SERVICE)

@@ -39,17 +39,18 @@ def start(service: str, settings: Settings) -> None:
     telemetry.configure(settings.otel_exporter_otlp_endpoint, service, config.VERSION)
 
 
-def configure_logs_early(service: str) -> None:
-    """Configure the logs before uvicorn writes its first lines.
+def configure_logs_early(service: str) -> Settings | None:
+    """Configure the logs before uvicorn writes its first lines; return the settings.
 
-    Malformed settings are not reported here: the application refuses to start for them.
+    None if they are malformed, for which the application refuses to start later.
     """
     try:
         settings = config.load()
     except SettingsError:
         logs.configure(service)
-    else:
-        logs.configure(service, settings.log_level, settings.log_format)
+        return None
+    logs.configure(service, settings.log_level, settings.log_format)
+    return settings
 
 
 class LoadSettings:

@@ -30,8 +30,10 @@ class RunningApi:
     headers: dict[str, str]
     ready_seconds: float
     """From the start of the process to the first answer of /health."""
+    answered_seconds: float
+    """From the start to the first whole answer of `GET /`, requested after that."""
     idle_bytes: int
-    """Memory at that time."""
+    """Memory before that answer, with all routes."""
 
 
 @contextmanager
@@ -67,19 +69,29 @@ def ready_api(
     """
     ready = _ready(program, port, began)
     pid = program.process.pid
+    _status(port, "/", {})  # refused, but by a route, so all of them are there now
     idle = psutil.Process(pid).memory_info().rss
-    return RunningApi(port, pid, headers, ready, idle)
+    _status(port, "/", headers)
+    answered = time.perf_counter() - began
+    return RunningApi(port, pid, headers, ready, answered, idle)
 
 
 def _ready(program: Program, port: int, began: float) -> float:
     """Wait until /health answers; return the seconds since *began*."""
     while (waited := time.perf_counter() - began) < READY_WITHIN_SECONDS:
         program.check()
-        with closing(http.client.HTTPConnection(HOST, port)) as connection:
-            try:
-                connection.request("GET", "/health")
-                if connection.getresponse().status == 200:
-                    return time.perf_counter() - began
-            except ConnectionError:  # not listening yet
-                time.sleep(0.005)
+        try:
+            if _status(port, "/health", {}) == 200:
+                return time.perf_counter() - began
+        except ConnectionError:  # not listening yet
+            time.sleep(0.005)
     raise TimeoutError(f"the API was not ready after {waited:.0f} seconds")
+
+
+def _status(port: int, path: str, headers: Mapping[str, str]) -> int:
+    """The status of an answer that has been read to its end."""
+    with closing(http.client.HTTPConnection(HOST, port)) as connection:
+        connection.request("GET", path, headers=dict(headers))
+        response = connection.getresponse()
+        response.read()
+        return response.status

@@ -11,5 +11,5 @@ os.environ.setdefault(allocator.VARIABLE, allocator.FOR_ANSWERS)
 from bench.data import NOW
 from main import create_app
 
-app = create_app()
+app = create_app(is_early=True)
 app.state.clock = lambda: NOW

@@ -19,7 +19,7 @@ from starlette.types import Scope
 from config import Settings
 from routers import credentials
 from routers.credentials import Credential, CredentialKind
-from routers.dependencies import clock_of, settings_of
+from routers.request_state import clock_of, settings_of
 from routers.strict_query import AS_OF
 from util.access import Access, access_of
 from util.access_tokens import AccessToken

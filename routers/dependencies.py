@@ -1,11 +1,10 @@
 """Dependencies of the handlers: settings, clock, snapshot, plan cache, capacity."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from fastapi import Depends, HTTPException, Path, Request
-from starlette.requests import HTTPConnection
 
 from calculations.period import Period
 from config import Settings
@@ -15,7 +14,6 @@ from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import TABLES
 from routers import responses
-from routers.as_of import parse_instant
 from routers.computations import Computations
 from routers.formats.answer import Exports
 from routers.formats.media import TableFormat, accepted_format
@@ -23,7 +21,8 @@ from routers.outside_calls import OutsideCalls
 from routers.plan_cache import PlanCache
 from routers.query import RangeParameters
 from routers.readings import Reading
-from routers.strict_query import AS_OF, invalid_parameter
+from routers.request_state import now_of, settings_of
+from routers.strict_query import AS_OF
 from routers.views.answers import Reports, until_disconnect
 from routers.views.source import ViewsSource
 
@@ -38,38 +37,6 @@ NO_STATISTICS: Final = (
 # FastAPI spends about as long on each dependency of a request as a 304 may take in all.
 # So a handler has one, which reads the application's state, and not one per member. It
 # is an async function: FastAPI runs others, and classes, on a thread.
-
-
-def utc_now() -> datetime:
-    """The only clock; in the application's state as `clock`, so tests replace it there."""
-    return datetime.now(UTC)
-
-
-def settings_of(request: HTTPConnection) -> Settings:
-    """The settings of the application."""
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-def clock_of(request: HTTPConnection) -> datetime:
-    """The time of the application's clock, whatever the request asks for."""
-    now: datetime = request.app.state.clock()
-    return now
-
-
-def now_of(request: Request) -> datetime:
-    """The time of the application's clock, or that of `as_of`.
-
-    Raises RequestValidationError (422) if `as_of` is no instant of the past.
-    """
-    now = clock_of(request)
-    if AS_OF not in request.query_params:
-        return now
-    instant = parse_instant(request.query_params[AS_OF])
-    if instant > now:
-        sent = request.query_params[AS_OF]
-        raise invalid_parameter(AS_OF, sent, "use an instant that is not in the future")
-    return instant
 
 
 def snapshot_of(request: Request) -> Snapshot:

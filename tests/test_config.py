@@ -173,6 +173,20 @@ def test_the_environment_wins_over_the_env_file(
     assert (settings.db_name, settings.db_username) == ("from-environment", "file")
 
 
+def test_empty_variables_count_as_missing_and_names_may_be_in_small_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable in `.env` may refer to others."""
+    (tmp_path / ".env").write_text("DB_NAME=${NOWHERE}file\nDB_USERNAME=\nDB_PORT\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DB_NAME", "")
+    monkeypatch.delenv("DB_PORT", raising=False)
+    monkeypatch.setenv("db_host", "small")
+    settings = load()
+    given = settings.db_name, settings.db_username, settings.db_port, settings.db_host
+    assert given == ("file", None, 3306, "small")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

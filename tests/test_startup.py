@@ -68,6 +68,7 @@ def test_early_logs_do_not_need_valid_settings(
 ) -> None:
     """The application reports malformed settings when it starts."""
     monkeypatch.setenv("DB_PORT", port)
-    startup.configure_logs_early("api")
+    settings = startup.configure_logs_early("api")
+    assert (settings and settings.db_port) == (3306 if port == "3306" else None)
     get_logger("x").info("early")
     assert json.loads(capsys.readouterr().err)["service"] == "api"

@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from routers.dependencies import settings_of
+from routers.request_state import settings_of
 from util.json_types import JsonObject
 
 MAX_ROWS: Final = 10_000

@@ -13,8 +13,8 @@ from readmodel.store import snapshot
 from readmodel.store.intact import IntactFiles
 from readmodel.store.snapshot import NO_FILES, Snapshot, TableFiles
 from readmodel.tables import TABLES, select_tables, serve_statistics
-from routers.dependencies import now_of, settings_of
 from routers.direct_route import DirectRoute
+from routers.request_state import now_of, settings_of
 from routers.responses import JSON, PUBLIC_RESPONSES
 from routers.strict_query import NoParameters
 from util.api_routes import ApiRoutes

@@ -12,8 +12,8 @@ from readmodel.store.manifest import Manifest
 from readmodel.store.metrics import current_manifest, run_summary
 from readmodel.store.run_log import RunSummary
 from routers.auth import RequireMetrics
-from routers.dependencies import settings_of
 from routers.formats.media import prefers_json
+from routers.request_state import settings_of
 from routers.responses import JSON, PROTECTED_RESPONSES, DocumentedResponses, encode
 from routers.strict_query import NoParameters
 from util.api_routes import ApiRoutes

@@ -17,8 +17,8 @@ from routers.auth import (
     signing_secret,
 )
 from routers.credentials import CredentialKind
-from routers.dependencies import clock_of, now_of, settings_of
 from routers.query import ComparisonParameters, FilterParameters, require_range
+from routers.request_state import clock_of, now_of, settings_of
 from routers.responses import (
     PROTECTED_RESPONSES,
     PUBLIC_RESPONSES,

@@ -17,6 +17,7 @@ from config import VERSION, Settings
 from readmodel.store.manifest import Manifest, StoredTable
 from readmodel.store.snapshot import Snapshot
 from readmodel.tables import EVENT_TABLE_NAMES
+from routers.errors import ClientDisconnected, ReportFailed
 from routers.formats.media import TableFormat
 from routers.formats.table import TableAnswer, TableColumn
 from routers.responses import make_etag
@@ -42,10 +43,6 @@ RETRY_AFTER_SECONDS: Final = 5
 
 RESERVED_MB: Final = 2048
 """Address space that the engines reserve at first, and do not use."""
-
-
-class ClientDisconnected(Exception):
-    """The client has gone, so there is nobody to answer."""
 
 
 class Reports:
@@ -121,15 +118,6 @@ class Reports:
                 memory_mb=settings.report_memory_mb + RESERVED_MB,
                 deadline=timedelta(seconds=settings.report_seconds),
             )
-
-
-class ReportFailed(Exception):
-    """A report failed on its rows; the message is the engine's."""
-
-    def __init__(self, definition: Definition, message: str) -> None:
-        """Name the definition's file and line."""
-        super().__init__(f"{definition.file}:{definition.sql_line}: {message}")
-        self.detail = f"The report {definition.name} failed"
 
 
 async def until_disconnect[T](request: Request, work: Coroutine[Any, Any, T]) -> T:

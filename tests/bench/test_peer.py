@@ -89,7 +89,7 @@ def assert_compared(before: PeerTimings) -> None:
     """The tables and targets of an API that is exactly as fast."""
     (first, *_) = before.requests
     more = [replace(first, request=name) for name in (UNCHANGED, BUSY_HEALTH)]
-    ours = ServingTimings(1, [*before.requests, *more], 1.0, 1, 1, before)
+    ours = ServingTimings(1, [*before.requests, *more], 1.0, 1.1, 1, 1, before)
     *_, compared, memory = serving.tables(ours)
     rows = compared.splitlines()[2:]
     assert [row.split("|")[-2].strip() for row in rows] == ["1.0"] * 4

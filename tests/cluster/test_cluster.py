@@ -3,7 +3,7 @@
 import io
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +176,18 @@ def test_a_plan_that_fails_there_is_computed_here(
     api.wait_for_workers(2)
 
 
+def _closed_with_an_error(
+    close: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    """*close*, which then raises."""
+
+    async def closed(*arguments: object) -> None:
+        await close(*arguments)
+        raise KeyError("x")
+
+    return closed
+
+
 def test_errors_that_nobody_expects_change_no_answer(
     api: Api, local: TestClient
 ) -> None:
@@ -186,7 +198,7 @@ def test_errors_that_nobody_expects_change_no_answer(
     assert api.fallbacks("lost") == before + 1
     with (
         patch.object(connection, "examine", side_effect=AssertionError),
-        patch.object(Client, "close", side_effect=KeyError("x")),
+        patch.object(Client, "close", _closed_with_an_error(Client.close)),
     ):
         wait_until(lambda: api.connection.why == "unreachable")
         assert api.get("/") == expected

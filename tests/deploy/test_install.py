@@ -63,7 +63,7 @@ def token(root: Path) -> str:
 
 @pytest.mark.long("test_the_settings_files_contain_only_settings")
 def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
-    """.venv contains the packages, except the development packages."""
+    """.venv contains the packages, except the development packages; all is compiled."""
     units = root / "etc" / "systemd" / "system"
     assert {path.name for path in units.iterdir()} == {
         "fpp-analytics-api.service",
@@ -77,6 +77,7 @@ def test_units_settings_and_command_are_in_their_places(root: Path) -> None:
     packages = next((root / "opt/fpp-analytics/.venv/lib").glob("*/site-packages"))
     assert (packages / "polars").is_dir()
     assert not (packages / "pytest").exists()
+    assert list((root / "opt/fpp-analytics/routers/__pycache__").glob("auth.*.pyc"))
 
 
 @pytest.mark.long("test_the_settings_files_contain_only_settings")

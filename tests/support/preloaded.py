@@ -40,7 +40,7 @@ from util import allocator
 ROOT = Path(__file__).parents[2]
 IS_USED = sys.platform == "linux" and not THOROUGH
 _PACKAGES = (
-    *("polars", "pydantic_settings", "mysql.connector", "psycopg"),
+    *("polars", "dotenv", "mysql.connector", "psycopg"),
     *(
         "fastapi",
         "fastapi_offline",
