@@ -19,6 +19,7 @@ from tests.collector.conftest import StartCollector
 from tests.collector.test_callers import token
 from tests.support.events import TOKEN, collector_settings, spooled
 from util import access_log, telemetry
+from util.rates import MinuteCounts
 
 ORIGIN = "https://app.example.org"
 EVENT = {"id": "e1", "name": "a", "user_id": "u1", "properties": {"a": 1}}
@@ -66,9 +67,10 @@ REQUESTS: tuple[dict[str, Any], ...] = (
 def both(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[TestClient, TestClient]]:
-    """Two collectors whose random ids are constant."""
+    """Two collectors whose random ids and waits are constant."""
     for module in (receiving, verdicts):
         monkeypatch.setattr(module, "new_id", lambda _: "new")
+    monkeypatch.setattr(MinuteCounts, "seconds_left", lambda *_: 30)
     monkeypatch.setattr(secrets, "token_hex", lambda _: "0" * 20)
     settings = {
         "CORS_ORIGINS": request.param,
