@@ -4,7 +4,8 @@ See docs/decisions/kept-plans.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -74,46 +75,34 @@ class PlanCache:
         if snapshot.manifest is None:
             return open_votes(snapshot)
         with self._lock:
-            if snapshot not in self._votes:
-                self._votes[snapshot] = open_votes(snapshot)
-                if len(self._votes) > MAX_SNAPSHOTS:
-                    self._votes.popitem(last=False)
-            return self._votes[snapshot]
+            return _opened(self._votes, snapshot, open_votes)
 
     def votes_of_room(self, snapshot: Snapshot, room_id: int) -> pl.LazyFrame:
         """The votes of *room_id* in *snapshot*.
 
         Raises OSError and PolarsError if their files cannot be read.
         """
-        try:
-            by_room = self._votes_by_room(snapshot)
-            if by_room:
+        with suppress(FileNotFoundError):  # They are copies and may be deleted.
+            if by_room := self._votes_by_room(snapshot):
                 return by_room.of_room(room_id)
-        except FileNotFoundError:  # They are copies and may be deleted.
-            pass
         return of_room(self.votes(snapshot), room_id)
 
     def votes_of_room_in_memory(
         self, snapshot: Snapshot, room_id: int
     ) -> pl.LazyFrame | None:
         """The same if it takes no time, otherwise None; raises nothing."""
-        by_room = self._room_votes.get(snapshot)
-        if by_room is None:
-            return None
-        try:
-            return by_room.of_room_in_memory(room_id)
-        except READ_ERRORS:
-            return None  # `votes_of_room` meets it again.
+        with suppress(*READ_ERRORS):  # `votes_of_room` meets it again.
+            if by_room := self._room_votes.get(snapshot):
+                return by_room.of_room_in_memory(room_id)
+        return None
 
     def _votes_by_room(self, snapshot: Snapshot) -> RoomVotes | None:
         """The votes by room of *snapshot*, opened once; None if it has none."""
         votes = self.votes(snapshot)
         with self._lock:
-            if snapshot not in self._room_votes:
-                self._room_votes[snapshot] = open_room_votes(snapshot, votes)
-                if len(self._room_votes) > MAX_SNAPSHOTS:
-                    self._room_votes.popitem(last=False)
-            return self._room_votes[snapshot]
+            return _opened(
+                self._room_votes, snapshot, lambda found: open_room_votes(found, votes)
+            )
 
     def analytics(
         self,
@@ -150,6 +139,19 @@ class PlanCache:
     def _forget(self, tables: _TablesKey) -> None:
         for key in [key for key in self._plans if key.tables == tables]:
             del self._plans[key]
+
+
+def _opened[T](
+    opened: OrderedDict[Snapshot, T],
+    snapshot: Snapshot,
+    open_it: Callable[[Snapshot], T],
+) -> T:
+    """What *open_it* has made of *snapshot*; the oldest of MAX_SNAPSHOTS is dropped."""
+    if snapshot not in opened:
+        opened[snapshot] = open_it(snapshot)
+        if len(opened) > MAX_SNAPSHOTS:
+            opened.popitem(last=False)
+    return opened[snapshot]
 
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:

@@ -15,30 +15,36 @@ from demo.schema import COLUMNS
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
-VOTES = pl.DataFrame(
-    {
-        "id": [1],
-        "room_id": [7],
-        "avg_estimation": [Decimal("4.25")],
-        "max_estimation": [8],
-        "min_estimation": [1],
-        "amount_of_estimations": [4],
-        "amount_of_spectators": [0],
-        "duration": [61],
-        "voted_at": [datetime(2026, 3, 29, 1, 59, 59, tzinfo=UTC)],
-    }
-)
 
-ESTIMATIONS = pl.DataFrame(
-    {
-        "id": [1, 2],
-        "user_id": ["V1StGXR8_Z5jdHi6B-myT"] * 2,
-        "room_id": [7, 7],
-        "estimation": [5, None],
-        "spectator": [False, True],
-        "estimated_at": [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)] * 2,
-    }
-)
+def votes() -> pl.DataFrame:
+    """A vote at the edge of summer time."""
+    return pl.DataFrame(
+        {
+            "id": [1],
+            "room_id": [7],
+            "avg_estimation": [Decimal("4.25")],
+            "max_estimation": [8],
+            "min_estimation": [1],
+            "amount_of_estimations": [4],
+            "amount_of_spectators": [0],
+            "duration": [61],
+            "voted_at": [datetime(2026, 3, 29, 1, 59, 59, tzinfo=UTC)],
+        }
+    )
+
+
+def estimations() -> pl.DataFrame:
+    """An estimation, and a spectator without one."""
+    return pl.DataFrame(
+        {
+            "id": [1, 2],
+            "user_id": ["V1StGXR8_Z5jdHi6B-myT"] * 2,
+            "room_id": [7, 7],
+            "estimation": [5, None],
+            "spectator": [False, True],
+            "estimated_at": [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)] * 2,
+        }
+    )
 
 
 def rows(path: Path, table: str) -> list[tuple[object, ...]]:
@@ -50,7 +56,7 @@ def rows(path: Path, table: str) -> list[tuple[object, ...]]:
 def test_values_are_stored_as_the_updater_expects_them(tmp_path: Path) -> None:
     """Timestamps are UTC text, decimals numbers, booleans 0 and 1, nulls NULL."""
     path = tmp_path / "source.db"
-    write_database(path, {"fpp_votes": VOTES, "fpp_estimations": ESTIMATIONS})
+    write_database(path, {"fpp_votes": votes(), "fpp_estimations": estimations()})
     assert rows(path, "fpp_votes") == [
         (1, 7, 4.25, 8, 1, 4, 0, 61, "2026-03-29 01:59:59")
     ]
@@ -88,10 +94,10 @@ def test_every_row_of_every_table_is_written(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     """Only a complete file replaces it; a partial one is overwritten later."""
     path = tmp_path / "source.db"
-    write_database(path, {"fpp_votes": VOTES})
-    twice = pl.concat([VOTES, VOTES])
+    write_database(path, {"fpp_votes": votes()})
+    twice = pl.concat([votes(), votes()])
     with pytest.raises(sqlite3.IntegrityError):
         write_database(path, {"fpp_votes": twice})
     assert len(rows(path, "fpp_votes")) == 1
-    write_database(path, {"fpp_votes": VOTES.with_columns(pl.lit(9).alias("id"))})
+    write_database(path, {"fpp_votes": votes().with_columns(pl.lit(9).alias("id"))})
     assert rows(path, "fpp_votes")[0][0] == 9

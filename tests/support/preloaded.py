@@ -60,8 +60,13 @@ _PACKAGES = (
 _PROGRAMS = ("main", "update_readmodel", "collect_events")
 _EXECUTED_ANEW = (*_PROGRAMS, "tests")
 """Modules, with those below them, that are not taken from the nursery."""
-# Polars' allocator must not have a thread that a fork would lose.
-_ENVIRONMENT = {allocator.VARIABLE: f"{allocator.FOR_ANSWERS},background_thread:false"}
+_ENVIRONMENT = {
+    # Polars' allocator must not have a thread that a fork would lose.
+    allocator.VARIABLE: f"{allocator.FOR_ANSWERS},background_thread:false",
+    # Large pages: a fork copies an entry for each page, and there are two per program.
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 _NAME = Path("/proc/self/comm")
 _NURSERY = "nursery"
 _INTERRUPTED = 256  # no exit status

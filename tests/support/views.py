@@ -14,21 +14,25 @@ from tests.support.snapshots import ids
 
 TOKEN_HEADER = {"Authorization": f"Bearer {TOKEN}"}
 
-ROUNDS = pl.DataFrame(
-    {
-        "id": [1, 2, 3, 4, 5, 6],
-        "player": ["ann", "bob", "ann", None, "=x", "ann"],
-        "score": [10, 20, 10, 5, None, 7],
-        "price": pl.Series(["0.10", "1.00", None, "2.50", "3.00", "4.00"]).cast(
-            pl.Decimal(10, 2)
-        ),
-        "played_at": pl.Series(
-            [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3, 4, 5, 6)],
-            dtype=pl.Datetime("us", "UTC"),
-        ),
-    },
-    schema_overrides={"id": pl.Int32, "score": pl.Int32},
-)
+
+def rounds() -> pl.DataFrame:
+    """Rounds of a game."""
+    return pl.DataFrame(
+        {
+            "id": [1, 2, 3, 4, 5, 6],
+            "player": ["ann", "bob", "ann", None, "=x", "ann"],
+            "score": [10, 20, 10, 5, None, 7],
+            "price": pl.Series(["0.10", "1.00", None, "2.50", "3.00", "4.00"]).cast(
+                pl.Decimal(10, 2)
+            ),
+            "played_at": pl.Series(
+                [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3, 4, 5, 6)],
+                dtype=pl.Datetime("us", "UTC"),
+            ),
+        },
+        schema_overrides={"id": pl.Int32, "score": pl.Int32},
+    )
+
 
 SCORES = table_sql(
     "scores",
@@ -128,7 +132,7 @@ FILES = {
 
 def publish_rounds(data_dir: Path, views_dir: Path, at: datetime = NOON) -> None:
     """Publish a snapshot with the rounds, the six tables and the derived ones."""
-    tables = {name: ids(1) for name in TABLES} | {"rounds": ROUNDS}
+    tables = {name: ids(1) for name in TABLES} | {"rounds": rounds()}
     run_derived(data_dir, views_dir, tables, at)
 
 

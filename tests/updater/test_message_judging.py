@@ -207,19 +207,19 @@ def program(text: str) -> tuple[str, str, str]:
     return (sys.executable, "-c", beginning + text)
 
 
-def damaged_reply() -> bytes:
-    """A reply in which one bit is another one."""
-    reply = bytearray(b"".join(encode_reply(SpooledEvents.empty())))
-    reply[-100] ^= 1
-    return bytes(reply)
-
-
 NONSENSE: dict[str, tuple[tuple[str, ...], str]] = {
     "another program": (
         program("c.sendall(b'HTTP/1.1 400 Bad Request' * 9)"),
         "does not begin as one",
     ),
-    "a flipped bit": (program(f"c.sendall({damaged_reply()!r})"), "is damaged"),
+    "a flipped bit": (
+        program(
+            "reply = bytearray(b''.join(encode_reply(SpooledEvents.empty())))\n"
+            "reply[-100] ^= 1\n"
+            "c.sendall(reply)"
+        ),
+        "is damaged",
+    ),
     "fewer rows": (
         program("send(c, encode_reply(SpooledEvents.empty()))"),
         "is not about these messages",

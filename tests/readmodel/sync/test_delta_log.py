@@ -23,31 +23,35 @@ from tests.support.replicas import Replica
 from tests.support.snapshots import TEN, column_names, ids, publish_frames
 
 MOMENT = datetime(2026, 11, 21, 10, 0, 0, 123456, UTC)
-COLUMNS = {
-    "i8": pl.Series([1, None, -128], dtype=pl.Int8),
-    "i16": pl.Series([1, None, -(2**15)], dtype=pl.Int16),
-    "i32": pl.Series([1, None, 2**31 - 1], dtype=pl.Int32),
-    "i64": pl.Series([1, None, 2**63 - 1], dtype=pl.Int64),
-    "u8": pl.Series([1, None, 255], dtype=pl.UInt8),
-    "u16": pl.Series([1, None, 2**16 - 1], dtype=pl.UInt16),
-    "u32": pl.Series([1, None, 2**32 - 1], dtype=pl.UInt32),
-    "f32": pl.Series([1.5, None, 0.25], dtype=pl.Float32),
-    "f64": pl.Series([1.5, None, 0.1], dtype=pl.Float64),
-    "flag": pl.Series([True, None, False]),
-    "text": pl.Series(["ä 🃏", None, ""]),
-    "bytes": pl.Series([b"\0\xff", None, b""]),
-    "day": pl.Series([date(2026, 1, 31), None, date(1, 1, 1)]),
-    "at": pl.Series([MOMENT, None, MOMENT]),
-    "local": pl.Series([MOMENT, None, MOMENT]).dt.replace_time_zone(None),
-    "price": pl.Series(
-        [Decimal("1.25"), None, Decimal("-9.99")], dtype=pl.Decimal(9, 2)
-    ),
-    "listed": pl.Series([[1, 2], None, []], dtype=pl.List(pl.Int64)),
-    "nested": pl.Series(
-        [{"a": 1, "b": "x"}] * 3, dtype=pl.Struct({"a": pl.Int32, "b": pl.String})
-    ),
-    'a "b", c/d': pl.Series([1, 2, 3], dtype=pl.Int32),
-}
+
+
+def columns() -> dict[str, pl.Series]:
+    """A column of each type that tables have."""
+    return {
+        "i8": pl.Series([1, None, -128], dtype=pl.Int8),
+        "i16": pl.Series([1, None, -(2**15)], dtype=pl.Int16),
+        "i32": pl.Series([1, None, 2**31 - 1], dtype=pl.Int32),
+        "i64": pl.Series([1, None, 2**63 - 1], dtype=pl.Int64),
+        "u8": pl.Series([1, None, 255], dtype=pl.UInt8),
+        "u16": pl.Series([1, None, 2**16 - 1], dtype=pl.UInt16),
+        "u32": pl.Series([1, None, 2**32 - 1], dtype=pl.UInt32),
+        "f32": pl.Series([1.5, None, 0.25], dtype=pl.Float32),
+        "f64": pl.Series([1.5, None, 0.1], dtype=pl.Float64),
+        "flag": pl.Series([True, None, False]),
+        "text": pl.Series(["ä 🃏", None, ""]),
+        "bytes": pl.Series([b"\0\xff", None, b""]),
+        "day": pl.Series([date(2026, 1, 31), None, date(1, 1, 1)]),
+        "at": pl.Series([MOMENT, None, MOMENT]),
+        "local": pl.Series([MOMENT, None, MOMENT]).dt.replace_time_zone(None),
+        "price": pl.Series(
+            [Decimal("1.25"), None, Decimal("-9.99")], dtype=pl.Decimal(9, 2)
+        ),
+        "listed": pl.Series([[1, 2], None, []], dtype=pl.List(pl.Int64)),
+        "nested": pl.Series(
+            [{"a": 1, "b": "x"}] * 3, dtype=pl.Struct({"a": pl.Int32, "b": pl.String})
+        ),
+        'a "b", c/d': pl.Series([1, 2, 3], dtype=pl.Int32),
+    }
 
 
 def publish(
@@ -79,7 +83,7 @@ def paths(data_dir: Path) -> list[str]:
 
 def test_every_type_is_read_as_it_is_stored(tmp_path: Path) -> None:
     """Unsigned integers are read as wider signed ones, all else exactly."""
-    frame = pl.DataFrame(COLUMNS)
+    frame = pl.DataFrame(columns())
     publish(tmp_path, {"t": [frame.head(2), frame.tail(1)]})
     found = pl.read_delta(str(delta(tmp_path, "t")))
     wider = {"u8": pl.Int16, "u16": pl.Int32, "u32": pl.Int64}

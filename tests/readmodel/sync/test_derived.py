@@ -613,9 +613,8 @@ def test_the_process_gets_no_secrets(
     write_views(views, a=table_sql("a", ENDLESS))
 
     def look() -> None:
-        while not (children := _builders()):
+        while not (children := _builders()):  # its command is that after exec
             time.sleep(0.05)
-        time.sleep(1)
         seen.append(children[0].environ())
 
     thread = threading.Thread(target=look)

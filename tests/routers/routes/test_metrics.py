@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from readmodel.store.run_log import Run
 from readmodel.sync.append_run import append_run
 from tests.support.derived import NOON, run_derived, table_sql, write_views
-from tests.support.views import ROUNDS, client_of_views
+from tests.support.views import client_of_views, rounds
 
 JSON = {"Accept": "application/json"}
 
@@ -78,7 +78,7 @@ def test_jobs_after_a_sync(api: TestClient, tmp_path: Path) -> None:
         table_sql("bad", "SELECT error('no')::INTEGER AS a FROM rounds"),
     )
     write_views(views_dir, a=good, b=bad)
-    run_derived(data_dir, views_dir, {"rounds": ROUNDS}, configured=["rounds"])
+    run_derived(data_dir, views_dir, {"rounds": rounds()}, configured=["rounds"])
     append_run(data_dir, Run(NOON, NOON + timedelta(seconds=2), True, "6 rows"))
     sync, *views = api.get("/metrics", headers=JSON).json()["scheduler"]["jobs"]
     assert sync["next_run_time"] == "2026-11-25T12:05:00Z"

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.support.derived import run_derived, table_sql, write_views
-from tests.support.views import ROUNDS, client_of_views
+from tests.support.views import client_of_views, rounds
 
 HEATMAP = table_sql(
     "heatmap",
@@ -45,7 +45,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of an API with these routes."""
     folder = tmp_path_factory.mktemp("view-routes")
     views_dir = write_views(folder / "views", a=HEATMAP + BY_ALIAS, b=REPORT)
-    run_derived(folder / "data", views_dir, {"rounds": ROUNDS}, configured=["rounds"])
+    run_derived(folder / "data", views_dir, {"rounds": rounds()}, configured=["rounds"])
     settings = {"tables": "rounds:id", "path_prefix": "/api/stats/"}
     with client_of_views(folder / "data", views_dir, **settings) as client:
         yield client
@@ -128,7 +128,9 @@ def test_a_route_with_the_whole_path_comes_before_the_prefix(tmp_path: Path) -> 
     """`@route /api/stats/health` is another thing than /health."""
     text = "-- @name mine\n-- @type report\n-- @route /api/stats/health\n-- @one\n"
     views_dir = write_views(tmp_path / "views", a=text + "SELECT 1 AS mine")
-    run_derived(tmp_path / "data", views_dir, {"rounds": ROUNDS}, configured=["rounds"])
+    run_derived(
+        tmp_path / "data", views_dir, {"rounds": rounds()}, configured=["rounds"]
+    )
     settings = {"tables": "rounds:id", "path_prefix": "/api/stats"}
     with client_of_views(tmp_path / "data", views_dir, **settings) as client:
         assert rows(client, "/api/stats/health") == {"mine": 1}
@@ -140,7 +142,9 @@ def test_a_relative_folder_is_that_of_the_program(
 ) -> None:
     """Not of the process that loads the files for it."""
     views_dir = write_views(tmp_path / "views", b=REPORT)
-    run_derived(tmp_path / "data", views_dir, {"rounds": ROUNDS}, configured=["rounds"])
+    run_derived(
+        tmp_path / "data", views_dir, {"rounds": rounds()}, configured=["rounds"]
+    )
     monkeypatch.chdir(tmp_path)
     with client_of_views(Path("data"), Path("views"), tables="rounds:id") as client:
         assert rows(client, "/count?player=ann") == {"player": "ann", "n": 3}

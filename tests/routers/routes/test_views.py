@@ -31,11 +31,11 @@ from tests.support.views import (
     EVERYTHING,
     FILES,
     PLAYERS,
-    ROUNDS,
     SCORES,
     TOKEN_HEADER,
     client_of_views,
     publish_rounds,
+    rounds,
 )
 
 
@@ -349,7 +349,7 @@ def test_a_table_whose_definition_has_an_error_keeps_its_last_good_rows(
         assert f"a_tables.sql:{line}: " in described["failed_because"]
         assert (described["rows"], described["sql"]) == (6, "")
         assert described["built_at"] == "2026-11-25T12:00:00Z"
-        assert [c["name"] for c in described["columns"]] == ROUNDS.columns
+        assert [c["name"] for c in described["columns"]] == rounds().columns
         assert "score.gte" in [each["parameter"] for each in described["filters"]]
         if at == NOON:
             publish_rounds(built, views_dir, NOON + timedelta(minutes=10))
@@ -433,7 +433,7 @@ def test_where_tables_are_not_mirrored_what_reads_them_is_404(
     votes = table_sql("votes", "SELECT * FROM fpp_votes")
     busy = "-- @name busy\n-- @type report\nSELECT * FROM votes"
     views = write_views(tmp_path / "views", a=EVERYTHING, b=votes, c=busy)
-    run_derived(data_dir, views, {"rounds": ROUNDS}, configured=["rounds"])
+    run_derived(data_dir, views, {"rounds": rounds()}, configured=["rounds"])
     with client_of_views(data_dir, views) as client:
         assert client.get("/").status_code == 404
         assert len(client.get("/views/everything").json()["rows"]) == 6
@@ -457,7 +457,7 @@ def test_rows_that_are_older_than_the_snapshot_say_since_when(
     """Of a derived table and of a report, if a table that they read has failed."""
     largest = "-- @name largest\n-- @type report\nSELECT max(id) AS id FROM rounds"
     views = write_views(tmp_path / "views", a=EVERYTHING, b=largest)
-    tables = {"rounds": ROUNDS}
+    tables = {"rounds": rounds()}
     run_derived(data_dir, views, tables, configured=["rounds"])
     with client_of_views(data_dir, views) as client:
         for path in ("/views/everything", "/reports/largest"):
@@ -482,7 +482,7 @@ def test_what_reads_a_table_that_was_never_read_is_503(
     run_derived(
         data_dir,
         views,
-        {"rounds": ROUNDS},
+        {"rounds": rounds()},
         configured=["rounds", "teams"],
         failed=["teams"],
     )

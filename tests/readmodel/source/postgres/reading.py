@@ -65,3 +65,16 @@ def assert_nobody_is_left(database: Database) -> None:
     while left := database.query(sessions):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
+
+
+def at_work_on(database: Database, word: str) -> int:
+    """The process that serves the reader, once it works on a statement with *word*."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = database.query(
+            f"SELECT pid FROM pg_stat_activity WHERE usename = '{database.reader.user}' "
+            f"AND state = 'active' AND query LIKE '%{word}%'"
+        )
+        if found:
+            return int(found[0][0])
+    raise AssertionError(f"no statement with {word}")

@@ -17,7 +17,13 @@ from readmodel.source.postgres.source import PostgresSource
 from readmodel.source.protocol import PassingFault, Unreachable
 from readmodel.tables import Table
 from testbed.postgres import Database, Login, fresh_database, private_server
-from tests.readmodel.source.postgres.reading import THINGS, read, read_from, source_of
+from tests.readmodel.source.postgres.reading import (
+    THINGS,
+    at_work_on,
+    read,
+    read_from,
+    source_of,
+)
 from tests.support.effort import some_long
 from util.errors import SourceError
 
@@ -291,6 +297,14 @@ def terminated(database: Database, function: str) -> None:
     )
 
 
+def end_statements(database: Database, function: str, over: threading.Event) -> None:
+    """Call *function* once a statement is at work, and again: it may have just ended."""
+    at_work_on(database, "slow")
+    terminated(database, function)
+    while not over.wait(0.1):
+        terminated(database, function)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -311,12 +325,14 @@ def test_a_session_that_is_ended_is_a_passing_fault(
         pytest.raises(PassingFault, match=words),
         source_of(things).view([slow]) as view,
     ):
-        timer = threading.Timer(0.3, terminated, [things, function])
-        timer.start()
+        over = threading.Event()
+        thread = threading.Thread(target=end_statements, args=[things, function, over])
+        thread.start()
         try:
             read_from(view, slow)
         finally:
-            timer.join()
+            over.set()
+            thread.join()
 
 
 def test_a_session_that_is_ended_while_idle_is_a_passing_fault(

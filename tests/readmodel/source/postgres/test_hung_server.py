@@ -18,6 +18,7 @@ from readmodel.tables import Table
 from testbed.postgres import Database
 from tests.readmodel.source.postgres.reading import (
     assert_nobody_is_left,
+    at_work_on,
     read_from,
     source_of,
 )
@@ -35,19 +36,6 @@ def slow(postgres: Database) -> Database:
         "CREATE VIEW slow AS SELECT i AS id, wait() AS v FROM generate_series(1, 1000) i",
     )
     return postgres
-
-
-def at_work_on(database: Database, word: str) -> int:
-    """The process that serves the reader, once it works on a statement with *word*."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        found = database.query(
-            f"SELECT pid FROM pg_stat_activity WHERE usename = '{database.reader.user}' "
-            f"AND state = 'active' AND query LIKE '%{word}%'"
-        )
-        if found:
-            return int(found[0][0])
-    raise AssertionError(f"no statement with {word}")
 
 
 @contextmanager
