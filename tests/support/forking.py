@@ -48,6 +48,29 @@ def is_forked(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+_exit_status: list[int] = []
+"""Of the first process, once it has shown all results."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Note the exit status of the first process."""
+    if session.config.option.processes > 1 and not is_forked(session.config):
+        _exit_status[:] = [int(exitstatus)]
+
+
+@atexit.register  # before others, so it runs after them
+def _leave_memory_to_the_system() -> None:
+    """End without freeing all that was imported, for some packages report what they leak.
+
+    An exception that Python has shown by then counts.
+    """
+    if _exit_status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if hasattr(sys, "last_exc") else _exit_status[0])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(
     collector: pytest.Collector,
