@@ -1,9 +1,11 @@
 # Every command sets up what it needs first; none needs anything but make and a network.
 PYTHON := .venv/bin/python
 SETUP := @scripts/bootstrap
-# Many tests wait for programs, so there are more processes than processors.
+# Many tests wait for programs, so there are more processes than processors. Each process
+# collects all tests, which takes as long as many of them.
 TEST_PROCESSES ?= 4
-PYTEST := TMPDIR="$$(scripts/test-folder)" $(PYTHON) -m pytest --processes $(TEST_PROCESSES)
+PYTEST := TMPDIR="$$(scripts/test-folder)" $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) \
+	--dist loadscope --no-loadscope-reorder
 CHECKS := check-format check-types check-imports check-static
 # Images for containers forbid bytecode files; without them each of the many programs that
 # tests start compiles all modules again.

@@ -14,7 +14,7 @@ import startup
 from collector.app_state import Intake
 from collector.bodies import MalformedBody
 from collector.callers import Callers, NotAllowed, NotAuthenticated
-from collector.direct_posts import DirectPosts, Refusal
+from collector.direct_posts import DirectPosts, Refusal, SuccessfulPosts
 from collector.metrics import EventMetrics
 from collector.offered_spool import OfferedSpool
 from collector.rates import RateLimited, RateLimiter
@@ -39,6 +39,9 @@ from util.sentry_wrapper import ErrorContext, Severity, capture_error
 from util.workers import require_one_worker
 
 SERVICE: Final = "fpp-analytics-collector"
+
+COMPONENT: Final = "collector"
+"""Of the log lines of requests."""
 
 RETRY_AFTER_SECONDS: Final = 5
 """Retry-After while the spool takes no events."""
@@ -90,12 +93,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         AccessLog,
         on_error=_respond_unexpected,
-        component="collector",
+        component=COMPONENT,
         quiet=(*health.QUIET, *ingest.QUIET, *spool.QUIET),
     )
     app.add_middleware(PathPrefix)
     app.add_middleware(LoadSettings, prepare=_prepare)
     _document(app)
+    app.middleware_stack = SuccessfulPosts(
+        app.build_middleware_stack(),
+        routes=ingest.router.routes,
+        endpoints=ingest.ENDPOINTS,
+        component=COMPONENT,
+        quiet=ingest.QUIET,
+    )
     return app
 
 
@@ -186,7 +196,7 @@ REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
 
 def _respond_unexpected(request: Request, error: Exception) -> JSONResponse:
     route = getattr(request.scope.get("route"), "path", "unknown")
-    context = ErrorContext("collector", f"{request.method} {route}")
+    context = ErrorContext(COMPONENT, f"{request.method} {route}")
     capture_error(error, context, Severity.HIGH)
     return error_response(request.scope, 500, "Internal server error")
 

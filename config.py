@@ -1,16 +1,13 @@
 """Settings: typed, frozen, read from the environment and, in development, from `.env`."""
 
-import csv
 import io
 import os
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
-from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -20,12 +17,35 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    ValidatorFunctionWrapHandler,
     WrapValidator,
 )
 
-from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, AccessSettings, parse_token
+from util.access import AccessSettings
+from util.access_tokens import parse_token
 from util.errors import SettingsError
+from util.rights import ROLE_RIGHTS, TOKEN_RIGHTS
+from util.setting_values import (
+    NO_TABLES,
+    TableKey,
+    at_least_an_hour,
+    calendar_day,
+    listed,
+    parse_addresses,
+    parse_duration,
+    parse_metric_names,
+    parse_tables,
+    split_url,
+    valid_addresses,
+    valid_engine_url,
+    valid_installation,
+    valid_level,
+    valid_metric_names,
+    valid_path_prefix,
+    valid_replica_url,
+    valid_table_choice,
+    valid_tables,
+)
+from util.time_zones import parse_zone
 
 ENV_FILE: Final = ".env"
 """In the working directory."""
@@ -47,288 +67,8 @@ class EmailService(NamedTuple):
     key: str
 
 
-class TableKey(NamedTuple):
-    """A table that the settings name, and its sync column."""
-
-    name: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.name}:{self.key}"
-
-
-NO_TABLES: Final = "none"
-"""The value of TABLES that mirrors no table."""
-
-LONGEST_TABLE_NAME: Final = 200
-"""In bytes of UTF-8; / % and . count three times, since a file name has them escaped."""
-
-_TABLES_FORM = (
-    "name each table with its sync column, as in orders:id,customers:created_at, and "
-    'quote what contains a comma, a colon or a quote, as in "a,b":id'
-)
-
-
-def parse_tables(text: str) -> tuple[TableKey, ...]:
-    """Parse a list such as ``orders:id,"a,b":id``, quoted as in CSV.
-
-    Raises ValueError for a malformed list, and for a table that is named twice.
-    """
-    # Every second piece is outside of quotes. There, commas become the ends of CSV's
-    # lines, and colons its separators.
-    pieces = text.strip().removesuffix(",").rstrip().split('"')
-    for index in range(0, len(pieces), 2):
-        lines = re.sub(r"\s*,\s*", "\n", pieces[index])
-        pieces[index] = re.sub(r"[ \t]*:[ \t]*", ",", lines)
-    try:
-        rows = list(csv.reader(io.StringIO('"'.join(pieces), newline=""), strict=True))
-    except csv.Error:
-        raise ValueError(f"quotes do not match; {_TABLES_FORM}") from None
-    for row in rows:
-        if len(row) != len(TableKey._fields) or not all(row):
-            raise ValueError(f"{':'.join(row)!r} is not table:column; {_TABLES_FORM}")
-    return _checked_names([TableKey(*row) for row in rows])
-
-
-def _checked_names(entries: list[TableKey]) -> tuple[TableKey, ...]:
-    named: dict[str, TableKey] = {}
-    for entry in entries:
-        if "\0" in f"{entry}" or not _fits_in_a_path(entry.name):
-            raise ValueError(
-                f"{entry.name!r} cannot name a table: use at most "
-                f"{LONGEST_TABLE_NAME} bytes of UTF-8 without NUL (/ % . count as 3)"
-            )
-        if earlier := named.get(entry.name):
-            raise ValueError(f"{entry.name} is named twice: {earlier} and {entry}")
-        named[entry.name] = entry
-    return tuple(entries)
-
-
-def _fits_in_a_path(name: str) -> bool:
-    try:
-        return len(re.sub("[/%.]", "___", name).encode()) <= LONGEST_TABLE_NAME
-    except UnicodeEncodeError:
-        return False
-
-
-def _valid_tables(text: str | None) -> str | None:
-    """Return *text* if `parse_tables` accepts it."""
-    if text is not None:
-        parse_tables(text)
-    return text
-
-
-def _valid_table_choice(text: str | None) -> str | None:
-    """Return *text* if it is NO_TABLES or a list of tables."""
-    if text is not None and text.strip().lower() == NO_TABLES:
-        return NO_TABLES
-    if text is not None and not parse_tables(text):
-        raise ValueError(f"{_TABLES_FORM}; {NO_TABLES} mirrors no table")
-    return text
-
-
-def listed(text: str | None) -> tuple[str, ...]:
-    """The values of a comma-separated list, without blanks: ``a, b,`` has a and b."""
-    return tuple(item.strip() for item in (text or "").split(",") if item.strip())
-
-
 def _revealed(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret else ""
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:  # reported, with the variable's name, where the URL is used
-        return urlsplit("")
-
-
-def parse_zone(name: object) -> object:
-    """Parse an IANA zone name. Non-string values pass through unchanged.
-
-    Raises ValueError for an unknown name. "localtime" and "Factory" count as unknown:
-    zoneinfo reads them, Polars does not.
-    """
-    if isinstance(name, str):
-        if name not in _zone_names():
-            hint = ""
-            if name.replace(" ", "+", 1) in _zone_names():
-                hint = ", and write + as %2B in an address"
-            elif meant := _similar_zone(name):
-                hint = f", such as {meant}"
-            raise ValueError(f"unknown time zone {name!r}, use an IANA name{hint}")
-        return ZoneInfo(name)
-    return name
-
-
-def _similar_zone(name: str) -> str | None:
-    """The zone that differs from *name* in capitals and blanks, or by its region alone.
-
-    ``new york`` is America/New_York.
-    """
-    wanted = name.strip().lower().replace(" ", "_")
-    for zone in sorted(_zone_names(), key=lambda zone: (zone.count("/"), zone)):
-        if wanted in (zone.lower(), zone.lower().rpartition("/")[2]):
-            return zone
-    return None
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones() - {"Factory", "localtime"})
-
-
-def _level(name: str) -> str:
-    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-    if name.upper() not in levels:
-        raise ValueError(f"use one of {', '.join(levels)}")
-    return name.upper()
-
-
-def _duration(text: object) -> object:
-    """Parse ``10m``, ``24h`` or ``30d``. Raises ValueError for other texts."""
-    if not isinstance(text, str):
-        return text
-    match = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text.strip())
-    if match is None:
-        raise ValueError(
-            "use a number of minutes, hours or days, as in 10m, 24h or 30d"
-        )
-    return int(match[1]) * _UNITS[match[2]]
-
-
-_UNITS: Final = {
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-}
-
-
-def parse_metric_names(text: str) -> dict[str, str]:
-    """Parse ``events_total=fpp_events_stored_total,…``: further names -> names.
-
-    Raises ValueError for a malformed list, and for a further name given twice.
-    """
-    found: dict[str, str] = {}
-    for entry in listed(text):
-        further, _, name = (part.strip() for part in entry.partition("="))
-        if not (_METRIC_NAME.fullmatch(further) and _METRIC_NAME.fullmatch(name)):
-            raise ValueError(f"{entry!r} is not OTHER_NAME=NAME of a metric")
-        if further in found:
-            raise ValueError(f"{further} is named twice")
-        found[further] = name
-    return found
-
-
-_METRIC_NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-
-
-def _valid_metric_names(text: str | None) -> str | None:
-    """Return *text* if `parse_metric_names` accepts it."""
-    parse_metric_names(text or "")
-    return text
-
-
-def _path_prefix(path: str) -> str:
-    """Return *path*, without a slash at its end, if it can begin a path."""
-    path = path.rstrip("/")
-    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
-        raise ValueError("use a path such as /api/analytics")
-    return path
-
-
-def _calendar_day(text: object, parse: ValidatorFunctionWrapHandler) -> Any:
-    """Parse a day; say its form if it has another one. Raises ValueError."""
-    try:
-        return parse(text)
-    except ValidationError:
-        raise ValueError("use YYYY-MM-DD, as in 2024-06-03") from None
-
-
-def _replica_url(url: str | None) -> str | None:
-    """Return *url* if it names a place in an object storage, or a folder."""
-    parts = _split(url) if url else None
-    if parts is None:
-        return url
-    is_folder = (
-        parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc
-    )
-    is_bucket = parts.scheme in ("s3", "gs", "az") and parts.netloc
-    if "@" in parts.netloc or parts.query or not (is_folder or is_bucket):
-        raise ValueError(
-            "use s3://bucket/folder, gs://bucket/folder, az://container/folder or "
-            "file:///folder; credentials are set in the environment"
-        )
-    return url.rstrip("/") if url else url
-
-
-def parse_addresses(text: str) -> tuple[str, ...]:
-    """Parse a list of addresses of HTTP such as ``https://c1:8001,https://c2:8001``.
-
-    Raises ValueError for a malformed one, and for one that is named twice.
-    """
-    found = [url.rstrip("/") for url in listed(text)]
-    for url in found:
-        parts = _split(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("use addresses such as https://collector-1.internal:5200")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("an address has no credentials, no ? and no #")
-    if len(set(found)) < len(found):
-        raise ValueError("an address is named twice")
-    return tuple(found)
-
-
-def _valid_addresses(text: str | None) -> str | None:
-    """Return *text* if `parse_addresses` accepts it."""
-    parse_addresses(text or "")
-    return text
-
-
-def _engine_url(url: str | None) -> str | None:
-    """Return *url* if it names the scheduler of a cluster. Raises ValueError."""
-    parts = _split(url) if url else None
-    if parts is None:
-        return url
-    if parts.scheme == "polars":
-        raise ValueError(
-            "polars:// needs the package polars-cloud for the Polars that is installed, "
-            "a cluster of Polars, and DATA_DIR at the same path on its workers, and no "
-            "polars-cloud supports Polars 2.1 yet: use dask://host:port"
-        )
-    if (
-        parts.scheme not in ("dask", "tls")
-        or not parts.hostname
-        or "@" in parts.netloc
-        or parts.path.rstrip("/")
-        or parts.query
-        or not _has_possible_port(parts)
-    ):
-        raise ValueError("use dask://host:port, or tls://host:port")
-    return url
-
-
-def _has_possible_port(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
-
-
-def _at_least_an_hour(retention: timedelta) -> timedelta:
-    """Return *retention* if a follower has the time to download a snapshot."""
-    if retention < timedelta(hours=1):
-        raise ValueError("use at least 1h")
-    return retention
-
-
-def _installation(name: str) -> str:
-    """Return *name* if it can be part of an HTTP header."""
-    if not re.fullmatch(r"[!-~]{1,100}", name):
-        raise ValueError(
-            "use at most 100 letters, digits and signs of ASCII, no blanks"
-        )
-    return name
 
 
 class Settings(BaseModel):
@@ -353,22 +93,22 @@ class Settings(BaseModel):
     db_name: str = "free-planning-poker"
     db_ssl_ca: Path | None = None
     source_url: SecretStr | None = None
-    tables: Annotated[str | None, AfterValidator(_valid_table_choice)] = None
-    sync_tables: Annotated[str | None, AfterValidator(_valid_tables)] = None
+    tables: Annotated[str | None, AfterValidator(valid_table_choice)] = None
+    sync_tables: Annotated[str | None, AfterValidator(valid_tables)] = None
     digest_budget_seconds: float = Field(default=30, ge=0)
 
-    snapshot_retention: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(
-        minutes=10
+    snapshot_retention: Annotated[timedelta, BeforeValidator(parse_duration)] = (
+        timedelta(minutes=10)
     )
 
     delta_logs: bool = False
 
-    replica_url: Annotated[str | None, AfterValidator(_replica_url)] = None
+    replica_url: Annotated[str | None, AfterValidator(valid_replica_url)] = None
     replica_retention: Annotated[
-        timedelta, BeforeValidator(_duration), AfterValidator(_at_least_an_hour)
+        timedelta, BeforeValidator(parse_duration), AfterValidator(at_least_an_hour)
     ] = timedelta(days=7)
 
-    engine_url: Annotated[str | None, AfterValidator(_engine_url)] = None
+    engine_url: Annotated[str | None, AfterValidator(valid_engine_url)] = None
     engine_tls_ca: Path | None = None
     engine_tls_cert: Path | None = None
     engine_tls_key: Path | None = None
@@ -387,7 +127,7 @@ class Settings(BaseModel):
     sql_answer: Literal["document", "rows"] = "document"
 
     sync_interval_seconds: int = Field(default=600, ge=1)
-    start_date: Annotated[date, WrapValidator(_calendar_day)] = date(2024, 6, 3)
+    start_date: Annotated[date, WrapValidator(calendar_day)] = date(2024, 6, 3)
     timezone: Annotated[ZoneInfo, BeforeValidator(parse_zone)] = ZoneInfo("UTC")
 
     uptimekuma_push_url: SecretStr | None = None
@@ -397,24 +137,24 @@ class Settings(BaseModel):
     bea_base_url: str | None = None
     bea_secret_key: SecretStr | None = None
     report_sender: Literal["api", "api-post", "updater"] = "api"
-    installation: Annotated[str, AfterValidator(_installation)] = "fpp-analytics"
-    log_level: Annotated[str, AfterValidator(_level)] = "INFO"
+    installation: Annotated[str, AfterValidator(valid_installation)] = "fpp-analytics"
+    log_level: Annotated[str, AfterValidator(valid_level)] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
     otel_exporter_otlp_endpoint: str | None = None
 
     answer_memory_mb: int = Field(default=0, ge=0)
     max_connections: int = Field(default=4096, ge=16)
 
-    path_prefix: Annotated[str, AfterValidator(_path_prefix)] = ""
+    path_prefix: Annotated[str, AfterValidator(valid_path_prefix)] = ""
     cors_origins: str | None = None
     rate_limit_per_minute: int = Field(default=0, ge=0)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
-    metric_names: Annotated[str | None, AfterValidator(_valid_metric_names)] = None
+    metric_names: Annotated[str | None, AfterValidator(valid_metric_names)] = None
     service_name: str = Field(default="collector", min_length=1, max_length=100)
 
     spool_dir: Path | None = None
-    collector_urls: Annotated[str | None, AfterValidator(_valid_addresses)] = None
+    collector_urls: Annotated[str | None, AfterValidator(valid_addresses)] = None
     spool_token: SecretStr | None = None
     events_interval_seconds: float = Field(default=5, gt=0)
     kafka_bootstrap_servers: str | None = None
@@ -533,10 +273,10 @@ class Settings(BaseModel):
             self.bea_base_url or "",
         )
         in_urls = (
-            *(_split(url).password for url in urls),
-            _split(self.dsn or "").username,
+            *(split_url(url).password for url in urls),
+            split_url(self.dsn or "").username,
             # UptimeKuma's token is the last segment of the path.
-            _split(_revealed(self.uptimekuma_push_url))
+            split_url(_revealed(self.uptimekuma_push_url))
             .path.rstrip("/")
             .rpartition("/")[2],
         )

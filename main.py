@@ -100,6 +100,9 @@ RETRY_OVERLOAD_SECONDS: Final = 5
 EARLY_PATHS: Final = frozenset({"/health", "/v1/health"})
 """Answered before all routes are added."""
 
+LISTENING_SECONDS: Final = 0.03
+"""How long the server has the interpreter alone, to listen and to answer `/health` first."""
+
 DESCRIPTION: Final = """\
 Free Planning Poker's statistics, computed on demand from an exact copy of its database.
 
@@ -207,6 +210,7 @@ async def _routes(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _add_routes(app: FastAPI) -> None:
+    await asyncio.sleep(LISTENING_SECONDS)
     with quick_imports.in_background():
         routes = await asyncio.to_thread(_load_routes)
         routes.add_to(app)

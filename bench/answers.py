@@ -15,10 +15,10 @@ ENGINES = ("ours", "DuckDB", "plain Polars", "decode")
 SECONDS = 4.5
 """Measured time per case and engine."""
 
-DECODE_FACTORS = {1.0: 6.0, 100.0: 4.0}
+DECODE_FACTORS = {1.0: 4.5, 100.0: 3.25}
 """Scale -> upper bound of our time as a multiple of only decoding."""
 
-DUCKDB_FACTOR = 2.0
+DUCKDB_FACTOR = 3.5
 PEAK_MEGABYTES = 1024
 GROWTH_FACTOR = 3.0
 

@@ -3,8 +3,8 @@
     python -m bench.partials SCALE [TIMES]
 
 Measures them beside the plans of `calculations`, on the sample at SCALE with each part
-repeated TIMES times by hard links. The product does not use it:
-docs/decisions/partial-aggregates.md says why.
+repeated TIMES times by hard links. The product has the counts, as `quarters`, and not the
+visitors: docs/decisions/partial-aggregates.md says why.
 """
 
 import shutil

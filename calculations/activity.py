@@ -13,9 +13,9 @@ def activity(viewed: pl.LazyFrame, estimated: pl.LazyFrame) -> pl.LazyFrame:
 
     *viewed* and *estimated* are those of `Tables`.
 
-    Columns: ``visitor`` (UInt32, numbered 1, 2, 3 … in arbitrary order), ``at``
-    (Datetime[us, UTC]) and ``estimated`` (Boolean, false for a page view). Rows
-    without a visitor are dropped; a missing time counts as 1970.
+    Columns: ``visitor`` (UInt64), ``at`` (Datetime[us, UTC]) and ``estimated``
+    (Boolean, false for a page view). Rows without a visitor are dropped; a missing
+    time counts as 1970.
 
     Sorting millions of pairs dominates the cost of the whole answer, so each row is
     first packed into one 128-bit integer: visitor, time, kind.
@@ -24,16 +24,17 @@ def activity(viewed: pl.LazyFrame, estimated: pl.LazyFrame) -> pl.LazyFrame:
         [_packed(viewed, "viewed_at", 0), _packed(estimated, "estimated_at", 1)]
     )
     packed, moment = pl.col("packed"), pl.col("moment")
-    new_visitor = (packed ^ packed.shift(1)) >= _VISITOR_STEP
     return (
         rows.sort("packed")
         .select(
-            visitor=new_visitor.fill_null(True).cum_sum().cast(pl.UInt32),
+            visitor=(packed // _VISITOR_STEP).cast(pl.UInt64, wrap_numerical=True),
             moment=packed.cast(pl.UInt64, wrap_numerical=True),
         )
         .select(
             "visitor",
-            at=(moment // 2).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
+            at=(moment // 2)
+            .cast(pl.Int64, wrap_numerical=True)
+            .cast(pl.Datetime("us", "UTC")),
             estimated=(moment & 1) == 1,
         )
     )

@@ -17,7 +17,7 @@ from calculations.results import Analytics
 from calculations.shapes import ROWS, TALLIED, as_struct, hstack, without_lists
 from calculations.tables import Tables
 from calculations.traffic import traffic
-from calculations.votes import votes
+from calculations.votes import vote_sums, votes
 
 STREAMING_ROWS = 3_000_000
 """Above this many rows the streaming engine is faster, see docs/performance.md."""
@@ -56,37 +56,23 @@ def section_plans(
 ) -> dict[str, pl.LazyFrame]:
     """The columns of `analytics`, each as a plan of one row that has only this column."""
     reasons = not_applicable(filters, tables, period)
-    tables = filters.apply(tables, period)
-    within = tables.within(period)
+    matching = filters.apply(tables, period)
+    within = matching.within(period)
+    all_time = matching if period.range else within
+    lookback = period.with_lookback()
+    wider = within if lookback == period else matching.within(lookback)
     # Only traffic needs page views; reoccurring needs estimations alone.
     views = within.viewed if "traffic" in sections else within.viewed.clear()
     # Two sections share the sorted activity. The optimizer does not detect that, so
     # cache() makes sure that it is computed once.
     visits = activity(views, within.estimated).cache()
-    all_time = tables if period.range else within
-    wider = (
-        tables.within(lookback)
-        if (lookback := period.with_lookback()) != period
-        else within
-    )
-    # Visits do not have the attributes of a page view, so they cannot be counted by them.
-    page_views = within.page_views if filters.of_page_views else within.viewed
+    left_out = {name: figures(reasons, name) for name in SECTIONS}
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
-        "traffic": lambda: traffic(page_views, visits, period),
-        "votes": lambda: votes(within.votes, within.estimations, period),
-        "behaviour": lambda: without_lists(
-            _behaviour(within, all_time.rooms), figures(reasons, "behaviour")
-        ),
-        "reoccurring": lambda: reoccurring(visits, all_time.estimated, period),
-        "historical": lambda: historical(
-            users=wider.users,
-            page_views=wider.page_views if filters.of_page_views else wider.viewed,
-            rooms=wider.rooms,
-            estimations=wider.estimated,
-            votes=wider.votes,
-            period=period,
-            without=figures(reasons, "historical"),
-        ),
+        "traffic": lambda: _traffic(within, visits, period),
+        "votes": lambda: _votes(within, period),
+        "behaviour": lambda: _behaviour(within, all_time.rooms, left_out["behaviour"]),
+        "reoccurring": lambda: _reoccurring(all_time, visits, period),
+        "historical": lambda: _historical(wider, period, left_out["historical"]),
         "location_and_user_agent": lambda: _location(within),
     }
     return {
@@ -96,21 +82,76 @@ def section_plans(
     }
 
 
-def _behaviour(tables: Tables, rooms: pl.LazyFrame) -> pl.LazyFrame:
+def room_moments(tables: Tables, period: Period) -> pl.LazyFrame | None:
+    """The quarters of all estimations, unless the range has a part of one."""
+    whole = period.range is None or period.has_whole_quarters
+    return tables.quarters.get("estimations") if whole else None
+
+
+def _count(tally: pl.LazyFrame | None) -> pl.Expr:
+    """How to count where *tally* is read instead of rows, if there is one."""
+    return ROWS if tally is None else TALLIED
+
+
+def _traffic(tables: Tables, visits: pl.LazyFrame, period: Period) -> pl.LazyFrame:
+    count = _count(tables.quarters.get("page_views"))
+    return traffic(tables.moments("page_views"), visits, period, count)
+
+
+def _votes(tables: Tables, period: Period) -> pl.LazyFrame:
+    values = tables.estimation_tally
+    return votes(
+        tables.moments("votes"),
+        tables.estimations if values is None else values,
+        period,
+        sums=vote_sums(tables.votes)
+        if tables.vote_tally is None
+        else tables.vote_tally,
+        vote_count=_count(tables.quarters.get("votes")),
+        estimation_count=_count(values),
+    )
+
+
+def _behaviour(
+    tables: Tables, rooms: pl.LazyFrame, without: Collection[str]
+) -> pl.LazyFrame:
     views, events = tables.page_view_tally, tables.event_tally
-    return behaviour(
+    breakdowns = behaviour(
         tables.page_views if views is None else views,
         tables.events if events is None else events,
         tables.votes,
         rooms,
-        view_count=ROWS if views is None else TALLIED,
-        event_count=ROWS if events is None else TALLIED,
+        view_count=_count(views),
+        event_count=_count(events),
+    )
+    return without_lists(breakdowns, without)
+
+
+def _reoccurring(
+    all_time: Tables, visits: pl.LazyFrame, period: Period
+) -> pl.LazyFrame:
+    rooms = room_moments(all_time, period)
+    return reoccurring(visits, all_time.estimated, period, rooms)
+
+
+def _historical(
+    tables: Tables, period: Period, without: Collection[str]
+) -> pl.LazyFrame:
+    return historical(
+        users=tables.moments("users"),
+        page_views=tables.moments("page_views"),
+        rooms=tables.moments("rooms"),
+        estimations=tables.moments("estimations"),
+        votes=tables.moments("votes"),
+        period=period,
+        without=without,
+        tallied=tables.quarters.keys(),
     )
 
 
 def _location(tables: Tables) -> pl.LazyFrame:
     tally = tables.user_tally
-    return location(tables.users) if tally is None else location(tally, TALLIED)
+    return location(tables.users if tally is None else tally, _count(tally))
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:
@@ -127,6 +168,14 @@ FEW_ROWS = pl.QueryOptFlags.none().update(
 
 The others, such as looking for equal expressions, take longer than they save.
 """
+
+
+def optimizations_for(rows: int) -> pl.QueryOptFlags:
+    """Those that save more than they cost for a plan over tables of *rows*.
+
+    A range of a few days reads little, but who returned depends on all rows.
+    """
+    return ALL_OPTIMIZATIONS if rows > STREAMING_ROWS else FEW_ROWS
 
 
 def collect(

@@ -25,7 +25,7 @@ def behaviour(
     view_count: pl.Expr = ROWS,
     event_count: pl.Expr = ROWS,
 ) -> pl.LazyFrame:
-    """One row shaped like Behaviour; counts are TALLIED where rows are a tally.
+    """One row shaped like Behaviour; a count is TALLIED where rows are tallied.
 
     Page views are grouped once, by route and source together, for both breakdowns.
     """

@@ -56,7 +56,7 @@ def _vote_figures() -> tuple[pl.Expr, ...]:
 @cache
 def _view_figures() -> tuple[pl.Expr, ...]:
     return (
-        distinct("user_id").alias("unique_users"),
+        distinct("visitor").alias("unique_users"),
         pl.len().cast(pl.Int64).alias("page_views"),
     )
 

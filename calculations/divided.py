@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from calculations.activity import activity
-from calculations.analytics import NO_COLUMNS, SECTIONS, collect, section_plans
+from calculations.analytics import (
+    NO_COLUMNS,
+    SECTIONS,
+    collect,
+    room_moments,
+    section_plans,
+)
 from calculations.applicability import not_applicable
 from calculations.filters import Filters
 from calculations.period import Period
@@ -56,7 +62,7 @@ def divided_analytics(
     whole = section_plans(tables, period, others, filters)
     matching = filters.apply(tables, period)
     visitors = [
-        _part_of_visitors(matching, period, by_visitor, filters, number, ranges)
+        _part_of_visitors(matching, period, by_visitor, number, ranges)
         for number in range(ranges if by_visitor else 0)
     ]
     rooms = [_part_of_rooms(matching, period)] if "reoccurring" in names else []
@@ -88,13 +94,12 @@ def _part_of_visitors(
     tables: Tables,
     period: Period,
     sections: Collection[str],
-    filters: Filters,
     number: int,
     ranges: int,
 ) -> pl.LazyFrame:
     """What *sections* need of one range of visitors: ``traffic`` and ``users``."""
     # Page views are counted as rows, also those without a visitor: by the first part.
-    counted = tables.page_views if filters.of_page_views else tables.viewed
+    counted = tables.page_views
     page_views = period.filter(counted, "viewed_at") if number == 0 else counted.clear()
     own = tables.of_visitors(number, ranges)
     within = own.within(period)
@@ -113,7 +118,8 @@ def _part_of_rooms(tables: Tables, period: Period) -> pl.LazyFrame:
     """The changes of all rooms, which need no visits: one list column ``rooms``."""
     estimated = tables.estimated
     visits = activity(tables.viewed.clear(), estimated.clear())
-    return as_list("rooms", changes(visits, estimated, period)[1])
+    moments = room_moments(tables, period)
+    return as_list("rooms", changes(visits, estimated, period, moments)[1])
 
 
 def _traffic(rows: Rows) -> pl.LazyFrame:

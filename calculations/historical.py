@@ -1,16 +1,42 @@
 """Historical: counts per listed day, running sums and moving averages."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import polars as pl
 
 from calculations.period import Interval, Period
-from calculations.shapes import as_list
+from calculations.shapes import ROWS, TALLIED, as_list
 
 KEYS = ("date", "hour")
 
 MOVING_AVERAGE_ROWS = 30
 """Rows of the series in a moving average, whatever the interval."""
+
+
+class Moments(NamedTuple):
+    """When the rows of a table happened: column ``at`` (Datetime us, UTC).
+
+    If they are *tallied*, each row stands for ``count`` of them.
+    """
+
+    rows: pl.LazyFrame
+    tallied: bool = False
+
+    def within(self, period: Period) -> "Moments":
+        """Those in the range of *period*."""
+        return Moments(period.filter(self.rows, "at"), self.tallied)
+
+    def total(self) -> pl.Expr:
+        """How many rows there were in a group (Int64)."""
+        return (TALLIED if self.tallied else ROWS).cast(pl.Int64)
+
+    def count_days(self, name: str, period: Period) -> pl.LazyFrame:
+        """Counts of rows as column *name* (Int64), beside ``date``; in several rows."""
+        dated = self.rows.with_columns(date=period.day_of("at"))
+        if self.tallied:
+            return dated.select("date", pl.col("count").cast(pl.Int64).alias(name))
+        return day_runs(dated.select("date")).rename({"run": name})
 
 
 def historical(
@@ -22,48 +48,64 @@ def historical(
     votes: pl.LazyFrame,
     period: Period,
     without: Collection[str] = (),
+    tallied: Collection[str] = (),
 ) -> pl.LazyFrame:
     """One row, one list column ``historical`` of HistoricalRow, ascending by date.
+
+    The tables *tallied* are quarters of an hour with a ``count`` of rows.
 
     With a range, running sums and moving averages start at its first row. The columns
     *without*, their sums and their averages are null. With ``average_rows``, moving
     averages use rows before the range, so the tables must contain them.
     """
+
+    def moments_of(table: str, rows: pl.LazyFrame, at: str) -> Moments:
+        counts = {"count": "count"} if table in tallied else {}
+        return Moments(rows.select(at=at, **counts), bool(counts))
+
     moments = {
-        "new_users": users.select(at="created_at"),
-        "page_views": page_views.select(at="viewed_at"),
-        "rooms": rooms.select(at="first_used_at"),
-        "estimations": estimations.select(at="estimated_at"),
-        "votes": votes.select(at="voted_at"),
+        "new_users": moments_of("users", users, "created_at"),
+        "page_views": moments_of("page_views", page_views, "viewed_at"),
+        "rooms": moments_of("rooms", rooms, "first_used_at"),
+        "estimations": moments_of("estimations", estimations, "estimated_at"),
+        "votes": moments_of("votes", votes, "voted_at"),
     }
+    rows = _without(_with_sums(moments, period), without)
+    return as_list("historical", _with_local_hour(rows, period))
+
+
+def _with_sums(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """`counts_per_row`, then their running sums ``acc_`` and averages ``ma_``."""
     wider = period.with_lookback()
-    rows = counts_per_row(moments, wider)
     counts, window = pl.exclude(KEYS), period.average_rows or MOVING_AVERAGE_ROWS
+    sums = counts.cum_sum().name.prefix("acc_")
     # A multiple of 1/30 is never near a tie, so Polars and Rounded round it alike.
     averages = (counts.rolling_sum(window) / window).round(2).name.prefix("ma_")
-    if wider != period:
-        averages_only = rows.select(pl.col("^(date|hour)$"), averages)
-        rows = counts_per_row(
-            {name: period.filter(at, "at") for name, at in moments.items()}, period
-        )
-        keys = ["date", "hour"] if period.interval is Interval.HOUR else ["date"]
-        rows = rows.with_columns(counts.cum_sum().name.prefix("acc_")).join(
-            averages_only, on=keys, how="left", maintain_order="left"
-        )
-    else:
-        rows = rows.with_columns(counts.cum_sum().name.prefix("acc_"), averages)
-    columns = [
-        f"{prefix}{name}" for name in sorted(without) for prefix in ("", "acc_", "ma_")
-    ]
-    unknown = [
-        pl.lit(None, pl.Float64 if name.startswith("ma_") else pl.Int64).alias(name)
-        for name in columns
-    ]
-    return as_list("historical", _with_local_hour(rows.with_columns(unknown), period))
+    rows = counts_per_row(moments, wider)
+    if wider == period:
+        return rows.with_columns(sums, averages)
+    averages_only = rows.select(pl.col("^(date|hour)$"), averages)
+    listed = {name: of.within(period) for name, of in moments.items()}
+    keys = ["date", "hour"] if period.interval is Interval.HOUR else ["date"]
+    return (
+        counts_per_row(listed, period)
+        .with_columns(sums)
+        .join(averages_only, on=keys, how="left", maintain_order="left")
+    )
 
 
-def counts_per_row(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """Rows per hour, day, week or month of each frame in *moments*, ascending.
+def _without(rows: pl.LazyFrame, names: Collection[str]) -> pl.LazyFrame:
+    """*rows* with null for the columns *names*, their sums and their averages."""
+    dtypes = {"": pl.Int64, "acc_": pl.Int64, "ma_": pl.Float64}
+    return rows.with_columns(
+        pl.lit(None, dtype).alias(f"{prefix}{name}")
+        for name in sorted(names)
+        for prefix, dtype in dtypes.items()
+    )
+
+
+def counts_per_row(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """Rows per hour, day, week or month of each of *moments*, ascending.
 
     Columns: ``date``, with hours ``hour`` (Datetime us, UTC), then one Int64 column
     per key of *moments*.
@@ -74,13 +116,11 @@ def counts_per_row(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.La
     return period.group_by_interval(days, pl.exclude("date").sum())
 
 
-def hourly_counts(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """Rows per hour of each frame in *moments*, including zeros; see `counts_per_row`."""
+def hourly_counts(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """Rows per hour of each of *moments*, including zeros; see `counts_per_row`."""
     rows = period.listed_hours()
-    for name, at in moments.items():
-        counts = at.group_by(hour=period.hour_of("at")).agg(
-            pl.len().cast(pl.Int64).alias(name)
-        )
+    for name, of in moments.items():
+        counts = of.rows.group_by(hour=period.hour_of("at")).agg(of.total().alias(name))
         rows = rows.join(counts, on="hour", how="left", maintain_order="left")
     return rows.with_columns(pl.exclude(KEYS).fill_null(0))
 
@@ -93,44 +133,30 @@ def _with_local_hour(rows: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     return rows.with_columns(hour=local.dt.strftime("%Y-%m-%dT%H:%M:%S%:z"))
 
 
-def daily_counts(moments: Mapping[str, pl.LazyFrame], period: Period) -> pl.LazyFrame:
-    """Rows per listed day of each frame in *moments* (column ``at``), including zeros.
+def daily_counts(moments: Mapping[str, Moments], period: Period) -> pl.LazyFrame:
+    """Rows per listed day of each of *moments*, including zeros.
 
     Columns: ``date``, then one Int64 column per key of *moments*. Ascending by date.
     """
-    kinds = list(enumerate(moments.items()))
-    dated = pl.concat(
-        rows.select(kind=_kind(number), date=period.day_of("at"))
-        for number, (_, rows) in kinds
-    )
-    zero_runs = period.listed_days().select(
-        kind=_kind(None), date="date", run=pl.lit(0, dtype=pl.Int64)
-    )
-    runs = day_runs(dated).filter(period.reports("date"))
-    run, kind = pl.col("run"), pl.col("kind")
+    counts = (of.count_days(name, period) for name, of in moments.items())
     return (
-        pl.concat([runs, zero_runs])
+        pl.concat([period.listed_days(), *counts], how="diagonal")
+        .filter(period.reports("date"))
         .group_by("date")
-        .agg(
-            run.filter(kind == number).sum().alias(name) for number, (name, _) in kinds
-        )
+        .agg(pl.col(moments).sum())
         .sort("date")
     )
 
 
-def day_runs(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Run-length encode ``kind`` and ``date``: both, and ``run``, the length (Int64).
+def day_runs(dates: pl.LazyFrame) -> pl.LazyFrame:
+    """Run-length encode the column ``date``: it, and ``run``, the length (Int64).
 
     Rows arrive almost in date order, so few runs remain to be grouped.
     """
-    kind, date, end = pl.col("kind"), pl.col("date"), pl.col("end").cast(pl.Int64)
-    ends_run = kind.ne_missing(kind.shift(-1)) | date.ne_missing(date.shift(-1))
+    date, end = pl.col("date"), pl.col("end").cast(pl.Int64)
+    is_last = end.shift(-1).is_null()
     return (
-        rows.with_row_index("end")
-        .filter(ends_run)
-        .select("kind", "date", run=end - end.shift(1, fill_value=-1))
+        dates.with_row_index("end")
+        .filter(date.ne_missing(date.shift(-1)) | is_last)
+        .select("date", run=end - end.shift(1, fill_value=-1))
     )
-
-
-def _kind(number: int | None) -> pl.Expr:
-    return pl.lit(number, dtype=pl.UInt8)

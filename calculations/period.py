@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from calculations.shapes import instant
+from calculations.shapes import EPOCH, instant
 
 FRIDAY = 5
 """Polars counts weekdays from Monday = 1."""
@@ -162,6 +162,11 @@ class Period:
         if self.until is not None:
             ends = max(begins, min(ends, self.until))
         return begins, ends
+
+    @property
+    def has_whole_quarters(self) -> bool:
+        """True if the range begins and ends with a quarter of an hour in UTC."""
+        return not any((bound - EPOCH) % QUARTER for bound in self.bounds)
 
     def moved_to(self, days: DateRange, reached: datetime | None = None) -> "Period":
         """The period for other *days*.

@@ -18,31 +18,39 @@ KEY_STEP = 2**24
 
 
 def reoccurring(
-    activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
+    activity: pl.LazyFrame,
+    estimations: pl.LazyFrame,
+    period: Period,
+    room_moments: pl.LazyFrame | None = None,
 ) -> pl.LazyFrame:
     """One row, one list column ``reoccurring`` of ReoccurringRow, ascending by date.
 
     *activity* is `activity` of all page views and estimations, in its order;
-    *estimations* is ``Tables.estimated``. With a range, users and rooms that estimated
+    *estimations* is ``Tables.estimated``, and *room_moments* its quarters, if there are
+    any. With a range, users and rooms that estimated
     in it are counted; their earlier estimations decide whether they have returned.
     """
-    return reoccurring_of(*changes(activity, estimations, period), period)
+    return reoccurring_of(*changes(activity, estimations, period, room_moments), period)
 
 
 def changes(
-    activity: pl.LazyFrame, estimations: pl.LazyFrame, period: Period
+    activity: pl.LazyFrame,
+    estimations: pl.LazyFrame,
+    period: Period,
+    room_moments: pl.LazyFrame | None = None,
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """`count_changes` of users and of rooms. Those of disjoint sets add up per date.
 
     The arguments are those of `reoccurring`.
     """
+    rooms = estimations if room_moments is None else room_moments
     if period.range:
-        user_days, room_days = days_with_history(estimations, period)
+        user_days, room_days = days_with_history(estimations, rooms, period)
     else:
         returns = pl.lit(False)
         room_key = as_signed("room_id") * KEY_STEP
         user_days = days_of_users(activity, period).with_columns(returns=returns)
-        room_days = days_of(estimations, room_key, period).with_columns(returns=returns)
+        room_days = days_of(rooms, room_key, period).with_columns(returns=returns)
     return count_changes(user_days, "users"), count_changes(room_days, "rooms")
 
 
@@ -108,34 +116,35 @@ def days_of(estimations: pl.LazyFrame, key: pl.Expr, period: Period) -> pl.LazyF
 
 
 def days_with_history(
-    estimations: pl.LazyFrame, period: Period
+    estimations: pl.LazyFrame, room_moments: pl.LazyFrame, period: Period
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """`days_of` users and of rooms in a range, with ``returns`` (Boolean).
 
     ``returns`` is true if they estimated on a listed day before the range. It is
     encoded in the key: (2 · id + returns) · ``KEY_STEP``.
     """
-    rows = with_history(estimations, period)
     key = pl.col("key")
 
-    def in_range(name: str, identity: pl.Expr) -> pl.LazyFrame:
-        marked = identity * 2 + pl.col(f"{name}_returns").cast(pl.Int64)
-        return days_of(rows, marked * KEY_STEP, period).with_columns(
-            returns=key // KEY_STEP % 2 == 1
-        )
+    def in_range(rows: pl.LazyFrame, member: str, identity: pl.Expr) -> pl.LazyFrame:
+        marked = identity * 2 + pl.col("returns").cast(pl.Int64)
+        return days_of(
+            with_history(rows, member, period), marked * KEY_STEP, period
+        ).with_columns(returns=key // KEY_STEP % 2 == 1)
 
     return (
-        in_range("user", (pl.col("visitor") // 2).cast(pl.Int128)),
-        in_range("room", as_signed("room_id")),
+        in_range(estimations, "visitor", (pl.col("visitor") // 2).cast(pl.Int128)),
+        in_range(room_moments, "room_id", as_signed("room_id")),
     )
 
 
-def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
-    """Estimations in a range, marked by whether user and room estimated before it.
+def with_history(
+    estimations: pl.LazyFrame, member: str, period: Period
+) -> pl.LazyFrame:
+    """Estimations in a range, marked by whether the *member* estimated before it.
 
-    Columns: ``visitor``, ``room_id``, ``estimated_at``, ``user_returns``,
-    ``room_returns`` (Boolean), and intermediate columns. A join gives the same
-    result, but is_in() is several times faster.
+    *member* is ``visitor`` or ``room_id``. Columns: it, ``estimated_at`` and
+    ``returns`` (Boolean), and intermediate columns. A join gives the same result, but
+    is_in() is several times faster.
     """
     begins, ends = period.bounds
     at = pl.col("estimated_at")
@@ -145,23 +154,16 @@ def with_history(estimations: pl.LazyFrame, period: Period) -> pl.LazyFrame:
     if period.last < period.today or period.until:
         estimations = estimations.filter(at < ends)
 
-    def occurs(column: str, condition: pl.Expr) -> pl.Expr:
-        matching = pl.col(column).filter(condition).drop_nulls()
-        return pl.col(column).is_in(matching.implode())
+    def occurs(condition: pl.Expr) -> pl.Expr:
+        matching = pl.col(member).filter(condition).drop_nulls()
+        return pl.col(member).is_in(matching.implode())
 
     return (
-        # Two columns rather than one condition, since columns are computed in parallel.
-        estimations.with_columns(
-            user_seen=occurs("visitor", in_range), room_seen=occurs("room_id", in_range)
-        )
-        .filter(pl.col("user_seen") | pl.col("room_seen"))
+        estimations.select(member, "estimated_at")
+        .filter(occurs(in_range))
         .with_columns(date=period.day_of("estimated_at"))
-        .with_columns(
-            user_returns=occurs("visitor", before),
-            room_returns=occurs("room_id", before),
-        )
+        .with_columns(returns=occurs(before))
         .filter(in_range)
-        .cache()
     )
 
 

@@ -6,26 +6,34 @@ import polars as pl
 
 from calculations.activity import visitors
 from calculations.period import Period
-from calculations.shapes import hstack, ratio
+from calculations.shapes import ROWS, hstack, ratio
 
 SESSION_GAP = timedelta(minutes=10)
 LAST_SIGHT = timedelta(seconds=10)
 
 
 def traffic(
-    page_views: pl.LazyFrame, activity: pl.LazyFrame, period: Period
+    page_views: pl.LazyFrame,
+    activity: pl.LazyFrame,
+    period: Period,
+    view_count: pl.Expr = ROWS,
 ) -> pl.LazyFrame:
     """One row shaped like Traffic; *activity* is `activity` of the same rows.
+
+    *view_count* is TALLIED if *page_views* are their quarters.
 
     Without a range, bounces and sessions consider only activity after the start of
     START_DATE. With a range, a session that crosses its edge counts with the part
     inside.
     """
-    return traffic_of(traffic_sums(page_views, activity, period))
+    return traffic_of(traffic_sums(page_views, activity, period, view_count))
 
 
 def traffic_sums(
-    page_views: pl.LazyFrame, activity: pl.LazyFrame, period: Period
+    page_views: pl.LazyFrame,
+    activity: pl.LazyFrame,
+    period: Period,
+    view_count: pl.Expr = ROWS,
 ) -> pl.LazyFrame:
     """One row with what `traffic_of` needs. Rows of disjoint sets of visitors add up.
 
@@ -39,7 +47,7 @@ def traffic_sums(
     )
     return hstack(
         visitors(activity.filter(~pl.col("estimated")), "unique_users"),
-        page_views.select(page_views=pl.len().cast(pl.Int64)),
+        page_views.select(page_views=view_count.cast(pl.Int64)),
         visitors(considered.filter(pl.col("estimated")), "estimators"),
         session_sums(considered),
     )

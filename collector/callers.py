@@ -1,22 +1,17 @@
 """Who sends events: a service with a token of its own, or a user or service with a JWT.
 
-What each may do is decided in `util.access`.
+What each may do is decided in `util.access`, which compares tokens by `util.access_tokens`.
 """
 
 import base64
 import binascii
 
 from config import Settings
-from util.access import (
-    COLLECTOR_RIGHTS,
-    Access,
-    AccessToken,
-    Caller,
-    Right,
-    access_of,
-)
+from util.access import Access, Caller, access_of
+from util.access_tokens import AccessToken
 from util.errors import SettingsError
 from util.json_web_tokens import SHORTEST_SECRET, InvalidToken
+from util.rights import COLLECTOR_RIGHTS, Right
 
 
 class NotAuthenticated(Exception):

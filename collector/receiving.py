@@ -13,7 +13,7 @@ from events import fields
 from events.ids import new_id, repeatable_id
 from events.instants import microseconds
 from events.lines import RejectedLine
-from events.verdicts import BatchContext, EventPlace, Judged
+from events.verdicts import BatchContext, EventPlaces, Judged
 from util.access import Caller
 from util.telemetry import traceparent
 
@@ -106,17 +106,18 @@ def _context(intake: Intake, caller: Caller, sent: SentBatch) -> BatchContext:
 
 def _places(
     sent_key: bytes | None, batch_id: str, batch: BatchContext, count: int
-) -> list[EventPlace]:
+) -> EventPlaces:
     """The place of each event: the same for all, unless they have a key."""
+    batches, arrived = [batch_id] * count, [batch.received] * count
     if sent_key is None:
-        return [EventPlace(batch_id, batch.received)] * count
+        return EventPlaces(batches, arrived, [None] * count)
     key = sent_key.decode("latin-1")
     if not 0 < len(key) <= LONGEST_KEY:
         raise MalformedBody(
             400, f"{IDEMPOTENCY_KEY} must have 1 to {LONGEST_KEY} characters"
         )
-    ids = (repeatable_id(batch.sender, key, index) for index in range(count))
-    return [EventPlace(batch_id, batch.received, each) for each in ids]
+    ids = [repeatable_id(batch.sender, key, index) for index in range(count)]
+    return EventPlaces(batches, arrived, ids)
 
 
 def _count(intake: Intake, judged: Judged) -> None:

@@ -17,6 +17,9 @@ from events.spool_files import HIDDEN, sync_folder
 NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems that have no hard links."""
 
+HAS_FLUSHING_WRITES: Final = hasattr(os, "RWF_DSYNC")
+"""True on Linux: a write can also flush."""
+
 
 class OpenSpoolFile:
     """Create it by `create`. If `is_locked` is False, it is complete with that."""
@@ -57,8 +60,7 @@ class OpenSpoolFile:
         Raises OSError; close the file then.
         """
         try:
-            _write_whole(self._handle, content)
-            os.fsync(self._handle)
+            _write_flushed(self._handle, content)
         except OSError:
             with suppress(OSError):  # what is left was not acknowledged
                 os.ftruncate(self._handle, self._size)
@@ -100,8 +102,26 @@ def _make_visible(hidden: str, file: str) -> None:
         Path(hidden).rename(file)
 
 
-def _write_whole(handle: int, content: bytes) -> None:
+def _write_whole(handle: int, content: bytes | memoryview) -> None:
     """Write all of *content*: a disk that becomes full takes a part first."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(handle, rest) :]
+
+
+def _write_flushed(handle: int, content: bytes) -> None:
+    """Append all of *content* and flush it: by one call of the system, where it has one.
+
+    After each call the thread waits for the interpreter's lock, while requests are being
+    judged: that takes longer than the call.
+    """
+    rest = memoryview(content)
+    try:
+        while rest and HAS_FLUSHING_WRITES:
+            rest = rest[os.pwritev(handle, [rest], 0, os.RWF_DSYNC) :]
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    if rest:
+        _write_whole(handle, rest)
+        os.fsync(handle)

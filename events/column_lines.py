@@ -73,13 +73,14 @@ def _are_equal(column: Sequence[Any]) -> bool:
 
 def _divided(properties: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Start and end of the events of each line."""
-    ends = list(accumulate(map(len, properties)))
-    start, before = 0, 0
-    while start < len(ends):
-        found = bisect_right(ends, before + MOST_PROPERTIES)
-        end = max(start + 1, min(found, start + MOST_EVENTS))
-        yield start, end
-        start, before = end, ends[end - 1]
+    start = 0
+    while start < len(properties):
+        sizes = [*map(len, properties[start : start + MOST_EVENTS])]
+        count = len(sizes)
+        if sum(sizes) > MOST_PROPERTIES:
+            count = max(1, bisect_right([*accumulate(sizes)], MOST_PROPERTIES))
+        yield start, start + count
+        start += count
 
 
 def _line(count: int, members: Mapping[str, Any]) -> bytes:

@@ -50,7 +50,7 @@ def id_hashes(event_ids: Iterable[str]) -> tuple[int, ...]:
 
 
 def hash_all(fresh: "hashlib.blake2b", contents: Iterable[bytes]) -> tuple[int, ...]:
-    """The hash of each content as 64 bits, signed; *fresh* has not hashed anything.
+    """The hash of each content as 64 bits, signed, after what *fresh* has hashed.
 
     A copy of a hash takes half of the time of a new one.
     """

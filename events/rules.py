@@ -30,7 +30,9 @@ class EventRules:
 
         Raises SettingsError that names the schema that cannot be read.
         """
-        from config import listed  # A process that is given rules has no settings.
+        from util.setting_values import (
+            listed,  # A process that is given rules has no settings.
+        )
 
         folder, key = settings.event_schemas_dir, settings.user_id_key
         return cls(

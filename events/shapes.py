@@ -85,7 +85,9 @@ class EventShape:
         except TypeError:  # not all are text
             column, present = self._mixed_texts(column, name)
             joined = "".join(present)
-        if "" in present or max(map(len, present), default=0) > LONGEST_TEXT:
+        # Ids have one length, so there is little to compare.
+        lengths = {*map(len, present)}
+        if 0 in lengths or max(lengths, default=0) > LONGEST_TEXT:
             raise Unusual
         if not joined.isascii():
             joined.encode()  # fails for half of a surrogate pair

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, overload
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -254,7 +254,7 @@ class Judge:
             user_ids = [batch.user] * len(events)
         apps = shape.texts(events, shape.app_id)
         sources = shape.texts(events, shape.source)
-        contents = encode_arrays(
+        begin, contents = encode_arrays(
             list(zip(apps, found, user_ids, claimed, sources, texts, strict=True))
         )
         batches, arrived, fallback_ids = EventPlaces.of(places).columns
@@ -267,7 +267,7 @@ class Judge:
             "source": sources,
             "properties": texts,
             "sent_at": sent_at,
-            "content_hash": self._hash_all(contents),
+            "content_hash": self._hash_all(contents, begin),
             "batch": batches,
         }
 
@@ -299,7 +299,7 @@ class Judge:
     ) -> list[int]:
         """When each event happened. Raises EventRejected if one is out of bounds."""
         if None not in claimed and sent_at.count(None) == len(sent_at):
-            moments = [claim for claim in claimed if claim is not None]
+            moments = cast("list[int]", claimed)
         else:
             moments = [
                 came if claim is None else clock.corrected(claim, sent, came)
@@ -396,9 +396,13 @@ class Judge:
         (found,) = self._hash_all([content])
         return found
 
-    def _hash_all(self, contents: Iterable[bytes]) -> tuple[int, ...]:
-        """The hash of each, in half of the time of one by one."""
-        return hash_all(self._fresh_hash, contents)
+    def _hash_all(
+        self, contents: Iterable[bytes], begin: bytes = b""
+    ) -> tuple[int, ...]:
+        """The hash of *begin* and each content, in half of the time of one by one."""
+        common = self._fresh_hash.copy()
+        common.update(begin)
+        return hash_all(common, contents)
 
 
 def _shapes_of(events: Sequence[Any]) -> Iterator[tuple[tuple[str, ...], int]]:

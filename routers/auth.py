@@ -1,8 +1,8 @@
 """Who calls: the token, the cookie or the link of a request, and the right of its route.
 
-A caller sends a token or a JWT, which `util.access` knows, or a credential that was
-signed with a token (`routers.credentials`): the cookie of a session, or the token of a
-link to one view.
+A caller sends a token, which `util.access_tokens` compares with those of the settings,
+a JWT, which `util.access` knows, or a credential that was signed with a token
+(`routers.credentials`): the cookie of a session, or the token of a link to one view.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +21,10 @@ from routers import credentials
 from routers.credentials import Credential, CredentialKind
 from routers.request_state import clock_of, settings_of
 from routers.strict_query import AS_OF
-from util.access import API_RIGHTS, SIGNED_RIGHTS, Access, AccessToken, Right, access_of
+from util.access import Access, access_of
+from util.access_tokens import AccessToken
 from util.errors import SettingsError
+from util.rights import API_RIGHTS, SIGNED_RIGHTS, Right
 
 SESSION_COOKIE: Final = "fpp_session"
 

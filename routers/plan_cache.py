@@ -4,7 +4,8 @@ See docs/decisions/kept-plans.md.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -15,10 +16,10 @@ from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.room_stats import of_room
 from calculations.tables import Tables
-from readmodel.store import tallies, visits
+from readmodel.store import quarters, tallies, visits
 from readmodel.store.damage import READ_ERRORS
 from readmodel.store.room_votes import RoomVotes
-from readmodel.store.side_files import TALLIES, VISITS
+from readmodel.store.side_files import QUARTERS, TALLIES, VISITS
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_room_votes, open_votes
 from routers.tables import open_tables
@@ -31,7 +32,7 @@ MAX_PLANS: Final = 16
 
 
 class _TablesKey(NamedTuple):
-    """A snapshot, and for each table with visits or tallies whether they can be read."""
+    """A snapshot, and for each side file of a table whether it can be read."""
 
     snapshot: Snapshot
     has_side_files: tuple[bool, ...]
@@ -74,46 +75,34 @@ class PlanCache:
         if snapshot.manifest is None:
             return open_votes(snapshot)
         with self._lock:
-            if snapshot not in self._votes:
-                self._votes[snapshot] = open_votes(snapshot)
-                if len(self._votes) > MAX_SNAPSHOTS:
-                    self._votes.popitem(last=False)
-            return self._votes[snapshot]
+            return _opened(self._votes, snapshot, open_votes)
 
     def votes_of_room(self, snapshot: Snapshot, room_id: int) -> pl.LazyFrame:
         """The votes of *room_id* in *snapshot*.
 
         Raises OSError and PolarsError if their files cannot be read.
         """
-        try:
-            by_room = self._votes_by_room(snapshot)
-            if by_room:
+        with suppress(FileNotFoundError):  # They are copies and may be deleted.
+            if by_room := self._votes_by_room(snapshot):
                 return by_room.of_room(room_id)
-        except FileNotFoundError:  # They are copies and may be deleted.
-            pass
         return of_room(self.votes(snapshot), room_id)
 
     def votes_of_room_in_memory(
         self, snapshot: Snapshot, room_id: int
     ) -> pl.LazyFrame | None:
         """The same if it takes no time, otherwise None; raises nothing."""
-        by_room = self._room_votes.get(snapshot)
-        if by_room is None:
-            return None
-        try:
-            return by_room.of_room_in_memory(room_id)
-        except READ_ERRORS:
-            return None  # `votes_of_room` meets it again.
+        with suppress(*READ_ERRORS):  # `votes_of_room` meets it again.
+            if by_room := self._room_votes.get(snapshot):
+                return by_room.of_room_in_memory(room_id)
+        return None
 
     def _votes_by_room(self, snapshot: Snapshot) -> RoomVotes | None:
         """The votes by room of *snapshot*, opened once; None if it has none."""
         votes = self.votes(snapshot)
         with self._lock:
-            if snapshot not in self._room_votes:
-                self._room_votes[snapshot] = open_room_votes(snapshot, votes)
-                if len(self._room_votes) > MAX_SNAPSHOTS:
-                    self._room_votes.popitem(last=False)
-            return self._room_votes[snapshot]
+            return _opened(
+                self._room_votes, snapshot, lambda found: open_room_votes(found, votes)
+            )
 
     def analytics(
         self,
@@ -152,11 +141,28 @@ class PlanCache:
             del self._plans[key]
 
 
+def _opened[T](
+    opened: OrderedDict[Snapshot, T],
+    snapshot: Snapshot,
+    open_it: Callable[[Snapshot], T],
+) -> T:
+    """What *open_it* has made of *snapshot*; the oldest of MAX_SNAPSHOTS is dropped."""
+    if snapshot not in opened:
+        opened[snapshot] = open_it(snapshot)
+        if len(opened) > MAX_SNAPSHOTS:
+            opened.popitem(last=False)
+    return opened[snapshot]
+
+
 def _tables_key(snapshot: Snapshot) -> _TablesKey:
     """Looks at the files each time: side files are copies and may be deleted."""
     readable = (
         bool(snapshot.side_files(table, kind))
-        for kind, tables in ((VISITS, visits.COLUMNS), (TALLIES, tallies.COLUMNS))
+        for kind, tables in (
+            (VISITS, visits.COLUMNS),
+            (TALLIES, tallies.COLUMNS),
+            (QUARTERS, quarters.COLUMNS),
+        )
         for table in tables
     )
     return _TablesKey(snapshot, tuple(readable))

@@ -18,11 +18,12 @@ from calculations.analytics import SECTIONS
 from calculations.filters import FilterDimension, Filters
 from calculations.period import ONE_DAY, DateRange, Interval, Period
 from calculations.results import QueryEcho
-from config import Settings, parse_zone
+from config import Settings
 from routers.as_of import SnapshotParameters
 from routers.filter_syntax import format_filters, parse_filters
 from routers.strict_query import invalid_parameter
 from util.json_types import JsonObject
+from util.time_zones import parse_zone
 
 MAX_RANGE_YEARS: Final = 10
 

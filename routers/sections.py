@@ -14,6 +14,7 @@ from calculations.analytics import (
     SERIES,
     collect,
     engine_for,
+    optimizations_for,
     validate_row,
 )
 from calculations.applicability import Reasons, not_applicable
@@ -126,7 +127,7 @@ def _rows(
     engine = engine_for(snapshot.rows, periods[0].fraction)
     current, *earlier = [plans.analytics(snapshot, one, *question) for one in periods]
     if not earlier:
-        return [collect(current, engine)]
+        return [collect(current, engine, optimizations_for(snapshot.rows))]
     return collect_both(current, earlier[0], engine)
 
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from calculations.tables import Tables
-from readmodel.store import visits
+from readmodel.store import quarters, visits
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_votes
 
@@ -15,7 +15,6 @@ def open_tables(snapshot: Snapshot) -> Tables:
     snapshot lacks a table of the statistics.
     """
     return Tables(
-        page_views=with_visitor(snapshot.scan("fpp_page_views"), "user_id"),
         viewed=snapshot.visits("fpp_page_views"),
         estimations=with_visitor(snapshot.scan("fpp_estimations"), "user_id"),
         estimated=snapshot.visits("fpp_estimations"),
@@ -26,7 +25,18 @@ def open_tables(snapshot: Snapshot) -> Tables:
         page_view_tally=snapshot.tally("fpp_page_views"),
         event_tally=snapshot.tally("fpp_events"),
         user_tally=snapshot.tally("fpp_users"),
+        estimation_tally=snapshot.tally("fpp_estimations"),
+        vote_tally=snapshot.tally("fpp_votes"),
+        quarters=_quarters(snapshot),
     )
+
+
+def _quarters(snapshot: Snapshot) -> dict[str, pl.LazyFrame]:
+    found = {
+        table.removeprefix("fpp_"): snapshot.quarters(table)
+        for table in quarters.COLUMNS
+    }
+    return {name: rows for name, rows in found.items() if rows is not None}
 
 
 def with_visitor(rows: pl.LazyFrame, user: str) -> pl.LazyFrame:

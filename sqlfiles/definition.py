@@ -297,6 +297,10 @@ class Definition:
         """True if the answer to callers who send the parameters *sent* is one row."""
         return self.one and (self.one_with is None or self.one_with in sent)
 
+    def error(self, message: str, line: int) -> "DefinitionError":
+        """The error *message* at *line* of the file."""
+        return DefinitionError(self.file, line, message, self.name, self.object)
+
     def note(self, column: str) -> ColumnNote:
         """The note on *column*, empty if the header has none."""
         notes = {note.name: note for note in self.columns}

@@ -120,7 +120,7 @@ class _FileWalker(TreeWalker):
             raise fault_at(node, "a sample differs from run to run")
         match kind:
             case "TABLE_FUNCTION":
-                self._table_function(node)
+                require_table_function(node)
             case "SHOW_REF":
                 raise SqlFault("SHOW, DESCRIBE and SUMMARIZE are not SELECT")
             case "VALUE_PARAMETER":
@@ -131,14 +131,6 @@ class _FileWalker(TreeWalker):
                 self._cast(node)
         if "function_name" in node:
             self._function(node)
-
-    def _table_function(self, node: Node) -> None:
-        name = str(node["function"]["function_name"]).lower()
-        if name not in TABLE_FUNCTIONS:
-            allowed = ", ".join(sorted(TABLE_FUNCTIONS))
-            raise fault_at(
-                node, f"the table function {name} is not allowed: use {allowed}"
-            )
 
     def _function(self, node: Node) -> None:
         name = str(node["function_name"]).lower()
@@ -187,3 +179,11 @@ def _marked_volatile() -> frozenset[str]:
         " WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"
     )
     return frozenset(str(name).lower() for (name,) in rows.fetchall())
+
+
+def require_table_function(node: Node) -> None:
+    """Raise SqlFault unless the table function of *node* is one of TABLE_FUNCTIONS."""
+    name = str(node["function"]["function_name"]).lower()
+    if name not in TABLE_FUNCTIONS:
+        allowed = ", ".join(sorted(TABLE_FUNCTIONS))
+        raise fault_at(node, f"the table function {name} is not allowed: use {allowed}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlfiles.functions import ALLOWED
-from sqlfiles.parse_tree import TABLE_FUNCTIONS
+from sqlfiles.parse_tree import require_table_function
 from sqlfiles.tree import (
     BARE_VALUES,
     Node,
@@ -133,10 +133,7 @@ def _require_table_function(node: Node) -> None:
     called = node["function"]
     if called.get("class") != "FUNCTION":
         raise fault_at(node, "only functions are allowed here")
-    name = str(called["function_name"]).lower()
-    if name not in TABLE_FUNCTIONS:
-        allowed = ", ".join(sorted(TABLE_FUNCTIONS))
-        raise fault_at(node, f"the table function {name} is not allowed: use {allowed}")
+    require_table_function(node)
 
 
 def _require_function(node: Node) -> None:

@@ -36,11 +36,8 @@ class Draft:
 
     def error(self, message: str, key: str = "name") -> DefinitionError:
         """The error *message* at the line of *key*, or of the definition."""
-        definition = self.definition
-        line = self.lines.get(key, definition.line)
-        return DefinitionError(
-            definition.file, line, message, definition.name, definition.object
-        )
+        line = self.lines.get(key, self.definition.line)
+        return self.definition.error(message, line)
 
 
 def read_file(

@@ -6,6 +6,7 @@ The demo owns their declarations.
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -122,9 +123,7 @@ def create_sqlite(
 ) -> sqlite3.Connection:
     """Create *tables* in a new SQLite file. The caller closes the connection."""
     connection = sqlite3.connect(path)
-    for table in tables:
-        connection.execute(ddl(table, SQLITE))
-    connection.commit()
+    connection.executescript(";".join(ddl(table, SQLITE) for table in tables))
     return connection
 
 
@@ -163,10 +162,9 @@ def _mysql_inserts(seed: int, count: int, first: int) -> Sequence[bytes]:
 
 
 def _run_inserts(connection: Any, statements: Sequence[bytes]) -> None:
-    cursor = connection.cursor()
-    for statement in ("SET time_zone = '+00:00'", *statements):
-        cursor.execute(statement)
-    cursor.close()
+    with closing(connection.cursor()) as cursor:
+        for statement in ("SET time_zone = '+00:00'", *statements):
+            cursor.execute(statement)
     connection.commit()
 
 

@@ -9,13 +9,12 @@ from unittest.mock import patch
 import pytest
 from httpx._config import create_ssl_context
 
-pytest_plugins = [  # each before those that import it
+pytest_plugins = [
     "tests.support.effort",
-    "tests.support.scheduling",
-    "tests.support.forking",
     "tests.support.fixtures",
     "tests.support.kafka",
     "tests.support.postgres",
+    "tests.support.scheduling",
     "tests.support.storage",
 ]
 

@@ -19,7 +19,7 @@ from routers.middleware import guesses
 from tests.routers.conftest import create_fixed_app
 from tests.support.routes import PATH_VALUES
 from util import access
-from util.access import ROLE_RIGHTS, TOKEN_RIGHTS, Right
+from util.rights import ROLE_RIGHTS, TOKEN_RIGHTS, Right
 
 NOW = datetime.now(UTC)
 SECRET = "secret-of-the-issuer-0123456789abcdef"

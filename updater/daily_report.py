@@ -12,7 +12,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from config import Settings, TableKey
+from config import Settings
 from readmodel.store import snapshot
 from readmodel.store.report_ledger import (
     DailyReport,
@@ -36,6 +36,7 @@ from util.errors import (
 from util.http_client import encode_daily, send_daily
 from util.logs import get_logger
 from util.sentry_wrapper import ErrorContext, Severity, capture_error
+from util.setting_values import TableKey
 from util.stopping import StopRequest
 
 ONE_DAY: Final = timedelta(days=1)
@@ -216,7 +217,7 @@ def _body(current: Snapshot, day: date, settings: Settings) -> bytes:
         settings.timezone,
         range=DateRange(day, day),
     )
-    plan = daily(open_votes(current), current.scan("fpp_page_views"), period)
+    plan = daily(open_votes(current), current.visits("fpp_page_views"), period)
     return encode_daily(collect_figures(Daily, plan, None))
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 from config import Settings
@@ -99,26 +100,20 @@ def run_follow(
     settings: Settings, command: FollowCommand, stop: StopRequest
 ) -> Iterator[str]:
     """Follow the replica, once or repeatedly; say what was done. Raises FppError."""
-    follower = Follower(settings, stop)
-    try:
+    with closing(Follower(settings, stop)) as follower:
         if command.every is not None:
             follower.run_repeatedly(command.every or INTERVAL_SECONDS)
         report = follower.run_once()
         yield _line(report) if report else "DATA_DIR has the replica's snapshot already"
-    finally:
-        follower.close()
 
 
 def run_restore(settings: Settings, command: RestoreCommand) -> Iterator[str]:
     """Fill an empty DATA_DIR from the replica; say what was done. Raises FppError."""
     url = require_url(settings)
-    storage = open_storage(url)
-    try:
+    with closing(open_storage(url)) as storage:
         report = restore(
             settings.data_dir, storage, url, settings.snapshot_retention, command.as_of
         )
-    finally:
-        storage.close()
     guarded(_log_download, report, "restore")
     yield f"{_line(report)}; the next sync continues from it"
 

@@ -42,5 +42,8 @@ def contained(failed: Callable[[BaseException, Severity], None]) -> Iterator[Non
     try:
         yield
     except (Exception, *PARSE_ERRORS) as error:  # noqa: BLE001 - whatever it is
-        is_ours = isinstance(error, FppError)
-        failed(error, Severity.HIGH if is_ours else Severity.CRITICAL)
+        failed(error, _severity(error))
+
+
+def _severity(error: BaseException) -> Severity:
+    return Severity.HIGH if isinstance(error, FppError) else Severity.CRITICAL

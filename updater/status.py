@@ -236,8 +236,7 @@ def dead_letters(settings: Settings) -> dict[str, int]:
     if REJECTED not in snapshot.table_files(settings.data_dir):
         return {}
     rows = snapshot.latest(settings.data_dir).scan(REJECTED)
-    counted = rows.group_by("code").len().sort("code").collect()
-    return dict(counted.iter_rows())
+    return dict(rows.group_by("code").len().sort("code").collect().iter_rows())
 
 
 def newest_row(settings: Settings, table: str) -> datetime | None:

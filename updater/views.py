@@ -216,12 +216,8 @@ def _link_mirrored(copy: Snapshot, manifest: Manifest, writer: SnapshotWriter) -
     for name, failure in manifest.failed.items():
         writer.add_failure(name, failure)
     for name, stored in manifest.tables.items():
-        if name in manifest.derived:
-            continue
-        table = writer.table(name, stored.columns, stored.changed_at)
-        folder = copy.path / snapshot.table_folder(name)
-        for part in stored.parts:
-            table.link(part, folder / part.file)
+        if name not in manifest.derived:
+            writer.link_table(name, stored, copy.path / snapshot.table_folder(name))
 
 
 def _planned(report: DerivedReport, scratch: _Scratch) -> Iterator[ViewFinding]:

@@ -4,94 +4,16 @@ A caller sends a token of the settings, whose setting says what it allows, or a 
 another issuer, whose roles do. Routes ask for one right each.
 """
 
-import hashlib
-import hmac
-import re
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from util.access_tokens import access_token, matching_token, parse_token
 from util.json_types import JsonMapping
+from util.rights import EVERY_JWT, ROLE_RIGHTS, TOKEN_RIGHTS, Right
 
 if TYPE_CHECKING:
     from util.json_web_tokens import TokenVerifier
-
-
-class Right(StrEnum):
-    """What a caller may do."""
-
-    READ = "read"
-    """Read statistics, tables, reports and the state of the sync."""
-    METRICS = "metrics"
-    """Read the metrics of the API."""
-    DELIVER = "deliver"
-    """Send the figures of the day to the e-mail service."""
-    QUERY = "query"
-    """Send SQL."""
-    INGEST = "ingest"
-    """Send events: those of the caller's own, unless it has the next right as well."""
-    INGEST_FOR_ALL = "ingest for all"
-    """Send events of any user."""
-    TAKE = "take"
-    """Take events out of the spool of a collector, as the updater does."""
-
-
-API_RIGHTS: Final = frozenset({Right.READ, Right.METRICS, Right.DELIVER, Right.QUERY})
-"""What the API offers. A token without any of them is unknown there."""
-
-SENDER_RIGHTS: Final = frozenset({Right.INGEST, Right.INGEST_FOR_ALL})
-"""What a service that sends events may do."""
-
-COLLECTOR_RIGHTS: Final = SENDER_RIGHTS | {Right.TAKE}
-"""What the collector offers."""
-
-TOKEN_RIGHTS: Final[Mapping[str, frozenset[Right]]] = {
-    "analytics_secret_token": frozenset({Right.READ, Right.METRICS, Right.DELIVER}),
-    "analytics_viewer_tokens": frozenset({Right.READ}),
-    # SQL reads all that the other routes do.
-    "sql_tokens": frozenset({Right.READ, Right.QUERY}),
-    "ingest_tokens": SENDER_RIGHTS,
-    "spool_token": frozenset({Right.TAKE}),
-}
-"""Setting with tokens -> what they allow. Of equal tokens, the first counts."""
-
-ROLE_RIGHTS: Final[Mapping[str, frozenset[Right]]] = {
-    "jwt_read_roles": frozenset({Right.READ}),
-    "jwt_query_roles": frozenset({Right.READ, Right.QUERY}),
-    "jwt_service_roles": SENDER_RIGHTS,
-}
-"""Setting with roles of JWTs -> what each role allows."""
-
-EVERY_JWT: Final = frozenset({Right.INGEST})
-"""What a valid JWT allows without any role."""
-
-SIGNED_RIGHTS: Final = frozenset({Right.READ})
-"""What a session or a link keeps of the rights of the token that signed it."""
-
-
-class NamedToken(NamedTuple):
-    """A token of the settings, and the name of whoever sends it.
-
-    `entry` is how the settings have it, with or without a name.
-    """
-
-    name: str
-    secret: str
-    entry: str
-
-
-_TOKEN_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,31}", re.ASCII)
-
-
-def parse_token(entry: str) -> NamedToken:
-    """Parse ``NAME:token``, or a token without a name, which is named by its hash."""
-    name, colon, secret = entry.partition(":")
-    if colon and secret and _TOKEN_NAME.fullmatch(name):
-        return NamedToken(name, secret, entry)
-    digest = hashlib.sha256(entry.encode()).hexdigest()
-    return NamedToken(f"token-{digest[:8]}", entry, entry)
 
 
 class AccessSettings(NamedTuple):
@@ -103,19 +25,6 @@ class AccessSettings(NamedTuple):
     jwks_file: Path | None = None
     audience: str | None = None
     issuer: str | None = None
-
-
-class AccessToken(NamedTuple):
-    """A token of the settings, who sends it, and what it allows.
-
-    `digests` are those of what may be sent: the token, also with its name before it,
-    since a token of earlier settings may have a colon.
-    """
-
-    name: str
-    secret: str
-    rights: frozenset[Right]
-    digests: tuple[bytes, ...]
 
 
 class Caller(NamedTuple):
@@ -140,7 +49,7 @@ class Access:
 
     def __init__(self, settings: AccessSettings, offered: frozenset[Right]) -> None:
         self.tokens = tuple(
-            _access_token(parse_token(entry), TOKEN_RIGHTS[setting] & offered)
+            access_token(parse_token(entry), TOKEN_RIGHTS[setting] & offered)
             for setting, entries in settings.tokens
             if TOKEN_RIGHTS[setting] & offered
             for entry in entries
@@ -172,13 +81,8 @@ class Access:
 
     def by_token(self, sent: bytes) -> Caller | None:
         """The sender of a token of the settings; None for any other text."""
-        digest = _digest(sent)
-        # All of them, so that the time tells neither which one it was nor how much of it.
-        matches = [_matches(digest, token) for token in self.tokens]
-        if not any(matches):
-            return None
-        token = self.tokens[matches.index(True)]
-        return Caller(token.name, token.rights, token.secret)
+        token = matching_token(sent, self.tokens)
+        return token and Caller(token.name, token.rights, token.secret)
 
     def by_jwt(self, sent: bytes) -> Caller:
         """The sender of a JWT; its roles may give no right. Raises InvalidToken."""
@@ -195,19 +99,3 @@ class Access:
 def access_of(settings: AccessSettings, offered: frozenset[Right]) -> Access:
     """The callers of a program; the same object for equal settings."""
     return Access(settings, offered)
-
-
-def _access_token(token: NamedToken, rights: frozenset[Right]) -> AccessToken:
-    sent: Sequence[str] = tuple(dict.fromkeys((token.secret, token.entry)))
-    digests = tuple(_digest(each.encode()) for each in sent)
-    return AccessToken(token.name, token.secret, rights, digests)
-
-
-def _digest(sent: bytes) -> bytes:
-    """A digest, so that all comparisons are of equal lengths."""
-    return hashlib.sha256(sent).digest()
-
-
-def _matches(digest: bytes, token: AccessToken) -> bool:
-    matches = [hmac.compare_digest(digest, each) for each in token.digests]
-    return any(matches)

@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -39,6 +39,9 @@ HTML_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+RECORD: Final = "fpp.record"
+"""Key of a scope: its RequestRecord, if something before AccessLog began it."""
+
 CLIENT_CLOSED_REQUEST: Final = 499
 """Status of a request whose client disconnected before the answer, as in nginx."""
 
@@ -71,7 +74,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = _RequestRecord(scope)
+        record = scope.get(RECORD) or RequestRecord(scope)
         with bound_contextvars(request_id=record.id), separate_breadcrumbs():
             try:
                 await self._respond(scope, receive, record.observe(send))
@@ -86,37 +89,48 @@ class AccessLog:
             started = started or message["type"] == "http.response.start"
             await send(message)
 
-        try:
-            await self._app(scope, receive, note_start)
-        except ClientDisconnect:
-            return  # while it sent its request; nobody waits for an answer
-        except Exception as error:
-            if type(error).__module__.startswith("h11."):
-                # The client broke the protocol, and the server has answered with 400.
-                return
-            # The boundary of the program: every error is reported and answered.
-            response = self._on_error(Request(scope), error)
-            if started:
-                raise
-            await response(scope, receive, send)
+        error = await attempt(self._app(scope, receive, note_start))
+        if error is None or isinstance(error, ClientDisconnect):
+            return  # of a client that left while it sent its request: nobody waits
+        if type(error).__module__.startswith("h11."):
+            # The client broke the protocol, and the server has answered with 400.
+            return
+        response = self._on_error(Request(scope), error)
+        if started:
+            try:
+                raise error
+            finally:
+                del error  # It refers to this call, which refers to it.
+        await response(scope, receive, send)
 
 
-class _RequestRecord:
-    """The log line and the measurement of one request."""
+async def attempt[T](work: Awaitable[T]) -> T | Exception:
+    """The result of *work*, or the error with which it ended.
+
+    The boundary of the programs: every error is reported and answered.
+    """
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001 - returned
+        return error
+
+
+class RequestRecord:
+    """The log line and the measurement of one request, and its id."""
 
     def __init__(self, scope: Scope) -> None:
         sent = _first_header(scope, _REQUEST_ID).decode("latin-1")
         self.id = sent if _SAFE_ID.fullmatch(sent) else secrets.token_hex(16)
         self._scope = scope
         self._began = time.perf_counter()
-        self._status = CLIENT_CLOSED_REQUEST  # until a response starts
+        self.status = CLIENT_CLOSED_REQUEST  # until a response starts
 
     def observe(self, send: Send) -> Send:
         """Wrap *send* to note the status and to add headers."""
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._status = message["status"]
+                self.status = message["status"]
                 self._add_headers(message)
             await send(message)
 
@@ -135,6 +149,10 @@ class _RequestRecord:
         else:
             self._complete_headers(MutableHeaders(scope=message))
 
+    def headers_for_data(self) -> list[tuple[bytes, bytes]]:
+        """The headers that an answer with data gets, if it has none of them."""
+        return [(_REQUEST_ID, self.id.encode()), *_DATA_HEADERS]
+
     def _complete_headers(self, headers: MutableHeaders) -> None:
         headers[REQUEST_ID] = self.id
         if location := headers.get("location"):
@@ -152,22 +170,22 @@ class _RequestRecord:
         method, route = self._scope["method"], _route_template(self._scope)
         state = self._scope.get("state", {})
         metrics: ApiMetrics = self._scope["app"].state.metrics
-        metrics.observe(route, method, self._status, took)
+        metrics.observe(route, method, self.status, took)
         if "caller" in state:
             metrics.calls.labels(state["caller"]).inc()
-        if route in quiet and self._status in (200, 202):
+        if route in quiet and self.status in (200, 202):
             return
         fields: JsonObject = {
             "action": "request",
             "method": method,
             "route": route or "unmatched",
-            "status": self._status,
+            "status": self.status,
             "ms": round(took / timedelta(milliseconds=1), 1),
             "snapshot": state.get("snapshot"),
             "caller": state.get("caller"),
             **state.get("log_fields", {}),
         }
-        line = f"{method} {fields['route']} {self._status} {fields['ms']} ms"
+        line = f"{method} {fields['route']} {self.status} {fields['ms']} ms"
         log.info(line, **fields)
 
 

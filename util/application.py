@@ -49,8 +49,6 @@ def create_application(
 
 def _document(app: FastAPI, document: Callable[[], JsonObject]) -> JsonObject:
     """The OpenAPI document: FastAPI knows only the routes that are created."""
-    app.router.routes[:] = [
-        route.created if isinstance(route, LazyRoute) else route
-        for route in app.router.routes
-    ]
+    routes = app.router.routes
+    routes[:] = [it.created if isinstance(it, LazyRoute) else it for it in routes]
     return document()

@@ -9,11 +9,16 @@ protocol is loaded.
 import asyncio
 import json
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of a request's line and headers together, as with h11; of trailers, too."""
@@ -44,6 +49,31 @@ class _PatientFlow(FlowControl):
         """See FlowControl."""
         if not self._pipeline:
             super().resume_reading()
+
+
+class WholeAnswers(RequestResponseCycle):
+    """A request whose answer can also be sent at once, see `util.whole_answers`."""
+
+    async def send_whole(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """Send an answer that has not begun by one write, as `send` does by two.
+
+        *headers* are valid, in lower case, and the length of *body* is one of them.
+        """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % each for each in (*self.default_headers, *headers)]
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, end, body)))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class BoundedHttpTools(HttpToolsProtocol):

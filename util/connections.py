@@ -58,9 +58,10 @@ def apply_limits(limits: "ConnectionLimits") -> None:
         _replace(module.H11Protocol, _limited(_with_state(module.H11Protocol), limits))
     if module := sys.modules.get(HTTPTOOLS):
         # Imports httptools, which is not loaded if uvicorn runs with --http h11.
-        from util.bounded_requests import BoundedHttpTools
+        from util.bounded_requests import BoundedHttpTools, WholeAnswers
 
         _replace(module.HttpToolsProtocol, _limited(BoundedHttpTools, limits))
+        _replace(module.RequestResponseCycle, WholeAnswers)
 
 
 def _raise_file_limit() -> int:

@@ -6,6 +6,7 @@ This module imports PyJWT, so import it where JWTs are configured.
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -124,11 +125,10 @@ class KeyRing:
 
 def _version(file: Path) -> _FileVersion | None:
     """None if there is no such file."""
-    try:
+    with suppress(OSError):
         status = file.stat()
-    except OSError:
-        return None
-    return _FileVersion(status.st_mtime_ns, status.st_size, status.st_ino)
+        return _FileVersion(status.st_mtime_ns, status.st_size, status.st_ino)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,11 @@ from util.telemetry import trace_ids
 # as long as structlog itself.
 with not_importable("rich", "better_exceptions"):
     import structlog
-    from structlog.contextvars import bound_contextvars, merge_contextvars
+    from structlog.contextvars import (
+        bind_contextvars,
+        bound_contextvars,
+        merge_contextvars,
+    )
     from structlog.processors import EventRenamer, JSONRenderer
     from structlog.stdlib import (
         BoundLogger,
@@ -41,6 +45,7 @@ with not_importable("rich", "better_exceptions"):
 
 __all__ = [
     "BoundLogger",
+    "bind_contextvars",
     "bound_contextvars",
     "configure",
     "configured_by_uvicorn",

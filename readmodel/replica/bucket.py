@@ -213,11 +213,14 @@ def _open(url: str) -> "ObjectStore":
 
 def _is_http_allowed() -> bool:
     """True if the environment names a storage without TLS, as in a private network."""
-    allowed = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
-    endpoints = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
-    return any(
-        os.environ.get(name, "").lower() in ("1", "true") for name in allowed
-    ) or any(os.environ.get(name, "").startswith("http://") for name in endpoints)
+    allowed = (os.environ.get(name, "").lower() for name in _ALLOWING_HTTP)
+    endpoints = (os.environ.get(name, "") for name in _ENDPOINTS)
+    is_named = any(address.startswith("http://") for address in endpoints)
+    return is_named or any(value in ("1", "true") for value in allowed)
+
+
+_ALLOWING_HTTP: Final = ("AWS_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
+_ENDPOINTS: Final = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
 @contextmanager

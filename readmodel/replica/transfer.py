@@ -110,11 +110,10 @@ def read_pointer(
     storage: ObjectStorage,
 ) -> tuple[Pointer | None, ObjectVersion | None]:
     """The pointer of a replica and its version; None without a replica."""
-    try:
+    with suppress(ObjectMissing):
         content, version = storage.read(POINTER, MOST_POINTER_BYTES)
-    except ObjectMissing:
-        return None, None
-    return decode_pointer(content), version
+        return decode_pointer(content), version
+    return None, None
 
 
 def read_inventory(

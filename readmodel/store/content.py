@@ -37,11 +37,9 @@ def content_of(opened: Snapshot) -> str | None:
 def _describe(table: StoredTable) -> Iterator[object]:
     yield list(table.columns.items())
     for part in table.parts:
-        visits = part.visits
         yield part.file, part.rows, part.bytes, part.crc32
-        yield visits and (visits.bytes, visits.crc32, visits.hash_fingerprint)
-        tallies = part.tallies
-        yield tallies and (tallies.bytes, tallies.crc32, tallies.version)
+        for side_file in (part.visits, part.tallies, part.quarters):
+            yield side_file and (side_file.bytes, side_file.crc32, side_file.version)
 
 
 def portable(opened: Snapshot) -> Snapshot | None:

@@ -52,19 +52,14 @@ def _known_zone(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VisitsFile:
-    """The record of a part's visits (see `visits`): its size, checksum and hash.
+    """The record of a part's visits (see `visits`): its size, checksum and version.
 
-    `hash_fingerprint` names the hash function that computed its visitors.
+    The version includes the hash function that computed its visitors.
     """
 
     bytes: _Count
     crc32: _Crc32
-    hash_fingerprint: Annotated[str, Field(alias="hashing")]
-
-    @property
-    def version(self) -> str:
-        """What must be equal for the file to be read, as in `SideFile`."""
-        return self.hash_fingerprint
+    version: Annotated[str, Field(alias="hashing")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +105,9 @@ class Part:
     tallies: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = (
         None
     )
+    quarters: Annotated[
+        SideFile | None, Field(exclude_if=lambda file: file is None)
+    ] = None
     ids: Annotated[SideFile | None, Field(exclude_if=lambda file: file is None)] = None
 
 

@@ -4,6 +4,7 @@
     t.visits/part-00000.parquet       its visits, see `visits`
     t.rooms/part-00000.arrows         its votes by room, see `room_votes`
     t.tallies/part-00000.parquet      its rows per combination of values, see `tallies`
+    t.quarters/part-00000.parquet     its rows per quarter of an hour, see `quarters`
     t.ids/part-00000.index            an index of its ids, see `id_index`
 
 They are derived from their part, written, linked and compared with their checksum
@@ -18,7 +19,7 @@ from typing import Final
 
 import polars as pl
 
-from readmodel.store import id_index, room_votes, tallies, visits
+from readmodel.store import id_index, quarters, room_votes, tallies, visits
 from readmodel.store.manifest import Part, SideFile, VisitsFile
 from util.json_types import JsonObject
 
@@ -74,7 +75,7 @@ PARQUET: Final = ".parquet"
 """How the names of parts and of their folders end."""
 
 VISITS: Final = SideFileKind(
-    "visits", ".parquet", visits.applies_to, visits.encode, visits.hash_fingerprint
+    "visits", ".parquet", visits.applies_to, visits.encode, visits.version
 )
 ROOMS: Final = SideFileKind(
     "rooms", ".arrows", room_votes.applies_to, room_votes.encode, room_votes.version
@@ -82,10 +83,13 @@ ROOMS: Final = SideFileKind(
 TALLIES: Final = SideFileKind(
     "tallies", ".parquet", tallies.applies_to, tallies.encode, tallies.version
 )
+QUARTERS: Final = SideFileKind(
+    "quarters", ".parquet", quarters.applies_to, quarters.encode, quarters.version
+)
 IDS: Final = SideFileKind(
     "ids", ".index", id_index.applies_to, id_index.encode, id_index.version
 )
-KINDS: Final = (VISITS, ROOMS, TALLIES, IDS)
+KINDS: Final = (VISITS, ROOMS, TALLIES, QUARTERS, IDS)
 
 
 def recorded_side_files(

@@ -30,10 +30,10 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from readmodel.dtypes import INSTANT
-from readmodel.store import tallies, visits
+from readmodel.store import quarters, tallies, visits
 from readmodel.store.damage import read_file
 from readmodel.store.manifest import Manifest, TableFailure
-from readmodel.store.side_files import TALLIES, VISITS, SideFileKind
+from readmodel.store.side_files import QUARTERS, TALLIES, VISITS, SideFileKind
 from readmodel.tables import TABLES, serve_statistics
 from util.columns import column_named
 from util.errors import ReadModelDamaged, ReadModelMissing
@@ -144,9 +144,18 @@ class Snapshot:
     def tally(self, table: str) -> pl.LazyFrame | None:
         """The tallies of *table*, see `tallies`; None if they cannot be used."""
         files = self.side_files(table, TALLIES)
-        if not files:
+        if not files or self.manifest is None:
+            return None
+        if not tallies.are_exact(table, self.manifest.tables[table].schema):
             return None
         return self._scan_side_files(files, table, tallies.schema)
+
+    def quarters(self, table: str) -> pl.LazyFrame | None:
+        """The quarters of *table*, see `quarters`; None if they cannot be used."""
+        files = self.side_files(table, QUARTERS)
+        if not files:
+            return None
+        return self._scan_side_files(files, table, quarters.schema)
 
     def side_files(self, table: str, kind: SideFileKind) -> list[Path]:
         """The side files of *table*; empty if one is missing or cannot be used."""

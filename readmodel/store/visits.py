@@ -16,9 +16,12 @@ import polars as pl
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "fpp_estimations": ("estimated_at", "room_id"),
-    "fpp_page_views": ("viewed_at",),
+    "fpp_page_views": ("viewed_at", "route", "source"),
 }
 """Table -> the columns copied beside ``visitor``."""
+
+FORMAT: Final = 2
+"""Raised when `COLUMNS` change."""
 
 COMPRESSION: Final = "uncompressed"
 ROW_GROUP_ROWS: Final = 131_072
@@ -53,6 +56,11 @@ def encode(rows: pl.LazyFrame, table: str) -> bytes:
 def applies_to(table: str, columns: Collection[str]) -> bool:
     """True if *table* has visits and *columns* include all that they need."""
     return table in COLUMNS and {"user_id", *COLUMNS[table]} <= set(columns)
+
+
+def version() -> str:
+    """The version of the format, of which the hash function is a part."""
+    return f"{hash_fingerprint()}-{FORMAT}"
 
 
 @cache

@@ -1,15 +1,11 @@
 """The votes of a snapshot, in a form whose sums cannot overflow."""
 
-from typing import Final
-
 import polars as pl
 
 from readmodel.store.room_votes import TABLE, RoomVotes
 from readmodel.store.side_files import ROOMS
 from readmodel.store.snapshot import Snapshot
-
-SUMMABLE_DIGITS: Final = 28
-"""Digits of decimals of which 10 billion have a sum within a decimal's 38."""
+from readmodel.store.tallies import SUMMABLE_DIGITS
 
 
 def open_votes(snapshot: Snapshot) -> pl.LazyFrame:

@@ -8,7 +8,7 @@ import polars as pl
 from readmodel.store.audit import EMPTY, AuditAction, AuditEntry, ChainEnd, chained
 from readmodel.store.event_tables import AUDIT, EVENTS, REJECTED
 from readmodel.sync.carry_over import LastSnapshot
-from readmodel.sync.event_rows import NewRows
+from readmodel.sync.event_ids import NewRows
 from readmodel.sync.spool_reader import SpooledEvents
 
 

@@ -40,10 +40,8 @@ class LastSnapshot:
 
         A part of events that is gone is nowhere else, but holds back no other table.
         """
-        stored = self.manifest.tables[name]
-        table = writer.table(name, stored.columns, stored.changed_at)
-        for part, file in zip(stored.parts, self.files(name), strict=True):
-            table.link(part, file, may_miss=name in EVENT_TABLES)
+        stored, folder = self.manifest.tables[name], self.path / table_folder(name)
+        writer.link_table(name, stored, folder, may_miss=name in EVENT_TABLES)
 
 
 def last_snapshot(data_dir: Path) -> LastSnapshot | None:

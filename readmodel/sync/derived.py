@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from readmodel.store import snapshot
 from readmodel.store.damage import checksum
-from readmodel.store.manifest import DerivedState, Manifest, Part, StoredTable
+from readmodel.store.manifest import DerivedState, Manifest, StoredTable
 from readmodel.store.view_log import ViewRun
 from readmodel.sync.derived_client import (
     DeadlineExceeded,
@@ -113,10 +113,10 @@ class PreviousDerived:
         """The record of the derived table *name*, if it was ever built."""
         return self.manifest.tables.get(name) if name in self.manifest.derived else None
 
-    def file(self, name: str, part: Part) -> Path:
-        """The file of a part of the table *name*."""
+    def folder(self, name: str) -> Path:
+        """The folder of the parts of the table *name*."""
         assert self.path is not None
-        return self.path / snapshot.table_folder(name) / part.file
+        return self.path / snapshot.table_folder(name)
 
 
 def build_derived(
@@ -297,7 +297,7 @@ class _Build:
         shares = -(-stored.bytes // SAMPLED_BYTES) or 1
         try:
             for part in stored.parts:
-                file = self.previous.file(name, part)
+                file = self.previous.folder(name) / part.file
                 if file.stat().st_size != part.bytes:
                     return False
                 drawn = zlib.crc32(f"{self.writer.id} {name} {part.file}".encode())
@@ -414,10 +414,8 @@ class _Build:
         """Link the last version of the table *name* into the snapshot."""
         stored = self.previous.stored(name)
         assert stored is not None
-        linked = self.writer.table(name, stored.columns, stored.changed_at)
-        for part in stored.parts:
-            linked.link(part, self.previous.file(name, part), checked_at)
-        return linked.stored
+        folder = self.previous.folder(name)
+        return self.writer.link_table(name, stored, folder, checked_at).stored
 
     def _report(
         self,

@@ -176,8 +176,7 @@ class DerivedWorker:
 
 def _resident_bytes(pid: int) -> int:
     """Memory that the process has now; 0 if that is unknown."""
-    try:
+    with contextlib.suppress(OSError, IndexError):
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return 0

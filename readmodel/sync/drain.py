@@ -3,7 +3,8 @@
 A drain publishes a snapshot in which only the tables of events differ. Their rows and
 `consumed`, which says how far the spools were read, become visible by one rename, and
 only then are the files of the spools removed. Killed anywhere, the next drain reads the
-manifest and repeats or skips.
+manifest and repeats or skips. `event_ids` finds repetitions and conflicts of ids, and
+`event_publish` writes the rows.
 """
 
 from collections.abc import Callable, Iterable, Sequence

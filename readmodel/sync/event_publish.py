@@ -20,7 +20,7 @@ from readmodel.store.manifest import Consumed, Part
 from readmodel.store.snapshot import table_folder
 from readmodel.sync.audit_rows import drained_rows
 from readmodel.sync.carry_over import LastSnapshot, carry_others, taken_at
-from readmodel.sync.event_rows import (
+from readmodel.sync.event_ids import (
     conflict_rejections,
     new_events,
     new_rejections,

@@ -28,8 +28,8 @@ from readmodel.sync.event_changes import (
     scan,
     use_events,
 )
+from readmodel.sync.event_ids import NewRows, new_events
 from readmodel.sync.event_publish import append_rows
-from readmodel.sync.event_rows import NewRows, new_events
 from readmodel.sync.snapshot_writer import SnapshotWriter
 from util.json_types import JsonMapping, JsonObject
 

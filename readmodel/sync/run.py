@@ -329,10 +329,7 @@ def _carry_over(
         if last and table.name in last.failed:
             writer.add_failure(table.name, last.failed[table.name])
         if found := stored_table(writer.data_dir, table.name):
-            stored, folder = found
-            carried = writer.table(table.name, stored.columns, stored.changed_at)
-            for part in stored.parts:
-                carried.link(part, folder / part.file)
+            writer.link_table(table.name, *found)
 
 
 def _removed(tables: Sequence[Table], last: Manifest | None) -> Mapping[str, int]:

@@ -66,6 +66,24 @@ class SnapshotWriter:
         # After `publish` the folder has another name, and nothing is removed.
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def link_table(
+        self,
+        name: str,
+        stored: StoredTable,
+        folder: Path,
+        checked_at: datetime | None = None,
+        *,
+        may_miss: bool = False,
+    ) -> TableWriter:
+        """Add the table *name* as it is *stored* in *folder*: link all of its parts.
+
+        *checked_at* and *may_miss* are those of `TableWriter.link`.
+        """
+        table = self.table(name, stored.columns, stored.changed_at)
+        for part in stored.parts:
+            table.link(part, folder / part.file, checked_at, may_miss=may_miss)
+        return table
+
     def table(
         self, name: str, columns: Mapping[str, str], changed_at: datetime | None = None
     ) -> TableWriter:

@@ -15,6 +15,7 @@ from events.lines import RAW_CHARACTERS, TRACEPARENT, AcceptedLine, RejectedLine
 from events.spool_files import LINES_SUFFIX
 from events.verdicts import Judged
 from readmodel.store.event_tables import EVENT_SCHEMA, REJECTED_SCHEMA
+from util.garbage import collection_paused
 
 _COLUMNS: Final = {**REJECTED_SCHEMA, **EVENT_SCHEMA}
 LINE_SCHEMA: Final = pl.Schema(
@@ -78,10 +79,12 @@ class SpoolLine(NamedTuple):
 
 def read_spool(files: Iterable[tuple[str, bytes]]) -> SpooledEvents:
     """Read all lines of *files*, names and contents; a damaged one is a dead letter."""
-    return concat_events(
-        _read_lines(group) if is_by_lines else _read_columns(group)
-        for is_by_lines, group in _groups(files)
-    )
+    # What is parsed is bounded and has no cycle, and is looked through for them else.
+    with collection_paused():
+        return concat_events(
+            _read_lines(group) if is_by_lines else _read_columns(group)
+            for is_by_lines, group in _groups(files)
+        )
 
 
 def _groups(
@@ -140,8 +143,17 @@ def _whole_columns(lines: Sequence[ColumnLine]) -> SpooledEvents | None:
 
 def _lines_of(files: Iterable[tuple[str, bytes]]) -> Iterator[SpoolLine]:
     for name, content in files:
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        for number, line in enumerate(_divided(content), start=1):
             yield SpoolLine(name, number, line)
+
+
+def _divided(content: bytes) -> Iterator[bytes]:
+    """The lines with their ends; `splitlines` looks for other ends, byte by byte."""
+    start = 0
+    while start < len(content):
+        end = content.find(b"\n", start) + 1 or len(content)
+        yield content[start:end]
+        start = end
 
 
 def _parse_letters(lines: Sequence[SpoolLine]) -> pl.DataFrame:
@@ -166,23 +178,37 @@ def _by_columns(lines: Sequence[ColumnLine]) -> SpooledEvents | None:
     counts = [line.size for line in lines]
     numbers = pl.int_range(len(lines), eager=True)
     owner = numbers.repeat_by(pl.Series(counts, dtype=pl.Int64)).explode()
-    columns: list[pl.Series] = []
-    for name in _COLUMN_NAMES:
-        values = [line.columns.get(name) for line in lines]
-        if list in set(map(type, values)):
-            values = list(chain.from_iterable(map(_repeated, values, counts)))
-            columns.append(pl.Series(name, values, LINE_SCHEMA[name]))
-        else:
-            columns.append(pl.Series(name, values, LINE_SCHEMA[name]).gather(owner))
+    lists = {name: _listed(lines, name, counts) for name in _COLUMN_NAMES}
+    columns = [
+        pl.Series(name, values, LINE_SCHEMA[name])
+        if values is not None
+        else _values(lines, name).gather(owner)
+        for name, values in lists.items()
+    ]
     frame = pl.DataFrame(columns)
     if sum(frame[name].null_count() for name in NEEDED):
         return None
-    traces = pl.Series(
-        [line.columns.get(TRACEPARENT) for line in lines], dtype=pl.String
-    )
-    id_hash = _hashes(frame["event_id"].to_list())
+    traces = _values(lines, TRACEPARENT)
+    # To make texts of a column again takes a quarter as long as to hash them.
+    id_hash = _hashes(lists["event_id"] or frame["event_id"].to_list())
     accepted = _typed(frame, EVENT_SCHEMA, id_hash)
     return SpooledEvents(accepted, _NO_LETTERS, tuple(traces.drop_nulls()))
+
+
+def _listed(
+    lines: Sequence[ColumnLine], name: str, counts: Sequence[int]
+) -> list[Any] | None:
+    """The values of a column, one for each event; None if no line has a list of them."""
+    values = [line.columns.get(name) for line in lines]
+    if list not in set(map(type, values)):
+        return None
+    return list(chain.from_iterable(map(_repeated, values, counts)))
+
+
+def _values(lines: Sequence[ColumnLine], name: str) -> pl.Series:
+    """The value that all events of a line have, for each line."""
+    values = [line.columns.get(name) for line in lines]
+    return pl.Series(name, values, LINE_SCHEMA[name])
 
 
 def _repeated(values: Any, count: int) -> Sequence[Any]:

@@ -92,8 +92,6 @@ def _link_last_copy(name: str, writer: SnapshotWriter) -> datetime | None:
     stored, folder = found
     if not all((folder / part.file).is_file() for part in stored.parts):
         return None
-    table = writer.table(name, stored.columns, stored.changed_at)
-    for part in stored.parts:
-        table.link(part, folder / part.file)
+    writer.link_table(name, stored, folder)
     # Each sync that reads the table compares at least one of its parts.
     return max(part.checked_at for part in stored.parts)

@@ -98,8 +98,5 @@ def also_as_table() -> DocumentedResponses:
 
 def columns_of(model: type) -> tuple[TableColumn, ...]:
     """The fields of a response model as columns, with their published descriptions."""
-    fields = TypeAdapter(model).json_schema()["properties"]
-    return tuple(
-        TableColumn(name, schema.get("description", ""))
-        for name, schema in fields.items()
-    )
+    fields = TypeAdapter(model).json_schema()["properties"].items()
+    return tuple(TableColumn(name, it.get("description", "")) for name, it in fields)

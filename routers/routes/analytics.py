@@ -49,11 +49,11 @@ from routers.responses import (
 )
 from routers.sections import ANALYTICS, respond_sections
 from routers.strict_query import NoParameters, NoRepeatedParameters
-from util.access import Right
 from util.api_routes import ApiRoutes
 from util.http_client import encode_daily, send_daily
 from util.json_types import JsonObject
 from util.problems import Error
+from util.rights import Right
 
 router = ApiRoutes(
     tags=["statistics"],

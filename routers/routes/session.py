@@ -26,8 +26,8 @@ from routers.responses import (
     uncached_json_response,
 )
 from routers.strict_query import NoParameters, NoRepeatedParameters, invalid_parameter
-from util.access import Right
 from util.api_routes import ApiRoutes
+from util.rights import Right
 
 SESSION_LENGTH: Final = timedelta(days=30)
 

@@ -185,9 +185,8 @@ def _describe_kept(
     kept: KeptTable, loaded: LoadedViews, manifest: Manifest
 ) -> ViewDescription:
     description = _describe(kept.definition, loaded, manifest)
-    state = manifest.derived[str(kept.definition.object)]
-    stale_since, because = kept_since(state, manifest), str(kept.error)
-    changes = {"stale_since": stale_since, "failed_because": because}
+    stale_since = kept_since(manifest.derived[str(kept.definition.object)], manifest)
+    changes = {"stale_since": stale_since, "failed_because": str(kept.error)}
     return description.model_copy(update=changes)
 
 

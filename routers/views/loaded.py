@@ -7,7 +7,7 @@ import polars as pl
 
 from readmodel.dtypes import parse_dtype
 from sqlfiles.catalogue import Catalogue
-from sqlfiles.definition import Definition, DefinitionError
+from sqlfiles.definition import Definition
 
 type Columns = Mapping[str, str]
 """Names of columns with their dtypes, as the manifest spells them."""
@@ -41,45 +41,49 @@ def bind_all(catalogue: Catalogue, tables: Mapping[str, Columns]) -> LoadedViews
     A definition that DuckDB cannot bind becomes an error, and with it all that read it.
     One that reads a table without columns stays, and its own are unknown.
     """
-    from sqlfiles import session
-
     schemas = {name: columns for name, columns in tables.items() if columns}
-    unknown = tables.keys() - schemas.keys()
-    columns = dict[str, Columns]()
-    errors, bound = list(catalogue.errors), list[Definition]()
+    binding = _Binding(schemas, tables.keys() - schemas.keys())
+    errors = list(catalogue.errors)
     for definition in catalogue.definitions:
-        if not unknown.isdisjoint(definition.inputs):
-            if definition.object is not None:
-                unknown.add(definition.object)
-            bound.append(definition)
-            continue
-        missing = [name for name in definition.inputs if name not in schemas]
-        if missing:
-            errors.append(_error(definition, f"its input {missing[0]} has an error"))
-            continue
         try:
-            result = session.bind(definition, schemas)
+            binding.add(definition)
         except ValueError as error:
-            errors.append(_error(definition, str(error)))
-            continue
-        columns[definition.name] = {
-            # Almost always the values of a HUGEINT fit, and are stored as Int64.
-            column.name: "Int64" if column.wide else column.dtype
-            for column in result
-        }
+            errors.append(definition.error(str(error), definition.sql_line))
+    bound = replace(catalogue, definitions=tuple(binding.bound), errors=tuple(errors))
+    return LoadedViews(bound, binding.columns)
+
+
+@dataclass(slots=True)
+class _Binding:
+    """Finds the columns of one definition after another: of inputs first."""
+
+    schemas: dict[str, Columns]
+    """Columns of the tables that may be read."""
+    unknown: set[str]
+    """Tables whose columns are not known."""
+    columns: dict[str, Columns] = field(default_factory=dict)
+    bound: list[Definition] = field(default_factory=list)
+
+    def add(self, definition: Definition) -> None:
+        """Raises ValueError if DuckDB cannot bind *definition*."""
+        if self.unknown.isdisjoint(definition.inputs):
+            self._bind(definition)
+        elif definition.object is not None:
+            self.unknown.add(definition.object)
+        self.bound.append(definition)
+
+    def _bind(self, definition: Definition) -> None:
+        columns = self._columns(definition)
+        self.columns[definition.name] = columns
         if definition.object is not None:
-            schemas[definition.object] = columns[definition.name]
-        bound.append(definition)
-    return LoadedViews(
-        replace(catalogue, definitions=tuple(bound), errors=tuple(errors)), columns
-    )
+            self.schemas[definition.object] = columns
 
+    def _columns(self, definition: Definition) -> Columns:
+        """Almost always the values of a HUGEINT fit, and are stored as Int64."""
+        from sqlfiles import session
 
-def _error(definition: Definition, message: str) -> DefinitionError:
-    return DefinitionError(
-        definition.file,
-        definition.sql_line,
-        message,
-        definition.name,
-        definition.object,
-    )
+        for name in definition.inputs:
+            if name not in self.schemas:
+                raise ValueError(f"its input {name} has an error")
+        found = session.bind(definition, self.schemas)
+        return {each.name: "Int64" if each.wide else each.dtype for each in found}

@@ -59,6 +59,9 @@ class SpiedSnapshot(Snapshot):
     def tally(self, table: str) -> None:
         """None: the columns of the rows are recorded, from which a tally is made."""
 
+    def quarters(self, table: str) -> None:
+        """None, as well."""
+
     def scan(self, table: str) -> pl.LazyFrame:
         """All columns of *table*; each column that a plan reads is recorded."""
         rows = super().scan(table).collect()

@@ -3,7 +3,7 @@
 from calculations.analytics import collect_as
 from calculations.daily import daily
 from calculations.results import Daily
-from tests.support.frames import NOW, at, frame, period, vote
+from tests.support.frames import NOW, at, frame, period, visits_frame, vote
 
 
 def test_the_last_day_begins_just_after_24_hours_ago() -> None:
@@ -14,7 +14,7 @@ def test_the_last_day_begins_just_after_24_hours_ago() -> None:
         vote(voted_at=at("2024-07-31 15:30:01"), amount_of_estimations=3),
         vote(voted_at=at("2024-08-01 15:30:00"), room_id=2),
     ]
-    views = frame(
+    views = visits_frame(
         "page_views",
         [
             {"user_id": "ada", "viewed_at": at("2024-07-31 15:30:00")},

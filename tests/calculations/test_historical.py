@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from calculations.analytics import collect_as
 from calculations.historical import MOVING_AVERAGE_ROWS, day_runs, historical
 from calculations.period import Period
 from calculations.results import HistoricalRow, Result
-from tests.support.frames import EMPTY, at, frame, period
+from tests.support.frames import EMPTY, INSTANT, at, frame, period
 from tests.support.oracle import Rows
 
 
@@ -24,7 +25,7 @@ class HistoricalSection(Result):
 
 def days(when: Period | None = None, **rows: Rows) -> list[HistoricalRow]:
     """Rows of the series, computed from literal rows per table."""
-    frames = {
+    frames: dict[str, Any] = {
         name: frame(name, rows.get(name, [])) for name in EMPTY if name != "events"
     }
     plan = historical(**frames, period=when or period(), without=())
@@ -98,13 +99,12 @@ def test_a_thirtieth_is_rounded_by_polars_as_by_python(total: int) -> None:
 
 
 MONDAY, TUESDAY = date(2024, 6, 3), date(2024, 6, 4)
-KINDS = {"kind": pl.UInt8, "date": pl.Date}
-type Dated = list[tuple[int, date | None]]
+type Days = list[date | None]
 
 
-def runs(rows: Dated, engine: pl.Engine) -> list[tuple[int, date | None, int]]:
-    """`day_runs` of literal rows, collected by *engine*."""
-    frame = pl.LazyFrame(rows, schema=KINDS, orient="row")
+def runs(days: Days, engine: pl.Engine) -> list[tuple[date | None, int]]:
+    """`day_runs` of literal days, collected by *engine*."""
+    frame = pl.LazyFrame({"date": days}, schema={"date": pl.Date})
     return day_runs(frame).collect(engine=engine).rows()
 
 
@@ -114,34 +114,51 @@ ENGINES = pytest.mark.parametrize(
 
 
 @ENGINES
-def test_a_run_ends_with_its_day_or_its_kind(engine: pl.Engine) -> None:
-    """A missing day forms runs of its own, and the last row ends a run, too."""
-    rows: Dated = [(0, MONDAY), (0, MONDAY), (0, None), (0, MONDAY), (1, MONDAY)]
-    rows += [(1, TUESDAY), (1, TUESDAY), (1, None)]
+def test_a_run_ends_with_its_day(engine: pl.Engine) -> None:
+    """A missing day ends a run, and so does the last row."""
+    rows: Days = [MONDAY, MONDAY, None, MONDAY, TUESDAY, TUESDAY]
     assert runs(rows, engine) == [
-        (0, MONDAY, 2),
-        (0, None, 1),
-        (0, MONDAY, 1),
-        (1, MONDAY, 1),
-        (1, TUESDAY, 2),
-        (1, None, 1),
+        (MONDAY, 2),
+        (None, 1),
+        (MONDAY, 1),
+        (TUESDAY, 2),
     ]
     assert runs([], engine) == []
 
 
 @ENGINES
-@given(
-    rows=st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from([MONDAY, TUESDAY, None])),
-        max_size=40,
-    )
-)
-def test_the_lengths_of_runs_add_up_to_all_rows(engine: pl.Engine, rows: Dated) -> None:
+@given(rows=st.lists(st.sampled_from([MONDAY, TUESDAY, None]), max_size=40))
+def test_the_lengths_of_runs_add_up_to_all_rows(engine: pl.Engine, rows: Days) -> None:
     """Rows may come in any order."""
-    found: Counter[tuple[int, date | None]] = Counter()
-    for kind, day, run in runs(rows, engine):
-        found[kind, day] += run
+    found: Counter[date | None] = Counter()
+    for day, run in runs(rows, engine):
+        found[day] += run
     assert found == Counter(rows)
+
+
+def test_tallied_rows_stand_for_several() -> None:
+    """Two quarters of Monday with 2 and 3 votes, one of Tuesday with 4."""
+    quarters = pl.LazyFrame(
+        {
+            "voted_at": [
+                at("2024-06-03 10:00"),
+                at("2024-06-03 10:15"),
+                at("2024-06-04 00:00"),
+            ],
+            "count": [2, 3, 4],
+        },
+        schema={"voted_at": INSTANT, "count": pl.UInt32},
+    )
+    frames: dict[str, Any] = {
+        name: frame(name, []) for name in EMPTY if name not in ("events", "votes")
+    }
+    plan = historical(**frames, votes=quarters, period=period(), tallied={"votes"})
+    result = collect_as(HistoricalSection, plan).historical
+    assert [(day["votes"], day["acc_votes"]) for day in result[:3]] == [
+        (5, 5),
+        (4, 9),
+        (0, 9),
+    ]
 
 
 def test_days_change_at_local_midnight_before_and_after_a_clock_change() -> None:

@@ -1,19 +1,25 @@
 """Requests that skip the router are answered as if they had not."""
 
+import asyncio
+import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 
 from collect_events import create_app
 from collector import receiving
 from events import verdicts
+from tests.collector.conftest import StartCollector
 from tests.collector.test_callers import token
 from tests.support.events import TOKEN, collector_settings, spooled
-from util import telemetry
+from util import access_log, telemetry
+from util.rates import MinuteCounts
 
 ORIGIN = "https://app.example.org"
 EVENT = {"id": "e1", "name": "a", "user_id": "u1", "properties": {"a": 1}}
@@ -57,16 +63,17 @@ REQUESTS: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(params=[ORIGIN, ""], ids=["origin", "no-origin"])
 def both(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[TestClient, TestClient]]:
-    """Two collectors whose random ids are constant."""
+    """Two collectors whose random ids and waits are constant."""
     for module in (receiving, verdicts):
         monkeypatch.setattr(module, "new_id", lambda _: "new")
+    monkeypatch.setattr(MinuteCounts, "seconds_left", lambda *_: 30)
     monkeypatch.setattr(secrets, "token_hex", lambda _: "0" * 20)
     settings = {
-        "CORS_ORIGINS": ORIGIN,
+        "CORS_ORIGINS": request.param,
         "PATH_PREFIX": "/analytics",
         "RATE_LIMIT_PER_MINUTE": "22",
     }
@@ -121,3 +128,59 @@ def test_they_are_answered_as_by_the_router(
     assert statuses >= {200, 202, 307, 400, 401, 403, 405, 413, 415, 422, 429}
     assert stored(tmp_path / "direct") == stored(tmp_path / "routed")
     assert counted(direct) == counted(routed)
+
+
+def test_an_unexpected_error_is_reported_once_under_the_id_of_its_request(
+    start: StartCollector,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is tried once, and its line in the log has the whole time."""
+    tried = []
+
+    def fail(_: int) -> str:
+        tried.append(bound())
+        raise KeyError("broken")
+
+    client = start()
+    monkeypatch.setattr(receiving, "new_id", fail)
+    times = iter((100.0, 107.0))
+    timer = SimpleNamespace(perf_counter=lambda: next(times))
+    monkeypatch.setattr(access_log, "time", timer)
+    with caplog.at_level(logging.INFO, logger="fpp.collector"):
+        response = client.post("/events", json=EVENT, headers={"X-Request-ID": "r-7"})
+    assert response.status_code == 500
+    assert response.json() == {"detail": "Internal server error"}
+    assert response.headers["X-Request-ID"] == "r-7"
+    assert tried == ["r-7"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["'broken'", "POST /events 500 7000.0 ms"]
+
+
+def bound() -> Any:
+    """The id that log lines have now."""
+    return structlog.contextvars.get_contextvars()["request_id"]
+
+
+def test_a_client_that_leaves_gets_no_answer(start: StartCollector) -> None:
+    """The request is counted under 499."""
+    client = start()
+    sent: list[Any] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/events",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {TOKEN}".encode())],
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent == []
+    counted = 'duration_seconds_count{method="POST",route="/events",status="499"} 1.0'
+    assert counted in client.get("/metrics").text

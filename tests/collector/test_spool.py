@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,25 +237,32 @@ def test_a_file_that_nobody_waits_for_has_one_commit(
 
 
 @pytest.mark.parametrize(
-    ("function", "number"), [("write", errno.ENOSPC), ("fsync", errno.EIO)]
+    ("function", "number"),
+    [
+        ("pwritev", errno.ENOSPC),
+        ("write", errno.ENOSPC),
+        ("fsync", errno.EIO),
+    ],
 )
 def test_a_commit_that_fails_leaves_those_before_it(
     function: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the same file, of which the disk took a part of the next commit."""
+    monkeypatch.setattr(spool_file, "HAS_FLUSHING_WRITES", function == "pwritev")
     write = os.write
 
-    def write_a_part(handle: int, data: bytes) -> int:
-        if len(data) < len(LINE):
+    def take_a_part(handle: int, data: Any, *_: int) -> int:
+        content = data[0] if isinstance(data, list) else data
+        if len(content) < len(LINE):
             raise OSError(number, os.strerror(number))
-        return write(handle, data[:5])
+        return write(handle, content[:5])
 
     async def scenario() -> None:
         async with writing(tmp_path) as writer:
             await writer.append(LINE)
             await writer.append(LINE)
             with monkeypatch.context() as broken:
-                failing = write_a_part if function == "write" else refuse(number)
+                failing = refuse(number) if function == "fsync" else take_a_part
                 broken.setattr(os, function, failing)
                 with pytest.raises(SpoolUnavailable):
                     await writer.append(LINE)
@@ -265,6 +273,34 @@ def test_a_commit_that_fails_leaves_those_before_it(
     monkeypatch.setattr(spool, "APPEND_SECONDS", 60.0)
     asyncio.run(scenario())
     assert contents(tmp_path) == [LINE * 2, b"later\n"]
+
+
+@pytest.mark.parametrize("flags", [os.RWF_DSYNC, None])
+def test_an_append_is_flushed_however_little_the_disk_takes_at_a_time(
+    flags: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write of it, or, where the file system cannot do that, all of it."""
+    steps: list[str] = []
+    pwritev, fsync = os.pwritev, os.fsync
+
+    def take_a_part(handle: int, data: Any, place: int, found: int) -> int:
+        if flags is None:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        assert found == flags
+        steps.append("flushing write")
+        return pwritev(handle, [data[0][:3]], place, found)
+
+    def note(handle: int) -> None:
+        steps.append("flush")
+        fsync(handle)
+
+    file = spool_file.OpenSpoolFile.create(str(tmp_path), "a.000000000001", b"first\n")
+    monkeypatch.setattr(os, "pwritev", take_a_part)
+    monkeypatch.setattr(os, "fsync", note)
+    file.append(b"second\n")
+    file.close()
+    assert (tmp_path / "a.000000000001").read_bytes() == b"first\nsecond\n"
+    assert steps == (["flush"] if flags is None else ["flushing write"] * 3)
 
 
 def test_the_file_of_a_killed_process_is_complete(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from events.joined_json import encode_arrays, encode_objects
 
 TEXTS = st.text(max_size=4) | st.sampled_from(
-    ["],[", "x],[null,", "}", "},{", "\n", "\\", '"', '["', "},"]
+    [",[", "],[", "x],[null,", ",[null,", "}", "},{", "\n", "\\", '"', '["', "},"]
 )
 CONTENTS = st.tuples(
     TEXTS | st.none(), TEXTS, TEXTS | st.none(), st.integers(0, 9), TEXTS | st.none()
@@ -24,12 +24,14 @@ VALUES = st.recursive(
 
 
 @given(st.lists(CONTENTS, max_size=4))
+@example([("a", ",[", None, 1, ",["), ("b", "c", "d", 2, "e")])
 @example([("a", "],[", None, 1, "],["), ("b", "c", "d", 2, "e")])
 @example([("a", "b", None, 1, "],["), (None, "c", "d", 2, "e")])
 @example([(None, "a", None, 1, "],[null,"), (None, "b", "],[null,", 2, None)])
 def test_arrays_are_those_of_each(arrays: list[tuple[Any, ...]]) -> None:
     """Whatever their texts contain, and whether they begin with a text or with null."""
-    assert encode_arrays(arrays) == [orjson.dumps(each) for each in arrays]
+    begin, rests = encode_arrays(arrays)
+    assert [begin + rest for rest in rests] == [orjson.dumps(each) for each in arrays]
 
 
 @given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=2), max_size=4))

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import TableKey, load, parse_tables
+from config import load
 from readmodel.source.connect import source_from_settings, tables_from_settings
 from readmodel.source.no_database import NoDatabase
 from readmodel.tables import TABLES, Table
 from util.errors import SettingsError
+from util.setting_values import TableKey, parse_tables
 
 WORDS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"),

@@ -12,8 +12,8 @@ from routers import auth
 from tests.routers.conftest import client_of, make_settings
 from tests.support.frames import NOW
 from tests.support.sample import TOKEN
-from util import access
-from util.access import parse_token
+from util import access_tokens
+from util.access_tokens import parse_token
 
 VIEWER, ANALYST = "viewer-" + "v" * 30, "analyst-" + "a" * 30
 
@@ -91,7 +91,7 @@ def test_every_token_is_compared_by_its_digest(
             compared.append((a, b))
             return hmac.compare_digest(a, b)
 
-    monkeypatch.setattr(access, "hmac", Recording)
+    monkeypatch.setattr(access_tokens, "hmac", Recording)
     scope = {"headers": [(b"x-api-key", sent.encode())], "method": "GET"}
     auth.identify(scope, client.app.state.settings)  # type: ignore[attr-defined]
     entries = [f"ops:{TOKEN}", TOKEN, f"eve:{VIEWER}", VIEWER]

@@ -94,7 +94,7 @@ def test_files_are_compared_once(
     with client_of(make_settings(data_dir=read_model)) as client:
         assert client.get("/").status_code == 200
         count = len(read)
-        assert count == 12
+        assert count == 18
         assert client.get("/?period=7d").status_code == 200
         assert client.get("/breakdown/room").status_code == 200
     assert len(read) == count

@@ -97,7 +97,7 @@ def test_a_kept_plan_reads_the_files_each_time(
 ) -> None:
     """The plan is cached, the answer is not."""
     plans.analytics(snapshot, period(), SECTIONS).collect()
-    for file in snapshot.files("fpp_votes"):
+    for file in snapshot.files("fpp_rooms"):
         Path(file).unlink()
     with pytest.raises(FileNotFoundError):
         plans.analytics(snapshot, period(), SECTIONS).collect()

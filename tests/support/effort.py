@@ -32,6 +32,7 @@ FULL = EFFORT in ("full", "thorough")
 
 _LEFT_OUT = pytest.StashKey[int]()
 _COLLECTED = pytest.StashKey[Sequence[pytest.Item]]()
+_OUTPUT = "long tests left out"
 
 
 def examples(full: int, thorough: int | None = None) -> int:
@@ -147,6 +148,20 @@ def pytest_collection_modifyitems(
 def _are_named(config: pytest.Config) -> bool:
     """True if the command line names single tests, or the marker."""
     return "long" in config.option.markexpr or any("::" in arg for arg in config.args)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a process of a parallel run tell the first one what it left out."""
+    if hasattr(session.config, "workeroutput"):
+        left_out = session.config.stash.get(_LEFT_OUT, 0)
+        session.config.workeroutput[_OUTPUT] = left_out
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's own
+def pytest_testnodedown(node: Any) -> None:
+    """Note what a process left out: each collects all tests."""
+    left_out = getattr(node, "workeroutput", {}).get(_OUTPUT, 0)
+    node.config.stash[_LEFT_OUT] = left_out
 
 
 def pytest_terminal_summary(

@@ -18,7 +18,6 @@ from testbed.mariadb import Database, Login, fresh_database, private_server
 from testbed.shared_mariadb import shared_server
 from tests.support import preloaded
 from tests.support.effort import examples
-from tests.support.forking import is_forked
 
 # The time of an example depends on how busy the machine is.
 settings.register_profile("ours", deadline=None, max_examples=examples(100))
@@ -47,7 +46,7 @@ def session_folder(
 ) -> Path:
     """A temporary folder that all processes of the session share."""
     folder = tmp_path_factory.getbasetemp()
-    return folder.parent if is_forked(request.config) else folder
+    return folder.parent if hasattr(request.config, "workerinput") else folder
 
 
 @pytest.fixture(scope="session")

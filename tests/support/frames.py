@@ -1,5 +1,7 @@
 """Small tables for tests of statistics: from literal rows, or drawn by hypothesis."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from calculations.period import Period
 from calculations.tables import Tables
-from readmodel.store import visits
+from readmodel.store import quarters, tallies, visits
 from routers.tables import with_visitor
 from tests.support.oracle import Database, Row, Rows
 
@@ -83,14 +85,39 @@ def visits_frame(name: str, rows: Rows) -> pl.LazyFrame:
 
 def tables(database: Database) -> Tables:
     """The tables of *database*, with visits."""
-    frames = {
+    frames: dict[str, Any] = {
         name: with_visitor(frame(name, rows), "id" if name == "users" else "user_id")
         for name, rows in database.items()
+        if name != "page_views"
     }
     return Tables(
         **frames,
         viewed=visits_frame("page_views", database["page_views"]),
         estimated=visits_frame("estimations", database["estimations"]),
+    )
+
+
+def tallied(database: Database, parts: int = 2) -> Tables:
+    """The tables of *database*, with the tallies and quarters of *parts* parts."""
+
+    def of_parts(
+        derive: Callable[[pl.LazyFrame, str], pl.LazyFrame], name: str
+    ) -> pl.LazyFrame:
+        rows = database[name]
+        pieces = (rows[number::parts] for number in range(parts))
+        return pl.concat(derive(frame(name, piece), f"fpp_{name}") for piece in pieces)
+
+    return replace(
+        tables(database),
+        page_view_tally=of_parts(tallies.derive, "page_views"),
+        event_tally=of_parts(tallies.derive, "events"),
+        user_tally=of_parts(tallies.derive, "users"),
+        estimation_tally=of_parts(tallies.derive, "estimations"),
+        vote_tally=of_parts(tallies.derive, "votes"),
+        quarters={
+            name: of_parts(quarters.derive, name)
+            for name in ("page_views", "estimations", "votes", "users")
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """The order of the tests in a parallel run, and which of them share a process.
 
 All tests of a file run in the same process, in order, so that fixtures of a module are
-set up once. tests/support/forking.py runs the processes.
+set up once. pytest-xdist's own groups do not work with pytest 9.2.
 """
 
 from collections import Counter
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 SHARED = ("tests/browser",)
 """Folders whose files share fixtures of their package, and thus a process.
@@ -41,6 +43,13 @@ LONG = (
 """Units that take longest; they start first, or others would wait for their end."""
 
 
+class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process one unit of tests after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
 def unit_of(nodeid: str) -> str:
     """The file of a test, or the folder in SHARED that contains it."""
     path = nodeid.partition("::")[0]
@@ -50,17 +59,23 @@ def unit_of(nodeid: str) -> str:
     return path
 
 
+@pytest.hookimpl(optionalhook=True)  # xdist's own
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> UnitScheduling:
+    """Schedule by unit."""
+    return UnitScheduling(config, log)
+
+
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Let the units in LONG come first where there are several processes."""
     check_names(items)
-    if config.option.processes > 1:
+    if hasattr(config, "workerinput"):
         items.sort(key=lambda item: _rank(unit_of(item.nodeid)))
 
 
 def check_names(items: Sequence[pytest.Item]) -> None:
-    """Raise UsageError if two tests have the same id: a report would name either."""
+    """Raise UsageError if two tests have the same id: xdist would run only one."""
     for name, count in Counter(item.nodeid for item in items).items():
         if count > 1:
             raise pytest.UsageError(f"{name} is the name of several tests")

@@ -82,6 +82,23 @@ def test_an_unknown_effort_is_an_error(
     done.stderr.fnmatch_lines(["*TEST_EFFORT is 'full' or 'thorough', not 'all'*"])
 
 
+@pytest.mark.long("test_a_usual_run_leaves_long_tests_out_and_says_so")
+def test_a_process_of_a_parallel_run_tells_what_it_left_out(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is that of the process that shows the results."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("TEST_EFFORT", raising=False)
+    pytester.makepyfile(test_module=MODULE)
+    done = pytester.runpytest_subprocess(
+        *("-p", "xdist", "-p", "tests.support.effort", "-p", "no:cacheprovider"),
+        *("--numprocesses", "2"),
+    )
+    done.assert_outcomes(passed=2)
+    assert done.stdout.lines.count("4 long tests left to `make test-all`") == 1
+
+
 @pytest.mark.parametrize(
     ("count", "kept"), [(1, [0]), (2, [0, 3]), (3, [0, 2, 4]), (9, [*range(7)])]
 )

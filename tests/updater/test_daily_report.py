@@ -91,6 +91,7 @@ def at(data_dir: Path, taken_at: datetime) -> Any:
         """The same snapshot, taken later."""
 
         scan = current.scan
+        visits = current.visits
 
     Later.taken_at = taken_at  # type: ignore[attr-defined]
     return patch("updater.daily_report.snapshot.current", lambda _: Later)

@@ -39,5 +39,9 @@ def limited(limits: ConnectionLimits) -> Iterator[None]:
     """Apply *limits* to both parsers of HTTP."""
     apply_limits(limits)
     yield
-    for protocol_class in (h11_impl.H11Protocol, httptools_impl.HttpToolsProtocol):
-        del protocol_class.__new__
+    for replaced in (
+        h11_impl.H11Protocol,
+        httptools_impl.HttpToolsProtocol,
+        httptools_impl.RequestResponseCycle,
+    ):
+        del replaced.__new__

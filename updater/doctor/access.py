@@ -7,7 +7,7 @@ from typing import Final
 
 from config import Settings
 from updater.doctor.check_result import CheckResult, passed, warning
-from util.access import parse_token
+from util.access_tokens import parse_token
 from util.confinement import confinement_of
 from util.landlock import LandlockUnavailable
 

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from readmodel.store import snapshot
 from updater.doctor.check_result import CheckResult, failed, passed, warning
+from updater.doctor.trial_folder import try_in
 
 LEAST_FREE_BYTES: Final = 50 * 2**20
 COMFORTABLE_BYTES: Final = 2**30
@@ -21,7 +21,7 @@ def check_data_dir(data_dir: Path) -> Iterator[CheckResult]:
         existing = existing.parent
     if existing != data_dir and os.access(existing, os.W_OK | os.X_OK):
         yield passed("DATA_DIR", f"{data_dir} does not exist yet and can be created")
-    elif problem := _folder_problem(data_dir):
+    elif problem := try_in(data_dir, _link_problem):
         yield failed(
             "DATA_DIR",
             f"{data_dir} {problem}: it must be a folder on a local file system, "
@@ -32,18 +32,9 @@ def check_data_dir(data_dir: Path) -> Iterator[CheckResult]:
     yield _space(data_dir, existing)
 
 
-def _folder_problem(data_dir: Path) -> str | None:
-    """Try to write a file and a hard link in a temporary folder."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=data_dir) as folder:
-            file = Path(folder) / "file"
-            file.write_bytes(b"x")
-            return _link_problem(file)
-    except OSError as error:
-        return f"cannot be written to ({error.strerror})"
-
-
-def _link_problem(file: Path) -> str | None:
+def _link_problem(folder: Path) -> str | None:
+    file = folder / "file"
+    file.write_bytes(b"x")
     try:
         file.with_name("link").hardlink_to(file)
     except OSError as error:

@@ -1,10 +1,10 @@
 """Whether a folder has what a spool needs of its file system, for `doctor`."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from events.spool_files import SUFFIX, list_files, sync_folder
+from updater.doctor.trial_folder import try_in
 
 
 def spool_folder_problem(folder: Path) -> str | None:
@@ -13,11 +13,7 @@ def spool_folder_problem(folder: Path) -> str | None:
     A file is written as a collector does it, and removed as the updater does it: it must
     be flushed, appear whole under its name, replace no other file, and be gone then.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=folder) as name:
-            return _problem(Path(name))
-    except OSError as error:
-        return f"cannot be written to ({error.strerror})"
+    return try_in(folder, _problem)
 
 
 def _problem(folder: Path) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 from readmodel.source.addresses import is_local
@@ -275,10 +275,9 @@ class PostgresView:
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
         block_sql = sql.BlockSql(columns, blocking)
-        found: list[Block] = []
-        for each in self._slices(table, blocking, block_range):
-            found += self._digest(table, columns, block_sql, block_sql.in_range(each))
-        return in_order(found)
+        slices = map(block_sql.in_range, self._slices(table, blocking, block_range))
+        found = (self._digest(table, columns, block_sql, where) for where in slices)
+        return in_order(chain.from_iterable(found))
 
     def _slices(
         self, table: Table, blocking: Blocking, block_range: BlockRange

@@ -14,6 +14,7 @@ the digests decide. Nothing here is needed for exactness.
 import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -49,11 +50,10 @@ class Mark:
     @classmethod
     def decode(cls, text: str) -> Self | None:
         """Parse *text*; None for one of another source or version."""
-        try:
+        with suppress(TypeError, ValueError):
             xmin, xmax, lsn, guards = json.loads(text)
             return cls(int(xmin), int(xmax), int(lsn), str(guards))
-        except (TypeError, ValueError):
-            return None
+        return None
 
     def holds(self, now: "Mark") -> bool:
         """Whether this mark is of the same history as *now*, and not too long ago."""

@@ -15,6 +15,5 @@ def repair(text: bytes) -> tuple[bytes, int]:
     """Replace bytes that are not UTF-8 by U+FFFD; and the number of texts with such."""
     if is_utf8(text):
         return text, 0
-    fields = text.split(QUOTE.encode())
-    repaired = sum(not is_utf8(field) for field in fields)
+    repaired = sum(not is_utf8(field) for field in text.split(QUOTE.encode()))
     return text.decode(errors="replace").encode(), repaired

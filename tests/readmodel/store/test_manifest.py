@@ -54,7 +54,7 @@ def test_the_keys_of_snapshot_json_stay_the_same() -> None:
     assert text == f'{body},\n "crc32": {zlib.crc32(body.encode())}\n}}'
     assert Manifest.from_json(text.encode()) == manifest
     first, _ = manifest.tables["fpp_page_views"].parts
-    assert first.visits == VisitsFile(90, 2, hash_fingerprint="00-01")
+    assert first.visits == VisitsFile(90, 2, version="00-01")
 
 
 def test_a_table_adds_up_its_parts() -> None:

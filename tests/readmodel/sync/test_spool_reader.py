@@ -1,5 +1,6 @@
 """Reading lines of the spool: the quick way and the thorough one find the same."""
 
+import gc
 import json
 import zlib
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from config import load
+from events.column_lines import ColumnLine, decode_columns
 from events.lines import TRACEPARENT, encode_lines
 from events.verdicts import BatchContext, EventPlace, Judge, Judged
 from readmodel.sync import spool_reader
@@ -134,13 +136,14 @@ def request_of(*ids: str) -> bytes:
     return judged([{"name": "a", "id": each} for each in ids], "b1").encode()
 
 
-@pytest.mark.parametrize("damage", ["changed", "cut off", "no JSON"])
+@pytest.mark.parametrize("damage", ["changed", "cut off", "no JSON", "line end"])
 def test_a_damaged_line_by_columns_is_one_dead_letter(damage: str) -> None:
     """It has the text, and how many events are lost; the others are read."""
     whole = request_of("e2", "e3", "e4")
     broken = {
         "changed": whole.replace(b'"e3"', b'"e9"'),
         "cut off": whole[:-20],
+        "line end": whole.replace(b'"e3"', b'"e\r"'),
         "no JSON": whole[:20] + b"}{" + whole[22:],
     }[damage]
     content = request_of("e1", "e0") + broken.rstrip() + b"\n" + request_of("e5")
@@ -152,6 +155,22 @@ def test_a_damaged_line_by_columns_is_one_dead_letter(damage: str) -> None:
     assert letter["rejection_id"] == "a.1.v2.jsonl:2:unreadable"
     assert letter["raw"].strip() == broken.decode().strip()
     assert (letter["received_at"] == AT) == (damage == "changed")
+
+
+def test_the_garbage_collector_does_not_look_through_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It looks through all of them again and again, a fifth of the work."""
+    paused = []
+
+    def decode(line: bytes) -> ColumnLine | None:
+        paused.append(not gc.isenabled())
+        return decode_columns(line)
+
+    monkeypatch.setattr(spool_reader, "decode_columns", decode)
+    read_spool([("a.1.v2.jsonl", request_of("e1"))])
+    assert paused == [True]
+    assert gc.isenabled()
 
 
 def checked(members: dict[str, Any], count: int = 2) -> bytes:

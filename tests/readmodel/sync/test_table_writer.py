@@ -83,7 +83,7 @@ def of_an_earlier_version(manifest: Manifest) -> Manifest:
     return with_visits(manifest, None)
 
 
-def with_visits(manifest: Manifest, hash_fingerprint: str | None) -> Manifest:
+def with_visits(manifest: Manifest, version: str | None) -> Manifest:
     """Record visits of this hash, or none."""
     tables = {
         name: replace(
@@ -91,8 +91,8 @@ def with_visits(manifest: Manifest, hash_fingerprint: str | None) -> Manifest:
             parts=tuple(
                 replace(
                     part,
-                    visits=replace(part.visits, hash_fingerprint=hash_fingerprint)
-                    if part.visits and hash_fingerprint
+                    visits=replace(part.visits, version=version)
+                    if part.visits and version
                     else None,
                 )
                 for part in stored.parts

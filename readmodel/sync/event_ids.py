@@ -1,4 +1,7 @@
-"""Which events of the spool are new: each id is stored once, and the first one stays."""
+"""Ids of events: which are new, repeated, or in conflict with stored ones.
+
+Each id is stored once, and the event that arrived first stays.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from events.ids import id_hash
 from readmodel.store.event_tables import EVENT_SCHEMA, EVENTS, REJECTED_SCHEMA
 from readmodel.store.side_files import IDS
-from readmodel.sync.event_rows import (
+from readmodel.sync.event_ids import (
     conflict_rejections,
     new_events,
     new_rejections,
