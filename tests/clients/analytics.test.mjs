@@ -207,7 +207,9 @@ test("storage that is full or forbidden costs no event", async () => {
 
 test("a large backlog goes in several requests", async () => {
   const { url, requests } = await serve({ status: 503 }, OK);
-  const sender = client(url, { batchSize: 10_000, flushMilliseconds: 60_000, firstPauseMilliseconds: 60_000 });
+  const minute = 60_000;
+  const pauses = { firstPauseMilliseconds: minute, longestPauseMilliseconds: minute };
+  const sender = client(url, { batchSize: 10_000, flushMilliseconds: minute, ...pauses });
   for (let count = 0; count < 250; count += 1) sender.track("a");
   await sender.flush();
   assert.equal(sender.pending, 250);
