@@ -44,9 +44,7 @@ def lines(settings: Settings, now: datetime, last: int) -> Iterator[str]:
         yield from _table_lines(manifest, settings, now)
     for text in (*_failures(manifest), *view_lines(manifest)):
         yield from _wrapped(f"{LATE} ", text)
-    if counts := dead_letters(settings):
-        listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
-        yield from _wrapped("  ", f"dead letters: {listed}")
+    yield from _dead_letter_lines(settings)
     yield from _collector_lines(settings, now)
     yield from kafka_status.lines(settings)
     yield from _replica_lines(settings, now)
@@ -226,17 +224,32 @@ def as_json(settings: Settings, now: datetime, last: int) -> str:
         "runs": run_log.recent_runs(settings.data_dir, last),
         "view_runs": view_log.recent_view_runs(settings.data_dir, last),
     }
-    if counts := dead_letters(settings):
+    if (counts := dead_letters(settings)) != {}:
         status["dead_letters"] = counts
     return to_json(status).decode()
 
 
-def dead_letters(settings: Settings) -> dict[str, int]:
-    """The number of stored dead letters by code; empty without events."""
+def _dead_letter_lines(settings: Settings) -> Iterator[str]:
+    counts = dead_letters(settings)
+    if counts is None:
+        yield f"{LATE} dead letters: a file of {REJECTED} is damaged"
+    elif counts:
+        listed = ", ".join(f"{code} {number:,}" for code, number in counts.items())
+        yield from _wrapped("  ", f"dead letters: {listed}")
+
+
+def dead_letters(settings: Settings) -> dict[str, int] | None:
+    """The number of stored dead letters by code; None if a file is damaged.
+
+    It is empty without events.
+    """
     if REJECTED not in snapshot.table_files(settings.data_dir):
         return {}
     rows = snapshot.latest(settings.data_dir).scan(REJECTED)
-    return dict(rows.group_by("code").len().sort("code").collect().iter_rows())
+    try:
+        return dict(rows.group_by("code").len().sort("code").collect().iter_rows())
+    except READ_ERRORS:
+        return None
 
 
 def newest_row(settings: Settings, table: str) -> datetime | None:

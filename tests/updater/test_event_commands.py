@@ -16,7 +16,7 @@ from readmodel.store.event_tables import AUDIT
 from readmodel.sync.append_run import append_run
 from tests.support.events import line, rejected_line, write_spool
 from tests.support.runs import run
-from tests.support.snapshots import flip_a_bit
+from tests.support.snapshots import flip_a_bit, replace_by_other_bytes
 from tests.support.stored_events import actions, event_ids, letter_ids, store
 from updater.event_retention import DailyRetention
 from util.stopping import StopRequest
@@ -180,3 +180,18 @@ def test_status_counts_dead_letters(
     assert update_readmodel.main(["status", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["dead_letters"] == {"clock": 1, "name": 1}
+
+
+def test_status_says_which_file_of_dead_letters_is_damaged(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And all else as ever."""
+    store(data, [line("e1"), rejected_line("r1")])
+    (part,) = (data / "current").resolve().glob("events_rejected.parquet/part-*")
+    replace_by_other_bytes(part)
+    assert update_readmodel.main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "! dead letters: a file of events_rejected is damaged" in said
+    assert "runs, newest first" in said or "No run yet" in said
+    assert update_readmodel.main(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dead_letters"] is None
