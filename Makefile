@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SETUP := @scripts/bootstrap
 # Many tests wait for programs, so there are more processes than processors. Each process
 # collects all tests, which takes as long as many of them.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 PYTEST := TMPDIR="$$(scripts/test-folder)" $(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) \
 	--dist loadscope --no-loadscope-reorder
 CHECKS := check-format check-types check-imports check-static

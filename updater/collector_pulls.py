@@ -199,11 +199,16 @@ class CollectorPulls:
     def close(self) -> None:
         """Stop, and disconnect."""
         self._ended.set()
-        for pull in self._pulls:
-            pull.spool.close()
+        self._disconnect()
         until = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
             thread.join(max(until - time.monotonic(), 0))
+        # A thread may have connected once more before it noticed.
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        for pull in self._pulls:
+            pull.spool.close()
 
     def _thread(self, repeat: Callable[..., None], name: str) -> threading.Thread:
         thread = threading.Thread(

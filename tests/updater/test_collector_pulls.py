@@ -1,6 +1,7 @@
 """Pulls of collectors on other hosts: reported, bounded, independent of each other."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -299,3 +300,22 @@ def test_an_unexpected_error_ends_no_thread(
     assert str(pull.error).startswith("ZeroDivisionError")
     monkeypatch.setattr(PulledSpool, "pull", lambda _: None)
     assert pull.run()
+
+
+def test_a_request_that_begins_during_the_end_is_disconnected_too(
+    both: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread connects again before it notices the end."""
+    calls: list[str] = []
+
+    def ask_once_more(_: CollectorPull, __: float, ended: threading.Event) -> None:
+        ended.wait(10)
+        calls.append("connects")
+
+    monkeypatch.setattr(CollectorPull, "repeat", ask_once_more)
+    monkeypatch.setattr(CollectorClient, "close", lambda _: calls.append("disconnects"))
+    pulls = CollectorPulls(both, CollectorRegistry())
+    pulls.start()
+    pulls.close()
+    assert calls.count("connects") == 2
+    assert calls[-2:] == ["disconnects"] * 2
