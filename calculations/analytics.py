@@ -17,7 +17,7 @@ from calculations.results import Analytics
 from calculations.shapes import ROWS, TALLIED, as_struct, hstack, without_lists
 from calculations.tables import Tables
 from calculations.traffic import traffic
-from calculations.votes import vote_sums, votes
+from calculations.votes import votes
 
 STREAMING_ROWS = 3_000_000
 """Above this many rows the streaming engine is faster, see docs/performance.md."""
@@ -101,13 +101,11 @@ def _traffic(tables: Tables, visits: pl.LazyFrame, period: Period) -> pl.LazyFra
 def _votes(tables: Tables, period: Period) -> pl.LazyFrame:
     values = tables.estimation_tally
     return votes(
-        tables.moments("votes"),
+        tables.votes,
         tables.estimations if values is None else values,
         period,
-        sums=vote_sums(tables.votes)
-        if tables.vote_tally is None
-        else tables.vote_tally,
-        vote_count=_count(tables.quarters.get("votes")),
+        sums=tables.vote_tally,
+        quarters=tables.quarters.get("votes"),
         estimation_count=_count(values),
     )
 

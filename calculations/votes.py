@@ -35,17 +35,19 @@ def votes(
     period: Period,
     *,
     sums: pl.LazyFrame | None = None,
-    vote_count: pl.Expr = ROWS,
+    quarters: pl.LazyFrame | None = None,
     estimation_count: pl.Expr = ROWS,
 ) -> pl.LazyFrame:
     """One row shaped like Votes. Durations are minutes; the source stores seconds.
 
-    *sums* are `vote_sums` of all votes in one or several rows, if they are known. A
-    count is TALLIED where rows are tallied.
+    *sums* are `vote_sums` of all votes in one or several rows, and *quarters* their
+    counts per quarter of an hour, if these are known. *estimation_count* is TALLIED if
+    *estimations* are tallied.
     """
+    moments, count = (votes, ROWS) if quarters is None else (quarters, TALLIED)
     return hstack(
         totals(vote_sums(votes) if sums is None else sums),
-        as_list("weekday_counts", weekdays(votes, period, vote_count)),
+        as_list("weekday_counts", weekdays(moments, period, count)),
         as_list("estimation_counts", values(estimations, estimation_count)),
     )
 

@@ -49,7 +49,7 @@ class DirectPosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one ASGI connection."""
-        path = route_path(scope) if scope.get("method") == "POST" else ""
+        path = _path_of_post(scope)
         endpoint = self._endpoints.get(path)
         if endpoint is None or telemetry.is_enabled():
             await self._app(scope, receive, send)
@@ -89,7 +89,7 @@ class SuccessfulPosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one ASGI connection."""
-        path = route_path(scope) if scope.get("method") == "POST" else ""
+        path = _path_of_post(scope)
         if path not in self._endpoints or telemetry.is_enabled() or _has_origin(scope):
             await self._app(scope, receive, send)
             return
@@ -112,6 +112,11 @@ class SuccessfulPosts:
             await send_whole(send, record.status, headers, bytes(response.body))
         finally:
             record.report(self._log, self._quiet)
+
+
+def _path_of_post(scope: Scope) -> str:
+    """The path of a POST; empty for every other connection."""
+    return route_path(scope) if scope.get("method") == "POST" else ""
 
 
 def _has_origin(scope: Scope) -> bool:

@@ -24,8 +24,6 @@ MOST_RUNNING: Final = 8
 MOST_WAITING: Final = 64
 """Computations that may wait; each takes a second at worst on the hosts we know."""
 
-RETRY_AFTER_SECONDS: Final = 5
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:

@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 import polars as pl
 
 from readmodel.dtypes import dtype_name
+from readmodel.store.side_files import SideFileKind
 from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, current, latest
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
@@ -144,3 +145,16 @@ def link_all(data_dir: Path) -> Snapshot:
                 table.link(part, Path(file))
         writer.publish()
     return latest(data_dir)
+
+
+def assert_written_from_the_part(
+    data_dir: Path, published: Snapshot, table: str, kind: SideFileKind
+) -> None:
+    """The next snapshot gets a side file of *table* that is gone, and links the others."""
+    files = published.side_files(table, kind)
+    content = [file.read_bytes() for file in files]
+    files[0].unlink()
+    link_all(data_dir)
+    written = current(data_dir).side_files(table, kind)
+    assert [file.read_bytes() for file in written] == content
+    assert written[1].samefile(files[1])

@@ -17,14 +17,14 @@ from calculations.filters import Filters
 from calculations.period import DateRange, Interval, Period
 from readmodel.store import quarters
 from readmodel.store.side_files import QUARTERS
-from readmodel.store.snapshot import Snapshot, current
+from readmodel.store.snapshot import Snapshot
 from routers.filter_syntax import parse_filters
 from routers.tables import open_tables
 from tests.support.effort import examples
 from tests.support.frames import at, databases, frame, moments, period, tables, tallied
 from tests.support.oracle import Database, Rows
 from tests.support.sample import SAMPLE, TAKEN_AT
-from tests.support.snapshots import link_all, publish
+from tests.support.snapshots import assert_written_from_the_part, publish
 
 PERIOD = period(now=TAKEN_AT)
 COUNTED = ["votes", "historical"]
@@ -249,13 +249,7 @@ def test_a_snapshot_of_an_earlier_version_gets_them_with_the_next(
     published: Snapshot, tmp_path: Path
 ) -> None:
     """From its parts; what is there is linked."""
-    files = published.side_files("fpp_votes", QUARTERS)
-    content = [file.read_bytes() for file in files]
-    files[0].unlink()
-    link_all(tmp_path)
-    written = current(tmp_path).side_files("fpp_votes", QUARTERS)
-    assert [file.read_bytes() for file in written] == content
-    assert written[1].samefile(files[1])
+    assert_written_from_the_part(tmp_path, published, "fpp_votes", QUARTERS)
 
 
 def test_a_table_without_the_columns_has_no_quarters() -> None:

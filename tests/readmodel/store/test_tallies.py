@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calculations import votes
 from calculations.analytics import SECTIONS, analytics
 from calculations.filters import Filters
 from calculations.period import DateRange
 from readmodel.store import tallies
 from readmodel.store.side_files import TALLIES
-from readmodel.store.snapshot import Snapshot, current
+from readmodel.store.snapshot import Snapshot
 from routers.filter_syntax import parse_filters
 from routers.tables import open_tables
 from tests.support.frames import frame, period
 from tests.support.oracle import Rows
 from tests.support.sample import SAMPLE, TAKEN_AT
-from tests.support.snapshots import link_all, publish
+from tests.support.snapshots import assert_written_from_the_part, publish
 
 TALLIED = ["votes", "behaviour", "location_and_user_agent"]
 PERIOD = period(now=TAKEN_AT)
@@ -101,13 +102,7 @@ def test_a_snapshot_of_an_earlier_version_gets_them_with_the_next(
     published: Snapshot, tmp_path: Path
 ) -> None:
     """From its parts; what is there is linked."""
-    files = published.side_files("fpp_page_views", TALLIES)
-    content = [file.read_bytes() for file in files]
-    files[0].unlink()
-    link_all(tmp_path)
-    written = current(tmp_path).side_files("fpp_page_views", TALLIES)
-    assert [file.read_bytes() for file in written] == content
-    assert written[1].samefile(files[1])
+    assert_written_from_the_part(tmp_path, published, "fpp_page_views", TALLIES)
 
 
 def test_a_table_without_the_columns_has_no_tallies() -> None:
@@ -116,6 +111,11 @@ def test_a_table_without_the_columns_has_no_tallies() -> None:
     assert not tallies.applies_to("fpp_page_views", ["id", "route"])
     assert not tallies.applies_to("fpp_votes", ["id", "route", "source"])
     assert not tallies.applies_to("fpp_rooms", ["id", "route", "source"])
+
+
+def test_the_sums_are_those_that_the_means_of_votes_need() -> None:
+    """Statistics and the read model import nothing of each other."""
+    assert tallies.SUMMED["fpp_votes"] == votes.SUMMED
 
 
 amounts = st.none() | st.integers(-(2**63), 2**63 - 1)
