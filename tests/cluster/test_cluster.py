@@ -26,6 +26,7 @@ from tests.cluster.conftest import Api, api_of, wait_until
 from tests.routers.conftest import client_of, make_settings
 from tests.support import preloaded
 from tests.support.effort import some_long
+from tests.support.programs import freeze
 from updater.doctor.check_result import Outcome
 from updater.doctor.cluster import check_cluster
 
@@ -68,7 +69,7 @@ def test_a_worker_is_killed_while_it_has_plans(
     victim = running.start_worker(read_model)
     api.wait_for_workers(3)
     before, fallbacks = api.answers, api.all_fallbacks
-    victim.send_signal(signal.SIGSTOP)
+    freeze(victim.pid)
     with _asking(api, "/") as answer:
         victim.kill()
         victim.wait()
@@ -86,7 +87,7 @@ def test_a_frozen_scheduler_costs_one_answer_its_time(
     settings = make_settings(engine_url=running.url)
     with api_of(read_model, settings, seconds=0.5) as impatient:
         impatient.wait_for_workers(2)
-        running.scheduler.send_signal(signal.SIGSTOP)
+        freeze(running.scheduler.pid)
         try:
             assert impatient.get("/") == expected
             assert impatient.all_fallbacks == 1

@@ -1,6 +1,7 @@
 """The API and the updater as processes, as they run in production."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -93,3 +94,13 @@ def wait_for_api(url: str, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{url} does not answer")
+
+
+def freeze(pid: int) -> None:
+    """Stop a child process until SIGCONT; return when all its threads have stopped.
+
+    They go on for a moment after the signal: long enough for an answer if the machine
+    is busy.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)

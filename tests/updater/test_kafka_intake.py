@@ -23,7 +23,13 @@ from readmodel.sync.stream_drain import consumed_in, forget_positions
 from tests.support import preloaded
 from tests.support.events import line, write_spool
 from tests.support.kafka import Broker, Network, broker_process
-from tests.support.programs import ROOT, environ, repeating_updater, run_updater
+from tests.support.programs import (
+    ROOT,
+    environ,
+    freeze,
+    repeating_updater,
+    run_updater,
+)
 from tests.support.servers import closed_port
 from tests.support.storage import Bucket
 from updater.intake_metrics import IntakeMetrics
@@ -344,7 +350,7 @@ def test_a_frozen_broker_is_waited_for_once(
         run_until(intake, lambda: bool(consumed_in(data_dir).kafka))
         broker.send(topic, events("b"))
         run_until_buffered(intake)
-        broker.process.send_signal(signal.SIGSTOP)
+        freeze(broker.process.pid)
         requesting.clear()
         assert not intake.run()
         assert threading.current_thread() in requesting

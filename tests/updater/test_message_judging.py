@@ -30,7 +30,7 @@ from readmodel.sync.spool_reader import SpooledEvents, judged_rows
 from tests.events.test_verdicts import TEXTS, TIMES
 from tests.support import preloaded
 from tests.support.effort import examples
-from tests.support.programs import ROOT
+from tests.support.programs import ROOT, freeze
 from updater import judge_pool, message_chunks, message_judging
 from updater.judge_messages import JudgeRequest, encode_reply, receive_reply
 from updater.judge_pool import JudgeLost, JudgePool, process_count
@@ -146,12 +146,6 @@ def first_pid(pool: JudgePool) -> int:
     return pid
 
 
-def stop(pid: int) -> None:
-    """Stop a child process, which goes on for a moment after the signal was sent."""
-    os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-
-
 def lost(answer: Future[SpooledEvents]) -> str:
     """Why there is no answer."""
     with pytest.raises(JudgeLost) as caught:
@@ -174,7 +168,7 @@ def test_a_process_that_is_killed_is_replaced(
     with caplog.at_level(logging.WARNING, logger="fpp"), pool_of(rules[0]) as pool:
         pid = first_pid(pool)
         monkeypatch.setattr(judge_pool, "receive_reply", receive)
-        stop(pid)
+        freeze(pid)
         answer = pool.submit(GOOD)
         assert asked.wait(WAIT_SECONDS)
         os.kill(pid, signal.SIGKILL)
@@ -191,7 +185,7 @@ def test_a_process_that_hangs_is_ended(
     with pool_of(rules[0]) as pool:
         pid = first_pid(pool)
         monkeypatch.setattr(judge_pool, "ANSWER_SECONDS", 0.05)
-        stop(pid)
+        freeze(pid)
         assert lost(pool.submit(GOOD)) == "has not answered for 0.05 s"
         monkeypatch.undo()
         assert same(pool.submit(GOOD).result(WAIT_SECONDS), judged_here(rules[0], GOOD))
@@ -313,7 +307,7 @@ def test_a_pool_that_is_closed_ends_a_process_that_hangs(
     """At once, and with it the wait for its answer."""
     with pool_of(rules[0]) as pool:
         process = os.pidfd_open(first_pid(pool))
-        stop(first_pid(pool))
+        freeze(first_pid(pool))
         answers = [pool.submit(GOOD) for _ in range(3)]
     assert ended(process)
     assert all(answer.cancelled() or lost(answer) for answer in answers)

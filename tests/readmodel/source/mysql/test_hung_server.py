@@ -19,7 +19,7 @@ from readmodel.store.snapshot import current
 from testbed.mariadb import Database, MariadbServer, fresh_database, private_server
 from tests.support.effort import some_long
 from tests.support.exactness import assert_exact, create, mirror_all
-from tests.support.programs import run_updater
+from tests.support.programs import freeze, run_updater
 
 pytestmark = pytest.mark.external
 
@@ -57,7 +57,7 @@ class FreezingProxy:
             self._server.process.send_signal(signal.SIGCONT)
 
     def _freeze(self) -> None:
-        self._server.process.send_signal(signal.SIGSTOP)
+        freeze(self._server.process.pid)
         self.froze = True
 
     def _serve(self) -> None:
