@@ -154,7 +154,9 @@ def _historical(
 
 def _location(tables: Tables) -> pl.LazyFrame:
     tally = tables.user_tally
-    return location(tables.users if tally is None else tally, _count(tally))
+    if tally is None:
+        return location(tables.users)
+    return location(tally.cache(), TALLIED)  # which is grouped twice
 
 
 def engine_for(rows: int, fraction: float = 1) -> pl.Engine:
