@@ -104,7 +104,8 @@ class MarkingView(View, Protocol):
     ) -> Sequence[Block]:
         """Return what `blocks` does; *known* blocks that are unchanged are not digested.
 
-        Each of *known* lists blocks of the view that made the mark.
+        Each of *known* lists blocks of the view that made the mark. Where a digest can be
+        of several kinds, a block is digested as its known one was.
         """
         ...
 
@@ -136,7 +137,10 @@ class RenewingView(View, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScannedBatch:
-    """All rows of some blocks, in the order of *blocks*, which have digests."""
+    """All rows of some blocks, in the order of *blocks*, which have digests.
+
+    Without *blocks*, the digests are those that the caller has.
+    """
 
     blocks: tuple[Block, ...]
     batch: Batch
@@ -153,6 +157,25 @@ class ScanningView(View, Protocol):
 
         Blocks and rows equal those of `blocks` and `rows`. Use no other method of the
         view until the iterator has ended or is closed.
+        """
+        ...
+
+
+@runtime_checkable
+class DigestingView(View, Protocol):
+    """A view that digests rows as it fetches them."""
+
+    def fetch(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        blocks: Sequence[Block],
+    ) -> Generator[ScannedBatch]:
+        """Fetch the rows of *blocks* as `rows` does, with the digests to be stored.
+
+        Those may be of another kind than the digests of *blocks*. Close the iterator
+        before any other method of the view is used.
         """
         ...
 

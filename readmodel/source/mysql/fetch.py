@@ -5,20 +5,22 @@ comes with the count of its rows; rows whose texts are not whole are fetched aga
 in more and smaller texts, then row by row, which no limit of the server applies to.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Final
 
 import polars as pl
 
-from readmodel.source.blocking import Block, Blocking, KeyKind, group_by_rows
+from readmodel.source.blocking import Block, KeyKind, group_by_rows
 from readmodel.source.mysql import inline, sql
 from readmodel.source.mysql.columns import identifier
+from readmodel.source.mysql.digests import Answer, BlockDigests
 from readmodel.source.mysql.packed import PackedRows, join, unpack
 from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.read_ahead import read_ahead
 from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Row, Truncated
-from readmodel.tables import Table
 from util.errors import SourceError
 
 ROWS_PER_QUERY: Final = 40_000
@@ -29,30 +31,49 @@ SHARES: Final = 4
 """Texts that replace one that was cut off, before its rows are fetched one by one."""
 
 
-type _InlineBlock = tuple[Block, int, bytes]
-"""A block, the number of NULLs in its texts, and its rows in lines."""
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """A block as lines: its number, its rows, the NULLs in its texts, and the lines.
+
+    Unless it `is_proven` that they are the rows, these must be fetched in another form.
+    """
+
+    number: int
+    rows: int
+    nulls: int
+    text: bytes
+    is_proven: bool
+
+    @property
+    def block(self) -> Block:
+        """The block with the digest of these lines."""
+        return Block(
+            self.number, self.rows, inline.digest(self.nulls, zlib.crc32(self.text))
+        )
 
 
 class BlockFetch:
     """The queries that fetch blocks of one table, and the decoding of their results.
 
-    *stream* runs a statement and yields the result's rows; *interrupt* ends that in
-    another thread.
+    *stream* runs a statement and yields the result's rows, and *select* returns all of
+    them, both with values as bytes; *interrupt* ends that in another thread. *digests*
+    are those of the table.
     """
 
     def __init__(
         self,
         stream: Callable[[str], Iterator[Row]],
+        select: Callable[[str], Answer],
         interrupt: Callable[[], None],
-        table: Table,
-        columns: Sequence[Column],
-        blocking: Blocking,
+        digests: BlockDigests,
     ) -> None:
         self._stream = stream
+        self._select = select
         self._interrupt = interrupt
-        self._table = table
-        self._columns = columns
-        self._blocking = blocking
+        self._digests = digests
+        self._table = digests.table
+        self._columns = columns = digests.columns
+        self._blocking = digests.blocking
         self._packed_row = sql.packed_row(columns)
         self._texts = ", ".join(sql.packed_texts(columns))
 
@@ -74,7 +95,24 @@ class BlockFetch:
 
         Each row is read once, unless its block must be fetched in another form.
         """
-        for blocks, found in read_ahead(self._scanned(numbers), self._interrupt):
+        size = max(1, ROWS_PER_QUERY // self._blocking.width)
+        yield from self._scan(batched(numbers, size))
+
+    def scan_again(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
+        """Yield *blocks*, which have been counted, with the digests of what arrives."""
+        groups = group_by_rows(blocks, ROWS_PER_QUERY)
+        numbers = [
+            [b.number for b in group if b.number is not None] for group in groups
+        ]
+        counted = {block.number: block for block in blocks}
+        for scanned in self._scan(numbers):
+            expected = [counted.pop(block.number) for block in scanned.blocks]
+            self._check_count(sum(b.rows for b in scanned.blocks), expected)
+            yield scanned
+        self._check_count(0, list(counted.values()))
+
+    def _scan(self, groups: Iterable[Sequence[int]]) -> Generator[ScannedBatch]:
+        for blocks, found in read_ahead(self._scanned(groups), self._interrupt):
             if isinstance(found, Batch):
                 yield ScannedBatch(blocks, found)
             else:
@@ -83,53 +121,53 @@ class BlockFetch:
                 yield ScannedBatch(blocks, batch)
 
     def _scanned(
-        self, numbers: Sequence[int]
+        self, groups: Iterable[Sequence[int]]
     ) -> Iterator[tuple[tuple[Block, ...], bytes | Batch]]:
-        """Yield blocks in order, either as inline rows or, if they are not, decoded."""
-        size = max(1, ROWS_PER_QUERY // self._blocking.width)
-        for some in batched(numbers, size):
-            found = self._scan_blocks(some)
-            if text := self._proven(found):
-                yield tuple(block for block, _, _ in found), text
+        """Yield blocks in order, either as lines or, if these prove nothing, decoded."""
+        for numbers in groups:
+            found = self._read_lines(numbers)
+            if all(lines.is_proven for lines in found):
+                text = b"".join(lines.text for lines in found)
+                yield tuple(lines.block for lines in found), text
                 continue
-            for one in found:
-                block = one[0]
-                text = self._proven([one])
-                yield (block,), text or _joined(list(self.batches([block])))
+            for lines in found:
+                if lines.is_proven:
+                    yield (lines.block,), lines.text
+                else:
+                    yield self._in_another_form(lines.number)
 
-    def _scan_blocks(self, numbers: Sequence[int]) -> list[_InlineBlock]:
-        """Read and digest the blocks called *numbers* that have rows, in order."""
-        statements = map(self._inline_statement, numbers)
-        result = sorted(self._stream(" UNION ALL ".join(statements)), key=_number)
-        if list(map(_number, result)) != list(numbers):
+    def _read_lines(self, numbers: Sequence[int]) -> list[_Lines]:
+        """Read the blocks called *numbers* that have rows, in order."""
+        statements = map(self._lines_statement, numbers)
+        rows, warnings = self._select(" UNION ALL ".join(statements))
+        if sorted(int(row[0]) for row in rows) != list(numbers):
             raise SourceError(
-                f"{self._table.name}: {len(result)} blocks arrived instead of "
+                f"{self._table.name}: {len(rows)} blocks arrived instead of "
                 f"{len(numbers)}: no setting may limit the rows of a SELECT"
             )
-        return [
-            (Block(int(number), int(rows), int(digest)), int(nulls), bytes(text))
-            for number, rows, digest, nulls, text in result
-            if int(rows)
-        ]
+        found = [self._lines(row, is_whole=not warnings) for row in rows if int(row[1])]
+        return sorted(found, key=lambda lines: lines.number)
 
-    def _inline_statement(self, number: int) -> str:
-        """A statement for one row: a block's digest, and its rows with their texts."""
-        line, block = inline.row_sql(self._columns), [Block(number, 0, 0)]
+    def _lines_statement(self, number: int) -> str:
+        """A statement for one row: the figures of a block, and its lines."""
+        block = [Block(number, 0, 0)]
         return (
-            f"SELECT {number}, COUNT(*), SUM({sql.row_digest(self._columns)}), "
-            f"{inline.null_count_sql(self._columns)}, "
-            f"IFNULL(GROUP_CONCAT({line} SEPARATOR ''),'') "
-            f"FROM {identifier(self._table.name)} "
+            f"SELECT {number}, COUNT(*), {inline.null_count_sql(self._columns)}, "
+            f"IFNULL({inline.lines_sql(self._columns)},'') "
+            f"FROM {identifier(self._table.name)}{inline.IN_ORDER} "
             f"WHERE {sql.in_blocks(self._columns, self._blocking, block)}"
         )
 
-    def _proven(self, found: Sequence[_InlineBlock]) -> bytes | None:
-        """The lines of blocks; None if it is not proven that they can be read exactly."""
-        text = b"".join(text for _, _, text in found)
-        rows = sum(block.rows for block, _, _ in found)
-        nulls = sum(nulls for _, nulls, _ in found)
-        exact = inline.is_proven(text, len(self._columns), rows, nulls)
-        return text if exact else None
+    def _lines(self, row: Row, *, is_whole: bool) -> _Lines:
+        number, rows, nulls = map(int, row[:3])
+        text = bytes(row[3])
+        is_proven = is_whole and inline.is_proven(text, len(self._columns), rows, nulls)
+        return _Lines(number, rows, nulls, text, is_proven)
+
+    def _in_another_form(self, number: int) -> tuple[tuple[Block, ...], Batch]:
+        """The block called *number* with the digest of its rows, and these."""
+        blocks = tuple(self._digests.of_rows([number]))
+        return blocks, _joined(list(self.batches(blocks)))
 
     def _one_text(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """Fetch *blocks* as one text, or in shares if the server cuts it off."""
@@ -289,10 +327,6 @@ class _Packer:
 
     def take(self) -> PackedRows:
         return PackedRows(b"".join(self._lines), tuple(map(b"".join, self._payloads)))
-
-
-def _number(row: Row) -> int:
-    return int(row[0])
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -18,6 +18,11 @@ from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, is_utf8
 from readmodel.tables import Table
 from util.errors import SourceError
 
+IN_ORDER: Final = " FORCE INDEX (PRIMARY)"
+"""Follows the name of a table whose lines are joined: in the order of its primary key."""
+
+SUMMANDS: Final = 8
+
 _LINE_END: Final = f"{SEPARATOR}{ROW_END}".encode()
 _CARRIAGE_RETURN: Final = b"\r"  # Polars drops it at the end of any field.
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"  # Polars drops it at the start.
@@ -41,14 +46,41 @@ def row_sql(columns: Sequence[Column]) -> str:
     return f"CONCAT_WS(CAST('{SEPARATOR}' AS BINARY),{fields},'{ROW_END}')"
 
 
+def lines_sql(columns: Sequence[Column]) -> str:
+    """SQL for the lines of many rows; NULL without rows.
+
+    A line that exceeds a packet is left out, and the lines end at one: the statement has
+    a warning then.
+    """
+    return f"GROUP_CONCAT({row_sql(columns)} SEPARATOR '')"
+
+
+def digest(nulls: int, crc32: int) -> int:
+    """The digest of lines with *nulls* NULLs in their texts: -2 and below."""
+    return -2 - (nulls << 32 | crc32)
+
+
+def is_of_lines(digest: int) -> bool:
+    """Whether *digest* is one of lines, not of rows."""
+    return digest < -1
+
+
 def null_count_sql(columns: Sequence[Column]) -> str:
     """SQL for the number of NULLs in the texts of many rows."""
     counts = [
-        f"COUNT(*)-COUNT({_not_null(column)})"
+        f"COUNT({_not_null(column)})"
         for column in columns
         if is_inline(column) and column.may_be_null
     ]
-    return "+".join(counts) or "0"
+    return f"{len(counts)}*COUNT(*)-({_sum(counts)})" if counts else "0"
+
+
+def _sum(terms: Sequence[str]) -> str:
+    """A balanced sum: servers compute a long one recursively, and have a small stack."""
+    if len(terms) <= SUMMANDS:
+        return "+".join(terms)
+    middle = len(terms) // 2
+    return f"({_sum(terms[:middle])})+({_sum(terms[middle:])})"
 
 
 def _not_null(column: Column) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from readmodel.source.blocking import KeyBounds
+from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest
@@ -108,15 +110,15 @@ def test_an_error_while_it_is_read_publishes_nothing(
 ) -> None:
     """Parts that were written already are removed, and a later sync starts again."""
     monkeypatch.setattr(planner, "PART_ROWS", 10_000)
-    stream = MysqlView.stream
+    read_lines = BlockFetch._read_lines
 
-    def failing(view: MysqlView, statement: str, subject: str | None = None) -> object:
-        if "SELECT 5," in statement:
+    def failing(fetch: BlockFetch, numbers: Sequence[int]) -> object:
+        if 5 in numbers:
             raise SourceError("gone")
-        return stream(view, statement, subject)
+        return read_lines(fetch, numbers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MysqlView, "stream", failing)
+        patch.setattr(BlockFetch, "_read_lines", failing)
         with pytest.raises(SourceError, match="gone"):
             mirror(filled, tmp_path)
     assert not list(tmp_path.rglob("*.parquet"))
