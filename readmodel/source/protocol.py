@@ -29,6 +29,10 @@ class Unreachable(PassingFault):
     """No server accepts connections: temporary only if one did so a moment ago."""
 
 
+class Unscannable(Exception):
+    """Some rows cannot be digested and fetched in one scan."""
+
+
 class View(Protocol):
     """A database as of one instant, whatever is written to it meanwhile.
 
@@ -156,7 +160,8 @@ class ScanningView(View, Protocol):
         """Yield all blocks that have rows, ascending; None if that is no faster.
 
         Blocks and rows equal those of `blocks` and `rows`. Use no other method of the
-        view until the iterator has ended or is closed.
+        view until the iterator has ended or is closed. It raises Unscannable, at any
+        time, if all blocks must be digested first, after all.
         """
         ...
 

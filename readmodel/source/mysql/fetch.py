@@ -5,23 +5,16 @@ comes with the count of its rows; rows whose texts are not whole are fetched aga
 in more and smaller texts, then row by row, which no limit of the server applies to.
 """
 
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import batched
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-import polars as pl
-
-from readmodel.source.blocking import Block, KeyKind, group_by_rows
-from readmodel.source.mysql import inline, sql
+from readmodel.source.blocking import Block, Blocking, KeyKind, group_by_rows
+from readmodel.source.mysql import sql
 from readmodel.source.mysql.columns import identifier
-from readmodel.source.mysql.digests import Answer, BlockDigests
 from readmodel.source.mysql.packed import PackedRows, join, unpack
-from readmodel.source.protocol import PassingFault, ScannedBatch
-from readmodel.source.read_ahead import read_ahead
+from readmodel.source.protocol import PassingFault
 from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Row, Truncated
-from util.errors import SourceError
+from readmodel.tables import Table
 
 ROWS_PER_QUERY: Final = 40_000
 BYTES_PER_BATCH: Final = 32 * 2**20
@@ -31,49 +24,23 @@ SHARES: Final = 4
 """Texts that replace one that was cut off, before its rows are fetched one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """A block as lines: its number, its rows, the NULLs in its texts, and the lines.
-
-    Unless it `is_proven` that they are the rows, these must be fetched in another form.
-    """
-
-    number: int
-    rows: int
-    nulls: int
-    text: bytes
-    is_proven: bool
-
-    @property
-    def block(self) -> Block:
-        """The block with the digest of these lines."""
-        return Block(
-            self.number, self.rows, inline.digest(self.nulls, zlib.crc32(self.text))
-        )
-
-
 class BlockFetch:
     """The queries that fetch blocks of one table, and the decoding of their results.
 
-    *stream* runs a statement and yields the result's rows, and *select* returns all of
-    them, both with values as bytes; *interrupt* ends that in another thread. *digests*
-    are those of the table.
+    *stream* runs a statement and yields the result's rows, values as bytes.
     """
 
     def __init__(
         self,
         stream: Callable[[str], Iterator[Row]],
-        select: Callable[[str], Answer],
-        interrupt: Callable[[], None],
-        digests: BlockDigests,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
     ) -> None:
         self._stream = stream
-        self._select = select
-        self._interrupt = interrupt
-        self._digests = digests
-        self._table = digests.table
-        self._columns = columns = digests.columns
-        self._blocking = digests.blocking
+        self._table = table
+        self._columns = columns
+        self._blocking = blocking
         self._packed_row = sql.packed_row(columns)
         self._texts = ", ".join(sql.packed_texts(columns))
 
@@ -89,85 +56,6 @@ class BlockFetch:
                 yield from self._one_text(group)
         for block in large:
             yield from self._shares([block], -(-block.rows // ROWS_PER_QUERY))
-
-    def scan(self, numbers: Sequence[int]) -> Generator[ScannedBatch]:
-        """Yield the blocks called *numbers* that have rows, with digests, in order.
-
-        Each row is read once, unless its block must be fetched in another form.
-        """
-        size = max(1, ROWS_PER_QUERY // self._blocking.width)
-        yield from self._scan(batched(numbers, size))
-
-    def scan_again(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
-        """Yield *blocks*, which have been counted, with the digests of what arrives."""
-        groups = group_by_rows(blocks, ROWS_PER_QUERY)
-        numbers = [
-            [b.number for b in group if b.number is not None] for group in groups
-        ]
-        counted = {block.number: block for block in blocks}
-        for scanned in self._scan(numbers):
-            expected = [counted.pop(block.number) for block in scanned.blocks]
-            self._check_count(sum(b.rows for b in scanned.blocks), expected)
-            yield scanned
-        self._check_count(0, list(counted.values()))
-
-    def _scan(self, groups: Iterable[Sequence[int]]) -> Generator[ScannedBatch]:
-        for blocks, found in read_ahead(self._scanned(groups), self._interrupt):
-            if isinstance(found, Batch):
-                yield ScannedBatch(blocks, found)
-            else:
-                rows = sum(block.rows for block in blocks)
-                batch = inline.unpack(self._table, found, self._columns, rows)
-                yield ScannedBatch(blocks, batch)
-
-    def _scanned(
-        self, groups: Iterable[Sequence[int]]
-    ) -> Iterator[tuple[tuple[Block, ...], bytes | Batch]]:
-        """Yield blocks in order, either as lines or, if these prove nothing, decoded."""
-        for numbers in groups:
-            found = self._read_lines(numbers)
-            if all(lines.is_proven for lines in found):
-                text = b"".join(lines.text for lines in found)
-                yield tuple(lines.block for lines in found), text
-                continue
-            for lines in found:
-                if lines.is_proven:
-                    yield (lines.block,), lines.text
-                else:
-                    yield self._in_another_form(lines.number)
-
-    def _read_lines(self, numbers: Sequence[int]) -> list[_Lines]:
-        """Read the blocks called *numbers* that have rows, in order."""
-        statements = map(self._lines_statement, numbers)
-        rows, warnings = self._select(" UNION ALL ".join(statements))
-        if sorted(int(row[0]) for row in rows) != list(numbers):
-            raise SourceError(
-                f"{self._table.name}: {len(rows)} blocks arrived instead of "
-                f"{len(numbers)}: no setting may limit the rows of a SELECT"
-            )
-        found = [self._lines(row, is_whole=not warnings) for row in rows if int(row[1])]
-        return sorted(found, key=lambda lines: lines.number)
-
-    def _lines_statement(self, number: int) -> str:
-        """A statement for one row: the figures of a block, and its lines."""
-        block = [Block(number, 0, 0)]
-        return (
-            f"SELECT {number}, COUNT(*), {inline.null_count_sql(self._columns)}, "
-            f"IFNULL({inline.lines_sql(self._columns)},'') "
-            f"FROM {identifier(self._table.name)}{inline.IN_ORDER} "
-            f"WHERE {sql.in_blocks(self._columns, self._blocking, block)}"
-        )
-
-    def _lines(self, row: Row, *, is_whole: bool) -> _Lines:
-        number, rows, nulls = map(int, row[:3])
-        text = bytes(row[3])
-        is_proven = is_whole and inline.is_proven(text, len(self._columns), rows, nulls)
-        return _Lines(number, rows, nulls, text, is_proven)
-
-    def _in_another_form(self, number: int) -> tuple[tuple[Block, ...], Batch]:
-        """The block called *number* with the digest of its rows, and these."""
-        blocks = tuple(self._digests.of_rows([number]))
-        return blocks, _joined(list(self.batches(blocks)))
 
     def _one_text(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """Fetch *blocks* as one text, or in shares if the server cuts it off."""
@@ -327,14 +215,6 @@ class _Packer:
 
     def take(self) -> PackedRows:
         return PackedRows(b"".join(self._lines), tuple(map(b"".join, self._payloads)))
-
-
-def _joined(batches: Sequence[Batch]) -> Batch:
-    return Batch(
-        pl.concat([batch.frame for batch in batches]),
-        sum(batch.zero_dates for batch in batches),
-        sum(batch.repaired_texts for batch in batches),
-    )
 
 
 def _packed(texts: Sequence[Any]) -> PackedRows:

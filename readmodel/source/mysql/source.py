@@ -30,6 +30,7 @@ from readmodel.source.mysql.errors import (
 )
 from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.log_position import LogPosition, read_position
+from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.server import MysqlServer
 from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.wire import Batch, Column, Row
@@ -375,16 +376,19 @@ class MysqlView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
-        yield from self._fetch(table, columns, blocking).batches(blocks)
+        yield from self._scan(table, columns, blocking).fetch.batches(blocks)
 
     def scan(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
     ) -> Generator[ScannedBatch] | None:
-        """Yield all blocks and their rows, if each can be read as a range of keys."""
-        numbers = self._ranges(table, blocking, EVERYTHING)
-        if numbers is None or not inline.fits(columns):
+        """Yield all blocks and their rows, read by ranges of the key or in one scan."""
+        if not inline.fits(columns):
             return None
-        return self._fetch(table, columns, blocking).scan(numbers)
+        scan = self._scan(table, columns, blocking)
+        if blocking.key_kind is KeyKind.TIME:
+            return scan.by_time(self._count(table, "TRUE"))
+        numbers = self._ranges(table, blocking, EVERYTHING)
+        return None if numbers is None else scan.by_key(numbers)
 
     def fetch(
         self,
@@ -403,41 +407,41 @@ class MysqlView:
             or self._ranges(table, blocking, EVERYTHING) is None
         ):
             scanned = self._of_lines(table, columns, blocking, blocks)
-        fetch = self._fetch(table, columns, blocking)
-        yield from fetch.scan_again(scanned)
+        scan = self._scan(table, columns, blocking)
+        yield from scan.again(scanned)
         numbers = set(_numbers(scanned))
-        for batch in fetch.batches([b for b in blocks if b.number not in numbers]):
+        for batch in scan.fetch.batches([b for b in blocks if b.number not in numbers]):
             yield ScannedBatch((), batch)
 
-    def _fetch(
+    def _scan(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
-    ) -> BlockFetch:
-        def stream(statement: str) -> Iterator[Row]:
+    ) -> BlockScan:
+        def stream(statement: str) -> Generator[Row, None, int]:
             self._lock(table)
             return self.stream(statement, table.name)
 
         def select(statement: str) -> Answer:
             return self._answer(table, statement, raw=True)
 
-        return BlockFetch(
-            stream,
-            select,
-            self._interrupt,
-            self._digests(table, columns, blocking),
-        )
+        digests = self._digests(table, columns, blocking)
+        fetch = BlockFetch(stream, table, columns, blocking)
+        return BlockScan(stream, select, self._interrupt, digests, fetch)
 
     def _interrupt(self) -> None:
         """Make the statement that another thread runs fail; the server goes on."""
         login.shut_down(self._connection)
 
-    def stream(self, statement: str, subject: str | None = None) -> Iterator[Row]:
+    def stream(
+        self, statement: str, subject: str | None = None
+    ) -> Generator[Row, None, int]:
         """Yield the result's rows, values as bytes, one at a time as they arrive.
 
-        *subject* is the table that errors name.
+        Returns the number of warnings. *subject* is the table that errors name.
         """
         with self._running(subject, raw=True) as cursor:
             cursor.execute(statement)
             yield from cursor
+            return int(cursor.warning_count)
 
     @contextmanager
     def _running(

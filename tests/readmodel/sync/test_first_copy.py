@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from readmodel.source.blocking import KeyBounds
-from readmodel.source.mysql.fetch import BlockFetch
+from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest
@@ -110,15 +110,15 @@ def test_an_error_while_it_is_read_publishes_nothing(
 ) -> None:
     """Parts that were written already are removed, and a later sync starts again."""
     monkeypatch.setattr(planner, "PART_ROWS", 10_000)
-    read_lines = BlockFetch._read_lines
+    read_lines = BlockScan._read_lines
 
-    def failing(fetch: BlockFetch, numbers: Sequence[int]) -> object:
+    def failing(fetch: BlockScan, numbers: Sequence[int]) -> object:
         if 5 in numbers:
             raise SourceError("gone")
         return read_lines(fetch, numbers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(BlockFetch, "_read_lines", failing)
+        patch.setattr(BlockScan, "_read_lines", failing)
         with pytest.raises(SourceError, match="gone"):
             mirror(filled, tmp_path)
     assert not list(tmp_path.rglob("*.parquet"))

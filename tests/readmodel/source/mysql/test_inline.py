@@ -16,6 +16,7 @@ from readmodel.source.blocking import KnownBlocks, choose_blocking
 from readmodel.source.mysql import fetch, inline
 from readmodel.source.mysql import source as mysql
 from readmodel.source.mysql.columns import NULL_MARK
+from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.wire import Column
 from readmodel.tables import Table
@@ -235,7 +236,7 @@ def test_a_limit_on_the_rows_of_a_scan_is_noticed(
         "CREATE TABLE things (id int PRIMARY KEY)",
         "INSERT INTO things SELECT seq * 100 FROM seq_1_to_2000",
     )
-    monkeypatch.setattr(fetch.BlockFetch, "_lines_statement", lambda *_: "SELECT 0")
+    monkeypatch.setattr(BlockScan, "_lines_statement", lambda *_: "SELECT 0")
     with mysql_source(database).view() as view:
         columns = view.columns(THINGS)
         scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
@@ -248,7 +249,7 @@ def test_a_limit_on_the_rows_of_a_scan_is_noticed(
     [
         ("id int, v blob, PRIMARY KEY (id)", "id"),
         ("id int, v text", "id"),
-        ("id date, PRIMARY KEY (id)", "id"),
+        ("id date, v blob, PRIMARY KEY (id)", "id"),
     ],
 )
 def test_other_tables_are_digested_first(
@@ -292,9 +293,7 @@ def test_a_stop_during_a_scan_waits_for_nothing(
     database.run(
         "CREATE TABLE things (id int PRIMARY KEY)", "INSERT INTO things VALUES (1)"
     )
-    monkeypatch.setattr(
-        fetch.BlockFetch, "_lines_statement", lambda *_: "SELECT SLEEP(600)"
-    )
+    monkeypatch.setattr(BlockScan, "_lines_statement", lambda *_: "SELECT SLEEP(600)")
 
     def stop(*_: object) -> None:
         raise Stopped("Stopped by SIGALRM")
