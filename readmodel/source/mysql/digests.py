@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Final, NamedTuple
 
-from readmodel.source.blocking import Block, Blocking, BlockRange
+from readmodel.source.blocking import Block, Blocking, BlockRange, KeyKind
 from readmodel.source.mysql import inline, sql
 from readmodel.source.mysql.columns import identifier
 from readmodel.source.wire import Column, Row
@@ -72,16 +72,16 @@ class BlockDigests:
 
     def of_rows(self, numbers: Sequence[int]) -> Iterator[Block]:
         """Digest the rows of the blocks called *numbers*."""
-        for block in self.figures_of(numbers, [sql.row_digest(self.columns)]):
+        row_sum = f"SUM({sql.row_digest(self.columns)})"
+        for block in self.figures_of(numbers, [row_sum]):
             yield Block(*block)
 
     def figures_of(
-        self, numbers: Sequence[int], row_digests: Sequence[str]
+        self, numbers: Sequence[int], figures: Sequence[str]
     ) -> Iterator[DigestedBlock]:
-        """Sum up each of *row_digests* for the blocks called *numbers* that have rows."""
-        sums = [f"SUM({digest})" for digest in row_digests]
+        """Compute *figures* for each of the blocks called *numbers* that have rows."""
         for some in batched(numbers, ROWS_BLOCKS):
-            yield from self._each(some, sums).rows
+            yield from self._each(some, figures).rows
 
     def _each(
         self, numbers: Sequence[int], figures: Sequence[str], index: str = ""
@@ -98,29 +98,47 @@ class BlockDigests:
         self._check(len(found) == len(numbers))
         return Answer([tuple(map(int, row)) for row in found if row[1]], warnings)
 
-    def grouped(
-        self, block_range: BlockRange, excluded: Sequence[Block] = ()
-    ) -> Iterator[Block]:
-        """Digest the rows of all blocks of *block_range* but *excluded*, in one scan."""
-        digests = [sql.row_digest(self.columns)]
-        for block in self.grouped_figures(block_range, digests, excluded):
-            yield Block(*block)
+    def grouped(self, condition: str, known: Sequence[Block] = ()) -> Iterator[Block]:
+        """Digest the blocks of all rows of *condition* in one scan.
+
+        Lines are digested where those of a *known* block were, if the key is a time: the
+        sum of a checksum for each line, since groups have no order. The last paragraph of
+        `of_lines` applies.
+        """
+        of_lines = self._of_unordered_lines(known)
+        needs_rows = not of_lines or len(of_lines) < len(known)
+        figures = [
+            inline.null_count_sql(self.columns) if of_lines else "0",
+            f"IFNULL(SUM({inline.checksum_sql(self.columns)}),0)" if of_lines else "0",
+            f"SUM({sql.row_digest(self.columns)})" if needs_rows else "0",
+        ]
+        found = self.grouped_figures(condition, figures)
+        for number, rows, nulls, checksum, row_sum in found:
+            is_of_lines = number in of_lines or not needs_rows
+            lines = inline.digest(nulls, checksum)
+            yield Block(number, rows, lines if is_of_lines else row_sum)
+
+    def _of_unordered_lines(self, known: Sequence[Block]) -> set[int | None]:
+        if self.blocking.key_kind is not KeyKind.TIME or not inline.fits(self.columns):
+            return set()
+        return {b.number for b in known if inline.is_of_lines(b.digest)}
+
+    def condition(self, block_range: BlockRange, excluded: Sequence[Block] = ()) -> str:
+        """SQL that is true for the rows of *block_range* that no *excluded* block has."""
+        condition = sql.in_range(self.columns, self.blocking, block_range)
+        if not excluded:
+            return condition
+        others = sql.in_blocks(self.columns, self.blocking, excluded)
+        return f"({condition}) AND NOT ({others})"
 
     def grouped_figures(
-        self,
-        block_range: BlockRange,
-        row_digests: Sequence[str],
-        excluded: Sequence[Block] = (),
+        self, condition: str, figures: Sequence[str]
     ) -> Sequence[DigestedBlock]:
-        """Sum up each of *row_digests* for all these blocks."""
-        condition = sql.in_range(self.columns, self.blocking, block_range)
-        if excluded:
-            others = sql.in_blocks(self.columns, self.blocking, excluded)
-            condition = f"({condition}) AND NOT ({others})"
-        sums = ", ".join(["COUNT(*)", *(f"SUM({digest})" for digest in row_digests)])
+        """Compute *figures* for each block of the rows of *condition*."""
+        selected = ", ".join(["COUNT(*)", *figures])
         table = identifier(self.table.name)
         found, _ = self.select(
-            f"SELECT {sql.block_number(self.columns, self.blocking)}, {sums} "
+            f"SELECT {sql.block_number(self.columns, self.blocking)}, {selected} "
             f"FROM {table} WHERE {condition} GROUP BY {sql.FIRST_COLUMN}"
         )
         # A limit on the rows of an answer does not apply to one row.

@@ -9,6 +9,7 @@ differ, the rows must be fetched in the form of `packed`, which takes any text.
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from zlib import crc32
 
 import polars as pl
 
@@ -55,9 +56,26 @@ def lines_sql(columns: Sequence[Column]) -> str:
     return f"GROUP_CONCAT({row_sql(columns)} SEPARATOR '')"
 
 
-def digest(nulls: int, crc32: int) -> int:
-    """The digest of lines with *nulls* NULLs in their texts: -2 and below."""
-    return -2 - (nulls << 32 | crc32)
+def checksum_sql(columns: Sequence[Column]) -> str:
+    """SQL for the checksum of one line, a number of 32 bits; the sum tells of no order.
+
+    The second CRC makes it differ from a linear one, as in `sql.row_digest`.
+    """
+    return f"CRC32(CRC32({row_sql(columns)}))"
+
+
+def checksum(text: bytes) -> int:
+    """The sum of the checksums of proven lines."""
+    return sum(crc32(b"%d" % crc32(line)) for line in text.splitlines(keepends=True))
+
+
+def digest(nulls: int, checksum: int) -> int:
+    """The digest of lines with *nulls* NULLs in their texts: -2 and below.
+
+    *checksum* is their CRC-32 where they are in the order of a key, and else the sum of
+    their checksums.
+    """
+    return -2 - (nulls << 64 | checksum)
 
 
 def is_of_lines(digest: int) -> bool:

@@ -1,18 +1,19 @@
 """Blocks as lines, which are digested and fetched at once.
 
-Of ranges of the primary key, the server joins the lines and the client digests them. A
-table whose key is a time is read in one statement, whose groups it digests: the key often
-has no index, and sorting the rows for the groups is what costs.
+The server joins the lines of a block, and the client digests them: their CRC-32 for
+ranges of the primary key. A table whose key is a time is read in one statement, since the
+key often has no index; its groups have no order, and a checksum for each line is added up.
 """
 
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
 
 import polars as pl
 
-from readmodel.source.blocking import Block, group_by_rows
+from readmodel.source.blocking import Block, group_by_rows, in_order
 from readmodel.source.mysql import inline, sql
 from readmodel.source.mysql.columns import identifier
 from readmodel.source.mysql.digests import Answer, BlockDigests
@@ -81,12 +82,25 @@ class BlockScan:
             yield scanned
         self._check_count(0, _rows(counted.values()))
 
-    def by_time(self, rows: int) -> Generator[ScannedBatch]:
-        """Yield all blocks of the table, which has *rows* rows, in order.
+    def by_time(self, condition: str, rows: int) -> Generator[ScannedBatch]:
+        """Yield the blocks of the *rows* rows for which *condition* is true, in order.
 
         Raises Unscannable if the lines of one are not proven to be its rows.
         """
-        yield from self._decoded(self._by_time(rows))
+        yield from self._decoded(self._by_time(condition, rows))
+
+    def again_by_time(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
+        """Yield *blocks*, whose key is a time, with digests of what arrives if possible."""
+        columns, blocking = self.digests.columns, self.digests.blocking
+        condition = sql.in_blocks(columns, blocking, blocks)
+        is_small = all(block.rows <= ROWS_PER_QUERY for block in blocks)
+        if is_small and inline.fits(columns):
+            with suppress(Unscannable):
+                yield from list(self.by_time(condition, _rows(blocks)))
+                return
+        if any(inline.is_of_lines(block.digest) for block in blocks):
+            blocks = in_order(self.digests.grouped(condition))
+        yield ScannedBatch(tuple(blocks), _joined(list(self.fetch.batches(blocks))))
 
     def _decoded(self, results: Iterator[_Found]) -> Generator[ScannedBatch]:
         for blocks, found in read_ahead(results, self.interrupt):
@@ -146,10 +160,10 @@ class BlockScan:
         blocks = tuple(self.digests.of_rows([number]))
         return blocks, _joined(list(self.fetch.batches(blocks)))
 
-    def _by_time(self, rows: int) -> Iterator[_Found]:
+    def _by_time(self, condition: str, rows: int) -> Iterator[_Found]:
         gathered: list[tuple[Block, bytes]] = []
         count = rows_gathered = size = 0
-        for block, text in self._groups():
+        for block, text in self._groups(condition):
             gathered.append((block, text))
             count += block.rows
             rows_gathered += block.rows
@@ -161,26 +175,25 @@ class BlockScan:
         if gathered:
             yield _together(gathered)
 
-    def _groups(self) -> Iterator[tuple[Block, bytes]]:
-        """Yield each block with the digest of its rows, and its lines."""
+    def _groups(self, condition: str) -> Iterator[tuple[Block, bytes]]:
+        """Yield each block with the digest of its lines, and these."""
         columns, blocking = self.digests.columns, self.digests.blocking
         groups = self._without_warnings(
             f"SELECT {sql.block_number(columns, blocking)}, COUNT(*), "
-            f"SUM({sql.row_digest(columns)}), {inline.null_count_sql(columns)}, "
-            f"IFNULL({inline.lines_sql(columns)},'') "
-            f"FROM {identifier(self.digests.table.name)} "
+            f"{inline.null_count_sql(columns)}, IFNULL({inline.lines_sql(columns)},'') "
+            f"FROM {identifier(self.digests.table.name)} WHERE {condition} "
             f"GROUP BY {sql.FIRST_COLUMN} ORDER BY {sql.FIRST_COLUMN}"
         )
-        for number, *figures, text in groups:
-            rows, digest, nulls = map(int, figures)
-            if not self._is_proven(bytes(text), rows, nulls):
+        for group in groups:
+            number = None if group[0] is None else int(group[0])
+            rows, nulls = map(int, group[1:3])
+            text = bytes(group[3])
+            if not self._is_proven(text, rows, nulls):
                 for _ in groups:  # only then is the connection free
                     pass
                 raise Unscannable
-            yield (
-                Block(None if number is None else int(number), rows, digest),
-                bytes(text),
-            )
+            digest = inline.digest(nulls, inline.checksum(text))
+            yield Block(number, rows, digest), text
 
     def _without_warnings(self, statement: str) -> Iterator[Row]:
         """Yield the result's rows; a text may be cut off if the statement has a warning."""

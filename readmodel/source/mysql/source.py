@@ -243,11 +243,11 @@ class MysqlView:
         """Digest all blocks in the earlier and in the present format, in one scan."""
         declared = self._catalog_columns(table)
         earlier = digest_format_1.row_digest(declared, booleans)
-        wanted = [earlier, sql.row_digest(columns)]
+        wanted = [f"SUM({row})" for row in (earlier, sql.row_digest(columns))]
         digests = self._digests(table, columns, blocking)
         numbers = self._ranges(table, blocking, EVERYTHING)
         found = (
-            digests.grouped_figures(EVERYTHING, wanted)
+            digests.grouped_figures("TRUE", wanted)
             if numbers is None
             else digests.figures_of(numbers, wanted)
         )
@@ -283,7 +283,7 @@ class MysqlView:
         apart = in_order([*same, *lines])
         ranges = self._ranges(table, blocking, block_range)
         if ranges is None:
-            found += digests.grouped(block_range, apart)
+            found += digests.grouped(digests.condition(block_range, apart), others)
         else:
             apart_numbers = set(_numbers(apart))
             found += digests.of_rows([n for n in ranges if n not in apart_numbers])
@@ -386,7 +386,7 @@ class MysqlView:
             return None
         scan = self._scan(table, columns, blocking)
         if blocking.key_kind is KeyKind.TIME:
-            return scan.by_time(self._count(table, "TRUE"))
+            return scan.by_time("TRUE", self._count(table, "TRUE"))
         numbers = self._ranges(table, blocking, EVERYTHING)
         return None if numbers is None else scan.by_key(numbers)
 
@@ -397,17 +397,20 @@ class MysqlView:
         blocking: Blocking,
         blocks: Sequence[Block],
     ) -> Generator[ScannedBatch]:
-        """Fetch the rows of *blocks*, as lines where each is best read by itself.
+        """Fetch the rows of *blocks*, as lines where that is possible and best.
 
         A digest of lines that the server computed alone is replaced in any case.
         """
+        scan = self._scan(table, columns, blocking)
+        if blocking.key_kind is KeyKind.TIME:
+            yield from scan.again_by_time(blocks)
+            return
         scanned = blocks
         if (
             not inline.fits(columns)
             or self._ranges(table, blocking, EVERYTHING) is None
         ):
             scanned = self._of_lines(table, columns, blocking, blocks)
-        scan = self._scan(table, columns, blocking)
         yield from scan.again(scanned)
         numbers = set(_numbers(scanned))
         for batch in scan.fetch.batches([b for b in blocks if b.number not in numbers]):

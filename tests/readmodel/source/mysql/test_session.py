@@ -167,13 +167,13 @@ def read(
     return found
 
 
-def read_and_scan(source: MysqlSource) -> list[list[tuple[Any, ...]]]:
+def read_and_scan(source: MysqlSource) -> list[list[Any]]:
     """The same, and all that scans of PLAIN yield, by either key."""
     tables = (Table("plain", key="id"), Table("plain", key="at"))
     return [*read(source), *(_scan(source, table) for table in tables)]
 
 
-def _scan(source: MysqlSource, table: Table) -> list[tuple[Any, ...]]:
+def _scan(source: MysqlSource, table: Table) -> list[Any]:
     with source.view() as view:
         columns = view.columns(table)
         scan = view.scan(table, columns, choose_blocking(table, columns))
