@@ -103,7 +103,7 @@ class BlockScan:
         yield ScannedBatch(tuple(blocks), _joined(list(self.fetch.batches(blocks))))
 
     def _decoded(self, results: Iterator[_Found]) -> Generator[ScannedBatch]:
-        for blocks, found in read_ahead(results, self.interrupt):
+        for blocks, found in read_ahead(results, self.interrupt, _size):
             if isinstance(found, Batch):
                 yield ScannedBatch(blocks, found)
             else:
@@ -207,6 +207,11 @@ class BlockScan:
                 f"{self.digests.table.name}: fetched {count} rows where {expected} were "
                 "counted; its storage engine must support transactions (InnoDB)"
             )
+
+
+def _size(found: _Found) -> int:
+    """The bytes of its rows; decoded ones count as many as those of a batch may have."""
+    return BYTES_PER_BATCH if isinstance(found[1], Batch) else len(found[1])
 
 
 def _rows(blocks: Iterable[Block]) -> int:
