@@ -1,8 +1,5 @@
 """Our engine: the plans of `calculations`, collected as the API collects them."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-
 import polars as pl
 
 from bench.cases import ALL, PERIOD, SECTIONS, Answer, Dataset
@@ -10,7 +7,9 @@ from calculations.analytics import (
     SERIES,
     analytics,
     collect,
+    collect_side_by_side,
     engine_for,
+    halves,
     optimizations_for,
 )
 from calculations.daily import daily
@@ -40,39 +39,43 @@ class OurEngine:
     ) -> None:
         self._snapshot = source or snapshot.current(data.data_dir)
         self._room_id = data.room_id
-        self._engine = engine
         self._period = period
         self._filters = filters
-        self._choice = engine_for(self._snapshot.rows, period.fraction)
+        self._engine = engine or engine_for(self._snapshot.rows, period.fraction)
         self._tables = open_tables(self._snapshot)
-        self._kept: dict[str, pl.LazyFrame] = {}
-        self._plans: Mapping[str, Callable[[], pl.LazyFrame]] = {
-            "room_stats": self._room_stats,
-            "daily": self._daily,
-            ALL: partial(self._keep, ALL, frozenset(SECTIONS)),
-            **{name: partial(self._keep, name, frozenset({name})) for name in SECTIONS},
-        }
+        self._kept: dict[frozenset[str], pl.LazyFrame] = {}
+        self._optimizations = optimizations_for(self._snapshot.rows)
 
     def answer(self, case: str) -> Answer:
-        """Collect the plan of *case*."""
-        plan = self._plans[case]()
-        optimizations = optimizations_for(self._snapshot.rows)
-        row = collect(plan, self._engine_for(case), optimizations).row(0, named=True)
+        """Collect the plan of *case*, in memory for the few rows of a room or a day."""
+        if case == "room_stats":
+            return self._in_memory(self._room_stats())
+        if case == "daily":
+            return self._in_memory(self._daily())
+        if case == ALL:
+            return self._sections(frozenset(SECTIONS)).row(0, named=True)
+        row = self._sections(frozenset({case})).row(0, named=True)
         answer: Answer = row[case] if case in SECTIONS - SERIES else row
         return answer
 
-    def _engine_for(self, case: str) -> pl.Engine:
-        """Like the routers: in memory for the few rows that a room or a day has."""
-        large = case == ALL or case in SECTIONS
-        return self._engine or (self._choice if large else pl.InMemoryEngine())
+    def _in_memory(self, plan: pl.LazyFrame) -> Answer:
+        return collect(plan, optimizations=self._optimizations).row(0, named=True)
 
-    def _keep(self, case: str, sections: frozenset[str]) -> pl.LazyFrame:
+    def _sections(self, sections: frozenset[str]) -> pl.DataFrame:
+        """One row, computed as the routers do."""
+        if isinstance(self._engine, pl.StreamingEngine):
+            return collect(self._keep(sections), self._engine, self._optimizations)
+        plans = list(map(self._keep, halves(sections)))
+        rows = collect_side_by_side(plans, self._optimizations)
+        return pl.concat(rows, how="horizontal")
+
+    def _keep(self, sections: frozenset[str]) -> pl.LazyFrame:
         """The plan of *sections*, kept like the API keeps it for one snapshot and day."""
-        if case not in self._kept:
-            self._kept[case] = analytics(
+        if sections not in self._kept:
+            self._kept[sections] = analytics(
                 self._tables, self._period.at_midnight(), sections, self._filters
             )
-        return self._kept[case]
+        return self._kept[sections]
 
     def _room_stats(self) -> pl.LazyFrame:
         # Like the API, which opens only this table, for each request.

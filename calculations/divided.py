@@ -11,6 +11,7 @@ import polars as pl
 
 from calculations.activity import activity
 from calculations.analytics import (
+    BY_VISITOR,
     NO_COLUMNS,
     SECTIONS,
     collect,
@@ -24,9 +25,6 @@ from calculations.reoccurring import changes, reoccurring_of
 from calculations.shapes import as_list, as_struct, hstack, rows_of
 from calculations.tables import Tables
 from calculations.traffic import traffic_of, traffic_sums
-
-BY_VISITOR = ("traffic", "reoccurring")
-"""Sections that sort the activity of visitors, which takes most of the time."""
 
 type Rows = Sequence[pl.DataFrame]
 """The only row of each part, in the order of the parts."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -13,7 +14,9 @@ from calculations.analytics import (
     SECTIONS,
     SERIES,
     collect,
+    collect_side_by_side,
     engine_for,
+    halves,
     optimizations_for,
     validate_row,
 )
@@ -125,10 +128,30 @@ def _rows(
     if cluster and (found := cluster.rows(snapshot, periods, *question)):
         return found
     engine = engine_for(snapshot.rows, periods[0].fraction)
+    if isinstance(engine, pl.InMemoryEngine):
+        return _rows_in_memory(query, periods, snapshot, plans)
     current, *earlier = [plans.analytics(snapshot, one, *question) for one in periods]
     if not earlier:
         return [collect(current, engine, optimizations_for(snapshot.rows))]
     return collect_both(current, earlier[0], engine)
+
+
+def _rows_in_memory(
+    query: AnalyticsParameters,
+    periods: Sequence[Period],
+    snapshot: Snapshot,
+    plans: PlanCache,
+) -> Sequence[pl.DataFrame]:
+    groups = halves(query.requested_sections)
+    rows = collect_side_by_side(
+        [
+            plans.analytics(snapshot, period, sections, query.filters)
+            for period in periods
+            for sections in groups
+        ],
+        optimizations_for(snapshot.rows),
+    )
+    return [pl.concat(row, how="horizontal") for row in batched(rows, len(groups))]
 
 
 def _reasons(

@@ -1,10 +1,12 @@
 """Plans: their schema is the response model's, they are pure, and read no more than needed."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
+from threading import Event
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
@@ -16,8 +18,12 @@ from pydantic import BaseModel
 from calculations.analytics import (
     ALL_OPTIMIZATIONS,
     FEW_ROWS,
+    SECTIONS,
     STREAMING_ROWS,
     analytics,
+    collect,
+    collect_side_by_side,
+    halves,
     optimizations_for,
 )
 from calculations.daily import daily
@@ -36,6 +42,7 @@ from tests.support.frames import (
     tables,
     visits_frame,
 )
+from tests.support.sample import SAMPLE
 
 WEEK = Period(
     START, NOW, ZoneInfo("Europe/Berlin"), DateRange(date(2024, 7, 1), date(2024, 7, 7))
@@ -256,3 +263,41 @@ def test_large_tables_are_worth_all_optimizations() -> None:
     """However few days are asked for: who returned depends on all rows."""
     assert optimizations_for(STREAMING_ROWS) is FEW_ROWS
     assert optimizations_for(STREAMING_ROWS + 1) is ALL_OPTIMIZATIONS
+
+
+@pytest.mark.parametrize("sections", [SECTIONS, ("traffic",), ("votes", "historical")])
+def test_halves_have_each_section_once(sections: tuple[str, ...]) -> None:
+    """None is empty, so each is a plan with columns."""
+    groups = halves(sections)
+    assert all(groups)
+    assert sorted(name for group in groups for name in group) == sorted(sections)
+
+
+@pytest.mark.parametrize("within", [period(), WEEK])
+def test_halves_are_the_columns_of_the_whole(within: Period) -> None:
+    """The row that they make side by side has the values of one plan."""
+    own = tables(SAMPLE)
+    plans = [analytics(own, within, some) for some in halves(SECTIONS)]
+    rows = collect_side_by_side(plans, FEW_ROWS)
+    joined = pl.concat(rows, how="horizontal").select(SECTIONS)
+    assert joined.equals(collect(analytics(own, within)).select(SECTIONS))
+
+
+def test_an_error_of_a_plan_is_raised_after_the_other_has_ended() -> None:
+    """No thread reads on for an answer that has failed."""
+    began, ended = Event(), Event()
+
+    def slow(rows: pl.DataFrame) -> pl.DataFrame:
+        began.set()
+        time.sleep(0.1)
+        ended.set()
+        return rows
+
+    def broken(_: pl.DataFrame) -> pl.DataFrame:
+        assert began.wait(10)
+        raise ValueError("broken")
+
+    row = pl.LazyFrame({"a": [1]})
+    with pytest.raises(ValueError, match="broken"):
+        collect_side_by_side([row.map_batches(broken), row.map_batches(slow)])
+    assert ended.is_set()

@@ -38,7 +38,7 @@ def test_an_unexpected_error_is_500_without_its_text_and_logged_once(
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(sections, "collect", broken)
+    monkeypatch.setattr(sections, "collect_side_by_side", broken)
     with caplog.at_level(logging.ERROR):
         got = client.get("/")
     assert (got.status_code, got.json()) == (500, {"detail": "Internal server error"})

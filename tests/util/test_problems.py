@@ -300,7 +300,7 @@ def test_an_unexpected_error_is_refused_so(
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr("routers.sections.collect", broken)
+    monkeypatch.setattr("routers.sections.collect_side_by_side", broken)
     assert refuse(api.client, "GET", "/", 500) == {"detail": "Internal server error"}
     monkeypatch.setattr("collector.bodies.parse_json", broken)
     got = refuse(collector.client, "POST", "/events", 500, json=[])

@@ -157,7 +157,7 @@ def test_an_unexpected_error_is_answered_logged_and_measured(
     def broken(*_: object) -> None:
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(sections, "collect", broken)
+    monkeypatch.setattr(sections, "collect_side_by_side", broken)
     with caplog.at_level(logging.INFO, logger="fpp"):
         got = client.get("/", headers={"X-Request-ID": "broken-1"})
     assert got.status_code == 500
@@ -216,7 +216,7 @@ def test_a_secret_in_an_error_does_not_reach_the_log(
     def broken(*_: object) -> None:
         raise RuntimeError(f"refused {token}")
 
-    monkeypatch.setattr(sections, "collect", broken)
+    monkeypatch.setattr(sections, "collect_side_by_side", broken)
     with client_of(settings) as client:
         client.get("/", headers={"Authorization": token})
     logged = capfd.readouterr().err
