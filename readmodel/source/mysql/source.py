@@ -142,7 +142,7 @@ class MysqlView:
         )
         if not found:
             raise self._missing_table(table)
-        return [_catalog_column(row) for row in found]
+        return [CatalogColumn.of_row(row) for row in found]
 
     def hides_columns(self, table: Table) -> bool:
         """Whether this user may SELECT only some columns of *table*.
@@ -491,15 +491,6 @@ class MysqlView:
 def _numbers(blocks: Iterable[Block]) -> list[int]:
     """The numbers of *blocks*, without the block of rows that have no key."""
     return [block.number for block in blocks if block.number is not None]
-
-
-def _catalog_column(row: Row) -> CatalogColumn:
-    # Some servers declare these columns as binary, so they arrive as bytes.
-    name, declared, charset, nullable = (
-        value.decode() if isinstance(value, bytes | bytearray) else value
-        for value in row
-    )
-    return CatalogColumn(name, declared, charset, nullable == "YES")
 
 
 def _column(table: Table, found: CatalogColumn) -> Column:
