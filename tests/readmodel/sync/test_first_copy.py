@@ -72,7 +72,7 @@ def test_no_row_is_read_twice_to_digest_it(
     """Neither in the first sync nor in a full one; the next sync has nothing to fetch."""
     source = mysql_source(filled)
     with monkeypatch.context() as patch:
-        patch.setattr(MysqlView, "blocks", not_called)
+        patch.setattr(MysqlView, "blocks_since", not_called)
         assert mirror(source, tmp_path).rows_fetched == ROWS
         full = sync(
             source, tmp_path, [THINGS], lambda: START, options=Options(full=True)
