@@ -90,6 +90,7 @@ class _Work[T]:
         if not self._has_ended:
             if not self._computing.acquire(timeout=seconds):
                 return False
+            self._has_ended = True
             self._computing.release()
         return True
 
