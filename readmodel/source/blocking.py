@@ -111,10 +111,13 @@ EVERYTHING = BlockRange()
 
 @dataclass(frozen=True, slots=True)
 class KnownBlocks:
-    """Blocks as an earlier view digested them, and the mark that this view left."""
+    """Blocks as an earlier view digested them, and the mark that this view left.
+
+    Without a mark, only digests can tell whether they are unchanged.
+    """
 
     blocks: Sequence[Block]
-    mark: str
+    mark: str | None
 
 
 @dataclass(frozen=True, slots=True)

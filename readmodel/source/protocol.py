@@ -29,6 +29,10 @@ class Unreachable(PassingFault):
     """No server accepts connections: temporary only if one did so a moment ago."""
 
 
+class Unscannable(Exception):
+    """Some rows cannot be digested and fetched in one scan."""
+
+
 class View(Protocol):
     """A database as of one instant, whatever is written to it meanwhile.
 
@@ -104,7 +108,8 @@ class MarkingView(View, Protocol):
     ) -> Sequence[Block]:
         """Return what `blocks` does; *known* blocks that are unchanged are not digested.
 
-        Each of *known* lists blocks of the view that made the mark.
+        Each of *known* lists blocks of the view that made the mark. Where a digest can be
+        of several kinds, a block is digested as its known one was.
         """
         ...
 
@@ -136,7 +141,10 @@ class RenewingView(View, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScannedBatch:
-    """All rows of some blocks, in the order of *blocks*, which have digests."""
+    """All rows of some blocks, in the order of *blocks*, which have digests.
+
+    Without *blocks*, the digests are those that the caller has.
+    """
 
     blocks: tuple[Block, ...]
     batch: Batch
@@ -152,7 +160,27 @@ class ScanningView(View, Protocol):
         """Yield all blocks that have rows, ascending; None if that is no faster.
 
         Blocks and rows equal those of `blocks` and `rows`. Use no other method of the
-        view until the iterator has ended or is closed.
+        view until the iterator has ended or is closed. It raises Unscannable, at any
+        time, if all blocks must be digested first, after all.
+        """
+        ...
+
+
+@runtime_checkable
+class DigestingView(View, Protocol):
+    """A view that digests rows as it fetches them."""
+
+    def fetch(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        blocks: Sequence[Block],
+    ) -> Generator[ScannedBatch]:
+        """Fetch the rows of *blocks* as `rows` does, with the digests to be stored.
+
+        Those may be of another kind than the digests of *blocks*. Close the iterator
+        before any other method of the view is used.
         """
         ...
 

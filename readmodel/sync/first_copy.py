@@ -12,7 +12,7 @@ from readmodel.source.protocol import MarkingView, ScannedBatch, ScanningView, V
 from readmodel.store.manifest import SourceMark
 from readmodel.store.run_log import TableRun
 from readmodel.sync.part_footer import encode_footer
-from readmodel.sync.part_rows import take_rows
+from readmodel.sync.part_rows import sort_rows, take_rows
 from readmodel.sync.planner import layout, leading_part
 from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.table_spec import TableSpec
@@ -73,10 +73,12 @@ class _Copy:
 
     def add(self, scanned: ScannedBatch) -> None:
         """Keep the rows of each block, and write a part once it is full."""
+        # Sorted in batches, the rows of a part need not be copied to be sorted.
+        rows = sort_rows(scanned.batch.frame, self.spec.blocking.key)
         start = 0
         for block in scanned.blocks:
             self.blocks.append(block)
-            self.frames.append(scanned.batch.frame.slice(start, block.rows))
+            self.frames.append(rows.slice(start, block.rows))
             start += block.rows
         self.rows += start
         self.zero_dates += scanned.batch.zero_dates

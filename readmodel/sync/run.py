@@ -28,7 +28,13 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from readmodel.source.protocol import PassingFault, Source, Unreachable, View
+from readmodel.source.protocol import (
+    PassingFault,
+    Source,
+    Unreachable,
+    Unscannable,
+    View,
+)
 from readmodel.store import snapshot
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.carry_over import carry_events
@@ -242,15 +248,27 @@ class _Run:
         writer: SnapshotWriter,
         budget: Budget | None,
     ) -> TableReport:
-        on_progress = self.options.on_progress
+        if not stored.parts and (report := self._first_copy(view, spec, writer)):
+            return report
         with span("digest", {"table": spec.name}):
-            scan = None if stored.parts else begin_scan(view, spec)
-            if scan is None:
-                decision = decide(view, spec, stored, writer.taken_at, budget)
+            decision = decide(view, spec, stored, writer.taken_at, budget)
         with span("fetch", {"table": spec.name}):
-            if scan is not None:
-                return first_copy(scan, view, spec, writer, on_progress)
-            return apply(decision, view, writer, on_progress)
+            return apply(decision, view, writer, self.options.on_progress)
+
+    def _first_copy(
+        self, view: View, spec: TableSpec, writer: SnapshotWriter
+    ) -> TableReport | None:
+        """Copy a table in one scan; None if its blocks must be digested first."""
+        with span("digest", {"table": spec.name}):
+            scan = begin_scan(view, spec)
+        if scan is None:
+            return None
+        with span("fetch", {"table": spec.name}):
+            try:
+                return first_copy(scan, view, spec, writer, self.options.on_progress)
+            except Unscannable:
+                writer.discard(spec.name)
+                return None
 
     def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:
         for table in tables:

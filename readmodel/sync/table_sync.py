@@ -1,7 +1,16 @@
 """Bring one table to the instant of a view: decide what to do, then apply it."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +24,7 @@ from readmodel.source.blocking import (
     KeyKind,
     KnownBlocks,
 )
-from readmodel.source.protocol import MarkingView, View
+from readmodel.source.protocol import DigestingView, MarkingView, ScannedBatch, View
 from readmodel.source.wire import Batch
 from readmodel.store.manifest import Part, SourceMark
 from readmodel.store.run_log import TableRun
@@ -245,16 +254,24 @@ def _query(
     block_range: BlockRange,
 ) -> Sequence[Block]:
     """The database's blocks; those of *parts* need no digest where their mark tells."""
+    marks = ((part, _recent_mark(part, now)) for part in parts)
+    known = [
+        KnownBlocks(part.blocks, mark.text if mark else None) for part, mark in marks
+    ]
+    return digested_blocks(view, spec, known, block_range)
+
+
+def digested_blocks(
+    view: View,
+    spec: TableSpec,
+    known: Sequence[KnownBlocks],
+    block_range: BlockRange = EVERYTHING,
+) -> Sequence[Block]:
+    """The database's blocks, which can be compared with those that are *known*."""
+    asked = (spec.table, spec.columns, spec.blocking)
     if isinstance(view, MarkingView):
-        known = [
-            KnownBlocks(part.blocks, mark.text)
-            for part in parts
-            if (mark := _recent_mark(part, now))
-        ]
-        return view.blocks_since(
-            spec.table, spec.columns, spec.blocking, known, block_range
-        )
-    return view.blocks(spec.table, spec.columns, spec.blocking, block_range)
+        return view.blocks_since(*asked, known, block_range)
+    return view.blocks(*asked, block_range)
 
 
 def _recent_mark(part: ReusablePart, now: datetime) -> SourceMark | None:
@@ -302,11 +319,14 @@ def _replaced_blocks(
 
 @dataclass(frozen=True, slots=True)
 class _WrittenPart:
+    """What a part cost. `digested` are the blocks that were digested as they arrived."""
+
     bytes: int
     rows_fetched: int
     zero_dates: int
     repaired_texts: int
     diff: RowDiff
+    digested: Mapping[int | None, Block]
 
 
 def _write(
@@ -319,9 +339,10 @@ def _write(
     """Write one part of fetched and stored rows, sorted by key."""
     spec = decision.spec
     rows, fetched = _rows_of(decision, step, view, on_rows)
+    blocks = [fetched.digested.get(block.number, block) for block in step.blocks]
     part = table.write(
         rows,
-        encode_footer(spec.blocking, step.blocks),
+        encode_footer(spec.blocking, blocks),
         decision.checked_at(step.stored),
         decision.mark_of(step.stored),
     )
@@ -333,7 +354,7 @@ def _rows_of(
 ) -> tuple[pl.DataFrame, _WrittenPart]:
     """The sorted rows of a part, and what they cost, without the bytes of the part."""
     spec = decision.spec
-    fetched = _fetch(view, spec, step.fetch, on_rows)
+    fetched, digested = _fetch(view, spec, step.fetch, on_rows)
     replaced = _replaced_blocks(step, decision.stored.parts)
     changes = diff(pl.concat([no_rows(spec), *decision.read(replaced)]), fetched.frame)
     cost = _WrittenPart(
@@ -342,6 +363,7 @@ def _rows_of(
         zero_dates=fetched.zero_dates,
         repaired_texts=fetched.repaired_texts,
         diff=changes,
+        digested=digested,
     )
     frames = [*decision.read(step.stored), fetched.frame]
     del fetched  # see `take_rows`
@@ -350,16 +372,34 @@ def _rows_of(
 
 def _fetch(
     view: View, spec: TableSpec, blocks: Sequence[Block], on_rows: Callable[[int], None]
-) -> Batch:
-    """All rows of *blocks* as one batch; *on_rows* gets the rows of each as it arrives."""
+) -> tuple[Batch, Mapping[int | None, Block]]:
+    """All rows of *blocks* as one batch, and the blocks that were digested meanwhile.
+
+    *on_rows* gets the rows of each batch as it arrives.
+    """
     frames, zero_dates, repaired_texts = [no_rows(spec)], 0, 0
-    if blocks:
-        for batch in view.rows(spec.table, spec.columns, spec.blocking, blocks):
+    digested: dict[int | None, Block] = {}
+    with closing(_batches(view, spec, blocks)) as batches:
+        for scanned in batches:
+            batch = scanned.batch
             on_rows(batch.frame.height)
             frames.append(sort_rows(batch.frame, spec.blocking.key))
             zero_dates += batch.zero_dates
             repaired_texts += batch.repaired_texts
-    return Batch(pl.concat(frames), zero_dates, repaired_texts)
+            digested |= {block.number: block for block in scanned.blocks}
+    return Batch(pl.concat(frames), zero_dates, repaired_texts), digested
+
+
+def _batches(
+    view: View, spec: TableSpec, blocks: Sequence[Block]
+) -> Generator[ScannedBatch]:
+    if not blocks:
+        return
+    asked = (spec.table, spec.columns, spec.blocking, blocks)
+    if isinstance(view, DigestingView):
+        yield from view.fetch(*asked)
+    else:
+        yield from (ScannedBatch((), batch) for batch in view.rows(*asked))
 
 
 def _report(

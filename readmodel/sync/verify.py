@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from readmodel.source.blocking import Block
+from readmodel.source.blocking import Block, KnownBlocks
 from readmodel.source.protocol import PassingFault, Source, View
 from readmodel.store.manifest import StoredTable
 from readmodel.sync.renewal import renew_digests
@@ -19,6 +19,7 @@ from readmodel.sync.reuse import (
 from readmodel.sync.rotation import block_ranges
 from readmodel.sync.row_diff import RowDiff, diff
 from readmodel.sync.table_spec import TableSpec, table_spec
+from readmodel.sync.table_sync import digested_blocks
 from readmodel.tables import Table
 from util.errors import SourceError
 
@@ -95,7 +96,8 @@ def _differences(
         if part.file not in intact:
             yield Difference(table.name, part.file, "is damaged or missing on disk")
     if blocks is None:
-        blocks = view.blocks(table, spec.columns, spec.blocking)
+        known = [KnownBlocks(part.blocks, None) for part in parts]
+        blocks = digested_blocks(view, spec, known)
     if len(intact) == len(stored.parts):
         found = {it.part: it for it in _differing_parts(table.name, parts, blocks)}
         yield from found.values()

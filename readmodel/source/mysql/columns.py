@@ -6,6 +6,7 @@ contain no backslash.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from readmodel.source.column_types import (
     decimal_dtype,
     integer_dtype,
 )
-from readmodel.source.wire import Column
+from readmodel.source.wire import Column, Row
 
 # The character sets whose bytes are UTF-8.
 UTF8 = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
@@ -36,6 +37,18 @@ class CatalogColumn:
     type: str
     charset: str | None
     nullable: bool
+
+    @classmethod
+    def of_row(cls, row: Row) -> Self:
+        """From name, type, character set and whether it is nullable.
+
+        Some servers declare these columns as binary, so they arrive as bytes.
+        """
+        name, declared, charset, nullable = (
+            value.decode() if isinstance(value, bytes | bytearray) else value
+            for value in row
+        )
+        return cls(name, declared, charset, nullable == "YES")
 
     @property
     def sql(self) -> str:

@@ -5,21 +5,16 @@ comes with the count of its rows; rows whose texts are not whole are fetched aga
 in more and smaller texts, then row by row, which no limit of the server applies to.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import batched
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-import polars as pl
-
 from readmodel.source.blocking import Block, Blocking, KeyKind, group_by_rows
-from readmodel.source.mysql import inline, sql
+from readmodel.source.mysql import sql
 from readmodel.source.mysql.columns import identifier
 from readmodel.source.mysql.packed import PackedRows, join, unpack
-from readmodel.source.protocol import PassingFault, ScannedBatch
-from readmodel.source.read_ahead import read_ahead
+from readmodel.source.protocol import PassingFault
 from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, Row, Truncated
 from readmodel.tables import Table
-from util.errors import SourceError
 
 ROWS_PER_QUERY: Final = 40_000
 BYTES_PER_BATCH: Final = 32 * 2**20
@@ -29,27 +24,20 @@ SHARES: Final = 4
 """Texts that replace one that was cut off, before its rows are fetched one by one."""
 
 
-type _InlineBlock = tuple[Block, int, bytes]
-"""A block, the number of NULLs in its texts, and its rows in lines."""
-
-
 class BlockFetch:
     """The queries that fetch blocks of one table, and the decoding of their results.
 
-    *stream* runs a statement and yields the result's rows; *interrupt* ends that in
-    another thread.
+    *stream* runs a statement and yields the result's rows, values as bytes.
     """
 
     def __init__(
         self,
         stream: Callable[[str], Iterator[Row]],
-        interrupt: Callable[[], None],
         table: Table,
         columns: Sequence[Column],
         blocking: Blocking,
     ) -> None:
         self._stream = stream
-        self._interrupt = interrupt
         self._table = table
         self._columns = columns
         self._blocking = blocking
@@ -68,68 +56,6 @@ class BlockFetch:
                 yield from self._one_text(group)
         for block in large:
             yield from self._shares([block], -(-block.rows // ROWS_PER_QUERY))
-
-    def scan(self, numbers: Sequence[int]) -> Generator[ScannedBatch]:
-        """Yield the blocks called *numbers* that have rows, with digests, in order.
-
-        Each row is read once, unless its block must be fetched in another form.
-        """
-        for blocks, found in read_ahead(self._scanned(numbers), self._interrupt):
-            if isinstance(found, Batch):
-                yield ScannedBatch(blocks, found)
-            else:
-                rows = sum(block.rows for block in blocks)
-                batch = inline.unpack(self._table, found, self._columns, rows)
-                yield ScannedBatch(blocks, batch)
-
-    def _scanned(
-        self, numbers: Sequence[int]
-    ) -> Iterator[tuple[tuple[Block, ...], bytes | Batch]]:
-        """Yield blocks in order, either as inline rows or, if they are not, decoded."""
-        size = max(1, ROWS_PER_QUERY // self._blocking.width)
-        for some in batched(numbers, size):
-            found = self._scan_blocks(some)
-            if text := self._proven(found):
-                yield tuple(block for block, _, _ in found), text
-                continue
-            for one in found:
-                block = one[0]
-                text = self._proven([one])
-                yield (block,), text or _joined(list(self.batches([block])))
-
-    def _scan_blocks(self, numbers: Sequence[int]) -> list[_InlineBlock]:
-        """Read and digest the blocks called *numbers* that have rows, in order."""
-        statements = map(self._inline_statement, numbers)
-        result = sorted(self._stream(" UNION ALL ".join(statements)), key=_number)
-        if list(map(_number, result)) != list(numbers):
-            raise SourceError(
-                f"{self._table.name}: {len(result)} blocks arrived instead of "
-                f"{len(numbers)}: no setting may limit the rows of a SELECT"
-            )
-        return [
-            (Block(int(number), int(rows), int(digest)), int(nulls), bytes(text))
-            for number, rows, digest, nulls, text in result
-            if int(rows)
-        ]
-
-    def _inline_statement(self, number: int) -> str:
-        """A statement for one row: a block's digest, and its rows with their texts."""
-        line, block = inline.row_sql(self._columns), [Block(number, 0, 0)]
-        return (
-            f"SELECT {number}, COUNT(*), SUM({sql.row_digest(self._columns)}), "
-            f"{inline.null_count_sql(self._columns)}, "
-            f"IFNULL(GROUP_CONCAT({line} SEPARATOR ''),'') "
-            f"FROM {identifier(self._table.name)} "
-            f"WHERE {sql.in_blocks(self._columns, self._blocking, block)}"
-        )
-
-    def _proven(self, found: Sequence[_InlineBlock]) -> bytes | None:
-        """The lines of blocks; None if it is not proven that they can be read exactly."""
-        text = b"".join(text for _, _, text in found)
-        rows = sum(block.rows for block, _, _ in found)
-        nulls = sum(nulls for _, nulls, _ in found)
-        exact = inline.is_proven(text, len(self._columns), rows, nulls)
-        return text if exact else None
 
     def _one_text(self, blocks: Sequence[Block]) -> Iterator[Batch]:
         """Fetch *blocks* as one text, or in shares if the server cuts it off."""
@@ -289,18 +215,6 @@ class _Packer:
 
     def take(self) -> PackedRows:
         return PackedRows(b"".join(self._lines), tuple(map(b"".join, self._payloads)))
-
-
-def _number(row: Row) -> int:
-    return int(row[0])
-
-
-def _joined(batches: Sequence[Batch]) -> Batch:
-    return Batch(
-        pl.concat([batch.frame for batch in batches]),
-        sum(batch.zero_dates for batch in batches),
-        sum(batch.repaired_texts for batch in batches),
-    )
 
 
 def _packed(texts: Sequence[Any]) -> PackedRows:

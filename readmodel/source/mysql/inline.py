@@ -5,10 +5,15 @@ is escaped, so a text must not contain one that means something here. The counts
 that: each line has a tab for each field, and if the lines together have no more, no text
 has one. Likewise NULL is the character 1, and the server counts the NULLs. If the counts
 differ, the rows must be fetched in the form of `packed`, which takes any text.
+
+Proven lines are those of no other rows: others with as many NULLs, whose lines are the
+same bytes, have as many tabs, line ends and characters 1, so their texts have none. Hence
+the digest of a block may be one of its lines, and only whoever stores it needs a proof.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from zlib import crc32
 
 import polars as pl
 
@@ -17,6 +22,11 @@ from readmodel.source.mysql.packed import count_new_nulls, decoded
 from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, is_utf8
 from readmodel.tables import Table
 from util.errors import SourceError
+
+IN_ORDER: Final = " FORCE INDEX (PRIMARY)"
+"""Follows the name of a table whose lines are joined: in the order of its primary key."""
+
+SUMMANDS: Final = 8
 
 _LINE_END: Final = f"{SEPARATOR}{ROW_END}".encode()
 _CARRIAGE_RETURN: Final = b"\r"  # Polars drops it at the end of any field.
@@ -41,14 +51,58 @@ def row_sql(columns: Sequence[Column]) -> str:
     return f"CONCAT_WS(CAST('{SEPARATOR}' AS BINARY),{fields},'{ROW_END}')"
 
 
+def lines_sql(columns: Sequence[Column]) -> str:
+    """SQL for the lines of many rows; NULL without rows.
+
+    A line that exceeds a packet is left out, and the lines end at one: the statement has
+    a warning then.
+    """
+    return f"GROUP_CONCAT({row_sql(columns)} SEPARATOR '')"
+
+
+def checksum_sql(columns: Sequence[Column]) -> str:
+    """SQL for the checksum of one line, a number of 32 bits; the sum tells of no order.
+
+    The second CRC makes it differ from a linear one, as in `sql.row_digest`.
+    """
+    return f"CRC32(CRC32({row_sql(columns)}))"
+
+
+def checksum(text: bytes) -> int:
+    """The sum of the checksums of proven lines."""
+    return sum(crc32(b"%d" % crc32(line)) for line in text.splitlines(keepends=True))
+
+
+def digest(nulls: int, checksum: int) -> int:
+    """The digest of lines with *nulls* NULLs in their texts: -2 and below.
+
+    *checksum* is their CRC-32 where they are in the order of a key, and else the sum of
+    their checksums.
+    """
+    return -2 - (nulls << 64 | checksum)
+
+
+def is_of_lines(digest: int) -> bool:
+    """Whether *digest* is one of lines, not of rows."""
+    return digest < -1
+
+
 def null_count_sql(columns: Sequence[Column]) -> str:
     """SQL for the number of NULLs in the texts of many rows."""
     counts = [
-        f"COUNT(*)-COUNT({_not_null(column)})"
+        f"COUNT({_not_null(column)})"
         for column in columns
         if is_inline(column) and column.may_be_null
     ]
-    return "+".join(counts) or "0"
+    return f"{len(counts)}*COUNT(*)-({_sum(counts)})" if counts else "0"
+
+
+def _sum(terms: Sequence[str]) -> str:
+    """A balanced sum: servers compute a long one recursively, and have a small stack."""
+    if len(terms) <= SUMMANDS:
+        return "+".join(terms)
+    middle = len(terms) // 2
+    return f"({_sum(terms[:middle])})+({_sum(terms[middle:])})"
 
 
 def _not_null(column: Column) -> str:
@@ -75,7 +129,7 @@ def is_proven(text: bytes, fields: int, rows: int, nulls: int) -> bool:
         and text.count(NULL_MARK.encode()) == nulls
         and _CARRIAGE_RETURN not in text
         and not text.startswith(_BYTE_ORDER_MARK)
-        and is_utf8(text)
+        and (text.isascii() or is_utf8(text))
     )
 
 

@@ -48,6 +48,8 @@ PINNED: Final[Mapping[str, int | str]] = {
     "character_set_client": "utf8mb4",
     "character_set_results": "utf8mb4",
     "collation_connection": "utf8mb4_bin",
+    # How rows are grouped: sorted with their values, which else are read once more each.
+    "max_length_for_sort_data": 65_536,
     # Which columns the catalog lists.
     "show_gipk_in_create_table_and_information_schema": 1,
     # What else an answer contains.

@@ -3,7 +3,7 @@
 A user with SELECT rights is enough.
 """
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +22,7 @@ from readmodel.source.blocking import (
 )
 from readmodel.source.mysql import digest_format_1, inline, login, session, sql
 from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
+from readmodel.source.mysql.digests import Answer, BlockDigests
 from readmodel.source.mysql.errors import (
     is_denied_column,
     is_missing_table,
@@ -29,6 +30,7 @@ from readmodel.source.mysql.errors import (
 )
 from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.log_position import LogPosition, read_position
+from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.server import MysqlServer
 from readmodel.source.protocol import PassingFault, ScannedBatch
 from readmodel.source.wire import Batch, Column, Row
@@ -40,12 +42,8 @@ TRUSTED_IDS_PER_ROW = 4
 KILL_SECONDS: Final = 3
 """The time limit for ending a statement that is still running when a view is closed."""
 
-BLOCKS_PER_QUERY: Final = 64
 ROWS_PER_RANGE: Final = 512
 """Blocks with fewer rows are digested in groups, since each range is a query by itself."""
-
-type _DigestedBlock = Row
-"""A block's number, its rows, and one digest for each format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ class MysqlView:
         )
         if not found:
             raise self._missing_table(table)
-        return [_catalog_column(row) for row in found]
+        return [CatalogColumn.of_row(row) for row in found]
 
     def hides_columns(self, table: Table) -> bool:
         """Whether this user may SELECT only some columns of *table*.
@@ -233,9 +231,7 @@ class MysqlView:
         block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
         """Digest the blocks of *block_range* that contain rows, sorted by number."""
-        digests = [sql.row_digest(columns)]
-        found = self._digested(table, columns, blocking, block_range, digests)
-        return [Block(number, rows, digest) for number, rows, digest in found]
+        return self.blocks_since(table, columns, blocking, (), block_range)
 
     def renewed_blocks(
         self,
@@ -247,12 +243,19 @@ class MysqlView:
         """Digest all blocks in the earlier and in the present format, in one scan."""
         declared = self._catalog_columns(table)
         earlier = digest_format_1.row_digest(declared, booleans)
-        digests = [earlier, sql.row_digest(columns)]
-        found = self._digested(table, columns, blocking, EVERYTHING, digests)
-        return {
+        wanted = [f"SUM({row})" for row in (earlier, sql.row_digest(columns))]
+        digests = self._digests(table, columns, blocking)
+        numbers = self._ranges(table, blocking, EVERYTHING)
+        found = (
+            digests.grouped_figures("TRUE", wanted)
+            if numbers is None
+            else digests.figures_of(numbers, wanted)
+        )
+        renewed = {
             Block(number, rows, before): Block(number, rows, digest)
             for number, rows, before, digest in found
         }
+        return {block: renewed[block] for block in in_order(renewed)}
 
     def mark(self, table: Table) -> str | None:
         """The log's position before this instant; None if it says nothing of *table*."""
@@ -267,21 +270,34 @@ class MysqlView:
         known: Sequence[KnownBlocks],
         block_range: BlockRange = EVERYTHING,
     ) -> Sequence[Block]:
-        """Return what `blocks` does; *known* blocks that are unchanged are not digested."""
-        same = [b for each in known if self._is_same(each.mark) for b in each.blocks]
-        if not same or not self._is_logged(table):
-            return self.blocks(table, columns, blocking, block_range)
-        condition = (
-            f"({sql.in_range(columns, blocking, block_range)}) "
-            f"AND NOT ({sql.in_blocks(columns, blocking, in_order(same))})"
-        )
-        sums = f"COUNT(*), SUM({sql.row_digest(columns)})"
-        found = self._grouped_blocks(table, columns, blocking, condition, sums)
-        return in_order([*same, *(Block(*block) for block in found)])
+        """Return what `blocks` does; *known* blocks that are unchanged are not digested.
 
-    def _is_same(self, mark: str) -> bool:
+        Of the others, lines are digested if they were, and else rows.
+        """
+        same = self._unchanged(table, known)
+        numbers = {block.number for block in same}
+        others = [b for each in known for b in each.blocks if b.number not in numbers]
+        lines = self._of_lines(table, columns, blocking, others)
+        digests = self._digests(table, columns, blocking)
+        found = [*same, *digests.of_lines(_numbers(lines))]
+        apart = in_order([*same, *lines])
+        ranges = self._ranges(table, blocking, block_range)
+        if ranges is None:
+            found += digests.grouped(digests.condition(block_range, apart), others)
+        else:
+            apart_numbers = set(_numbers(apart))
+            found += digests.of_rows([n for n in ranges if n not in apart_numbers])
+        return in_order(found)
+
+    def _unchanged(self, table: Table, known: Sequence[KnownBlocks]) -> list[Block]:
+        """The *known* blocks to which nothing was written since their view."""
+        same = [b for each in known if self._is_same(each.mark) for b in each.blocks]
+        return in_order(same) if same and self._is_logged(table) else []
+
+    def _is_same(self, mark: str | None) -> bool:
         """Whether nothing was written to the server since the view that left *mark*."""
-        earlier, now = LogPosition.decode(mark), self._position_after
+        earlier = LogPosition.decode(mark) if mark is not None else None
+        now = self._position_after
         return earlier is not None and now is not None and earlier.is_same(now)
 
     def _is_logged(self, table: Table) -> bool:
@@ -293,34 +309,30 @@ class MysqlView:
         )
         return bool(found)
 
-    def _digested(
+    def _of_lines(
         self,
         table: Table,
         columns: Sequence[Column],
         blocking: Blocking,
-        block_range: BlockRange,
-        row_digests: Sequence[str],
-    ) -> Sequence[_DigestedBlock]:
-        """The number, the rows and the sum of each digest, of blocks with rows."""
-        sums = ", ".join(["COUNT(*)", *(f"SUM({digest})" for digest in row_digests)])
-        numbers = self._ranges(table, blocking, block_range)
-        if numbers is None:
-            condition = sql.in_range(columns, blocking, block_range)
-            return self._grouped_blocks(table, columns, blocking, condition, sums)
-        blocks: list[_DigestedBlock] = []
-        for start in range(0, len(numbers), BLOCKS_PER_QUERY):
-            some = numbers[start : start + BLOCKS_PER_QUERY]
-            found = self._select(
-                table,
-                " UNION ALL ".join(
-                    f"SELECT {number}, {sums} FROM {identifier(table.name)} "
-                    f"WHERE {sql.in_blocks(columns, blocking, [Block(number, 0, 0)])}"
-                    for number in some
-                ),
-            )
-            self._check(table, len(found) == len(some))
-            blocks += [tuple(map(int, block)) for block in found if block[1]]
-        return blocks
+        blocks: Sequence[Block],
+    ) -> Sequence[Block]:
+        """Those of *blocks* whose digests are of lines, if lines can be read."""
+        lines = [block for block in blocks if inline.is_of_lines(block.digest)]
+        is_readable = (
+            lines
+            and inline.fits(columns)
+            and blocking.key_kind is KeyKind.NUMBER
+            and self._is_primary_key(table)
+        )
+        return in_order(lines) if is_readable else []
+
+    def _digests(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> BlockDigests:
+        def select(statement: str) -> Answer:
+            return self._answer(table, statement)
+
+        return BlockDigests(select, self._server.name, table, columns, blocking)
 
     def _ranges(
         self, table: Table, blocking: Blocking, block_range: BlockRange
@@ -356,37 +368,6 @@ class MysqlView:
             )
         )
 
-    def _grouped_blocks(
-        self,
-        table: Table,
-        columns: Sequence[Column],
-        blocking: Blocking,
-        condition: str,
-        sums: str,
-    ) -> Sequence[_DigestedBlock]:
-        found = self._select(
-            table,
-            f"SELECT {sql.block_number(columns, blocking)}, {sums} "
-            f"FROM {identifier(table.name)} WHERE {condition} "
-            f"GROUP BY {sql.FIRST_COLUMN}",
-        )
-        blocks: list[_DigestedBlock] = [
-            (sql.signed_number(number, columns, blocking), *map(int, counted))
-            for number, *counted in found
-        ]
-        # A limit on the rows of an answer does not apply to one row.
-        rows = sum(block[1] for block in blocks)
-        self._check(table, rows == self._count(table, condition))
-        return sorted(blocks, key=lambda b: (b[0] is not None, b[0] or 0))
-
-    def _check(self, table: Table, is_complete: bool) -> None:
-        if not is_complete:
-            raise SourceError(
-                f"{table.name}: {self._server.name} did not return all blocks; its "
-                "storage engine must support transactions (InnoDB), and no setting "
-                "may limit the rows of a SELECT"
-            )
-
     def rows(
         self,
         table: Table,
@@ -395,38 +376,75 @@ class MysqlView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
-        yield from self._fetch(table, columns, blocking).batches(blocks)
+        yield from self._scan(table, columns, blocking).fetch.batches(blocks)
 
     def scan(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
     ) -> Generator[ScannedBatch] | None:
-        """Yield all blocks and their rows, if each can be read as a range of keys."""
-        numbers = self._ranges(table, blocking, EVERYTHING)
-        if numbers is None or not inline.fits(columns):
+        """Yield all blocks and their rows, read by ranges of the key or in one scan."""
+        if not inline.fits(columns):
             return None
-        return self._fetch(table, columns, blocking).scan(numbers)
+        scan = self._scan(table, columns, blocking)
+        if blocking.key_kind is KeyKind.TIME:
+            return scan.by_time("TRUE", self._count(table, "TRUE"))
+        numbers = self._ranges(table, blocking, EVERYTHING)
+        return None if numbers is None else scan.by_key(numbers)
 
-    def _fetch(
+    def fetch(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        blocks: Sequence[Block],
+    ) -> Generator[ScannedBatch]:
+        """Fetch the rows of *blocks*, as lines where that is possible and best.
+
+        A digest of lines that the server computed alone is replaced in any case.
+        """
+        scan = self._scan(table, columns, blocking)
+        if blocking.key_kind is KeyKind.TIME:
+            yield from scan.again_by_time(blocks)
+            return
+        scanned = blocks
+        if (
+            not inline.fits(columns)
+            or self._ranges(table, blocking, EVERYTHING) is None
+        ):
+            scanned = self._of_lines(table, columns, blocking, blocks)
+        yield from scan.again(scanned)
+        numbers = set(_numbers(scanned))
+        for batch in scan.fetch.batches([b for b in blocks if b.number not in numbers]):
+            yield ScannedBatch((), batch)
+
+    def _scan(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
-    ) -> BlockFetch:
-        def stream(statement: str) -> Iterator[Row]:
+    ) -> BlockScan:
+        def stream(statement: str) -> Generator[Row, None, int]:
             self._lock(table)
             return self.stream(statement, table.name)
 
-        return BlockFetch(stream, self._interrupt, table, columns, blocking)
+        def select(statement: str) -> Answer:
+            return self._answer(table, statement, raw=True)
+
+        digests = self._digests(table, columns, blocking)
+        fetch = BlockFetch(stream, table, columns, blocking)
+        return BlockScan(stream, select, self._interrupt, digests, fetch)
 
     def _interrupt(self) -> None:
         """Make the statement that another thread runs fail; the server goes on."""
         login.shut_down(self._connection)
 
-    def stream(self, statement: str, subject: str | None = None) -> Iterator[Row]:
+    def stream(
+        self, statement: str, subject: str | None = None
+    ) -> Generator[Row, None, int]:
         """Yield the result's rows, values as bytes, one at a time as they arrive.
 
-        *subject* is the table that errors name.
+        Returns the number of warnings. *subject* is the table that errors name.
         """
         with self._running(subject, raw=True) as cursor:
             cursor.execute(statement)
             yield from cursor
+            return int(cursor.warning_count)
 
     @contextmanager
     def _running(
@@ -448,9 +466,16 @@ class MysqlView:
             self._query(session.RELEASE_LOCKS)
         self._locked = table.name
 
-    def _select(self, table: Table, statement: str) -> list[Row]:
+    def _select(self, table: Table, statement: str) -> Sequence[Row]:
+        return self._answer(table, statement).rows
+
+    def _answer(
+        self, table: Table, statement: str, *, raw: bool | None = None
+    ) -> Answer:
         self._lock(table)
-        return self._query(statement, subject=table.name)
+        with self._running(table.name, raw=raw) as cursor:
+            cursor.execute(statement)
+            return Answer(cursor.fetchall(), cursor.warning_count)
 
     def _query(
         self, statement: str, values: Sequence[object] = (), subject: str | None = None
@@ -463,13 +488,9 @@ class MysqlView:
         return rows
 
 
-def _catalog_column(row: Row) -> CatalogColumn:
-    # Some servers declare these columns as binary, so they arrive as bytes.
-    name, declared, charset, nullable = (
-        value.decode() if isinstance(value, bytes | bytearray) else value
-        for value in row
-    )
-    return CatalogColumn(name, declared, charset, nullable == "YES")
+def _numbers(blocks: Iterable[Block]) -> list[int]:
+    """The numbers of *blocks*, without the block of rows that have no key."""
+    return [block.number for block in blocks if block.number is not None]
 
 
 def _column(table: Table, found: CatalogColumn) -> Column:

@@ -86,7 +86,7 @@ def usable(now: Mark | None, known: Sequence[KnownBlocks]) -> tuple[list[Block],
     blocks: list[Block] = []
     lowest = 0
     for group in known:
-        mark = Mark.decode(group.mark)
+        mark = Mark.decode(group.mark) if group.mark is not None else None
         if now is not None and mark is not None and mark.holds(now):
             blocks += group.blocks
             lowest = min(lowest or mark.xmin, mark.xmin)

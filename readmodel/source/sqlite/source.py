@@ -188,8 +188,9 @@ class SqliteView:
 
         Unless a part was lost, which the number of rows tells.
         """
-        mark = self.mark(table) if known else None
-        same = [block for each in known if each.mark == mark for block in each.blocks]
+        marked = [each for each in known if each.mark is not None]
+        mark = self.mark(table) if marked else None
+        same = [block for each in marked if each.mark == mark for block in each.blocks]
         if same:
             ((rows,),) = self._query(
                 table,

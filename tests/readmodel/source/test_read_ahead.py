@@ -1,7 +1,8 @@
 """One thread computes the next result while the last one is used."""
 
 from collections.abc import Iterator
-from threading import Event, current_thread
+from queue import Empty, Queue
+from threading import Event, Timer, current_thread
 
 import pytest
 
@@ -72,15 +73,17 @@ def test_a_result_that_does_not_come_is_a_passing_fault(
 ) -> None:
     """The thread is interrupted, so that nobody uses the same connection then."""
     monkeypatch.setattr("readmodel.source.read_ahead.LEAVE_SECONDS", 0.05)
-    interrupted, ended = Event(), Event()
+    begun, interrupted, ended = Event(), Event(), Event()
 
     def results() -> Iterator[int]:
         yield 1
+        begun.set()
         interrupted.wait(10)
         ended.set()
 
     found = read_ahead(results(), interrupted.set)
     assert next(found) == 1
+    assert begun.wait(10)
     with pytest.raises(PassingFault, match="has not answered"):
         found.close()
     assert ended.wait(10)
@@ -90,18 +93,63 @@ def test_an_exception_interrupts_the_thread_and_waits_for_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever awaited a result may close what it is read from."""
-    interrupted, ended = Event(), Event()
+    begun, interrupted, ended = Event(), Event(), Event()
 
     def results() -> Iterator[int]:
+        begun.set()
         interrupted.wait(10)
         ended.set()
         raise SourceError("interrupted")
         yield 1
 
     def stop(*_: object) -> None:
+        begun.wait(10)
         raise Stopped("Stopped by SIGTERM")
 
     monkeypatch.setattr("multiprocessing.pool.ApplyResult.get", stop)
     with pytest.raises(Stopped):
         next(read_ahead(results(), interrupted.set))
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(("size", "ahead"), [(1, 3), (40, 2), (50, 1), (1000, 1)])
+def test_as_many_small_results_are_computed_ahead_as_fit(
+    monkeypatch: pytest.MonkeyPatch, size: int, ahead: int
+) -> None:
+    """Until they are used, no more are."""
+    monkeypatch.setattr("readmodel.source.read_ahead.AHEAD", 3)
+    monkeypatch.setattr("readmodel.source.read_ahead.AHEAD_BYTES", 99)
+    computed: Queue[int] = Queue()
+
+    def results() -> Iterator[int]:
+        for number in range(10):
+            computed.put(number)
+            yield number
+
+    found = read_ahead(results(), pytest.fail, lambda _: size)
+    assert next(found) == 0
+    assert [computed.get(timeout=10) for _ in range(1 + ahead)] == [*range(1 + ahead)]
+    with pytest.raises(Empty):
+        computed.get(timeout=0.05)
+    assert list(found) == [*range(1, 10)]
+
+
+def test_results_that_are_not_wanted_are_not_computed() -> None:
+    """Whatever was to be computed ahead; only the one that has begun ends."""
+    begun, may_end = Event(), Event()
+    computed: list[int] = []
+
+    def results() -> Iterator[int]:
+        yield 0
+        begun.set()
+        may_end.wait(10)
+        for number in range(1, 10):
+            computed.append(number)
+            yield number
+
+    found = read_ahead(results(), pytest.fail, lambda _: 1)
+    assert next(found) == 0
+    assert begun.wait(10)
+    Timer(0.05, may_end.set).start()
+    found.close()
+    assert computed == [1]

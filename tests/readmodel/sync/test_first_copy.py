@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from readmodel.source.blocking import KeyBounds
+from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest
@@ -70,7 +72,7 @@ def test_no_row_is_read_twice_to_digest_it(
     """Neither in the first sync nor in a full one; the next sync has nothing to fetch."""
     source = mysql_source(filled)
     with monkeypatch.context() as patch:
-        patch.setattr(MysqlView, "blocks", not_called)
+        patch.setattr(MysqlView, "blocks_since", not_called)
         assert mirror(source, tmp_path).rows_fetched == ROWS
         full = sync(
             source, tmp_path, [THINGS], lambda: START, options=Options(full=True)
@@ -108,15 +110,15 @@ def test_an_error_while_it_is_read_publishes_nothing(
 ) -> None:
     """Parts that were written already are removed, and a later sync starts again."""
     monkeypatch.setattr(planner, "PART_ROWS", 10_000)
-    stream = MysqlView.stream
+    read_lines = BlockScan._read_lines
 
-    def failing(view: MysqlView, statement: str, subject: str | None = None) -> object:
-        if "SELECT 5," in statement:
+    def failing(fetch: BlockScan, numbers: Sequence[int]) -> object:
+        if 5 in numbers:
             raise SourceError("gone")
-        return stream(view, statement, subject)
+        return read_lines(fetch, numbers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MysqlView, "stream", failing)
+        patch.setattr(BlockScan, "_read_lines", failing)
         with pytest.raises(SourceError, match="gone"):
             mirror(filled, tmp_path)
     assert not list(tmp_path.rglob("*.parquet"))

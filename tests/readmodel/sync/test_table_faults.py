@@ -1,6 +1,6 @@
 """A further table that cannot be read: its last copy stays, and the others are synced."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -154,9 +154,9 @@ def test_reading_that_breaks_off_does_not_disturb_the_next_table(
         "INSERT INTO orders SELECT seq, seq FROM seq_2_to_20000",
         "INSERT INTO teams VALUES (2, 2)",
     )
-    fetch = MysqlView.rows
+    fetch = MysqlView.fetch
 
-    def rows(view: MysqlView, table: Table, *arguments: Any) -> Iterator[Any]:
+    def failing(view: MysqlView, table: Table, *arguments: Any) -> Generator[Any]:
         if table == ORDERS:
             kept.append(view.stream("SELECT id FROM orders"))
             next(kept[-1])
@@ -164,7 +164,7 @@ def test_reading_that_breaks_off_does_not_disturb_the_next_table(
         yield from fetch(view, table, *arguments)
 
     kept: list[Iterator[Any]] = []
-    monkeypatch.setattr(MysqlView, "rows", rows)
+    monkeypatch.setattr(MysqlView, "fetch", failing)
     report = mirrored.sync()
     assert list(report.failed) == ["orders"]
     assert mirrored.rows(TEAMS) == [(1, 1), (2, 2)]

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from readmodel.source.blocking import choose_blocking
+from readmodel.source.blocking import KnownBlocks, choose_blocking
 from readmodel.source.mysql import fetch, inline
 from readmodel.source.mysql import source as mysql
 from readmodel.source.mysql.columns import NULL_MARK
+from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.wire import Column
 from readmodel.tables import Table
@@ -101,17 +102,21 @@ def test_a_value_of_another_type_is_an_error_in_one_line() -> None:
 
 
 def both(source: MysqlSource, table: Table = THINGS) -> tuple[Any, Any]:
-    """Blocks, rows and counts of one scan, and those of digesting and then fetching."""
+    """Blocks, rows and counts of one scan, and those of digesting and then fetching.
+
+    Each block is digested as the scan has digested it.
+    """
     with source.view() as view:
         columns = view.columns(table)
         blocking = choose_blocking(table, columns)
         scan = view.scan(table, columns, blocking)
         assert scan is not None
         scanned = list(scan)
-        blocks = list(view.blocks(table, columns, blocking))
+        found = [block for each in scanned for block in each.blocks]
+        known = [KnownBlocks(found, None)]
+        blocks = list(view.blocks_since(table, columns, blocking, known))
         fetched = list(view.rows(table, columns, blocking, blocks))
     batches = [each.batch for each in scanned]
-    found = [block for each in scanned for block in each.blocks]
     return (found, _summary(batches)), (blocks, _summary(fetched))
 
 
@@ -231,7 +236,7 @@ def test_a_limit_on_the_rows_of_a_scan_is_noticed(
         "CREATE TABLE things (id int PRIMARY KEY)",
         "INSERT INTO things SELECT seq * 100 FROM seq_1_to_2000",
     )
-    monkeypatch.setattr(fetch.BlockFetch, "_inline_statement", lambda *_: "SELECT 0")
+    monkeypatch.setattr(BlockScan, "_lines_statement", lambda *_: "SELECT 0")
     with mysql_source(database).view() as view:
         columns = view.columns(THINGS)
         scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
@@ -244,7 +249,7 @@ def test_a_limit_on_the_rows_of_a_scan_is_noticed(
     [
         ("id int, v blob, PRIMARY KEY (id)", "id"),
         ("id int, v text", "id"),
-        ("id date, PRIMARY KEY (id)", "id"),
+        ("id date, v blob, PRIMARY KEY (id)", "id"),
     ],
 )
 def test_other_tables_are_digested_first(
@@ -288,9 +293,7 @@ def test_a_stop_during_a_scan_waits_for_nothing(
     database.run(
         "CREATE TABLE things (id int PRIMARY KEY)", "INSERT INTO things VALUES (1)"
     )
-    monkeypatch.setattr(
-        fetch.BlockFetch, "_inline_statement", lambda *_: "SELECT SLEEP(600)"
-    )
+    monkeypatch.setattr(BlockScan, "_lines_statement", lambda *_: "SELECT SLEEP(600)")
 
     def stop(*_: object) -> None:
         raise Stopped("Stopped by SIGALRM")

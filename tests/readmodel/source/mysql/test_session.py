@@ -167,16 +167,20 @@ def read(
     return found
 
 
-def read_and_scan(source: MysqlSource) -> list[list[tuple[Any, ...]]]:
-    """The same, and all that a scan of PLAIN yields."""
-    table = Table("plain", key="id")
+def read_and_scan(source: MysqlSource) -> list[list[Any]]:
+    """The same, and all that scans of PLAIN yield, by either key."""
+    tables = (Table("plain", key="id"), Table("plain", key="at"))
+    return [*read(source), *(_scan(source, table) for table in tables)]
+
+
+def _scan(source: MysqlSource, table: Table) -> list[Any]:
     with source.view() as view:
         columns = view.columns(table)
         scan = view.scan(table, columns, choose_blocking(table, columns))
         assert scan is not None
         scanned = list(scan)
-    found = [(*each.blocks, *each.batch.frame.rows()) for each in scanned]
-    return [*read(source), found]
+    rows = sorted(row for each in scanned for row in each.batch.frame.rows())
+    return [*(block for each in scanned for block in each.blocks), *rows]
 
 
 @pytest.mark.long(
