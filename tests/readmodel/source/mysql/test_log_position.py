@@ -1,5 +1,6 @@
 """Where nothing was written to the server, no block is digested, and none is missed."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -75,6 +76,22 @@ def _fill(adjustable_database: Database) -> None:
     )
 
 
+@pytest.fixture
+def idle_source(source: MysqlSource, adjustable_database: Database) -> MysqlSource:
+    """`source` after the server has started: a second later, it still adds to its log."""
+    with closing(adjustable_database.connect()) as connection:
+
+        def seconds() -> int:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW GLOBAL STATUS LIKE 'Uptime'")
+                ((_, seconds),) = cursor.fetchall()
+                return int(seconds)
+
+        while seconds() < 3:
+            time.sleep(0.05)
+    return source
+
+
 def blocks(view: MysqlView, table: Table) -> Sequence[Block]:
     """The digested blocks of *table*."""
     columns = view.columns(table)
@@ -103,12 +120,12 @@ KEYS = [THINGS, Table("things", key="at")]
 
 @pytest.mark.parametrize("table", KEYS, ids=["id", "at"])
 def test_known_blocks_are_not_digested_while_nothing_is_written(
-    source: MysqlSource, table: Table
+    idle_source: MysqlSource, table: Table
 ) -> None:
     """Those of a part that was lost are."""
-    known, mark = marked(source, table)
+    known, mark = marked(idle_source, table)
     assert len(known) == 3
-    with source.view() as view:
+    with idle_source.view() as view:
         assert blocks_since(view, table, known, mark) == known
         for lost in range(3):
             some = [block for number, block in enumerate(known) if number != lost]
@@ -204,14 +221,14 @@ def test_a_server_without_a_position_is_digested(
 
 
 def test_a_sync_of_an_idle_server_digests_nothing(
-    source: MysqlSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    idle_source: MysqlSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the first sync after a change nor a later one reads unchanged rows."""
     monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
-    mirror(source, tmp_path)
+    mirror(idle_source, tmp_path)
     monkeypatch.setattr(BlockDigests, "_each", not_called)
     for _ in range(2):
-        assert mirror(source, tmp_path).rows_fetched == 0
+        assert mirror(idle_source, tmp_path).rows_fetched == 0
     assert read_things(tmp_path)["v"].to_list() == ["a", "b", "c"]
 
 
