@@ -28,7 +28,7 @@ SERIES = {"reoccurring", "historical"}
 """Sections that are a list of rows rather than an object."""
 
 BY_VISITOR = frozenset({"traffic", "reoccurring"})
-"""Sections that sort the activity of visitors, which takes most of the time."""
+"""Sections that need the visits of each visitor in order of time, which costs most."""
 
 NO_COLUMNS = pl.LazyFrame(height=1)
 """One row without columns."""
@@ -66,11 +66,9 @@ def section_plans(
     all_time = matching if period.range else within
     lookback = period.with_lookback()
     wider = within if lookback == period else matching.within(lookback)
-    # Only traffic needs page views; reoccurring needs estimations alone.
-    views = within.viewed if "traffic" in sections else within.viewed.clear()
     # Two sections share the sorted activity. The optimizer does not detect that, so
     # cache() makes sure that it is computed once.
-    visits = activity(views, within.estimated).cache()
+    visits = _activity(within, sections).cache()
     left_out = {name: figures(reasons, name) for name in SECTIONS}
     plans: dict[str, Callable[[], pl.LazyFrame]] = {
         "traffic": lambda: _traffic(within, visits, period),
@@ -85,6 +83,15 @@ def section_plans(
         for name, plan in plans.items()
         if name in sections and name not in reasons
     }
+
+
+def _activity(tables: Tables, sections: Collection[str]) -> pl.LazyFrame:
+    """The `activity` that *sections* need."""
+    # Only traffic needs page views; reoccurring needs estimations alone.
+    views = tables.viewed if "traffic" in sections else tables.viewed.clear()
+    if tables.sorted_activity is None or BY_VISITOR.isdisjoint(sections):
+        return activity(views, tables.estimated)
+    return tables.sorted_activity.complete(with_views="traffic" in sections)
 
 
 def room_moments(tables: Tables, period: Period) -> pl.LazyFrame | None:

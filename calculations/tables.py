@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from calculations.activity import SortedActivity
 from calculations.period import Period
 
 TIMES: Final = {
@@ -38,6 +39,7 @@ class Tables:
         quarters: rows per quarter of an hour, by the name of their table: its time,
             which is the begin of a quarter, ``count``, and of estimations ``room_id``.
             Without those that must be counted.
+        sorted_activity: most of the activity, sorted. None if all must be sorted.
 
     ``estimations``, ``events`` and ``users`` have ``visitor``, too, if their table has a
     column for the user.
@@ -57,6 +59,7 @@ class Tables:
     estimation_tally: pl.LazyFrame | None = None
     vote_tally: pl.LazyFrame | None = None
     quarters: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+    sorted_activity: SortedActivity | None = None
 
     @property
     def page_views(self) -> pl.LazyFrame:
@@ -64,11 +67,11 @@ class Tables:
         return self.viewed if self.matching_views is None else self.matching_views
 
     def without_tallies(self) -> "Tables":
-        """Tables whose rows were selected: tallies and quarters are of all rows."""
+        """Tables whose rows were selected: tallies and the like are of all rows."""
         return replace(self._without_totals(), quarters={})
 
     def _without_totals(self) -> "Tables":
-        """Tables without the tallies, which know no time."""
+        """Tables without tallies and sorted activity, which are of all time."""
         return replace(
             self,
             page_view_tally=None,
@@ -76,6 +79,7 @@ class Tables:
             user_tally=None,
             estimation_tally=None,
             vote_tally=None,
+            sorted_activity=None,
         )
 
     def moments(self, name: str) -> pl.LazyFrame:
@@ -138,4 +142,5 @@ class Tables:
             self,
             viewed=self.viewed.filter(inside),
             estimated=self.estimated.filter(inside),
+            sorted_activity=None,
         )

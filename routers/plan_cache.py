@@ -16,7 +16,7 @@ from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.room_stats import of_room
 from calculations.tables import Tables
-from readmodel.store import quarters, tallies, visits
+from readmodel.store import activity, quarters, tallies, visits
 from readmodel.store.damage import READ_ERRORS
 from readmodel.store.room_votes import RoomVotes
 from readmodel.store.side_files import QUARTERS, TALLIES, VISITS
@@ -32,10 +32,10 @@ MAX_PLANS: Final = 16
 
 
 class _TablesKey(NamedTuple):
-    """A snapshot, and for each side file of a table whether it can be read."""
+    """A snapshot, and for each kind of derived file whether it can be read."""
 
     snapshot: Snapshot
-    has_side_files: tuple[bool, ...]
+    has_files: tuple[bool, ...]
 
 
 class _PlanKey(NamedTuple):
@@ -155,7 +155,7 @@ def _opened[T](
 
 
 def _tables_key(snapshot: Snapshot) -> _TablesKey:
-    """Looks at the files each time: side files are copies and may be deleted."""
+    """Looks at the files each time: they are copies and may be deleted."""
     readable = (
         bool(snapshot.side_files(table, kind))
         for kind, tables in (
@@ -165,4 +165,4 @@ def _tables_key(snapshot: Snapshot) -> _TablesKey:
         )
         for table in tables
     )
-    return _TablesKey(snapshot, tuple(readable))
+    return _TablesKey(snapshot, (activity.is_readable(snapshot), *readable))

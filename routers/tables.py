@@ -2,8 +2,10 @@
 
 import polars as pl
 
+from calculations.activity import SortedActivity
 from calculations.tables import Tables
 from readmodel.store import quarters, visits
+from readmodel.store.activity import open_activity
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_votes
 
@@ -28,7 +30,13 @@ def open_tables(snapshot: Snapshot) -> Tables:
         estimation_tally=snapshot.tally("fpp_estimations"),
         vote_tally=snapshot.tally("fpp_votes"),
         quarters=_quarters(snapshot),
+        sorted_activity=_sorted_activity(snapshot),
     )
+
+
+def _sorted_activity(snapshot: Snapshot) -> SortedActivity | None:
+    found = open_activity(snapshot)
+    return SortedActivity(*found) if found else None
 
 
 def _quarters(snapshot: Snapshot) -> dict[str, pl.LazyFrame]:

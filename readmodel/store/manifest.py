@@ -72,6 +72,17 @@ class SideFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivityFiles:
+    """The record of the sorted activity of a snapshot (see `activity`).
+
+    `visits` has the checksums of the visits that it is made of, by table.
+    """
+
+    files: tuple[SideFile, ...]
+    visits: Mapping[_Name, tuple[_Crc32, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceMark:
     """By what the source can recognise unchanged blocks of a part: `text` is its own.
 
@@ -268,6 +279,9 @@ class Manifest:
         tuple[_Name, ...] | None, Field(exclude_if=lambda names: names is None)
     ] = None
     consumed: Annotated[Consumed | None, Field(exclude_if=lambda it: it is None)] = None
+    activity: Annotated[
+        ActivityFiles | None, Field(exclude_if=lambda it: it is None)
+    ] = None
 
     @property
     def mirrored(self) -> tuple[str, ...]:

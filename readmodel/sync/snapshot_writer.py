@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from readmodel.store.manifest import (
+    ActivityFiles,
     Consumed,
     DerivedState,
     Manifest,
@@ -16,6 +17,7 @@ from readmodel.store.manifest import (
 )
 from readmodel.store.side_files import KINDS
 from readmodel.store.snapshot import CURRENT, ID_FORMAT, SNAPSHOTS, table_folder
+from readmodel.sync.activity_files import link_activity, write_activity
 from readmodel.sync.delta_log import has_delta_logs, write_delta_logs
 from readmodel.sync.disk import storage_errors
 from readmodel.sync.publish import publish_folder, seal_folder, staged_folder
@@ -160,12 +162,23 @@ class SnapshotWriter:
         )
         manifest = replace(manifest, tables=tables, consumed=self.consumed)
         with storage_errors(self.data_dir):
+            activity = self._activity(tables, is_sync=last is None)
+            manifest = replace(manifest, activity=activity)
             if self._has_delta_logs():
                 write_delta_logs(self.path, self.id, tables)
             seal_folder(self.path, manifest.to_json())
             publish_folder(self.data_dir, self.path, self.id, tables)
             if self.retention is not None:
                 remove_old_snapshots(self.data_dir, self.created_at, self.retention)
+
+    def _activity(
+        self, tables: Mapping[str, StoredTable], *, is_sync: bool
+    ) -> ActivityFiles | None:
+        """Link the activity; a sync writes it if there is none to link. Raises OSError."""
+        found = link_activity(self.data_dir, self.path, tables, is_sync=is_sync)
+        if found is None and is_sync:
+            return write_activity(self.path, tables)
+        return found
 
     def _has_delta_logs(self) -> bool:
         if self.delta_logs is None:

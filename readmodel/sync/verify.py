@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from readmodel.source.blocking import Block, KnownBlocks
 from readmodel.source.protocol import PassingFault, Source, View
+from readmodel.store import activity, snapshot
 from readmodel.store.manifest import StoredTable
+from readmodel.sync.activity_files import is_damaged
 from readmodel.sync.renewal import renew_digests
 from readmodel.sync.reuse import (
     ReusablePart,
@@ -22,6 +25,8 @@ from readmodel.sync.table_spec import TableSpec, table_spec
 from readmodel.sync.table_sync import digested_blocks
 from readmodel.tables import Table
 from util.errors import SourceError
+
+DAMAGED: Final = "is damaged or missing on disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,9 @@ def _differences(
     intact = {part.part.file for part in parts}
     for part in stored.parts:
         if part.file not in intact:
-            yield Difference(table.name, part.file, "is damaged or missing on disk")
+            yield Difference(table.name, part.file, DAMAGED)
+    if table.name == activity.ESTIMATED:
+        yield from _damaged_activity(data_dir)
     if blocks is None:
         known = [KnownBlocks(part.blocks, None) for part in parts]
         blocks = digested_blocks(view, spec, known)
@@ -103,6 +110,15 @@ def _differences(
         yield from found.values()
         for unchanged in (part for part in parts if part.part.file not in found):
             yield from _differing_rows(view, spec, unchanged)
+
+
+def _damaged_activity(data_dir: Path) -> Iterator[Difference]:
+    """Compare the files of the sorted activity with their checksums."""
+    last = snapshot.latest_readable(data_dir)
+    if last and last.manifest:
+        for path, record in activity.recorded_files(last.manifest):
+            if is_damaged(last.path / path, record):
+                yield Difference(activity.ESTIMATED, path.as_posix(), DAMAGED)
 
 
 def _differing_rows(

@@ -16,6 +16,7 @@ from util.errors import ReadModelDamaged
 VOTES = "fpp_votes.parquet/part-00000.parquet"
 ROOMS = "fpp_votes.rooms/part-00000.arrows"
 VISITS = "fpp_page_views.visits/part-00000.parquet"
+ACTIVITY = "activity/part-00000.parquet"
 
 
 def part(data_dir: Path, name: str = VOTES) -> Path:
@@ -23,7 +24,7 @@ def part(data_dir: Path, name: str = VOTES) -> Path:
     return (data_dir / "current" / name).resolve()
 
 
-@pytest.mark.parametrize("name", [VOTES, VISITS, ROOMS])
+@pytest.mark.parametrize("name", [VOTES, VISITS, ROOMS, ACTIVITY])
 def test_a_flipped_bit_is_503_with_the_part_and_health_says_so(
     read_model: Path, client: TestClient, name: str
 ) -> None:
@@ -35,7 +36,7 @@ def test_a_flipped_bit_is_503_with_the_part_and_health_says_so(
     assert damaged.headers["Retry-After"]
     assert client.get("/").status_code == 503
     health = client.get("/health")
-    table = name.partition(".")[0]
+    table = "fpp_estimations" if name == ACTIVITY else name.partition(".")[0]
     assert health.status_code == 503
     files = health.json()["components"]["parquet_files"]["files"]
     assert [file for file, whole in files.items() if not whole] == [f"{table}.parquet"]
@@ -94,7 +95,7 @@ def test_files_are_compared_once(
     with client_of(make_settings(data_dir=read_model)) as client:
         assert client.get("/").status_code == 200
         count = len(read)
-        assert count == 18
+        assert count == 19
         assert client.get("/?period=7d").status_code == 200
         assert client.get("/breakdown/room").status_code == 200
     assert len(read) == count

@@ -116,6 +116,20 @@ def test_visits_that_vanish_are_noticed(plans: PlanCache, snapshot: Snapshot) ->
     assert after.collect().equals(figures)
 
 
+def test_an_activity_that_vanishes_is_noticed(
+    plans: PlanCache, snapshot: Snapshot
+) -> None:
+    """The visits are sorted then, with the same figures."""
+    before = plans.analytics(snapshot, period(), SECTIONS)
+    figures = before.collect()
+    assert plans.tables(snapshot).sorted_activity
+    for file in (snapshot.path / "activity").iterdir():
+        file.unlink()
+    after = plans.analytics(snapshot, period(), SECTIONS)
+    assert plans.tables(snapshot).sorted_activity is None
+    assert after.collect().equals(figures)
+
+
 def test_tables_are_opened_once_per_snapshot(
     plans: PlanCache, read_model: Path
 ) -> None:

@@ -306,7 +306,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few hundred kilobytes."""
     place = tmp_path / "small"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(place)]
     subprocess.run(mount, check=True, capture_output=True)
     try:
         yield place

@@ -10,8 +10,11 @@ import polars as pl
 from readmodel.store.damage import checksum
 from readmodel.sync.part_footer import KEY
 from readmodel.sync.verify import verify
-from tests.support.mirror import OTHERS, THINGS, Mirror, mirror_of
-from tests.support.snapshots import damage_manifest
+from readmodel.tables import Table
+from tests.support.mirror import OTHERS, PAGE_VIEWS, THINGS, Mirror, mirror_of
+from tests.support.snapshots import damage_manifest, flip_a_bit
+
+ESTIMATIONS = Table("fpp_estimations", key="id")
 
 
 def test_verify_names_the_part_that_differs_and_changes_nothing(mirror: Mirror) -> None:
@@ -49,6 +52,27 @@ def test_an_empty_table_equals_an_empty_one(mirror: Mirror) -> None:
     mirror.run("INSERT INTO others VALUES (1, 1)")
     (difference,) = mirror.verify(OTHERS).differences
     assert difference.reason == "holds 0 rows, the database 1, and 1 digests differ"
+
+
+def test_verify_names_a_damaged_activity(mirror: Mirror) -> None:
+    """It belongs to the estimations, which whatever reads it reads, too."""
+    mirror.run(
+        "CREATE TABLE fpp_page_views"
+        " (id INT, user_id TEXT, viewed_at DATETIME, route TEXT, source TEXT)"
+    )
+    mirror.run(
+        "CREATE TABLE fpp_estimations"
+        " (id INT, user_id TEXT, estimated_at DATETIME, room_id INT)"
+    )
+    mirror.run("INSERT INTO fpp_estimations VALUES (1, 'a', '2026-11-20 10:00:00', 1)")
+    mirror.sync(PAGE_VIEWS, ESTIMATIONS)
+    assert mirror.verify(ESTIMATIONS).differences == ()
+    flip_a_bit(mirror.snapshot.path / "activity" / "part-00000.parquet")
+    (difference,) = mirror.verify(ESTIMATIONS).differences
+    assert difference.part == "activity/part-00000.parquet"
+    assert difference.reason == "is damaged or missing on disk"
+    mirror.sync(PAGE_VIEWS, ESTIMATIONS)
+    assert mirror.verify(ESTIMATIONS).differences == ()
 
 
 def test_verify_compares_the_rows_that_the_files_hold(mirror: Mirror) -> None:

@@ -1,0 +1,289 @@
+"""The sorted activity from snapshot to snapshot: linked, written anew, or left out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from calculations.activity import SortedActivity, activity
+from readmodel.store.activity import open_activity
+from readmodel.store.manifest import ActivityFiles
+from readmodel.store.side_files import VISITS
+from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, latest
+from readmodel.sync import activity_files
+from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.snapshot_retention import KEEP_YOUNGER
+from readmodel.sync.snapshot_writer import SnapshotWriter
+from tests.support.frames import at, frame
+from tests.support.killing import at_each_step
+from tests.support.replicas import Replica, content
+from tests.support.snapshots import (
+    TEN,
+    column_names,
+    cut_short,
+    flip_a_bit,
+    link_all,
+    publish_frames,
+    replace_bytes,
+)
+
+FILE = "activity/part-00000.parquet"
+VIEWS = "fpp_page_views"
+
+
+def views(*minutes: int) -> pl.DataFrame:
+    """A part of page views of two users by turns."""
+    rows = [
+        {"user_id": f"u{it % 2}", "viewed_at": at("2024-06-04 10:00") + it * MINUTE}
+        for it in minutes
+    ]
+    return frame("page_views", rows).collect()
+
+
+MINUTE = timedelta(minutes=1)
+ESTIMATIONS = (
+    frame("estimations", [{"user_id": "u0", "estimated_at": at("2024-06-04 10:05")}])
+).collect()
+
+
+def write(data_dir: Path, parts: list[pl.DataFrame]) -> Snapshot:
+    """Publish these parts of page views and one estimation, in no other table."""
+    with exclusive_lock(data_dir), SnapshotWriter(data_dir, TEN) as writer:
+        for name, frames in ((VIEWS, parts), ("fpp_estimations", [ESTIMATIONS])):
+            table = writer.table(name, column_names(frames[0]))
+            for rows in frames:
+                table.write(rows, {})
+        writer.publish()
+    return latest(data_dir)
+
+
+def add(data_dir: Path, *rows: pl.DataFrame, drop: int = 0) -> Snapshot:
+    """Publish the snapshot before with more parts of page views, without the last ones."""
+    before = latest(data_dir)
+    assert before.manifest is not None
+    later = before.taken_at + timedelta(hours=1)
+    with exclusive_lock(data_dir), SnapshotWriter(data_dir, later) as writer:
+        writer.retention = KEEP_YOUNGER
+        for name, stored in before.manifest.tables.items():
+            files = [Path(file) for file in before.files(name)]
+            kept = len(files) - drop * (name == VIEWS)
+            table = writer.table(name, stored.columns, stored.changed_at)
+            for part, file in list(zip(stored.parts, files, strict=True))[:kept]:
+                table.link(part, file)
+            for new in rows if name == VIEWS else ():
+                table.write(new, {})
+        writer.publish()
+    return latest(data_dir)
+
+
+def record(snapshot: Snapshot) -> ActivityFiles | None:
+    """The record of the activity of *snapshot*."""
+    return snapshot.manifest.activity if snapshot.manifest else None
+
+
+def inode(snapshot: Snapshot) -> int:
+    """What tells a linked file from one that was written."""
+    return (snapshot.path / FILE).stat().st_ino
+
+
+def parts_of_views(snapshot: Snapshot) -> int:
+    """How many parts of page views are in the activity."""
+    found = record(snapshot)
+    assert found is not None
+    return len(found.visits[VIEWS])
+
+
+def assert_right(snapshot: Snapshot) -> None:
+    """The activity has the rows of all visits."""
+    opened = open_activity(snapshot)
+    assert opened
+    found = SortedActivity(*opened).complete().collect()
+    visits = (snapshot.visits(name) for name in (VIEWS, "fpp_estimations"))
+    whole = activity(*visits).collect()
+    assert_frame_equal(found.sort("visitor", maintain_order=True), whole)
+
+
+def test_few_rows_are_all_sorted_whenever_some_are_new(tmp_path: Path) -> None:
+    """Even a single one. A snapshot without changes links the file."""
+    first = write(tmp_path, [views(*range(30))])
+    assert parts_of_views(first) == 1
+    linked = add(tmp_path)
+    assert (inode(linked), record(linked)) == (inode(first), record(first))
+    changed = add(tmp_path, views(30))
+    assert inode(changed) != inode(first)
+    assert parts_of_views(changed) == 2
+    for snapshot in (first, linked, changed):
+        assert_right(snapshot)
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 41 rows be many, and parts of less than 20 small."""
+    monkeypatch.setattr(activity_files, "FEW_ROWS", 40)
+    monkeypatch.setattr(activity_files, "SMALL_SHARE", 2)
+    monkeypatch.setattr(activity_files, "JOINED_ROWS", 40)
+
+
+@pytest.mark.usefixtures("many")
+def test_of_many_rows_small_parts_are_left_to_the_reader(tmp_path: Path) -> None:
+    """They will be joined soon; new ones cost no more than their own rows."""
+    first = write(tmp_path, [views(*range(40)), views(*range(40, 45))])
+    assert parts_of_views(first) == 1
+    more = add(tmp_path, views(46, 47))
+    joined = add(tmp_path, views(*range(40, 48)), drop=2)
+    assert inode(first) == inode(more) == inode(joined)
+    for snapshot in (first, more, joined):
+        assert_right(snapshot)
+
+
+@pytest.mark.usefixtures("many")
+def test_another_large_part_has_all_sorted_again(tmp_path: Path) -> None:
+    """It has more than a twentieth of the rows."""
+    first = write(tmp_path, [views(*range(40))])
+    second = add(tmp_path, views(*range(40, 60)))
+    assert inode(second) != inode(first)
+    assert parts_of_views(second) == 2
+    assert_right(second)
+
+
+@pytest.mark.usefixtures("many")
+def test_a_large_part_that_is_unsorted_may_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sorting all of it costs more than what a few rows cost the reader."""
+    first = write(tmp_path, [views(*range(40))])
+    monkeypatch.setattr(activity_files, "UNSORTED_SHARE", 2)
+    second = add(tmp_path, views(*range(40, 60)))
+    assert inode(second) == inode(first)
+    assert_right(second)
+
+
+@pytest.mark.usefixtures("many")
+def test_a_part_that_was_changed_has_all_sorted_again(tmp_path: Path) -> None:
+    """A row of it may have another visitor, or be gone."""
+    write(tmp_path, [views(*range(40)), views(*range(50, 90))])
+    changed = add(tmp_path, views(*range(50, 89)), drop=1)
+    assert parts_of_views(changed) == 2
+    assert_right(changed)
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut_short, Path.unlink])
+def test_a_damaged_file_is_written_again(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """It has the same bytes."""
+    first = write(tmp_path, [views(1, 2, 3)])
+    whole = (first.path / FILE).read_bytes()
+    damage(first.path / FILE)
+    after = link_all(tmp_path)
+    assert (after.path / FILE).read_bytes() == whole
+    assert_right(after)
+
+
+def test_nothing_is_sorted_from_damaged_visits(tmp_path: Path) -> None:
+    """Its checksum would say that it is right. The next sync writes visits and it."""
+    first = write(tmp_path, [views(1, 2, 3)])
+    (visits,) = first.side_files(VIEWS, VISITS)
+    flip_a_bit(visits)
+    (first.path / FILE).unlink()
+    assert record(link_all(tmp_path)) is None
+
+
+def test_events_only_link_it(tmp_path: Path) -> None:
+    """They are published every second, and change no visits."""
+    first = write(tmp_path, [views(1, 2, 3)])
+    assert inode(publish_events(tmp_path)) == inode(first)
+    (latest(tmp_path).path / FILE).unlink()
+    assert record(publish_events(tmp_path)) is None
+    assert_right(link_all(tmp_path))
+
+
+def publish_events(data_dir: Path) -> Snapshot:
+    """Publish the same tables as a drain does."""
+    before = latest(data_dir)
+    assert before.manifest is not None
+    later = before.taken_at + timedelta(hours=1)
+    with (
+        exclusive_lock(data_dir),
+        SnapshotWriter(data_dir, before.taken_at, later) as writer,
+    ):
+        for name, stored in before.manifest.tables.items():
+            writer.link_table(name, stored, Path(before.files(name)[0]).parent)
+        writer.publish(before.manifest)
+    return latest(data_dir)
+
+
+def test_tables_without_rows_have_none(tmp_path: Path) -> None:
+    """Nor have those of other products."""
+    empty = frame("page_views", []).collect()
+    with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, TEN) as writer:
+        for name, rows in ((VIEWS, empty), ("fpp_estimations", ESTIMATIONS.clear())):
+            writer.table(name, column_names(rows)).write(rows, {})
+        writer.publish()
+    assert record(latest(tmp_path)) is None
+    assert not (latest(tmp_path).path / "activity").exists()
+    assert record(publish_frames(tmp_path / "other")) is None
+
+
+@pytest.mark.long(
+    "tests/readmodel/sync/test_drain_killed.py::"
+    "test_whenever_it_dies_each_event_is_there_once"
+)
+def test_whenever_a_sync_dies_a_whole_snapshot_is_there(tmp_path: Path) -> None:
+    """The next one leaves nothing behind, and has the activity of its rows."""
+    template = tmp_path / "template"
+    write(template, [views(1, 2, 3)])
+    seen = set()
+    for step, folder in at_each_step(template, lambda it: add(it, views(4, 5))):
+        snapshot = latest(folder)
+        assert_right(snapshot)
+        seen.add(parts_of_views(snapshot))
+        assert_right(add(folder, views(6)))
+        assert not list((folder / "snapshots").glob(".*")), step
+    assert seen == {1, 2}
+
+
+def test_old_snapshots_take_theirs_along(tmp_path: Path) -> None:
+    """No other file of it is left."""
+    write(tmp_path, [views(1, 2, 3)])
+    for minute in range(4, 8):
+        add(tmp_path, views(minute))
+    kept = list((tmp_path / "snapshots").iterdir())
+    assert len(kept) == 3
+    assert all((folder / FILE).is_file() for folder in kept)
+
+
+def test_a_follower_has_it_too(tmp_path: Path) -> None:
+    """It answers as fast, and fetches it only when it has changed."""
+    (tmp_path / "drive").mkdir()
+    replica = Replica(f"file://{tmp_path}/drive")
+    first = write(tmp_path / "data", [views(1, 2, 3)])
+    replica.upload(tmp_path / "data")
+    replica.follow(tmp_path / "copy")
+    copied = inode(latest(tmp_path / "copy"))
+    link_all(tmp_path / "data")
+    replica.upload(tmp_path / "data")
+    replica.follow(tmp_path / "copy")
+    assert content(tmp_path / "copy") == content(tmp_path / "data")
+    assert inode(latest(tmp_path / "copy")) == copied
+    assert_right(latest(tmp_path / "copy"))
+    replica.restore(tmp_path / "restored")
+    assert record(latest(tmp_path / "restored")) == record(first)
+    assert_right(latest(tmp_path / "restored"))
+
+
+def test_a_snapshot_of_an_earlier_version_gets_it(tmp_path: Path) -> None:
+    """At the next sync, without a row of the database."""
+    first = write(tmp_path, [views(1, 2, 3)])
+    (first.path / FILE).unlink()
+    assert first.manifest is not None
+    earlier = replace(first.manifest, activity=None).to_json()
+    assert b"activity" not in earlier
+    for name in (MANIFEST, MANIFEST_COPY):
+        replace_bytes(first.path / name, earlier)
+    assert record(latest(tmp_path)) is None
+    assert_right(link_all(tmp_path))
