@@ -19,7 +19,7 @@ from readmodel.replica.layout import (
     decode_pointer,
 )
 from readmodel.replica.storage import ObjectStorage, ObjectVersion
-from readmodel.store import activity, report_ledger, run_log, view_log
+from readmodel.store import report_ledger, run_log, view_log
 from readmodel.store.damage import open_regular, read_file
 from readmodel.store.manifest import Manifest, Part, SideFile, VisitsFile
 from readmodel.store.replica_state import FILE, ReplicaState, encode_state
@@ -59,15 +59,16 @@ def replica_lock(data_dir: Path) -> Iterator[None]:
 def snapshot_files(
     manifest: Manifest,
 ) -> Iterator[tuple[str, Part | SideFile | VisitsFile]]:
-    """All parts and other files: paths below the snapshot's folder, and their record."""
+    """All parts and side files: paths below the snapshot's folder, and their record.
+
+    Not the sorted activity: it would be sent whole, again and again.
+    """
     for name, table in manifest.tables.items():
         for part in table.parts:
             path = Path(table_folder(name), part.file)
             yield path.as_posix(), part
             for side_file, record in recorded_side_files(part, path):
                 yield side_file.as_posix(), record
-    for path, of_activity in activity.recorded_files(manifest):
-        yield path.as_posix(), of_activity
 
 
 def identity(file: Path, crc32: int) -> str:

@@ -135,14 +135,6 @@ def _is_changed(files: Mapping[Path, SideFile], snapshot_id: str) -> bool:
 
     return any(
         file.stat().st_size != record.bytes
-        or (is_sampled(file) and is_damaged(file, record))
+        or (is_sampled(file) and checksum(file) != record.crc32)
         for file, record in files.items()
     )
-
-
-def is_damaged(file: Path, record: SideFile) -> bool:
-    """True if *file* is missing, or its checksum differs. Reads all of it."""
-    try:
-        return checksum(file) != record.crc32
-    except OSError:
-        return True

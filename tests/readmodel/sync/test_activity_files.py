@@ -20,7 +20,7 @@ from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.snapshot_writer import SnapshotWriter
 from tests.support.frames import at, frame
 from tests.support.killing import at_each_step
-from tests.support.replicas import Replica, content
+from tests.support.replicas import Replica
 from tests.support.snapshots import (
     TEN,
     column_names,
@@ -61,13 +61,18 @@ def write(data_dir: Path, parts: list[pl.DataFrame]) -> Snapshot:
     return latest(data_dir)
 
 
-def add(data_dir: Path, *rows: pl.DataFrame, drop: int = 0) -> Snapshot:
+def add(
+    data_dir: Path,
+    *rows: pl.DataFrame,
+    drop: int = 0,
+    retention: timedelta = KEEP_YOUNGER,
+) -> Snapshot:
     """Publish the snapshot before with more parts of page views, without the last ones."""
     before = latest(data_dir)
     assert before.manifest is not None
     later = before.taken_at + timedelta(hours=1)
     with exclusive_lock(data_dir), SnapshotWriter(data_dir, later) as writer:
-        writer.retention = KEEP_YOUNGER
+        writer.retention = retention
         for name, stored in before.manifest.tables.items():
             files = [Path(file) for file in before.files(name)]
             kept = len(files) - drop * (name == VIEWS)
@@ -257,23 +262,31 @@ def test_old_snapshots_take_theirs_along(tmp_path: Path) -> None:
     assert all((folder / FILE).is_file() for folder in kept)
 
 
-def test_a_follower_has_it_too(tmp_path: Path) -> None:
-    """It answers as fast, and fetches it only when it has changed."""
+def test_snapshots_of_the_past_do_without(tmp_path: Path) -> None:
+    """They keep their tables only; the newest ones, which are read, keep the file."""
+    write(tmp_path, [views(1, 2, 3)])
+    for minute in range(4, 8):
+        add(tmp_path, views(minute), retention=timedelta(days=1))
+    kept = sorted((tmp_path / "snapshots").iterdir())
+    assert len(kept) == 5
+    assert [(folder / FILE).is_file() for folder in kept] == [False] * 2 + [True] * 3
+    assert not (kept[0] / "activity").exists()
+
+
+def test_a_follower_does_without(tmp_path: Path) -> None:
+    """It sorts. What is restored has the file again after the next sync."""
     (tmp_path / "drive").mkdir()
     replica = Replica(f"file://{tmp_path}/drive")
     first = write(tmp_path / "data", [views(1, 2, 3)])
     replica.upload(tmp_path / "data")
     replica.follow(tmp_path / "copy")
-    copied = inode(latest(tmp_path / "copy"))
-    link_all(tmp_path / "data")
-    replica.upload(tmp_path / "data")
-    replica.follow(tmp_path / "copy")
-    assert content(tmp_path / "copy") == content(tmp_path / "data")
-    assert inode(latest(tmp_path / "copy")) == copied
-    assert_right(latest(tmp_path / "copy"))
+    copied = latest(tmp_path / "copy")
+    assert record(copied) == record(first)
+    assert not (copied.path / "activity").exists()
+    assert open_activity(copied) is None
     replica.restore(tmp_path / "restored")
-    assert record(latest(tmp_path / "restored")) == record(first)
-    assert_right(latest(tmp_path / "restored"))
+    assert open_activity(latest(tmp_path / "restored")) is None
+    assert_right(link_all(tmp_path / "restored"))
 
 
 def test_a_snapshot_of_an_earlier_version_gets_it(tmp_path: Path) -> None:
