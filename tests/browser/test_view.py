@@ -119,8 +119,11 @@ def test_the_range_steps_back_and_on(any_view: Page) -> None:
 
 @pytest.mark.long("test_any_two_dates_can_be_entered")
 def test_own_dates_can_be_compared(page: Page, server: Server) -> None:
-    """The comparison is in the address, and its dates beside the range."""
-    choose(page, "30 days")
+    """The comparison is in the address, and its dates beside the range.
+
+    The range is over: with one that is not, the last day compared with would be cut.
+    """
+    show_view(page, "?from=2026-03-01&to=2026-03-30")
     page.get_by_label("Compare with").select_option("custom")
     page.locator("#compare-from").fill("2026-01-01")
     page.locator("#compare-to").fill("2026-01-30")

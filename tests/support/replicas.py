@@ -12,7 +12,7 @@ from readmodel.replica.connect import open_storage
 from readmodel.replica.download import DownloadReport, follow, restore
 from readmodel.replica.storage import ObjectStorage
 from readmodel.replica.upload import UploadReport, upload
-from readmodel.store import snapshot
+from readmodel.store import activity, snapshot
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.snapshot_writer import SnapshotWriter
@@ -41,11 +41,15 @@ def publish_ids(data_dir: Path, minute: int, *parts: list[int]) -> Content:
 
 
 def content(data_dir: Path) -> Content:
-    """The files of the current snapshot; empty without one."""
+    """The files of the current snapshot that a replica has; empty without one."""
     folder = Path(os.path.realpath(data_dir / "current"))
     if not folder.is_dir():
         return {}
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != activity.FOLDER
+    ]
     return {
         path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
         for path in files

@@ -234,10 +234,7 @@ def test_tables_without_rows_have_none(tmp_path: Path) -> None:
     assert record(publish_frames(tmp_path / "other")) is None
 
 
-@pytest.mark.long(
-    "tests/readmodel/sync/test_drain_killed.py::"
-    "test_whenever_it_dies_each_event_is_there_once"
-)
+@pytest.mark.long("test_few_rows_are_all_sorted_whenever_some_are_new")
 def test_whenever_a_sync_dies_a_whole_snapshot_is_there(tmp_path: Path) -> None:
     """The next one leaves nothing behind, and has the activity of its rows."""
     template = tmp_path / "template"
