@@ -86,11 +86,11 @@ def weekdays(
     votes: pl.LazyFrame, period: Period, count: pl.Expr = ROWS
 ) -> pl.LazyFrame:
     """Votes per weekday name: ``key``, ``count``. Monday first, without zeros."""
-    days = votes.group_by(key=period.day_of("voted_at")).agg(count=count)
+    weekday = period.day_of("voted_at").dt.weekday()
     return (
-        days.drop_nulls("key")
-        .group_by(pl.col("key").dt.weekday())
-        .agg(TALLIED.alias("count"))
+        votes.group_by(key=weekday)
+        .agg(count=count)
+        .drop_nulls("key")
         .sort("key")
         .with_columns(pl.col("key").replace_strict(WEEKDAYS, return_dtype=pl.String))
     )
