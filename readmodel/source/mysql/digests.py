@@ -1,13 +1,12 @@
 """The digests of blocks as the server computes them: of their lines, or of their rows.
 
-The digest of **lines** is the CRC-32 of a block's rows as `inline` fetches them, in the
-order of the primary key, so that whoever fetches them computes it alone. It is stored
-only for lines that arrived and whose counts prove them: no other rows have the same
-ones, whatever their texts contain. The digest of **rows** is the sum of a checksum for
-each row, and suits every table and every block.
+The digest of **lines** is the CRC-32 of a block's lines (see `inline`) in the order of
+the primary key. A client that fetches the lines computes it without the server. It is
+stored only if the counts of the lines prove that no other rows have the same lines. The
+digest of **rows** is the sum of a checksum per row, and suits every table and block.
 
-The former are negative, the latter are not, so neither equals the other. A stored digest
-tells how its block must be digested to be compared with it.
+Digests of lines are negative, digests of rows are not. So a stored digest tells how to
+digest its block again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -87,16 +86,20 @@ class BlockDigests:
         self, numbers: Sequence[int], figures: Sequence[str], index: str = ""
     ) -> Answer:
         """Compute *figures* for each block by itself; only of those that have rows."""
-        selected = ", ".join(["COUNT(*)", *figures])
-        found, warnings = self.select(
-            " UNION ALL ".join(
-                f"SELECT {number}, {selected} FROM {identifier(self.table.name)}{index} "
-                f"WHERE {sql.in_blocks(self.columns, self.blocking, [Block(number, 0, 0)])}"
-                for number in numbers
-            )
-        )
+        found, warnings = self.select(self.each_sql(numbers, figures, index))
         self._check(len(found) == len(numbers))
         return Answer([tuple(map(int, row)) for row in found if row[1]], warnings)
+
+    def each_sql(
+        self, numbers: Sequence[int], figures: Sequence[str], index: str = ""
+    ) -> str:
+        """A statement for one row per block: its number, its rows and *figures*."""
+        selected = ", ".join(["COUNT(*)", *figures])
+        return " UNION ALL ".join(
+            f"SELECT {number}, {selected} FROM {identifier(self.table.name)}{index} "
+            f"WHERE {sql.in_blocks(self.columns, self.blocking, [Block(number, 0, 0)])}"
+            for number in numbers
+        )
 
     def grouped(self, condition: str, known: Sequence[Block] = ()) -> Iterator[Block]:
         """Digest the blocks of all rows of *condition* in one scan.
@@ -135,12 +138,8 @@ class BlockDigests:
         self, condition: str, figures: Sequence[str]
     ) -> Sequence[DigestedBlock]:
         """Compute *figures* for each block of the rows of *condition*."""
-        selected = ", ".join(["COUNT(*)", *figures])
         table = identifier(self.table.name)
-        found, _ = self.select(
-            f"SELECT {sql.block_number(self.columns, self.blocking)}, {selected} "
-            f"FROM {table} WHERE {condition} GROUP BY {sql.FIRST_COLUMN}"
-        )
+        found, _ = self.select(self.grouped_sql(condition, figures))
         # A limit on the rows of an answer does not apply to one row.
         ((rows,),), _ = self.select(f"SELECT COUNT(*) FROM {table} WHERE {condition}")
         self._check(sum(row[1] for row in found) == rows)
@@ -148,6 +147,15 @@ class BlockDigests:
             (sql.signed_number(number, self.columns, self.blocking), *map(int, counted))
             for number, *counted in found
         ]
+
+    def grouped_sql(self, condition: str, figures: Sequence[str]) -> str:
+        """A statement for the rows of `each_sql`, of all blocks of *condition*."""
+        selected = ", ".join(["COUNT(*)", *figures])
+        return (
+            f"SELECT {sql.block_number(self.columns, self.blocking)}, {selected} "
+            f"FROM {identifier(self.table.name)} WHERE {condition} "
+            f"GROUP BY {sql.FIRST_COLUMN}"
+        )
 
     def _check(self, is_complete: bool) -> None:
         if not is_complete:

@@ -24,6 +24,15 @@ SHARES: Final = 4
 """Texts that replace one that was cut off, before its rows are fetched one by one."""
 
 
+def check_count(table: Table, count: int, expected: int) -> None:
+    """Raise PassingFault unless the *count* of fetched rows is what was *expected*."""
+    if count != expected:
+        raise PassingFault(
+            f"{table.name}: fetched {count} rows where {expected} were counted; its "
+            "storage engine must support transactions (InnoDB)"
+        )
+
+
 class BlockFetch:
     """The queries that fetch blocks of one table, and the decoding of their results.
 
@@ -167,13 +176,7 @@ class BlockFetch:
         )
 
     def _check_count(self, count: Any, blocks: Sequence[Block]) -> None:
-        """Raise PassingFault unless *count* is the number of rows of *blocks*."""
-        expected = sum(block.rows for block in blocks)
-        if int(count) != expected:
-            raise PassingFault(
-                f"{self._table.name}: fetched {int(count)} rows where {expected} were "
-                "counted; its storage engine must support transactions (InnoDB)"
-            )
+        check_count(self._table, int(count), sum(block.rows for block in blocks))
 
     def _unpack_if_whole(self, packed: PackedRows, rows: int) -> Batch | None:
         """Decode *packed*; None if a text was cut off."""

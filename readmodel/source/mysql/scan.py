@@ -15,10 +15,14 @@ import polars as pl
 
 from readmodel.source.blocking import Block, group_by_rows, in_order
 from readmodel.source.mysql import inline, sql
-from readmodel.source.mysql.columns import identifier
 from readmodel.source.mysql.digests import Answer, BlockDigests
-from readmodel.source.mysql.fetch import BYTES_PER_BATCH, ROWS_PER_QUERY, BlockFetch
-from readmodel.source.protocol import PassingFault, ScannedBatch, Unscannable
+from readmodel.source.mysql.fetch import (
+    BYTES_PER_BATCH,
+    ROWS_PER_QUERY,
+    BlockFetch,
+    check_count,
+)
+from readmodel.source.protocol import ScannedBatch, Unscannable
 from readmodel.source.read_ahead import read_ahead
 from readmodel.source.wire import Batch, Row
 from util.errors import SourceError
@@ -51,7 +55,8 @@ class _Lines:
 class BlockScan:
     """The queries that read the blocks of one table as lines, and their decoding.
 
-    *stream* and *select* are those of `BlockFetch`; *interrupt* ends them in another
+    *stream* runs a statement, yields the result's rows, values as bytes, and returns the
+    number of its warnings; *select* has all at once. *interrupt* ends them in another
     thread. *fetch* fetches rows in any other form.
     """
 
@@ -126,8 +131,8 @@ class BlockScan:
 
     def _read_lines(self, numbers: Sequence[int]) -> list[_Lines]:
         """Read the blocks called *numbers* that have rows, in order."""
-        statements = map(self._lines_statement, numbers)
-        rows, warnings = self.select(" UNION ALL ".join(statements))
+        statement = self.digests.each_sql(numbers, self._figures, inline.IN_ORDER)
+        rows, warnings = self.select(statement)
         if sorted(int(row[0]) for row in rows) != list(numbers):
             raise SourceError(
                 f"{self.digests.table.name}: {len(rows)} blocks arrived instead of "
@@ -136,14 +141,13 @@ class BlockScan:
         found = [self._lines(row, is_whole=not warnings) for row in rows if int(row[1])]
         return sorted(found, key=lambda lines: lines.number)
 
-    def _lines_statement(self, number: int) -> str:
-        """A statement for one row: the figures of a block, and its lines."""
-        columns, blocking = self.digests.columns, self.digests.blocking
+    @property
+    def _figures(self) -> Sequence[str]:
+        """SQL for the NULLs in the texts of a block, and for its lines."""
+        columns = self.digests.columns
         return (
-            f"SELECT {number}, COUNT(*), {inline.null_count_sql(columns)}, "
-            f"IFNULL({inline.lines_sql(columns)},'') "
-            f"FROM {identifier(self.digests.table.name)}{inline.IN_ORDER} "
-            f"WHERE {sql.in_blocks(columns, blocking, [Block(number, 0, 0)])}"
+            inline.null_count_sql(columns),
+            f"IFNULL({inline.lines_sql(columns)},'')",
         )
 
     def _lines(self, row: Row, *, is_whole: bool) -> _Lines:
@@ -177,13 +181,8 @@ class BlockScan:
 
     def _groups(self, condition: str) -> Iterator[tuple[Block, bytes]]:
         """Yield each block with the digest of its lines, and these."""
-        columns, blocking = self.digests.columns, self.digests.blocking
-        groups = self._without_warnings(
-            f"SELECT {sql.block_number(columns, blocking)}, COUNT(*), "
-            f"{inline.null_count_sql(columns)}, IFNULL({inline.lines_sql(columns)},'') "
-            f"FROM {identifier(self.digests.table.name)} WHERE {condition} "
-            f"GROUP BY {sql.FIRST_COLUMN} ORDER BY {sql.FIRST_COLUMN}"
-        )
+        statement = self.digests.grouped_sql(condition, self._figures)
+        groups = self._without_warnings(f"{statement} ORDER BY {sql.FIRST_COLUMN}")
         for group in groups:
             number = None if group[0] is None else int(group[0])
             rows, nulls = map(int, group[1:3])
@@ -202,11 +201,7 @@ class BlockScan:
             raise Unscannable
 
     def _check_count(self, count: int, expected: int) -> None:
-        if count != expected:
-            raise PassingFault(
-                f"{self.digests.table.name}: fetched {count} rows where {expected} were "
-                "counted; its storage engine must support transactions (InnoDB)"
-            )
+        check_count(self.digests.table, count, expected)
 
 
 def _size(found: _Found) -> int:

@@ -16,7 +16,7 @@ from readmodel.source.blocking import KnownBlocks, choose_blocking
 from readmodel.source.mysql import fetch, inline
 from readmodel.source.mysql import source as mysql
 from readmodel.source.mysql.columns import NULL_MARK
-from readmodel.source.mysql.scan import BlockScan
+from readmodel.source.mysql.digests import BlockDigests
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.source.wire import Column
 from readmodel.tables import Table
@@ -141,17 +141,18 @@ VALUES = (
     "'日本 😀', 'naïve', '😀', 'n', 'é', 'a,b c', '[1, null]', '2038-01-19 03:14:07.125', '2020-00-10', "
     "'9999-12-31 23:59:59.999999', '2023-02-31', '-838:59:59.5', '123e4567-e89b-12d3-a456-426655440000', '::1'"
 )
+NULLS = "NULL, 0" + ", NULL" * 10 + ", ''" + ", NULL" * 10
+"""No values but those of the columns that cannot be null."""
 
 
 def test_a_scan_has_the_blocks_and_the_rows_of_every_type(database: Database) -> None:
     """Values, NULLs and empty texts, and dates that no calendar has."""
-    nulls = VALUES.replace(VALUES, "NULL, 0" + ", NULL" * 10 + ", ''" + ", NULL" * 10)
     with closing(database.connect()) as connection, connection.cursor() as cursor:
         for statement in (
             "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'",
             f"CREATE TABLE things (id int PRIMARY KEY, {TYPES})",
-            f"INSERT INTO things VALUES (-20000, {VALUES}), (1, {nulls}), (2, {VALUES})",
-            f"INSERT INTO things VALUES (40000, {nulls})",
+            f"INSERT INTO things VALUES (-20000, {VALUES}), (1, {NULLS}), (2, {VALUES})",
+            f"INSERT INTO things VALUES (40000, {NULLS})",
         ):
             cursor.execute(statement)
     scanned, fetched = both(mysql_source(database))
@@ -236,7 +237,7 @@ def test_a_limit_on_the_rows_of_a_scan_is_noticed(
         "CREATE TABLE things (id int PRIMARY KEY)",
         "INSERT INTO things SELECT seq * 100 FROM seq_1_to_2000",
     )
-    monkeypatch.setattr(BlockScan, "_lines_statement", lambda *_: "SELECT 0")
+    monkeypatch.setattr(BlockDigests, "each_sql", lambda *_: "SELECT 0")
     with mysql_source(database).view() as view:
         columns = view.columns(THINGS)
         scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
@@ -293,7 +294,7 @@ def test_a_stop_during_a_scan_waits_for_nothing(
     database.run(
         "CREATE TABLE things (id int PRIMARY KEY)", "INSERT INTO things VALUES (1)"
     )
-    monkeypatch.setattr(BlockScan, "_lines_statement", lambda *_: "SELECT SLEEP(600)")
+    monkeypatch.setattr(BlockDigests, "each_sql", lambda *_: "SELECT SLEEP(600)")
 
     def stop(*_: object) -> None:
         raise Stopped("Stopped by SIGALRM")
