@@ -1,14 +1,25 @@
 """Rows as lines with their texts in them, and the proof that no text was misread.
 
 This is the fastest form: the server joins one text, and one parser reads it. No character
-is escaped, so a text must not contain one that means something here. The counts show
-that: each line has a tab for each field, and if the lines together have no more, no text
-has one. Likewise NULL is the character 1, and the server counts the NULLs. If the counts
-differ, the rows must be fetched in the form of `packed`, which takes any text.
+is escaped, so a text must not contain one that means something here. The parser itself
+shows that, if the lines are whole:
 
-Proven lines are those of no other rows: others with as many NULLs, whose lines are the
-same bytes, have as many tabs, line ends and characters 1, so their texts have none. Hence
-the digest of a block may be one of its lines, and only whoever stores it needs a proof.
+- It finds as many lines as the server counted rows. Each row ends in a line feed, so no
+  text has one, and each line is a row.
+- It fails if a line has more fields than it should. Each row has a tab for each field, so
+  no text has one.
+- NULL is the character 1, and the server counts the NULLs. The parser finds as many, so
+  no text is that character. One that contains it among others is harmless.
+
+Carriage returns and a byte order mark are looked for, since the parser drops them; it
+fails if a text is not UTF-8. Unless all this holds, the rows must be fetched in the form
+of `packed`, which takes any text.
+
+Proven lines are those of no other rows: if others, as many and with as many NULLs, have
+the same bytes as their lines, they have as many line feeds and tabs, so their texts have
+none, and their fields are the same. Those that are the character 1 are as many as the
+NULLs, so each is NULL. Hence the digest of a block may be one of its lines, and only
+whoever stores it needs a proof.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +30,7 @@ import polars as pl
 
 from readmodel.source.mysql.columns import NULL_MARK, identifier
 from readmodel.source.mysql.packed import count_new_nulls, decoded
-from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column, is_utf8
-from readmodel.tables import Table
-from util.errors import SourceError
+from readmodel.source.wire import ROW_END, SEPARATOR, Batch, Column
 
 IN_ORDER: Final = " FORCE INDEX (PRIMARY)"
 """Follows the name of a table whose lines are joined: in the order of its primary key."""
@@ -68,7 +77,7 @@ def checksum_sql(columns: Sequence[Column]) -> str:
     return f"CRC32(CRC32({row_sql(columns)}))"
 
 
-def checksum(text: bytes) -> int:
+def checksum(text: bytes | bytearray) -> int:
     """The sum of the checksums of proven lines."""
     return sum(crc32(b"%d" % crc32(line)) for line in text.splitlines(keepends=True))
 
@@ -117,36 +126,33 @@ def fits(columns: Sequence[Column]) -> bool:
     return all(column.payload_sql is None or is_inline(column) for column in columns)
 
 
-def is_proven(text: bytes, fields: int, rows: int, nulls: int) -> bool:
-    """Whether *text* is *rows* whole lines of *fields*, with *nulls* NULLs in texts.
+def is_whole(text: bytes | bytearray) -> bool:
+    """False if *text* was cut off inside a line, unless a text in it is to blame."""
+    return text.endswith(_LINE_END)
 
-    Then no text contains a character that the parser takes for something else.
+
+def unpack(
+    text: bytes, columns: Sequence[Column], rows: int, nulls: int
+) -> Batch | None:
+    """Decode *rows* whole lines with *nulls* NULLs in their texts.
+
+    None if they are not proven to be read exactly.
     """
-    return (
-        text.endswith(_LINE_END)
-        and text.count(ROW_END.encode()) == rows
-        and text.count(SEPARATOR.encode()) == rows * fields
-        and text.count(NULL_MARK.encode()) == nulls
-        and _CARRIAGE_RETURN not in text
-        and not text.startswith(_BYTE_ORDER_MARK)
-        and (text.isascii() or is_utf8(text))
-    )
-
-
-def unpack(table: Table, text: bytes, columns: Sequence[Column], rows: int) -> Batch:
-    """Decode *rows* lines that are proven to be exact.
-
-    Raises SourceError when a value does not fit the declared type of its column.
-    """
+    if _CARRIAGE_RETURN in text or text.startswith(_BYTE_ORDER_MARK):
+        return None
     try:
         fields = _parse(text, columns)
+        if fields.height != rows or _nulls(fields, columns) != nulls:
+            return None
         values = fields.select(map(decoded, columns))
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise SourceError(f"{table.name} cannot be read: {reason}") from error
-    if values.height != rows:
-        raise SourceError(f"{table.name}: {values.height} rows arrived, not {rows}")
+    except pl.exceptions.PolarsError:
+        return None
     return Batch(values, count_new_nulls(fields, values, values.columns))
+
+
+def _nulls(fields: pl.DataFrame, columns: Sequence[Column]) -> int:
+    texts = (column.name for column in columns if is_inline(column))
+    return sum(fields.get_column(name).null_count() for name in texts)
 
 
 def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:

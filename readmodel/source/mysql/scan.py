@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import batched
+from typing import NamedTuple, Self
 
 import polars as pl
 
@@ -23,32 +25,35 @@ from readmodel.source.mysql.fetch import (
     check_count,
 )
 from readmodel.source.protocol import ScannedBatch, Unscannable
-from readmodel.source.read_ahead import read_ahead
+from readmodel.source.read_ahead import ReadAhead
 from readmodel.source.wire import Batch, Row
 from util.errors import SourceError
 
-type _Found = tuple[tuple[Block, ...], bytes | Batch]
-"""Blocks in order, and either their proven lines or, if these prove nothing, their rows."""
 
+class _Lines(NamedTuple):
+    """A block as lines: its number, its rows, the NULLs in its texts, and the lines."""
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """A block as lines: its number, its rows, the NULLs in its texts, and the lines.
-
-    Unless it `is_proven` that they are the rows, these must be fetched in another form.
-    """
-
-    number: int
+    number: int | None
     rows: int
     nulls: int
-    text: bytes
-    is_proven: bool
+    text: bytes | bytearray
 
-    @property
-    def block(self) -> Block:
-        """The block with the digest of these lines."""
-        digest = inline.digest(self.nulls, zlib.crc32(self.text))
-        return Block(self.number, self.rows, digest)
+    @classmethod
+    def of_row(cls, row: Row) -> Self:
+        """From a row with these values, as bytes."""
+        number, rows, nulls, text = row
+        block = None if number is None else int(number)
+        return cls(block, int(rows), int(nulls), text)
+
+
+class _Found(NamedTuple):
+    """Blocks as lines, in order, and whether the statement had no warning.
+
+    Unless they are proven to be the rows, these must be fetched in another form.
+    """
+
+    blocks: Sequence[_Lines]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class BlockScan:
         Each row is read once, unless its block must be fetched in another form.
         """
         size = max(1, ROWS_PER_QUERY // self.digests.blocking.width)
-        yield from self._decoded(self._by_key(batched(numbers, size)))
+        yield from self._by_key(batched(numbers, size))
 
     def again(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
         """Yield *blocks*, which are ranges of keys, with digests of what arrives."""
@@ -81,7 +86,7 @@ class BlockScan:
             [b.number for b in group if b.number is not None] for group in groups
         ]
         counted = {block.number: block for block in blocks}
-        for scanned in self._decoded(self._by_key(numbers)):
+        for scanned in self._by_key(numbers):
             expected = [counted.pop(block.number) for block in scanned.blocks]
             self._check_count(_rows(scanned.blocks), _rows(expected))
             yield scanned
@@ -92,7 +97,14 @@ class BlockScan:
 
         Raises Unscannable if the lines of one are not proven to be its rows.
         """
-        yield from self._decoded(self._by_time(condition, rows))
+        results = self._groups(condition, rows)
+        ahead = ReadAhead(results, self.interrupt, _size)
+        for found in ahead:
+            scanned = self._unpacked(found, inline.checksum)
+            if scanned is None:
+                ahead.compute(partial(_exhaust, results))  # to free the connection
+                raise Unscannable
+            yield scanned
 
     def again_by_time(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
         """Yield *blocks*, whose key is a time, with digests of what arrives if possible."""
@@ -107,39 +119,50 @@ class BlockScan:
             blocks = in_order(self.digests.grouped(condition))
         yield ScannedBatch(tuple(blocks), _joined(list(self.fetch.batches(blocks))))
 
-    def _decoded(self, results: Iterator[_Found]) -> Generator[ScannedBatch]:
-        for blocks, found in read_ahead(results, self.interrupt, _size):
-            if isinstance(found, Batch):
-                yield ScannedBatch(blocks, found)
-            else:
-                table, columns = self.digests.table, self.digests.columns
-                batch = inline.unpack(table, found, columns, _rows(blocks))
-                yield ScannedBatch(blocks, batch)
+    def _by_key(self, groups: Iterable[Sequence[int]]) -> Generator[ScannedBatch]:
+        """Yield the blocks of each group of numbers that have rows, with digests.
 
-    def _by_key(self, groups: Iterable[Sequence[int]]) -> Iterator[_Found]:
-        for numbers in groups:
-            found = self._read_lines(numbers)
-            if all(lines.is_proven for lines in found):
-                text = b"".join(lines.text for lines in found)
-                yield tuple(lines.block for lines in found), text
+        A thread reads, and does nothing else: the server waits meanwhile.
+        """
+        ahead = ReadAhead(map(self._read_lines, groups), self.interrupt, _size)
+        for found in ahead:
+            if scanned := self._unpacked(found, zlib.crc32):
+                yield scanned
                 continue
-            for lines in found:
-                if lines.is_proven:
-                    yield (lines.block,), lines.text
-                else:
-                    yield self._in_another_form(lines.number)
+            for lines in found.blocks:
+                yield self._unpacked(_Found([lines], found.is_whole), zlib.crc32) or (
+                    ahead.compute(partial(self._in_another_form, lines))
+                )
 
-    def _read_lines(self, numbers: Sequence[int]) -> list[_Lines]:
+    def _unpacked(
+        self, found: _Found, checksum: Callable[[bytes | bytearray], int]
+    ) -> ScannedBatch | None:
+        """The rows of all blocks; None if their lines are not proven to be these."""
+        texts = [lines.text for lines in found.blocks]
+        if not found.is_whole or not all(map(inline.is_whole, texts)):
+            return None
+        rows = sum(lines.rows for lines in found.blocks)
+        nulls = sum(lines.nulls for lines in found.blocks)
+        batch = inline.unpack(b"".join(texts), self.digests.columns, rows, nulls)
+        if batch is None:
+            return None
+        blocks = [
+            Block(it.number, it.rows, inline.digest(it.nulls, checksum(it.text)))
+            for it in found.blocks
+        ]
+        return ScannedBatch(tuple(blocks), batch)
+
+    def _read_lines(self, numbers: Sequence[int]) -> _Found:
         """Read the blocks called *numbers* that have rows, in order."""
         statement = self.digests.each_sql(numbers, self._figures, inline.IN_ORDER)
         rows, warnings = self.select(statement)
-        if sorted(int(row[0]) for row in rows) != list(numbers):
+        blocks = sorted(map(_Lines.of_row, rows))
+        if [lines.number for lines in blocks] != list(numbers):
             raise SourceError(
                 f"{self.digests.table.name}: {len(rows)} blocks arrived instead of "
                 f"{len(numbers)}: no setting may limit the rows of a SELECT"
             )
-        found = [self._lines(row, is_whole=not warnings) for row in rows if int(row[1])]
-        return sorted(found, key=lambda lines: lines.number)
+        return _Found([lines for lines in blocks if lines.rows], not warnings)
 
     @property
     def _figures(self) -> Sequence[str]:
@@ -150,49 +173,32 @@ class BlockScan:
             f"IFNULL({inline.lines_sql(columns)},'')",
         )
 
-    def _lines(self, row: Row, *, is_whole: bool) -> _Lines:
-        number, rows, nulls = map(int, row[:3])
-        text = bytes(row[3])
-        is_proven = is_whole and self._is_proven(text, rows, nulls)
-        return _Lines(number, rows, nulls, text, is_proven)
+    def _in_another_form(self, lines: _Lines) -> ScannedBatch:
+        """The block of *lines* with the digest of its rows, and these."""
+        numbers = [] if lines.number is None else [lines.number]
+        blocks = tuple(self.digests.of_rows(numbers))
+        return ScannedBatch(blocks, _joined(list(self.fetch.batches(blocks))))
 
-    def _is_proven(self, text: bytes, rows: int, nulls: int) -> bool:
-        return inline.is_proven(text, len(self.digests.columns), rows, nulls)
-
-    def _in_another_form(self, number: int) -> tuple[tuple[Block, ...], Batch]:
-        """The block called *number* with the digest of its rows, and these."""
-        blocks = tuple(self.digests.of_rows([number]))
-        return blocks, _joined(list(self.fetch.batches(blocks)))
-
-    def _by_time(self, condition: str, rows: int) -> Iterator[_Found]:
-        gathered: list[tuple[Block, bytes]] = []
+    def _groups(self, condition: str, rows: int) -> Generator[_Found]:
+        """Read the blocks of *rows* rows in one statement, some together."""
+        gathered: list[_Lines] = []
         count = rows_gathered = size = 0
-        for block, text in self._groups(condition):
-            gathered.append((block, text))
-            count += block.rows
-            rows_gathered += block.rows
-            size += len(text)
+        for lines in self._each_group(condition):
+            gathered.append(lines)
+            count += lines.rows
+            rows_gathered += lines.rows
+            size += len(lines.text)
             if rows_gathered >= ROWS_PER_QUERY or size >= BYTES_PER_BATCH:
-                yield _together(gathered)
+                yield _Found(gathered)
                 gathered, rows_gathered, size = [], 0, 0
         self._check_count(count, rows)
         if gathered:
-            yield _together(gathered)
+            yield _Found(gathered)
 
-    def _groups(self, condition: str) -> Iterator[tuple[Block, bytes]]:
-        """Yield each block with the digest of its lines, and these."""
+    def _each_group(self, condition: str) -> Iterator[_Lines]:
         statement = self.digests.grouped_sql(condition, self._figures)
         groups = self._without_warnings(f"{statement} ORDER BY {sql.FIRST_COLUMN}")
-        for group in groups:
-            number = None if group[0] is None else int(group[0])
-            rows, nulls = map(int, group[1:3])
-            text = bytes(group[3])
-            if not self._is_proven(text, rows, nulls):
-                for _ in groups:  # only then is the connection free
-                    pass
-                raise Unscannable
-            digest = inline.digest(nulls, inline.checksum(text))
-            yield Block(number, rows, digest), text
+        yield from map(_Lines.of_row, groups)
 
     def _without_warnings(self, statement: str) -> Iterator[Row]:
         """Yield the result's rows; a text may be cut off if the statement has a warning."""
@@ -205,16 +211,17 @@ class BlockScan:
 
 
 def _size(found: _Found) -> int:
-    """The bytes of its rows; decoded ones count as many as those of a batch may have."""
-    return BYTES_PER_BATCH if isinstance(found[1], Batch) else len(found[1])
+    """The bytes of its lines."""
+    return sum(len(lines.text) for lines in found.blocks)
+
+
+def _exhaust(results: Iterator[object]) -> None:
+    for _ in results:
+        pass
 
 
 def _rows(blocks: Iterable[Block]) -> int:
     return sum(block.rows for block in blocks)
-
-
-def _together(gathered: Sequence[tuple[Block, bytes]]) -> _Found:
-    return tuple(block for block, _ in gathered), b"".join(text for _, text in gathered)
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -1,14 +1,20 @@
 """One thread computes the next result while the last one is used."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import Empty, Queue
 from threading import Event, Timer, current_thread
+from typing import Any
 
 import pytest
 
 from readmodel.source.protocol import PassingFault
-from readmodel.source.read_ahead import read_ahead
+from readmodel.source.read_ahead import ReadAhead
 from util.errors import SourceError, Stopped
+
+
+def read_ahead[T](results: Iterator[T], *arguments: Callable[..., Any]) -> Generator[T]:
+    """Iterate over *results*."""
+    return iter(ReadAhead(results, *arguments))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
@@ -153,3 +159,119 @@ def test_results_that_are_not_wanted_are_not_computed() -> None:
     Timer(0.05, may_end.set).start()
     found.close()
     assert computed == [1]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_job_is_computed_by_the_same_thread_between_two_results(count: int) -> None:
+    """So it may use what they are read from, also after the last one."""
+    is_busy, threads = False, set()
+
+    def results() -> Iterator[int]:
+        nonlocal is_busy
+        for number in range(count):
+            assert not is_busy
+            is_busy = True
+            threads.add(current_thread().name)
+            is_busy = False
+            yield number
+
+    def job() -> str:
+        nonlocal is_busy
+        assert not is_busy
+        is_busy = True
+        threads.add(current_thread().name)
+        is_busy = False
+        return "done"
+
+    ahead = ReadAhead(results(), pytest.fail, lambda _: 1)
+    found = [(number, ahead.compute(job)) for number in ahead]
+    assert found == [(number, "done") for number in range(count)]
+    assert len(threads) == 1
+    assert current_thread().name not in threads
+
+
+def test_the_error_of_a_job_is_raised_where_it_is_awaited() -> None:
+    """The results that follow are not lost."""
+
+    def job() -> None:
+        raise SourceError("gone")
+
+    ahead = ReadAhead(iter(range(3)), pytest.fail)
+    found = []
+    for number in ahead:
+        with pytest.raises(SourceError, match="gone"):
+            ahead.compute(job)
+        found.append(number)
+    assert found == [0, 1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_an_exception_interrupts_a_job_and_waits_for_its_end(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Also if there are no more results."""
+    begun, interrupted, ended = Event(), Event(), Event()
+
+    def job() -> None:
+        begun.set()
+        interrupted.wait(10)
+        ended.set()
+
+    def stop(*_: object) -> None:
+        begun.wait(10)
+        raise Stopped("Stopped by SIGTERM")
+
+    ahead = ReadAhead(iter(range(count)), interrupted.set)
+    found = iter(ahead)
+    assert next(found) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("multiprocessing.pool.ApplyResult.get", stop)
+        with pytest.raises(Stopped):
+            ahead.compute(job)
+    assert ended.is_set()
+    found.close()
+
+
+def test_a_job_that_has_not_begun_is_not_computed_after_an_exception(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing may be read then."""
+    begun, interrupted = Event(), Event()
+    jobs: list[None] = []
+
+    def results() -> Iterator[int]:
+        yield 0
+        begun.set()
+        interrupted.wait(10)
+
+    def stop(*_: object) -> None:
+        begun.wait(10)
+        raise Stopped("Stopped by SIGTERM")
+
+    ahead = ReadAhead(results(), interrupted.set)
+    found = iter(ahead)
+    assert next(found) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("multiprocessing.pool.ApplyResult.get", stop)
+        with pytest.raises(Stopped):
+            ahead.compute(lambda: jobs.append(None))
+    found.close()
+    ahead._pool.join()
+    assert not jobs
+
+
+def test_nothing_is_read_after_an_error() -> None:
+    """Not even by an iterator that could go on."""
+    read: list[int] = []
+
+    def result(number: int) -> int:
+        read.append(number)
+        if number == 1:
+            raise SourceError("gone")
+        return number
+
+    ahead = ReadAhead(map(result, range(9)), pytest.fail, lambda _: 1)
+    with pytest.raises(SourceError, match="gone"):
+        list(ahead)
+    ahead._pool.join()
+    assert read == [0, 1]
