@@ -62,6 +62,7 @@ from util.redaction import redact
 from util.stopping import StopRequest
 
 program_start.finish()
+allocator.share_one_arena()
 
 if TYPE_CHECKING:
     from updater.event_intakes import EventIntakes

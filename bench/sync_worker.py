@@ -35,6 +35,7 @@ from readmodel.tables import TABLES
 # The updater starts in the same way: its garbage is not collected while it imports, and
 # only the driver of its source is imported.
 program_start.finish()
+allocator.share_one_arena()
 
 if TYPE_CHECKING:
     from readmodel.source.mysql.source import MysqlSource

@@ -1,4 +1,4 @@
-"""Settings of jemalloc, the allocator that Polars brings.
+"""Settings of the allocators: of jemalloc, which Polars brings, and of the C library's.
 
 jemalloc reads an environment variable when it is loaded, so each program sets it before
 anything imports Polars; an operator's value takes precedence. By default it returns freed
@@ -7,8 +7,10 @@ answers about 13 million rows then cause half a million page faults, an eighth o
 time. See docs/decisions/allocator.md.
 """
 
+import ctypes
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 VARIABLE: Final = "_RJEM_MALLOC_CONF"
@@ -32,6 +34,20 @@ FOR_SYNCS: Final = ",".join(
         "muzzy_decay_ms:0",
     )
 )
+
+ARENAS_VARIABLE: Final = "MALLOC_ARENA_MAX"
+_M_ARENA_MAX: Final = -8  # of glibc's malloc.h
+
+
+def share_one_arena() -> None:
+    """Let all threads share an arena of glibc, which has Python's buffers.
+
+    Otherwise what one thread received and another freed stays with the first, in pieces.
+    An operator's value takes precedence.
+    """
+    if ARENAS_VARIABLE not in os.environ:
+        with suppress(OSError, AttributeError):  # no glibc
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The allocator's settings are in place before Polars loads it."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -74,3 +75,37 @@ def test_the_allocator_accepts_the_value(conf: str) -> None:
         text=True,
     )
     assert run.stderr == ""
+
+
+ARENAS = """
+import ctypes, threading
+from util import allocator
+allocator.share_one_arena()
+kept = []
+for _ in range(3):
+    thread = threading.Thread(target=lambda: kept.append(bytes(10_000)))
+    thread.start()
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="needs glibc"
+)
+@pytest.mark.parametrize(("chosen", "arenas"), [(None, 1), ("2", 2)])
+def test_threads_share_an_arena_unless_the_operator_has_chosen(
+    chosen: str | None, arenas: int
+) -> None:
+    """Else each thread has one, which keeps what others have freed."""
+    choice = {allocator.ARENAS_VARIABLE: chosen} if chosen else {}
+    plain = {k: v for k, v in os.environ.items() if k != allocator.ARENAS_VARIABLE}
+    run = subprocess.run(
+        [sys.executable, "-c", ARENAS],
+        cwd=PROJECT,
+        env=plain | choice,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert run.stderr.count("Arena ") == arenas
