@@ -21,6 +21,8 @@ from util import allocator, program_start
 
 # Before anything that imports Polars.
 os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
+if allocator.ARENAS_VARIABLE not in os.environ:
+    allocator.share_one_arena()
 
 # isort: split
 import sys
@@ -62,7 +64,6 @@ from util.redaction import redact
 from util.stopping import StopRequest
 
 program_start.finish()
-allocator.share_one_arena()
 
 if TYPE_CHECKING:
     from updater.event_intakes import EventIntakes

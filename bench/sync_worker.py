@@ -13,6 +13,8 @@ from util import allocator, program_start
 
 # Before anything that imports Polars.
 os.environ.setdefault(allocator.VARIABLE, allocator.FOR_SYNCS)
+if allocator.ARENAS_VARIABLE not in os.environ:
+    allocator.share_one_arena()
 
 # isort: split
 import sys
@@ -35,7 +37,6 @@ from readmodel.tables import TABLES
 # The updater starts in the same way: its garbage is not collected while it imports, and
 # only the driver of its source is imported.
 program_start.finish()
-allocator.share_one_arena()
 
 if TYPE_CHECKING:
     from readmodel.source.mysql.source import MysqlSource

@@ -36,18 +36,18 @@ FOR_SYNCS: Final = ",".join(
 )
 
 ARENAS_VARIABLE: Final = "MALLOC_ARENA_MAX"
+"""An operator's number of arenas of glibc."""
+
 _M_ARENA_MAX: Final = -8  # of glibc's malloc.h
 
 
 def share_one_arena() -> None:
-    """Let all threads share an arena of glibc, which has Python's buffers.
+    """Let all threads that begin later share an arena of glibc, which has Python's buffers.
 
     Otherwise what one thread received and another freed stays with the first, in pieces.
-    An operator's value takes precedence.
     """
-    if ARENAS_VARIABLE not in os.environ:
-        with suppress(OSError, AttributeError):  # no glibc
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    with suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -78,12 +78,12 @@ def test_the_allocator_accepts_the_value(conf: str) -> None:
 
 
 ARENAS = """
-import ctypes, threading
+import ctypes, os, threading
 from util import allocator
-allocator.share_one_arena()
-kept = []
+if "shared" in os.environ:
+    allocator.share_one_arena()
 for _ in range(3):
-    thread = threading.Thread(target=lambda: kept.append(bytes(10_000)))
+    thread = threading.Thread(target=lambda: bytes(10_000))
     thread.start()
     thread.join()
 ctypes.CDLL(None).malloc_stats()
@@ -93,17 +93,14 @@ ctypes.CDLL(None).malloc_stats()
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="needs glibc"
 )
-@pytest.mark.parametrize(("chosen", "arenas"), [(None, 1), ("2", 2)])
-def test_threads_share_an_arena_unless_the_operator_has_chosen(
-    chosen: str | None, arenas: int
-) -> None:
-    """Else each thread has one, which keeps what others have freed."""
-    choice = {allocator.ARENAS_VARIABLE: chosen} if chosen else {}
+@pytest.mark.parametrize(("environment", "arenas"), [({}, 2), ({"shared": ""}, 1)])
+def test_threads_can_share_an_arena(environment: dict[str, str], arenas: int) -> None:
+    """Else they have others, which keep what another thread has freed."""
     plain = {k: v for k, v in os.environ.items() if k != allocator.ARENAS_VARIABLE}
     run = subprocess.run(
         [sys.executable, "-c", ARENAS],
         cwd=PROJECT,
-        env=plain | choice,
+        env=plain | environment,
         check=True,
         capture_output=True,
         text=True,
