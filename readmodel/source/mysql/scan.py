@@ -10,8 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import batched
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import polars as pl
 
@@ -28,6 +27,12 @@ from readmodel.source.protocol import ScannedBatch, Unscannable
 from readmodel.source.read_ahead import ReadAhead
 from readmodel.source.wire import Batch, Row
 from util.errors import SourceError
+
+SCANNED_ROWS: Final = 131_072
+"""A statement of a scan reads at most so many rows. Its start costs as much as 3,000."""
+
+SCANNED_BYTES: Final = 12 * 2**20
+"""About how large these are together, judged by the statement before."""
 
 
 class _Lines(NamedTuple):
@@ -76,8 +81,7 @@ class BlockScan:
 
         Each row is read once, unless its block must be fetched in another form.
         """
-        size = max(1, ROWS_PER_QUERY // self.digests.blocking.width)
-        yield from self._by_key(batched(numbers, size))
+        yield from self._by_key(self._read_all(numbers))
 
     def again(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
         """Yield *blocks*, which are ranges of keys, with digests of what arrives."""
@@ -86,7 +90,7 @@ class BlockScan:
             [b.number for b in group if b.number is not None] for group in groups
         ]
         counted = {block.number: block for block in blocks}
-        for scanned in self._by_key(numbers):
+        for scanned in self._by_key(map(self._read_lines, numbers)):
             expected = [counted.pop(block.number) for block in scanned.blocks]
             self._check_count(_rows(scanned.blocks), _rows(expected))
             yield scanned
@@ -119,12 +123,12 @@ class BlockScan:
             blocks = in_order(self.digests.grouped(condition))
         yield ScannedBatch(tuple(blocks), _joined(list(self.fetch.batches(blocks))))
 
-    def _by_key(self, groups: Iterable[Sequence[int]]) -> Generator[ScannedBatch]:
-        """Yield the blocks of each group of numbers that have rows, with digests.
+    def _by_key(self, results: Iterator[_Found]) -> Generator[ScannedBatch]:
+        """Yield the blocks of *results*, with digests.
 
-        A thread reads, and does nothing else: the server waits meanwhile.
+        A thread reads these, and does nothing else: the server waits meanwhile.
         """
-        ahead = ReadAhead(map(self._read_lines, groups), self.interrupt, _size)
+        ahead = ReadAhead(results, self.interrupt, _size)
         for found in ahead:
             if scanned := self._unpacked(found, zlib.crc32):
                 yield scanned
@@ -151,6 +155,17 @@ class BlockScan:
             for it in found.blocks
         ]
         return ScannedBatch(tuple(blocks), batch)
+
+    def _read_all(self, numbers: Sequence[int]) -> Iterator[_Found]:
+        """Read the blocks called *numbers*, as many at once as the size of the last allows."""
+        width = self.digests.blocking.width
+        count = max(1, ROWS_PER_QUERY // width)
+        while numbers:
+            found = self._read_lines(numbers[:count])
+            numbers = numbers[count:]
+            fitting = count * SCANNED_BYTES // max(1, _size(found))
+            count = max(1, min(fitting, 2 * count, SCANNED_ROWS // width))
+            yield found
 
     def _read_lines(self, numbers: Sequence[int]) -> _Found:
         """Read the blocks called *numbers* that have rows, in order."""

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from readmodel.source.blocking import KnownBlocks, choose_blocking
-from readmodel.source.mysql import fetch, inline
+from readmodel.source.mysql import fetch, inline, scan
 from readmodel.source.mysql import source as mysql
 from readmodel.source.mysql.columns import NULL_MARK
 from readmodel.source.mysql.digests import BlockDigests
@@ -308,6 +308,33 @@ def test_a_limit_on_the_rows_of_a_scan_is_noticed(
         scan = view.scan(THINGS, columns, choose_blocking(THINGS, columns))
         with pytest.raises(SourceError, match="no setting may limit the rows"):
             list(scan or ())
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "counts"), [(1 << 20, [2, 4, 8, 8, 3]), (50, [2, *[3] * 7, 2])]
+)
+def test_a_statement_reads_more_blocks_as_long_as_they_are_small(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    most_bytes: int,
+    counts: list[int],
+) -> None:
+    """Blocks of 14 bytes, up to eight of them or so many bytes."""
+    database.run(
+        "CREATE TABLE things (id int PRIMARY KEY, v text)",
+        "INSERT INTO things SELECT 100000 + seq * 16384, 'plain' FROM seq_1_to_25",
+    )
+    monkeypatch.setattr(scan, "SCANNED_BYTES", most_bytes)
+    read: list[int] = []
+    read_lines = scan.BlockScan._read_lines
+
+    def recorded(each: scan.BlockScan, numbers: Sequence[int]) -> Any:
+        read.append(len(numbers))
+        return read_lines(each, numbers)
+
+    monkeypatch.setattr(scan.BlockScan, "_read_lines", recorded)
+    scan_things(mysql_source(database))
+    assert read == counts
 
 
 @pytest.mark.parametrize(
