@@ -265,10 +265,12 @@ class _Run:
             return None
         with span("fetch", {"table": spec.name}):
             try:
-                return first_copy(scan, view, spec, writer, self.options.on_progress)
+                report = first_copy(scan, view, spec, writer, self.options.on_progress)
             except Unscannable:
                 writer.discard(spec.name)
                 return None
+        writer.begin_activity()  # The database is read meanwhile.
+        return report
 
     def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:
         for table in tables:

@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
+from readmodel.store.activity import FOLDER, TIMES
 from readmodel.store.manifest import (
     ActivityFiles,
     Consumed,
@@ -23,6 +25,13 @@ from readmodel.sync.disk import storage_errors
 from readmodel.sync.publish import publish_folder, seal_folder, staged_folder
 from readmodel.sync.snapshot_removal import remove_old_snapshots
 from readmodel.sync.table_writer import TableWriter
+
+
+class _BegunActivity(NamedTuple):
+    """An activity that a thread writes, and the tables that it is of."""
+
+    tables: Mapping[str, StoredTable]
+    written: Future[ActivityFiles | None]
 
 
 class SnapshotWriter:
@@ -58,6 +67,8 @@ class SnapshotWriter:
         """Whether to write them, see `delta_log`; None: as in the last snapshot."""
         self._derived: dict[str, StoredTable] = {}
         self._derived_states: dict[str, DerivedState] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._begun_activity: _BegunActivity | None = None
 
     def __enter__(self) -> Self:
         with storage_errors(self.data_dir):
@@ -65,6 +76,7 @@ class SnapshotWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
         # After `publish` the folder has another name, and nothing is removed.
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -146,6 +158,16 @@ class SnapshotWriter:
         """The mirrored tables that are older than the snapshot, or missing in it."""
         return self._failed
 
+    def begin_activity(self) -> None:
+        """Write the activity in a thread, if a sync has added both its tables.
+
+        These must be complete then. `publish` waits for it, and raises its errors.
+        """
+        tables = {n: it.stored for n, it in self._tables.items() if n in TIMES}
+        if self._begun_activity is None and len(tables) == len(TIMES):
+            written = self._thread.submit(self._activity, tables, is_sync=True)
+            self._begun_activity = _BegunActivity(tables, written)
+
     def publish(self, last: Manifest | None = None) -> None:
         """Make this the current snapshot, for all tables at once.
 
@@ -162,7 +184,7 @@ class SnapshotWriter:
         )
         manifest = replace(manifest, tables=tables, consumed=self.consumed)
         with storage_errors(self.data_dir):
-            activity = self._activity(tables, is_sync=last is None)
+            activity = self._written_activity(tables, is_sync=last is None)
             manifest = replace(manifest, activity=activity)
             if self._has_delta_logs():
                 write_delta_logs(self.path, self.id, tables)
@@ -170,6 +192,18 @@ class SnapshotWriter:
             publish_folder(self.data_dir, self.path, self.id, tables)
             if self.retention is not None:
                 remove_old_snapshots(self.data_dir, self.created_at, self.retention)
+
+    def _written_activity(
+        self, tables: Mapping[str, StoredTable], *, is_sync: bool
+    ) -> ActivityFiles | None:
+        """That which was begun, unless one of its tables has been replaced since."""
+        begun = self._begun_activity
+        if begun is not None:
+            if begun.tables.items() <= tables.items():
+                return begun.written.result()
+            begun.written.exception()  # waits for its end
+            shutil.rmtree(self.path / FOLDER, ignore_errors=True)
+        return self._activity(tables, is_sync=is_sync)
 
     def _activity(
         self, tables: Mapping[str, StoredTable], *, is_sync: bool

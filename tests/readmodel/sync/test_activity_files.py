@@ -1,23 +1,32 @@
 """The sorted activity from snapshot to snapshot: linked, written anew, or left out."""
 
+import errno
+import os
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from calculations.activity import SortedActivity, activity
-from readmodel.store.activity import open_activity
+from readmodel.source.sqlite.source import SqliteSource
+from readmodel.store.activity import TIMES, open_activity
 from readmodel.store.manifest import ActivityFiles
 from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, latest
 from readmodel.sync import activity_files
 from readmodel.sync.lock import exclusive_lock
+from readmodel.sync.run import sync
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.snapshot_writer import SnapshotWriter
+from readmodel.tables import Table
 from tests.support.frames import at, frame
 from tests.support.killing import at_each_step
 from tests.support.replicas import Replica
@@ -30,6 +39,7 @@ from tests.support.snapshots import (
     publish_frames,
     replace_bytes,
 )
+from util.errors import StorageError
 
 FILE = "activity/part-00000.parquet"
 VIEWS = "fpp_page_views"
@@ -123,6 +133,114 @@ def test_few_rows_are_all_sorted_whenever_some_are_new(tmp_path: Path) -> None:
     assert parts_of_views(changed) == 2
     for snapshot in (first, linked, changed):
         assert_right(snapshot)
+
+
+def add_tables(writer: SnapshotWriter, *names: str) -> None:
+    """Write these tables, of two parts of page views and an estimation."""
+    frames = {VIEWS: [views(1, 2), views(3)], "fpp_estimations": [ESTIMATIONS]}
+    for name in names:
+        table = writer.table(name, column_names(frames[name][0]))
+        for rows in frames[name]:
+            table.write(rows, {})
+        writer.begin_activity()
+
+
+def test_it_is_written_while_other_tables_are_added(tmp_path: Path) -> None:
+    """Once both of its tables are, and only once."""
+    with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, TEN) as writer:
+        add_tables(writer, VIEWS, "fpp_estimations")
+        for _ in range(1000):
+            if (writer.path / FILE).exists():
+                break
+            time.sleep(0.01)
+        assert (writer.path / FILE).exists()
+        votes = frame("votes", []).collect()
+        writer.table("fpp_votes", column_names(votes)).write(votes, {})
+        writer.begin_activity()
+        writer.publish()
+    assert parts_of_views(latest(tmp_path)) == 2
+    assert_right(latest(tmp_path))
+
+
+def test_a_disk_that_refuses_it_publishes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is added meanwhile."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(activity_files, "write_synced", full)
+    with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, TEN) as writer:
+        add_tables(writer, VIEWS, "fpp_estimations")
+        with pytest.raises(StorageError, match="No space left"):
+            writer.publish()
+    assert not list((tmp_path / "snapshots").iterdir())
+
+
+def test_what_ends_a_sync_waits_until_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nothing is left behind."""
+    begun = Event()
+
+    def slow(path: Path, content: bytes) -> None:
+        begun.set()
+        time.sleep(0.1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def fail() -> None:
+        with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, TEN) as writer:
+            add_tables(writer, VIEWS, "fpp_estimations")
+            assert begun.wait(10)
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(activity_files, "write_synced", slow)
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not list((tmp_path / "snapshots").iterdir())
+
+
+def test_it_is_written_again_if_a_table_is_replaced(tmp_path: Path) -> None:
+    """As one is that cannot be read to its end."""
+    with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, TEN) as writer:
+        add_tables(writer, VIEWS, "fpp_estimations")
+        writer.discard(VIEWS)
+        rows = views(4, 5, 6)
+        writer.table(VIEWS, column_names(rows)).write(rows, {})
+        writer.publish()
+    assert parts_of_views(latest(tmp_path)) == 1
+    assert_right(latest(tmp_path))
+
+
+def test_a_first_sync_begins_to_write_it_before_the_last_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both tables are complete by then."""
+    begun: list[list[str]] = []
+    begin = SnapshotWriter.begin_activity
+
+    def recorded(writer: SnapshotWriter) -> None:
+        begun.append(sorted(writer.mirrored))
+        begin(writer)
+
+    monkeypatch.setattr(SnapshotWriter, "begin_activity", recorded)
+    source = tmp_path / "source.db"
+    with closing(sqlite3.connect(source)) as database, database:
+        for name, column in TIMES.items():
+            database.execute(
+                f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, {column} DATETIME, "
+                "user_id TEXT, room_id INTEGER, route TEXT, source TEXT)"
+            )
+            database.execute(
+                f"INSERT INTO {name} VALUES (1, '2026-01-01 10:00:00', 'u', 1, '', '')"
+            )
+        database.execute("CREATE TABLE others (id INTEGER PRIMARY KEY)")
+    tables = [Table(name, key="id") for name in (*TIMES, "others")]
+    sync(SqliteSource(source), tmp_path / "data", tables, lambda: TEN)
+    assert begun[1] == sorted(TIMES)
+    assert_right(latest(tmp_path / "data"))
 
 
 @pytest.fixture
