@@ -167,6 +167,11 @@ class Snapshot:
         files = [kind.file(file) for file in self.files(table)]
         return [Path(file) for file in files] if all(map(os.path.isfile, files)) else []
 
+    def side_bytes(self, table: str, kind: SideFileKind) -> int:
+        """How large the side files of *table* are together, as recorded."""
+        parts = self.manifest.tables[table].parts if self.manifest else ()
+        return sum(record.bytes for part in parts if (record := kind.record(part)))
+
     @property
     def mirror_id(self) -> str:
         """The id of the snapshot of the last sync: events change it as little as the rows.
