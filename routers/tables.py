@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from calculations.activity import SortedActivity
+from calculations.analytics import collect
 from calculations.tables import Tables
 from readmodel.store import quarters, visits
 from readmodel.store.activity import open_activity
@@ -49,7 +50,7 @@ def read_counts(tables: Tables, snapshot: Snapshot) -> Tables:
 
     def small(rows: pl.LazyFrame, table: str, kind: SideFileKind) -> pl.LazyFrame:
         is_small = snapshot.side_bytes(table, kind) <= MOST_KEPT_BYTES
-        return rows.collect().lazy() if is_small else rows
+        return collect(rows).lazy() if is_small else rows
 
     def tally(rows: pl.LazyFrame | None, table: str) -> pl.LazyFrame | None:
         return rows if rows is None else small(rows, table, TALLIES)
