@@ -18,7 +18,7 @@ from calculations.period import Period
 from calculations.room_stats import of_room, room_stats
 from readmodel.store import snapshot
 from readmodel.store.snapshot import Snapshot
-from routers.tables import open_tables
+from routers.tables import open_tables, read_counts
 
 
 class OurEngine:
@@ -42,7 +42,7 @@ class OurEngine:
         self._period = period
         self._filters = filters
         self._engine = engine or engine_for(self._snapshot.rows, period.fraction)
-        self._tables = open_tables(self._snapshot)
+        self._tables = read_counts(open_tables(self._snapshot), self._snapshot)
         self._kept: dict[frozenset[str], pl.LazyFrame] = {}
         self._optimizations = optimizations_for(self._snapshot.rows)
 

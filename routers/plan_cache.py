@@ -22,7 +22,7 @@ from readmodel.store.room_votes import RoomVotes
 from readmodel.store.side_files import QUARTERS, TALLIES, VISITS
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_room_votes, open_votes
-from routers.tables import open_tables
+from routers.tables import open_tables, read_counts
 
 MAX_SNAPSHOTS: Final = 2
 """The current snapshot, and the one before for requests that still read it."""
@@ -49,7 +49,8 @@ class PlanCache:
     """Tables of the last two snapshots, and the last 16 plans for them. Thread-safe.
 
     Building a plan takes about as long as decoding 130,000 rows, and holds the
-    interpreter meanwhile. A plan contains no rows: each collect() reads the files.
+    interpreter meanwhile. A plan contains no rows, only small tallies and quarters: each
+    collect() reads the files.
 
     Plain files of the earlier system are never cached: they can be replaced at any
     time, and a scan remembers its file's footer.
@@ -58,6 +59,7 @@ class PlanCache:
     def __init__(self) -> None:
         self._lock = Lock()
         self._tables: OrderedDict[_TablesKey, Tables] = OrderedDict()
+        self._counted: dict[_TablesKey, Tables] = {}
         self._votes: OrderedDict[Snapshot, pl.LazyFrame] = OrderedDict()
         self._room_votes: OrderedDict[Snapshot, RoomVotes | None] = OrderedDict()
         self._plans: OrderedDict[_PlanKey, pl.LazyFrame] = OrderedDict()
@@ -130,13 +132,22 @@ class PlanCache:
     def _cached_plan(self, key: _PlanKey) -> pl.LazyFrame:
         tables = self._cached_tables(key.tables)
         if key not in self._plans:
-            self._plans[key] = analytics(tables, key.period, key.sections, key.filters)
+            counted = self._with_counts(key.tables, tables)
+            self._plans[key] = analytics(counted, key.period, key.sections, key.filters)
         self._plans.move_to_end(key)
         if len(self._plans) > MAX_PLANS:
             self._plans.popitem(last=False)
         return self._plans[key]
 
+    def _with_counts(self, key: _TablesKey, tables: Tables) -> Tables:
+        """*tables* after `read_counts`, once; as they are if a file cannot be read."""
+        if key not in self._counted:
+            with suppress(*READ_ERRORS):  # A plan that reads this file meets it again.
+                self._counted[key] = read_counts(tables, key.snapshot)
+        return self._counted.get(key, tables)
+
     def _forget(self, tables: _TablesKey) -> None:
+        self._counted.pop(tables, None)
         for key in [key for key in self._plans if key.tables == tables]:
             del self._plans[key]
 

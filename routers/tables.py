@@ -1,13 +1,21 @@
 """Open the tables of one snapshot for the statistics."""
 
+from dataclasses import replace
+from typing import Final
+
 import polars as pl
 
 from calculations.activity import SortedActivity
+from calculations.analytics import collect
 from calculations.tables import Tables
 from readmodel.store import quarters, visits
 from readmodel.store.activity import open_activity
+from readmodel.store.side_files import QUARTERS, TALLIES, SideFileKind
 from readmodel.store.snapshot import Snapshot
 from readmodel.store.votes import open_votes
+
+MOST_KEPT_BYTES: Final = 2**20
+"""Tallies or quarters of a table that are larger are read for each request."""
 
 
 def open_tables(snapshot: Snapshot) -> Tables:
@@ -31,6 +39,33 @@ def open_tables(snapshot: Snapshot) -> Tables:
         vote_tally=snapshot.tally("fpp_votes"),
         quarters=_quarters(snapshot),
         sorted_activity=_sorted_activity(snapshot),
+    )
+
+
+def read_counts(tables: Tables, snapshot: Snapshot) -> Tables:
+    """*tables* of *snapshot* with their tallies and quarters in memory, if these are small.
+
+    Raises OSError and PolarsError if a file cannot be read.
+    """
+
+    def small(rows: pl.LazyFrame, table: str, kind: SideFileKind) -> pl.LazyFrame:
+        is_small = snapshot.side_bytes(table, kind) <= MOST_KEPT_BYTES
+        return collect(rows).lazy() if is_small else rows
+
+    def tally(rows: pl.LazyFrame | None, table: str) -> pl.LazyFrame | None:
+        return rows if rows is None else small(rows, table, TALLIES)
+
+    return replace(
+        tables,
+        page_view_tally=tally(tables.page_view_tally, "fpp_page_views"),
+        event_tally=tally(tables.event_tally, "fpp_events"),
+        user_tally=tally(tables.user_tally, "fpp_users"),
+        estimation_tally=tally(tables.estimation_tally, "fpp_estimations"),
+        vote_tally=tally(tables.vote_tally, "fpp_votes"),
+        quarters={
+            name: small(rows, f"fpp_{name}", QUARTERS)
+            for name, rows in tables.quarters.items()
+        },
     )
 
 

@@ -167,6 +167,11 @@ class Snapshot:
         files = [kind.file(file) for file in self.files(table)]
         return [Path(file) for file in files] if all(map(os.path.isfile, files)) else []
 
+    def side_bytes(self, table: str, kind: SideFileKind) -> int:
+        """How large the side files of *table* are together, as recorded."""
+        parts = self.manifest.tables[table].parts if self.manifest else ()
+        return sum(record.bytes for part in parts if (record := kind.record(part)))
+
     @property
     def mirror_id(self) -> str:
         """The id of the snapshot of the last sync: events change it as little as the rows.
@@ -287,7 +292,7 @@ def latest(data_dir: Path) -> Snapshot:
     Raises ReadModelMissing when a snapshot exists but cannot be read.
     """
     try:
-        path = os.path.realpath(f"{data_dir}/{CURRENT}", strict=True)
+        path = _real_path(f"{data_dir}/{CURRENT}")
     except FileNotFoundError:
         return _plain_files(data_dir)
     except OSError as error:
@@ -295,6 +300,25 @@ def latest(data_dir: Path) -> Snapshot:
             f"{CURRENT} in DATA_DIR cannot be read: run update_readmodel.py"
         ) from error
     return open_snapshot(path)
+
+
+_REAL_PATHS: Final[dict[str, str]] = {}
+"""Link -> its real path when it was last resolved."""
+
+
+def _real_path(link: str) -> str:
+    """The real path of *link*. Raises OSError.
+
+    Resolving looks at each folder above it, for each request; two looks show that the
+    path found last is still that of the same folder.
+    """
+    status = os.stat(link)  # noqa: PTH116 - on each request
+    with suppress(KeyError, OSError):
+        known = _REAL_PATHS[link]
+        if os.path.samestat(os.stat(known), status):  # noqa: PTH116
+            return known
+    path = _REAL_PATHS[link] = os.path.realpath(link, strict=True)
+    return path
 
 
 def open_snapshot(path: str) -> Snapshot:

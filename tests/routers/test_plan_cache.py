@@ -11,7 +11,7 @@ import pytest
 
 from calculations.analytics import SECTIONS
 from calculations.period import DateRange, Interval, Period
-from readmodel.store.side_files import VISITS
+from readmodel.store.side_files import TALLIES, VISITS
 from readmodel.store.snapshot import Snapshot, current
 from routers.plan_cache import MAX_PLANS, MAX_SNAPSHOTS, PlanCache
 from tests.support.frames import EMPTY, at, period
@@ -128,6 +128,45 @@ def test_an_activity_that_vanishes_is_noticed(
     after = plans.analytics(snapshot, period(), SECTIONS)
     assert plans.tables(snapshot).sorted_activity is None
     assert after.collect().equals(figures)
+
+
+def test_small_tallies_and_quarters_are_read_once(
+    plans: PlanCache, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large ones are read for each answer, with the same figures."""
+    small = plans.analytics(snapshot, period(), SECTIONS)
+    monkeypatch.setattr("routers.tables.MOST_KEPT_BYTES", 0)
+    large = PlanCache().analytics(snapshot, period(), SECTIONS)
+    for folder in (".tallies/", ".quarters/"):
+        assert folder not in small.explain()
+        assert folder in large.explain()
+    assert small.collect().equals(large.collect())
+
+
+def test_a_tally_that_vanishes_is_noticed(plans: PlanCache, snapshot: Snapshot) -> None:
+    """Although it was read before: the rows are counted then, with the same figures."""
+    before = plans.analytics(snapshot, period(), SECTIONS)
+    figures = before.collect()
+    for file in snapshot.side_files("fpp_users", TALLIES):
+        file.unlink()
+    after = plans.analytics(snapshot, period(), SECTIONS)
+    assert after is not before
+    assert "/fpp_users.parquet/" in after.explain()
+    assert after.collect().equals(figures)
+
+
+def test_an_unreadable_tally_harms_only_what_needs_it(
+    plans: PlanCache, snapshot: Snapshot
+) -> None:
+    """Once it can be read again, so can the others."""
+    (file,) = snapshot.side_files("fpp_users", TALLIES)
+    content = file.read_bytes()
+    file.write_bytes(b"PAR1")
+    assert votes(plans.analytics(snapshot, period(), ["votes"])) == len(SAMPLE["votes"])
+    with pytest.raises(pl.exceptions.PolarsError):
+        plans.analytics(snapshot, period(), SECTIONS).collect()
+    file.write_bytes(content)
+    assert votes(plans.analytics(snapshot, period(), SECTIONS)) == len(SAMPLE["votes"])
 
 
 def test_tables_are_opened_once_per_snapshot(

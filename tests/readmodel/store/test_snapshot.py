@@ -87,6 +87,22 @@ def test_a_reader_keeps_its_snapshot_while_others_are_published(tmp_path: Path) 
     assert current(tmp_path).id == "20261121T100800.000000Z"
 
 
+def test_links_above_the_data_may_change(tmp_path: Path) -> None:
+    """DATA_DIR can be a link, to which another folder may come, and its folder may move."""
+    one, two, data_dir = (tmp_path / name for name in ("one", "two", "data"))
+    first = publish_frames(one)
+    second = publish_frames(two)
+    data_dir.symlink_to(one)
+    assert current(data_dir).path == first.path
+    data_dir.unlink()
+    data_dir.symlink_to(two)
+    assert current(data_dir).path == second.path
+    moved = two.rename(tmp_path / "three")
+    data_dir.unlink()
+    data_dir.symlink_to(moved)
+    assert current(data_dir).path == moved / second.path.relative_to(two)
+
+
 def test_readers_in_parallel_see_all_tables_of_one_instant(tmp_path: Path) -> None:
     """Two tables that change together are never seen apart."""
     publish_frames(tmp_path)
