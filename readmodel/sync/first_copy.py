@@ -1,7 +1,7 @@
 """Copy a table of which nothing is stored, reading each of its rows once."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -36,11 +36,12 @@ def first_copy(
     spec: TableSpec,
     writer: SnapshotWriter,
     on_progress: OnProgress,
-) -> TableReport:
-    """Write all rows of *scan* into the next snapshot.
+) -> Callable[[], TableReport]:
+    """Read all rows of *scan*, and write the full parts into the next snapshot.
 
-    The parts are those that a plan for the same blocks would have. Raises SourceError
-    when the database cannot answer, StorageError when the disk refuses.
+    What this returns writes the last parts; the database is no longer needed for that. The
+    parts are those that a plan for the same blocks would have. Raises SourceError when the
+    database cannot answer, StorageError when the disk refuses.
     """
     started = time.monotonic()
     mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
@@ -53,8 +54,12 @@ def first_copy(
         for scanned in scan:
             copy.add(scanned)
             on_progress(spec.name, copy.rows, max(copy.rows, spec.row_estimate))
-    copy.finish()
-    return copy.report(time.monotonic() - started)
+
+    def finish() -> TableReport:
+        copy.finish()
+        return copy.report(time.monotonic() - started)
+
+    return finish
 
 
 @dataclass(slots=True)

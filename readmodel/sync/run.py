@@ -6,6 +6,7 @@ the last one; it costs what changed.
 
 import time
 import zlib
+from collections import deque
 from collections.abc import (
     Callable,
     Collection,
@@ -14,6 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -58,6 +60,9 @@ from readmodel.tables import TABLES, Table
 from util.telemetry import span
 
 __all__ = ["Options", "Report", "TableReport", "sync"]
+
+type Finishing = Future[TableReport]
+"""A table that has been read; its last parts may still be written."""
 
 ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -229,15 +234,27 @@ class _Run:
         stored_rows, stored_bytes = _size(last)
         digest_seconds = self.options.digest_seconds
         budget = Budget(digest_seconds) if stored_rows > EVERY_RUN_ROWS else None
-        reports = []
+        reports: list[TableReport] = []
+        finishing: deque[Finishing] = deque()
+
+        def conclude() -> None:
+            reports.append(finishing.popleft().result())
+            self.on_table(reports[-1])
+            writer.begin_activity({report.name for report in reports})
+
         specs = list(self._specs(view, tables))
         for number, spec in enumerate(specs, 1):
             self.options.on_step(f"Table {number} of {len(specs)}, {spec.name}")
             with self.faults.reading(spec.table):
                 stored = _reusable(spec, writer, self.options.full, stored_bytes)
-                report = self._bring_up_to_date(view, spec, stored, writer, budget)
-                self.on_table(report)
-                reports.append(report)
+                finishing.append(
+                    self._bring_up_to_date(view, spec, stored, writer, budget)
+                )
+            # The last parts of a table are written while the next one is read.
+            while finishing and (finishing[0].done() or len(finishing) > 1):
+                conclude()
+        while finishing:
+            conclude()
         return reports
 
     def _bring_up_to_date(
@@ -247,17 +264,19 @@ class _Run:
         stored: ReusableTable,
         writer: SnapshotWriter,
         budget: Budget | None,
-    ) -> TableReport:
-        if not stored.parts and (report := self._first_copy(view, spec, writer)):
-            return report
+    ) -> Finishing:
+        if not stored.parts and (finish := self._first_copy(view, spec, writer)):
+            return writer.start(finish)
         with span("digest", {"table": spec.name}):
             decision = decide(view, spec, stored, writer.taken_at, budget)
+        finished: Finishing = Future()
         with span("fetch", {"table": spec.name}):
-            return apply(decision, view, writer, self.options.on_progress)
+            finished.set_result(apply(decision, view, writer, self.options.on_progress))
+        return finished
 
     def _first_copy(
         self, view: View, spec: TableSpec, writer: SnapshotWriter
-    ) -> TableReport | None:
+    ) -> Callable[[], TableReport] | None:
         """Copy a table in one scan; None if its blocks must be digested first."""
         with span("digest", {"table": spec.name}):
             scan = begin_scan(view, spec)
@@ -265,12 +284,10 @@ class _Run:
             return None
         with span("fetch", {"table": spec.name}):
             try:
-                report = first_copy(scan, view, spec, writer, self.options.on_progress)
+                return first_copy(scan, view, spec, writer, self.options.on_progress)
             except Unscannable:
                 writer.discard(spec.name)
                 return None
-        writer.begin_activity()  # The database is read meanwhile.
-        return report
 
     def _specs(self, view: View, tables: Iterable[Table]) -> Iterator[TableSpec]:
         for table in tables:

@@ -1,10 +1,11 @@
 """The next snapshot while the updater builds it: staged aside, then published whole."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -76,7 +77,7 @@ class SnapshotWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown()
+        self._thread.shutdown(cancel_futures=True)
         # After `publish` the folder has another name, and nothing is removed.
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -158,14 +159,18 @@ class SnapshotWriter:
         """The mirrored tables that are older than the snapshot, or missing in it."""
         return self._failed
 
-    def begin_activity(self) -> None:
-        """Write the activity in a thread, if a sync has added both its tables.
+    def start[T](self, write: Callable[[], T]) -> Future[T]:
+        """Let a thread *write* to the snapshot; leaving the context waits for it."""
+        return self._thread.submit(write)
 
-        These must be complete then. `publish` waits for it, and raises its errors.
+    def begin_activity(self, complete: Collection[str]) -> None:
+        """Write the activity in a thread, if both its tables are among the *complete* ones.
+
+        `publish` waits for it, and raises its errors.
         """
-        tables = {n: it.stored for n, it in self._tables.items() if n in TIMES}
-        if self._begun_activity is None and len(tables) == len(TIMES):
-            written = self._thread.submit(self._activity, tables, is_sync=True)
+        if self._begun_activity is None and TIMES.keys() <= set(complete):
+            tables = {name: self._tables[name].stored for name in TIMES}
+            written = self.start(partial(self._activity, tables, is_sync=True))
             self._begun_activity = _BegunActivity(tables, written)
 
     def publish(self, last: Manifest | None = None) -> None:

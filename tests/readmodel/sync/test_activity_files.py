@@ -4,7 +4,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -142,7 +142,7 @@ def add_tables(writer: SnapshotWriter, *names: str) -> None:
         table = writer.table(name, column_names(frames[name][0]))
         for rows in frames[name]:
             table.write(rows, {})
-        writer.begin_activity()
+    writer.begin_activity(names)
 
 
 def test_it_is_written_while_other_tables_are_added(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_it_is_written_while_other_tables_are_added(tmp_path: Path) -> None:
         assert (writer.path / FILE).exists()
         votes = frame("votes", []).collect()
         writer.table("fpp_votes", column_names(votes)).write(votes, {})
-        writer.begin_activity()
+        writer.begin_activity([*TIMES, "fpp_votes"])
         writer.publish()
     assert parts_of_views(latest(tmp_path)) == 2
     assert_right(latest(tmp_path))
@@ -221,9 +221,9 @@ def test_a_first_sync_begins_to_write_it_before_the_last_table(
     begun: list[list[str]] = []
     begin = SnapshotWriter.begin_activity
 
-    def recorded(writer: SnapshotWriter) -> None:
-        begun.append(sorted(writer.mirrored))
-        begin(writer)
+    def recorded(writer: SnapshotWriter, complete: Collection[str]) -> None:
+        begun.append(sorted(complete))
+        begin(writer, complete)
 
     monkeypatch.setattr(SnapshotWriter, "begin_activity", recorded)
     source = tmp_path / "source.db"

@@ -1,10 +1,14 @@
 """The first copy of a table reads each row once, and is the copy that a plan makes."""
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,15 +18,15 @@ from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest
-from readmodel.sync import planner
+from readmodel.sync import first_copy, planner, table_writer
 from readmodel.sync.part_footer import decode_footer
-from readmodel.sync.run import Options, sync
+from readmodel.sync.run import Options, TableReport, sync
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from testbed.mariadb import Database
-from tests.support.mirror import START, not_called
+from tests.support.mirror import OTHERS, START, not_called
 from tests.support.mysql import THINGS, mirror, mysql_source, read_things
-from util.errors import SourceError
+from util.errors import SourceError, StorageError
 
 ROWS = 100_000
 USERS = Table("fpp_users", key="created_at")
@@ -173,3 +177,77 @@ def test_the_number_of_rows_is_asked_once(
     sync(source, tmp_path / "data", [THINGS], lambda: START, options=options)
     assert asked == ["things"]
     assert told == [("things", 3, 3)]
+
+
+@pytest.fixture
+def two_tables(tmp_path: Path) -> SqliteSource:
+    """`things` with three rows, and `others` with one."""
+    file = tmp_path / "source.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for name, rows in (("things", "(1), (2), (3)"), ("others", "(7)")):
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)")
+            connection.execute(f"INSERT INTO {name} VALUES {rows}")
+    return SqliteSource(file)
+
+
+def test_the_next_table_is_read_while_the_last_parts_are_written(
+    two_tables: SqliteSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reports come in the order of the tables all the same."""
+    is_next_read = Event()
+    finish, scan = first_copy._Copy.finish, SqliteView.scan
+
+    def waiting(copy: first_copy._Copy) -> None:
+        assert is_next_read.wait(10)
+        finish(copy)
+
+    def recorded(view: SqliteView, table: Table, *asked: Any) -> Any:
+        if table == OTHERS:
+            is_next_read.set()
+        return scan(view, table, *asked)
+
+    monkeypatch.setattr(first_copy._Copy, "finish", waiting)
+    monkeypatch.setattr(SqliteView, "scan", recorded)
+    told: list[TableReport] = []
+    tables = [THINGS, OTHERS]
+    found = sync(two_tables, tmp_path / "data", tables, lambda: START, told.append)
+    assert [(each.name, each.rows) for each in told] == [("things", 3), ("others", 1)]
+    assert found.tables == tuple(told)
+
+
+def test_a_disk_that_refuses_the_last_parts_publishes_nothing(
+    two_tables: SqliteSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the next table has been read when that is noticed."""
+    written: list[Path] = []
+
+    def full(path: Path, content: bytes) -> None:
+        if path.parent.name == "things.parquet":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(path)
+        path.write_bytes(content)
+
+    monkeypatch.setattr(table_writer, "write_synced", full)
+    data_dir = tmp_path / "data"
+    with pytest.raises(StorageError, match="No space left"):
+        sync(two_tables, data_dir, [THINGS, OTHERS], lambda: START)
+    assert not list((data_dir / "snapshots").iterdir())
+    assert all(path.parent.name == "others.parquet" for path in written)
+
+
+def test_a_table_that_cannot_be_read_leaves_the_one_before_complete(
+    two_tables: SqliteSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose last parts are still written when that is noticed."""
+    scan = SqliteView.scan
+
+    def failing(view: SqliteView, table: Table, *asked: Any) -> Any:
+        if table == OTHERS:
+            raise SourceError("others: no such column")
+        return scan(view, table, *asked)
+
+    monkeypatch.setattr(SqliteView, "scan", failing)
+    found = sync(two_tables, tmp_path / "data", [THINGS, OTHERS], lambda: START)
+    assert [report.name for report in found.tables] == ["things"]
+    assert list(found.failed) == ["others"]
+    assert latest(tmp_path / "data").scan("things").collect().height == 3
