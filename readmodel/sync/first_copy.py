@@ -1,9 +1,11 @@
 """Copy a table of which nothing is stored, reading each of its rows once."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
@@ -47,6 +49,7 @@ def first_copy(
     mark = view.mark(spec.table) if isinstance(view, MarkingView) else None
     copy = _Copy(
         spec,
+        writer,
         writer.table(spec.name, spec.stored_columns),
         SourceMark(mark, writer.taken_at) if mark is not None else None,
     )
@@ -67,17 +70,20 @@ class _Copy:
     """A table while it is copied: blocks that are read and not yet written, and counts."""
 
     spec: TableSpec
+    writer: SnapshotWriter
     table: TableWriter
     mark: SourceMark | None
     blocks: list[Block] = field(default_factory=list)
     frames: list[pl.DataFrame] = field(default_factory=list)
+    writing: Future[None] | None = None
+    """The part that a thread writes."""
     rows: int = 0
     zero_dates: int = 0
     repaired_texts: int = 0
     bytes_written: int = 0
 
     def add(self, scanned: ScannedBatch) -> None:
-        """Keep the rows of each block, and write a part once it is full."""
+        """Keep the rows of each block, and let a thread write a part once it is full."""
         # Sorted in batches, the rows of a part need not be copied to be sorted.
         rows = sort_rows(scanned.batch.frame, self.spec.blocking.key)
         start = 0
@@ -89,16 +95,26 @@ class _Copy:
         self.zero_dates += scanned.batch.zero_dates
         self.repaired_texts += scanned.batch.repaired_texts
         while count := leading_part(self.blocks):
-            self._write(count)
+            self._await_part()
+            self.writing = self.writer.start(partial(self._write, *self._take(count)))
 
     def finish(self) -> None:
-        """Write the last parts; a table without rows has an empty one."""
+        """Write the last parts, in the same thread; a table without rows has an empty one."""
+        self._await_part()
         for part in layout([], self.blocks):
-            self._write(len(part))
+            self._write(*self._take(len(part)))
 
-    def _write(self, count: int) -> None:
+    def _await_part(self) -> None:
+        """Only one part is written, and another one read: they are in memory."""
+        if self.writing is not None:
+            self.writing.result()
+
+    def _take(self, count: int) -> tuple[list[Block], list[pl.DataFrame]]:
         blocks, self.blocks = self.blocks[:count], self.blocks[count:]
         frames, self.frames = self.frames[:count], self.frames[count:]
+        return blocks, frames
+
+    def _write(self, blocks: Sequence[Block], frames: list[pl.DataFrame]) -> None:
         part = self.table.write(
             take_rows(self.spec, frames),
             encode_footer(self.spec.blocking, blocks),

@@ -132,6 +132,7 @@ class SnapshotWriter:
 
     def discard(self, name: str) -> None:
         """Remove what an unfinished build of the table *name* left behind."""
+        self.start(int).result()  # All that was started before is written then.
         self._tables.pop(name, None)
         folder = self.path / table_folder(name)
         for path in (folder, *(kind.path(folder / "any").parent for kind in KINDS)):
@@ -160,7 +161,10 @@ class SnapshotWriter:
         return self._failed
 
     def start[T](self, write: Callable[[], T]) -> Future[T]:
-        """Let a thread *write* to the snapshot; leaving the context waits for it."""
+        """Let a thread *write* to the snapshot, after what was started before.
+
+        Leaving the context waits for it.
+        """
         return self._thread.submit(write)
 
     def begin_activity(self, complete: Collection[str]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from readmodel.source.blocking import KeyBounds
 from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.source import MysqlView
+from readmodel.source.protocol import ScannedBatch
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest
 from readmodel.sync import first_copy, planner, table_writer
@@ -128,6 +129,49 @@ def test_an_error_while_it_is_read_publishes_nothing(
     assert not list(tmp_path.rglob("*.parquet"))
     mirror(filled, tmp_path)
     assert read_things(tmp_path)["id"].to_list() == list(range(1, ROWS + 1))
+
+
+def test_a_part_is_written_while_the_next_one_is_read(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time, in their order."""
+    monkeypatch.setattr(planner, "PART_ROWS", 20_000)
+    is_next_read = Event()
+    add, write = first_copy._Copy.add, first_copy._Copy._write
+
+    def recorded(copy: first_copy._Copy, scanned: ScannedBatch) -> None:
+        if copy.rows:
+            is_next_read.set()
+        add(copy, scanned)
+
+    def waiting(copy: first_copy._Copy, *part: Any) -> None:
+        assert is_next_read.wait(10)
+        write(copy, *part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(first_copy._Copy, "add", recorded)
+        patch.setattr(first_copy._Copy, "_write", waiting)
+        mirror(filled, tmp_path)
+    assert len(contents(tmp_path)) > 4
+    assert read_things(tmp_path)["id"].to_list() == list(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize("number", [0, 2, 5])
+def test_a_disk_that_refuses_a_part_publishes_nothing(
+    filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whichever it is of the first, those in the midst, and the last."""
+    monkeypatch.setattr(planner, "PART_ROWS", 20_000)
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == f"part-{number:05}.parquet":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_bytes(content)
+
+    monkeypatch.setattr(table_writer, "write_synced", full)
+    with pytest.raises(StorageError, match="No space left"):
+        mirror(filled, tmp_path)
+    assert not list((tmp_path / "snapshots").iterdir())
 
 
 def test_its_parts_have_the_mark_of_their_view(

@@ -1,5 +1,6 @@
 """Building a snapshot: all or nothing, and nothing left behind."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -68,3 +69,21 @@ def test_a_failed_run_leaves_nothing_behind(tmp_path: Path) -> None:
         fail_after_writing(tmp_path)
     assert current(tmp_path) == before
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == [before.id]
+
+
+def test_a_table_is_discarded_after_what_is_being_written(tmp_path: Path) -> None:
+    """A part that a thread still writes would turn up in the table's next build."""
+    with exclusive_lock(tmp_path), SnapshotWriter(tmp_path, TEN) as writer:
+        votes = writer.table("fpp_votes", column_names(ids()))
+
+        def write_late() -> None:
+            time.sleep(0.1)
+            votes.write(ids(1), {})
+
+        writing = writer.start(write_late)
+        writer.discard("fpp_votes")
+        assert writing.done()
+        assert not (writer.path / "fpp_votes.parquet").exists()
+        writer.table("fpp_votes", column_names(ids())).write(ids(2), {})
+        writer.publish()
+    assert latest(tmp_path).scan("fpp_votes").collect()["id"].to_list() == [2]
