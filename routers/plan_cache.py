@@ -16,7 +16,7 @@ from calculations.filters import NO_FILTERS, Filters
 from calculations.period import Period
 from calculations.room_stats import of_room
 from calculations.tables import Tables
-from readmodel.store import activity, quarters, tallies, visits
+from readmodel.store import quarters, sorted_activity, tallies, visits
 from readmodel.store.damage import READ_ERRORS
 from readmodel.store.room_votes import RoomVotes
 from readmodel.store.side_files import QUARTERS, TALLIES, VISITS
@@ -176,4 +176,4 @@ def _tables_key(snapshot: Snapshot) -> _TablesKey:
         )
         for table in tables
     )
-    return _TablesKey(snapshot, (activity.is_readable(snapshot), *readable))
+    return _TablesKey(snapshot, (sorted_activity.is_readable(snapshot), *readable))

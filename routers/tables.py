@@ -9,9 +9,9 @@ from calculations.activity import SortedActivity
 from calculations.analytics import collect
 from calculations.tables import Tables
 from readmodel.store import quarters, visits
-from readmodel.store.activity import open_activity
 from readmodel.store.side_files import QUARTERS, TALLIES, SideFileKind
 from readmodel.store.snapshot import Snapshot
+from readmodel.store.sorted_activity import open_activity
 from readmodel.store.votes import open_votes
 
 MOST_KEPT_BYTES: Final = 2**20

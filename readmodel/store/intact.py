@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
 
-from readmodel.store import activity
+from readmodel.store import sorted_activity
 from readmodel.store.damage import checksum
 from readmodel.store.manifest import Part, SideFile, VisitsFile
 from readmodel.store.side_files import recorded_side_files
@@ -132,8 +132,8 @@ def _files(
 ) -> Iterator[tuple[Path, Part | SideFile | VisitsFile]]:
     """The parts of *table*, their side files and its activity, each with its record."""
     assert snapshot.manifest is not None
-    if table == activity.ESTIMATED:
-        for path, of_activity in activity.recorded_files(snapshot.manifest):
+    if table == sorted_activity.ESTIMATED:
+        for path, of_activity in sorted_activity.recorded_files(snapshot.manifest):
             if (snapshot.path / path).exists():
                 yield snapshot.path / path, of_activity
     folder = snapshot.path / table_folder(table)

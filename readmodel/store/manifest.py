@@ -73,7 +73,7 @@ class SideFile:
 
 @dataclass(frozen=True, slots=True)
 class ActivityFiles:
-    """The record of the sorted activity of a snapshot (see `activity`).
+    """The record of the sorted activity of a snapshot (see `sorted_activity`).
 
     `visits` has the checksums of the visits that it is made of, by table.
     """

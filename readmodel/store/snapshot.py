@@ -5,7 +5,7 @@
       snapshots/<id>/snapshot.json                     see `manifest`
       snapshots/<id>/fpp_votes.parquet/part-00000.parquet …
       snapshots/<id>/fpp_page_views.visits/part-00000.parquet …   see `side_files`
-      snapshots/<id>/activity/part-00000.parquet …     see `activity`
+      snapshots/<id>/activity/part-00000.parquet …     see `sorted_activity`
       fpp_votes.parquet -> current/fpp_votes.parquet   so any tool can read it
 
 `current` is resolved once per `Snapshot`, and everything is scanned below the real

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from readmodel.store import activity, snapshot
+from readmodel.store import snapshot, sorted_activity
 from readmodel.store.damage import checksum
 from readmodel.store.manifest import ActivityFiles, Part, SideFile, StoredTable
 from readmodel.store.side_files import VISITS
@@ -45,15 +45,15 @@ def link_activity(
     record = last.manifest.activity if last and last.manifest else None
     if last is None or record is None:
         return None
-    others = activity.other_parts(record, tables)
-    files = {last.path / path: file for path, file in activity.files(record)}
+    others = sorted_activity.other_parts(record, tables)
+    files = {last.path / path: file for path, file in sorted_activity.files(record)}
     if others is None or not all(file.is_file() for file in files):
         return None
     if is_sync and (_has_many(others, tables) or _is_changed(files, staged.name)):
         return None
-    (staged / activity.FOLDER).mkdir()
+    (staged / sorted_activity.FOLDER).mkdir()
     for file in files:
-        os.link(file, staged / activity.FOLDER / file.name)
+        os.link(file, staged / sorted_activity.FOLDER / file.name)
     return record
 
 
@@ -64,7 +64,7 @@ def write_activity(
 
     None without rows, and if visits are damaged: the next sync finds that. Raises OSError.
     """
-    if not activity.applies_to(tables):
+    if not sorted_activity.applies_to(tables):
         return None
     parts = _parts_to_sort(tables)
     visits = {
@@ -76,18 +76,20 @@ def write_activity(
     sources = {name: [file for file, _ in found] for name, found in visits.items()}
     ranges = -(-_rows(parts) // FILE_ROWS)
     files = [_write(staged, sources, it, ranges) for it in range(ranges)]
-    names = {name: tuple(map(activity.visits_crc32, it)) for name, it in parts.items()}
+    names = {
+        name: tuple(map(sorted_activity.visits_crc32, it)) for name, it in parts.items()
+    }
     return ActivityFiles(tuple(files), names) if files else None
 
 
 def _write(
     staged: Path, sources: Mapping[str, list[Path]], number: int, ranges: int
 ) -> SideFile:
-    content = activity.encode(sources, number, ranges)
-    file = staged / activity.file(number)
+    content = sorted_activity.encode(sources, number, ranges)
+    file = staged / sorted_activity.file(number)
     file.parent.mkdir(exist_ok=True)
     write_synced(file, content)
-    return SideFile(len(content), zlib.crc32(content), activity.version())
+    return SideFile(len(content), zlib.crc32(content), sorted_activity.version())
 
 
 def _has_many(others: Parts, tables: Mapping[str, StoredTable]) -> bool:
@@ -105,7 +107,7 @@ def _parts_to_sort(tables: Mapping[str, StoredTable]) -> Parts:
     least = _least_rows(_total(tables))
     return {
         name: [it for it in tables[name].parts if it.rows >= least]
-        for name in activity.TIMES
+        for name in sorted_activity.TIMES
     }
 
 
@@ -115,7 +117,7 @@ def _least_rows(total: int) -> int:
 
 
 def _total(tables: Mapping[str, StoredTable]) -> int:
-    return sum(tables[name].rows for name in activity.TIMES)
+    return sum(tables[name].rows for name in sorted_activity.TIMES)
 
 
 def _rows(parts: Parts) -> int:
@@ -123,7 +125,7 @@ def _rows(parts: Parts) -> int:
 
 
 def _has_intact_visits(file: Path, part: Part) -> bool:
-    return checksum(file) == activity.visits_crc32(part)
+    return checksum(file) == sorted_activity.visits_crc32(part)
 
 
 def _is_changed(files: Mapping[Path, SideFile], snapshot_id: str) -> bool:

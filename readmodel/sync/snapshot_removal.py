@@ -4,7 +4,7 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from readmodel.store import activity, snapshot
+from readmodel.store import snapshot, sorted_activity
 from readmodel.store.history import instant_of, kept_ids
 from readmodel.store.snapshot import SNAPSHOTS
 from readmodel.sync.disk import storage_errors
@@ -28,8 +28,8 @@ def remove_old_snapshots(data_dir: Path, now: datetime, retention: timedelta) ->
             continue
         if instant not in kept:
             shutil.rmtree(folder)
-        elif (folder / activity.FOLDER).exists():
-            shutil.rmtree(folder / activity.FOLDER)
+        elif (folder / sorted_activity.FOLDER).exists():
+            shutil.rmtree(folder / sorted_activity.FOLDER)
 
 
 def make_room(data_dir: Path, now: datetime, retention: timedelta) -> None:

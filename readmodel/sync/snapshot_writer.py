@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from readmodel.store.activity import FOLDER, TIMES
 from readmodel.store.manifest import (
     ActivityFiles,
     Consumed,
@@ -20,6 +19,7 @@ from readmodel.store.manifest import (
 )
 from readmodel.store.side_files import KINDS
 from readmodel.store.snapshot import CURRENT, ID_FORMAT, SNAPSHOTS, table_folder
+from readmodel.store.sorted_activity import FOLDER, TIMES
 from readmodel.sync.activity_files import link_activity, write_activity
 from readmodel.sync.delta_log import has_delta_logs, write_delta_logs
 from readmodel.sync.disk import storage_errors

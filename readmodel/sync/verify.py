@@ -9,7 +9,7 @@ import polars as pl
 
 from readmodel.source.blocking import Block, KnownBlocks
 from readmodel.source.protocol import PassingFault, Source, View
-from readmodel.store import activity, snapshot
+from readmodel.store import snapshot, sorted_activity
 from readmodel.store.damage import checksum
 from readmodel.store.manifest import StoredTable
 from readmodel.sync.renewal import renew_digests
@@ -100,7 +100,7 @@ def _differences(
     for part in stored.parts:
         if part.file not in intact:
             yield Difference(table.name, part.file, DAMAGED)
-    if table.name == activity.ESTIMATED:
+    if table.name == sorted_activity.ESTIMATED:
         yield from _damaged_activity(data_dir)
     if blocks is None:
         known = [KnownBlocks(part.blocks, None) for part in parts]
@@ -116,10 +116,10 @@ def _damaged_activity(data_dir: Path) -> Iterator[Difference]:
     """Compare the files of the sorted activity with their checksums; none need be there."""
     last = snapshot.latest_readable(data_dir)
     if last and last.manifest:
-        for path, record in activity.recorded_files(last.manifest):
+        for path, record in sorted_activity.recorded_files(last.manifest):
             file = last.path / path
             if file.exists() and checksum(file) != record.crc32:
-                yield Difference(activity.ESTIMATED, path.as_posix(), DAMAGED)
+                yield Difference(sorted_activity.ESTIMATED, path.as_posix(), DAMAGED)
 
 
 def _differing_rows(

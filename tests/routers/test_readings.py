@@ -16,7 +16,7 @@ from calculations.period import Period
 from calculations.room_stats import of_room, room_stats
 from calculations.rooms import RoomOrder, RoomSearch, room_details, room_list
 from calculations.tables import Tables
-from readmodel.store import activity
+from readmodel.store import sorted_activity
 from readmodel.store.snapshot import Snapshot
 from routers.query import AnalyticsParameters
 from routers.readings import (
@@ -63,8 +63,8 @@ def test_each_table_that_a_plan_reads_is_compared_before(snapshot: Snapshot) -> 
     for reading, plan in plans(open_tables(snapshot), PERIOD):
         explained = plan.explain()
         read = set(re.findall(r"/(fpp_\w+)\.(?:parquet|visits|tallies)/", explained))
-        if f"/{activity.FOLDER}/" in explained:
-            read.add(activity.ESTIMATED)
+        if f"/{sorted_activity.FOLDER}/" in explained:
+            read.add(sorted_activity.ESTIMATED)
         assert read, plan
         assert read <= set(reading.columns), reading
         assert Path(snapshot.path).exists()

@@ -12,7 +12,7 @@ from readmodel.replica.connect import open_storage
 from readmodel.replica.download import DownloadReport, follow, restore
 from readmodel.replica.storage import ObjectStorage
 from readmodel.replica.upload import UploadReport, upload
-from readmodel.store import activity, snapshot
+from readmodel.store import snapshot, sorted_activity
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.snapshot_writer import SnapshotWriter
@@ -48,7 +48,7 @@ def content(data_dir: Path) -> Content:
     files = [
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.parent.name != activity.FOLDER
+        if path.is_file() and path.parent.name != sorted_activity.FOLDER
     ]
     return {
         path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()

@@ -17,10 +17,10 @@ from polars.testing import assert_frame_equal
 
 from calculations.activity import SortedActivity, activity
 from readmodel.source.sqlite.source import SqliteSource
-from readmodel.store.activity import TIMES, open_activity
 from readmodel.store.manifest import ActivityFiles
 from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import MANIFEST, MANIFEST_COPY, Snapshot, latest
+from readmodel.store.sorted_activity import TIMES, open_activity
 from readmodel.sync import activity_files
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.run import sync

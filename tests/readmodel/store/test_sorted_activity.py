@@ -11,10 +11,10 @@ from polars.testing import assert_frame_equal
 
 from calculations.activity import activity as sorted_visits
 from calculations.analytics import SECTIONS, analytics, collect
-from readmodel.store import activity, visits
-from readmodel.store.activity import open_activity, other_parts
+from readmodel.store import sorted_activity, visits
 from readmodel.store.manifest import ActivityFiles, Manifest, Part
 from readmodel.store.snapshot import Snapshot
+from readmodel.store.sorted_activity import open_activity, other_parts
 from readmodel.sync import activity_files
 from routers.tables import open_tables
 from tests.support.effort import examples
@@ -145,7 +145,7 @@ def test_an_activity_of_another_version_is_not_read(
     record, tables = record_of(published), manifest_of(published).tables
     assert other_parts(record, tables) == {"fpp_page_views": [], "fpp_estimations": []}
     with monkeypatch.context() as patch:
-        patch.setattr(activity, "FORMAT", 0)
+        patch.setattr(sorted_activity, "FORMAT", 0)
         assert other_parts(record, tables) is None
     monkeypatch.setattr(visits, "version", lambda: "another")
     assert other_parts(record, tables) is None
@@ -173,9 +173,9 @@ def test_a_table_without_a_time_has_none(published: Snapshot) -> None:
     """There is nothing to sort by."""
     tables = dict(manifest_of(published).tables)
     views = tables["fpp_page_views"]
-    assert activity.applies_to(tables)
+    assert sorted_activity.applies_to(tables)
     columns = {**views.columns, "viewed_at": "Date"}
     tables["fpp_page_views"] = replace(views, columns=columns)
-    assert not activity.applies_to(tables)
+    assert not sorted_activity.applies_to(tables)
     del tables["fpp_page_views"]
-    assert not activity.applies_to(tables)
+    assert not sorted_activity.applies_to(tables)
