@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -13,6 +14,7 @@ from events import spool_files
 from events.ids import new_id, repeatable_id
 from events.spool_files import (
     LINES_SUFFIX,
+    SpoolFile,
     advance,
     complete_files,
     file_name,
@@ -87,13 +89,26 @@ def appending(file: Path) -> Iterator[None]:
         yield
 
 
-def test_a_listing_waits_for_the_file_that_is_written(tmp_path: Path) -> None:
+def test_a_listing_waits_for_the_file_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has all that was acknowledged before; whatever begins later is for the next one."""
+    is_waiting, complete = Event(), spool_files._complete
+
+    def recorded(folder: Path, file: SpoolFile) -> SpoolFile | None:
+        found = complete(folder, file)
+        if found is None:
+            is_waiting.set()
+        return found
+
+    monkeypatch.setattr(spool_files, "_complete", recorded)
+    monkeypatch.setattr(spool_files, "PATIENCE", timedelta(seconds=30))
     first, second = (tmp_path / file_name("a", number) for number in (1, 2))
     with ThreadPoolExecutor() as pool, ExitStack() as later:
         with appending(first):
             first.write_bytes(b"one\n")
             listing = pool.submit(complete_files, tmp_path)
+            assert is_waiting.wait(10)
             later.enter_context(appending(second))
             assert read_complete(first) is None
             assert not listing.done()
