@@ -17,7 +17,7 @@ AHEAD: Final = 16
 """At most so many results wait to be used: as many rows as the server can join while a
 part is written."""
 
-AHEAD_BYTES: Final = 24 * 2**20
+AHEAD_BYTES: Final = 16 * 2**20
 """About how large they are together, judged by the last one; one waits in any case."""
 
 

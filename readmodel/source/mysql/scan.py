@@ -31,7 +31,7 @@ from util.errors import SourceError
 SCANNED_ROWS: Final = 131_072
 """A statement of a scan reads at most so many rows. Its start costs as much as 3,000."""
 
-SCANNED_BYTES: Final = 12 * 2**20
+SCANNED_BYTES: Final = 8 * 2**20
 """About how large these are together, judged by the statement before."""
 
 
