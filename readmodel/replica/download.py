@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
-from zlib import crc32
 
 from readmodel.replica.layout import Inventory, Pointer, StoredFile, hash_of
 from readmodel.replica.storage import ObjectStorage
@@ -47,6 +46,7 @@ from readmodel.sync.disk import replacing, storage_errors, sync_folder
 from readmodel.sync.event_publish import has_plain_files
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.publish import publish_folder, seal_folder, staged_folder
+from readmodel.sync.sampling import sample
 from readmodel.sync.snapshot_removal import remove_old_snapshots
 from readmodel.sync.snapshot_retention import kept_instants
 from util.errors import (
@@ -61,9 +61,6 @@ DOWNLOADS: Final = ".replica"
 
 ATTEMPTS: Final = 3
 """A snapshot may be removed while it is downloaded; then the newest one is."""
-
-SAMPLED_BYTES: Final = 32 * 2**20
-"""How much of the linked files is compared with its checksum per snapshot, on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +280,9 @@ class _Download:
             raise ReplicaError(
                 f"Snapshot {name} in the replica is of a later version: upgrade this host"
             ) from error
-        shares = -(-sum(it.bytes for it in files.values()) // SAMPLED_BYTES) or 1
+        is_sampled = sample(name, sum(it.bytes for it in files.values()))
         sources = {
-            path: self._source(it, crc32(f"{name} {path}".encode()) % shares == 0)
-            for path, it in files.items()
+            path: self._source(it, is_sampled(path)) for path, it in files.items()
         }
         logs = {
             log: self._downloaded(it)

@@ -13,6 +13,7 @@ from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import table_folder
 from readmodel.sync.disk import write_synced
 from readmodel.sync.planner import JOINED_ROWS
+from readmodel.sync.sampling import sample
 
 FEW_ROWS: Final = 500_000
 """Up to so many page views and estimations all of them are sorted, whenever some are new."""
@@ -25,9 +26,6 @@ UNSORTED_SHARE: Final = 20
 
 FILE_ROWS: Final = 2_097_152
 """Rows of a file, on average. Sorting takes some 100 bytes of memory a row."""
-
-SAMPLED_BYTES: Final = 32 * 2**20
-"""How much of it is compared with its checksum per sync, on average."""
 
 type Parts = Mapping[str, list[Part]]
 """The parts of each table of the activity."""
@@ -130,13 +128,9 @@ def _has_intact_visits(file: Path, part: Part) -> bool:
 
 def _is_changed(files: Mapping[Path, SideFile], snapshot_id: str) -> bool:
     """True if a file has another size, or one of a sample another checksum."""
-    shares = -(-sum(it.bytes for it in files.values()) // SAMPLED_BYTES)
-
-    def is_sampled(file: Path) -> bool:
-        return zlib.crc32(f"{snapshot_id} {file.name}".encode()) % shares == 0
-
+    is_sampled = sample(snapshot_id, sum(it.bytes for it in files.values()))
     return any(
         file.stat().st_size != record.bytes
-        or (is_sampled(file) and checksum(file) != record.crc32)
+        or (is_sampled(file.name) and checksum(file) != record.crc32)
         for file, record in files.items()
     )

@@ -5,7 +5,6 @@ its own state: the last good version stays, marked stale, as do the tables that 
 """
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -34,11 +33,10 @@ from readmodel.sync.derived_messages import (
     DefinitionFault,
     DerivedSpec,
 )
+from readmodel.sync.sampling import sample
 from readmodel.sync.snapshot_writer import SnapshotWriter
 
 CATALOGUE_SECONDS: Final = 60.0
-SAMPLED_BYTES: Final = 32 * 2**20
-"""How much of the linked tables is compared with its checksum per run, on average."""
 FORMAT: Final = "1"
 """Bump when tables are built in another way; it makes every table be built again."""
 
@@ -294,14 +292,13 @@ class _Build:
 
     def _is_intact(self, name: str, stored: StoredTable) -> bool:
         """True if all files have their size, and a sample of them its checksum."""
-        shares = -(-stored.bytes // SAMPLED_BYTES) or 1
+        is_sampled = sample(self.writer.id, stored.bytes)
         try:
             for part in stored.parts:
                 file = self.previous.folder(name) / part.file
                 if file.stat().st_size != part.bytes:
                     return False
-                drawn = zlib.crc32(f"{self.writer.id} {name} {part.file}".encode())
-                if drawn % shares == 0 and checksum(file) != part.crc32:
+                if is_sampled(f"{name} {part.file}") and checksum(file) != part.crc32:
                     return False
         except OSError:
             return False

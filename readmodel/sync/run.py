@@ -5,7 +5,6 @@ the last one; it costs what changed.
 """
 
 import time
-import zlib
 from collections import deque
 from collections.abc import (
     Callable,
@@ -50,6 +49,7 @@ from readmodel.sync.reuse import (
     stored_table,
 )
 from readmodel.sync.rotation import EVERY_RUN_ROWS, Budget
+from readmodel.sync.sampling import sample
 from readmodel.sync.snapshot_removal import make_room
 from readmodel.sync.snapshot_retention import KEEP_YOUNGER
 from readmodel.sync.snapshot_writer import SnapshotWriter
@@ -67,8 +67,6 @@ type Finishing = Future[TableReport]
 ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 20
-SAMPLED_BYTES: Final = 32 * 2**20
-"""How much of the stored parts is compared with its checksum per run, on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,14 +339,13 @@ def _reusable(
     """The stored parts of the table, a sample of them compared with their checksums."""
     if full:
         return ReusableTable()
-    shares = -(-stored_bytes // SAMPLED_BYTES) or 1
-
-    def is_sampled(index: int) -> bool:
-        drawn = zlib.crc32(f"{writer.id} {spec.name} {index}".encode())
-        return drawn % shares == 0
-
+    is_sampled = sample(writer.id, stored_bytes)
     return reusable_parts(
-        writer.data_dir, spec.name, spec.stored_columns, spec.blocking, is_sampled
+        writer.data_dir,
+        spec.name,
+        spec.stored_columns,
+        spec.blocking,
+        lambda index: is_sampled(f"{spec.name} {index}"),
     )
 
 
