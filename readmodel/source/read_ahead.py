@@ -14,8 +14,7 @@ LEAVE_SECONDS: Final = 5.0
 """How long to wait for a result that is no longer wanted."""
 
 AHEAD: Final = 16
-"""At most so many results wait to be used: as many rows as the server can join while a
-part is written."""
+"""At most so many results wait to be used."""
 
 AHEAD_BYTES: Final = 16 * 2**20
 """About how large they are together, judged by the last one; one waits in any case."""

@@ -133,9 +133,7 @@ def _files(
     """The parts of *table*, their side files and its activity, each with its record."""
     assert snapshot.manifest is not None
     if table == sorted_activity.ESTIMATED:
-        for path, of_activity in sorted_activity.recorded_files(snapshot.manifest):
-            if (snapshot.path / path).exists():
-                yield snapshot.path / path, of_activity
+        yield from sorted_activity.present_files(snapshot)
     folder = snapshot.path / table_folder(table)
     for part in snapshot.manifest.tables[table].parts:
         file = folder / part.file

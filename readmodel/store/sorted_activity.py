@@ -24,13 +24,7 @@ import polars as pl
 
 from readmodel.dtypes import INSTANT
 from readmodel.store import visits
-from readmodel.store.manifest import (
-    ActivityFiles,
-    Manifest,
-    Part,
-    SideFile,
-    StoredTable,
-)
+from readmodel.store.manifest import ActivityFiles, Part, SideFile, StoredTable
 from readmodel.store.side_files import VISITS
 from readmodel.store.snapshot import Snapshot, table_folder
 
@@ -92,10 +86,12 @@ def files(record: ActivityFiles) -> Iterator[tuple[Path, SideFile]]:
         yield file(number), it
 
 
-def recorded_files(manifest: Manifest) -> Iterator[tuple[Path, SideFile]]:
-    """The files of the activity of *manifest*, if it has one."""
-    if manifest.activity:
-        yield from files(manifest.activity)
+def present_files(snapshot: Snapshot) -> Iterator[tuple[Path, SideFile]]:
+    """The files of the activity of *snapshot* that are there; none need be."""
+    if snapshot.manifest and snapshot.manifest.activity:
+        for path, record in files(snapshot.manifest.activity):
+            if (snapshot.path / path).exists():
+                yield snapshot.path / path, record
 
 
 def other_parts(

@@ -113,13 +113,12 @@ def _differences(
 
 
 def _damaged_activity(data_dir: Path) -> Iterator[Difference]:
-    """Compare the files of the sorted activity with their checksums; none need be there."""
-    last = snapshot.latest_readable(data_dir)
-    if last and last.manifest:
-        for path, record in sorted_activity.recorded_files(last.manifest):
-            file = last.path / path
-            if file.exists() and checksum(file) != record.crc32:
-                yield Difference(sorted_activity.ESTIMATED, path.as_posix(), DAMAGED)
+    """Compare the files of the sorted activity with their checksums."""
+    if last := snapshot.latest_readable(data_dir):
+        for file, record in sorted_activity.present_files(last):
+            if checksum(file) != record.crc32:
+                name = file.relative_to(last.path).as_posix()
+                yield Difference(sorted_activity.ESTIMATED, name, DAMAGED)
 
 
 def _differing_rows(

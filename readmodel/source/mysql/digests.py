@@ -2,8 +2,8 @@
 
 The digest of **lines** is the CRC-32 of a block's lines (see `inline`) in the order of
 the primary key. A client that fetches the lines computes it without the server. It is
-stored only if the counts of the lines prove that no other rows have the same lines. The
-digest of **rows** is the sum of a checksum per row, and suits every table and block.
+stored only if it is proven that no other rows have the same lines. The digest of
+**rows** is the sum of a checksum per row, and suits every table and block.
 
 Digests of lines are negative, digests of rows are not. So a stored digest tells how to
 digest its block again.

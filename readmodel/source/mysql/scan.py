@@ -190,8 +190,8 @@ class BlockScan:
 
     def _in_another_form(self, lines: _Lines) -> ScannedBatch:
         """The block of *lines* with the digest of its rows, and these."""
-        numbers = [] if lines.number is None else [lines.number]
-        blocks = tuple(self.digests.of_rows(numbers))
+        assert lines.number is not None  # it is a range of keys
+        blocks = tuple(self.digests.of_rows([lines.number]))
         return ScannedBatch(blocks, _joined(list(self.fetch.batches(blocks))))
 
     def _groups(self, condition: str, rows: int) -> Generator[_Found]:
