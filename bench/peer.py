@@ -16,12 +16,13 @@ from typing import Final
 
 import polars as pl
 
-from bench.api import FIRST_PORT, RunningApi, ready_api
+from bench.api import RunningApi, ready_api
 from bench.clients import HOST
 from bench.errors import BenchError
-from demo.processes import free_port, running
+from demo.processes import running
 from readmodel.store import snapshot
 from readmodel.tables import TABLES
+from testbed.ports import free_port
 
 VARIABLE: Final = "PEER_DIR"
 
@@ -68,7 +69,7 @@ def running_peer(folder: Path, data_dir: Path) -> Iterator[RunningApi]:
         copy = Path(temporary) / "peer"
         shutil.copytree(folder, copy, ignore=NOT_COPIED)
         write_plain_files(data_dir, copy / "data")
-        token, port = secrets.token_hex(), free_port(FIRST_PORT)
+        token, port = secrets.token_hex(), free_port()
         settings = {
             **NO_DATABASE,
             "ANALYTICS_SECRET_TOKEN": token,

@@ -31,10 +31,10 @@ import psutil
 
 from bench.data import PROJECT
 from demo import source
-from demo.processes import free_port
 from readmodel.store.history import instant_of, kept_ids
 from readmodel.sync.snapshot_retention import KEEP_NEWEST, KEEP_YOUNGER
 from readmodel.tables import EVENT_TABLE_NAMES
+from testbed.ports import free_port
 from util.output import run_command
 
 SECONDS: Final = float(os.environ.get("SOAK_SECONDS", "3600"))
@@ -68,7 +68,7 @@ class Soak:
     def __post_init__(self) -> None:
         self.database = self.folder / "source.db"
         self.data_dir = self.folder / "data"
-        self.api_port, self.events_port = free_port(5_300), free_port(5_400)
+        self.api_port, self.events_port = free_port(), free_port()
         source.make(self.database, SCALE)
 
     @property
