@@ -12,7 +12,7 @@ from bench.worker import RANGES, Timing, timings
 SECONDS = 3.0
 
 WEEK = "last 7 days"
-WEEK_AT_MOST = {100.0: 0.3}
+WEEK_AT_MOST = {100.0: 0.1}
 """Scale -> upper bound of WEEK's share. None at scale 1, where fixed costs dominate."""
 
 
