@@ -1,6 +1,5 @@
 """What uploading and downloading have in common: files of a snapshot, state, lock."""
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+
+from isal import isal_zlib
 
 from readmodel.replica.layout import (
     MOST_INVENTORY_BYTES,
@@ -82,7 +83,7 @@ def checksums(file: Path) -> Checksums:
     crc32, digest, size = 0, sha256(), 0
     with open_regular(file) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
-            crc32 = zlib.crc32(chunk, crc32)
+            crc32 = isal_zlib.crc32(chunk, crc32)
             digest.update(chunk)
             size += len(chunk)
     return Checksums(crc32, digest.hexdigest(), size)

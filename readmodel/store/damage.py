@@ -2,11 +2,11 @@
 
 import os
 import stat
-import zlib
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import polars as pl
+from isal import isal_zlib
 
 PARSE_ERRORS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises for damaged bytes. A panic is not an Exception."""
@@ -46,5 +46,5 @@ def checksum(file: Path) -> int:
     crc32 = 0
     with open_regular(file) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
-            crc32 = zlib.crc32(chunk, crc32)
+            crc32 = isal_zlib.crc32(chunk, crc32)
     return crc32

@@ -1,10 +1,11 @@
 """Bring the sorted activity into the next snapshot: link it, or write it anew."""
 
 import os
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from isal.isal_zlib import crc32
 
 from readmodel.store import snapshot, sorted_activity
 from readmodel.store.damage import checksum
@@ -87,7 +88,7 @@ def _write(
     file = staged / sorted_activity.file(number)
     file.parent.mkdir(exist_ok=True)
     write_synced(file, content)
-    return SideFile(len(content), zlib.crc32(content), sorted_activity.version())
+    return SideFile(len(content), crc32(content), sorted_activity.version())
 
 
 def _has_many(others: Parts, tables: Mapping[str, StoredTable]) -> bool:

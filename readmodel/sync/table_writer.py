@@ -2,7 +2,6 @@
 
 import io
 import os
-import zlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
+from isal.isal_zlib import crc32
 
 from readmodel.store.damage import PARSE_ERRORS
 from readmodel.store.manifest import (
@@ -183,7 +183,7 @@ class TableWriter:
         """Write *content* to *path*; returns its bytes and their CRC-32."""
         with self._storage_errors():
             write_synced(path, content)
-        return len(content), zlib.crc32(content)
+        return len(content), crc32(content)
 
     def _next_path(self) -> Path:
         return self._folder / f"part-{len(self._parts):05}.parquet"
