@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from calculations import votes
 from calculations.analytics import SECTIONS, analytics
@@ -49,6 +50,17 @@ def test_a_tally_counts_each_combination_of_values(rows: Rows) -> None:
     found = tallies.derive(frame("users", rows), "fpp_users").collect()
     assert {row[:-1]: row[-1] for row in found.rows()} == counted
     assert found.columns == [*columns, "count"]
+
+
+@given(rows=users, most=st.integers(1, 5))
+def test_a_file_counts_the_rows_of_all_slices(rows: Rows, most: int) -> None:
+    """It is the tally of the whole, in its order."""
+    whole = frame("users", rows).lazy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tallies, "SLICE_ROWS", most)
+        content = tallies.encode(whole, "fpp_users")
+    expected = tallies.derive(whole, "fpp_users").collect()
+    assert_frame_equal(pl.read_parquet(content), expected)
 
 
 def test_sections_are_equal_from_tallies_and_from_rows(published: Snapshot) -> None:
