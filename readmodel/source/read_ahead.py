@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from readmodel.source.protocol import PassingFault
 
 if TYPE_CHECKING:
-    from multiprocessing.pool import ApplyResult
+    from multiprocessing.pool import ApplyResult, ThreadPool
 
 LEAVE_SECONDS: Final = 5.0
 """How long to wait for a result that is no longer wanted."""
@@ -43,16 +43,17 @@ class ReadAhead[T]:
         interrupt: Callable[[], None],
         size: Callable[[T], int] = _unknown,
     ) -> None:
-        from multiprocessing.pool import ThreadPool  # most syncs do not need it
-
         self._work = _Work(results)
         self._interrupt = interrupt
         self._size = size
-        # Its thread is a daemon, which does not keep the process alive.
-        self._pool = ThreadPool(1)
+        self._pool: ThreadPool
 
     def __iter__(self) -> Generator[T]:
         """Yield all results, in order."""
+        from multiprocessing.pool import ThreadPool  # most syncs do not need it
+
+        # Its thread is a daemon, which does not keep the process alive.
+        self._pool = ThreadPool(1)
         awaited = deque([self._next()])
         try:
             while found := awaited.popleft().get():
@@ -64,7 +65,7 @@ class ReadAhead[T]:
                 raise PassingFault("the database has not answered in time") from None
             raise
         finally:
-            self._leave()
+            self.leave()
             self._pool.close()
 
     def _next(self) -> "ApplyResult[list[T]]":
@@ -83,9 +84,9 @@ class ReadAhead[T]:
             if answer.ready():
                 self._work.has_job = False
             else:
-                self._leave()
+                self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Interrupt the thread if it is computing, and wait for its end."""
         if not self._work.leave(0):
             self._interrupt()

@@ -138,15 +138,18 @@ class BlockDigests:
         self, condition: str, figures: Sequence[str]
     ) -> Sequence[DigestedBlock]:
         """Compute *figures* for each block of the rows of *condition*."""
-        table = identifier(self.table.name)
         found, _ = self.select(self.grouped_sql(condition, figures))
-        # A limit on the rows of an answer does not apply to one row.
-        ((rows,),), _ = self.select(f"SELECT COUNT(*) FROM {table} WHERE {condition}")
-        self._check(sum(row[1] for row in found) == rows)
+        self._check(sum(row[1] for row in found) == self.count(condition))
         return [
             (sql.signed_number(number, self.columns, self.blocking), *map(int, counted))
             for number, *counted in found
         ]
+
+    def count(self, condition: str) -> int:
+        """The rows of *condition*, as one row: no limit on those of an answer applies."""
+        table = identifier(self.table.name)
+        ((rows,),), _ = self.select(f"SELECT COUNT(*) FROM {table} WHERE {condition}")
+        return int(rows)
 
     def grouped_sql(self, condition: str, figures: Sequence[str]) -> str:
         """A statement for the rows of `each_sql`, of all blocks of *condition*."""

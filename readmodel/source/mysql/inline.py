@@ -24,9 +24,9 @@ whoever stores it needs a proof.
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from zlib import crc32
 
 import polars as pl
+from isal.isal_zlib import crc32
 
 from readmodel.source.mysql.columns import NULL_MARK, identifier
 from readmodel.source.mysql.packed import count_new_nulls, decoded
@@ -77,7 +77,7 @@ def checksum_sql(columns: Sequence[Column]) -> str:
     return f"CRC32(CRC32({row_sql(columns)}))"
 
 
-def checksum(text: bytes | bytearray) -> int:
+def checksum(text: bytes) -> int:
     """The sum of the checksums of proven lines."""
     return sum(crc32(b"%d" % crc32(line)) for line in text.splitlines(keepends=True))
 
@@ -126,22 +126,22 @@ def fits(columns: Sequence[Column]) -> bool:
     return all(column.payload_sql is None or is_inline(column) for column in columns)
 
 
-def is_whole(text: bytes | bytearray) -> bool:
+def is_whole(text: bytes) -> bool:
     """False if *text* was cut off inside a line, unless a text in it is to blame."""
     return text.endswith(_LINE_END)
 
 
 def unpack(
-    text: bytes, columns: Sequence[Column], rows: int, nulls: int
+    texts: Sequence[bytes], columns: Sequence[Column], rows: int, nulls: int
 ) -> Batch | None:
-    """Decode *rows* whole lines with *nulls* NULLs in their texts.
+    """Decode the *rows* whole lines of *texts*, with *nulls* NULLs in their own texts.
 
     None if they are not proven to be read exactly.
     """
-    if _CARRIAGE_RETURN in text or text.startswith(_BYTE_ORDER_MARK):
+    if any(_CARRIAGE_RETURN in it or it.startswith(_BYTE_ORDER_MARK) for it in texts):
         return None
     try:
-        fields = _parse(text, columns)
+        fields = _parse(texts, columns)
         if fields.height != rows or _nulls(fields, columns) != nulls:
             return None
         values = fields.select(map(decoded, columns))
@@ -155,13 +155,13 @@ def _nulls(fields: pl.DataFrame, columns: Sequence[Column]) -> int:
     return sum(fields.get_column(name).null_count() for name in texts)
 
 
-def _parse(text: bytes, columns: Sequence[Column]) -> pl.DataFrame:
+def _parse(texts: Sequence[bytes], columns: Sequence[Column]) -> pl.DataFrame:
     schema: Mapping[str, pl.DataType] = {
         c.name: pl.String() if is_inline(c) else c.wire_dtype for c in columns
     }
     line_end = "end" + "_" * max(map(len, schema))
     return pl.read_csv(
-        text,
+        b"".join(texts),
         has_header=False,
         separator=SEPARATOR,
         quote_char=None,

@@ -1,18 +1,23 @@
 """Blocks as lines, which are digested and fetched at once.
 
 The server joins the lines of a block, and the client digests them: their CRC-32 for
-ranges of the primary key. A table whose key is a time is read in one statement, since the
-key often has no index; its groups have no order, and a checksum for each line is added up.
+ranges of the primary key. Two connections that see the same instant read these in turns:
+the server has a thread for each, and one computes while the other waits for the disk.
+
+A table whose key is a time is read in one statement, since the key often has no index;
+its groups have no order, and a checksum for each line is added up.
 """
 
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, cycle
+from threading import Lock
 from typing import Final, NamedTuple, Self
 
 import polars as pl
+from isal.isal_zlib import crc32
 
 from readmodel.source.blocking import Block, group_by_rows, in_order
 from readmodel.source.mysql import inline, sql
@@ -29,10 +34,10 @@ from readmodel.source.wire import Batch, Row
 from util.errors import SourceError
 
 SCANNED_ROWS: Final = 131_072
-"""A statement of a scan reads at most so many rows. Its start costs as much as 3,000."""
+"""Statements that run at once read at most so many rows. A start costs as much as 3,000."""
 
 SCANNED_BYTES: Final = 8 * 2**20
-"""About how large these are together, judged by the statement before."""
+"""About how large these are together, judged by the last one."""
 
 
 class _Lines(NamedTuple):
@@ -41,14 +46,14 @@ class _Lines(NamedTuple):
     number: int | None
     rows: int
     nulls: int
-    text: bytes | bytearray
+    text: bytes
 
     @classmethod
     def of_row(cls, row: Row) -> Self:
         """From a row with these values, as bytes."""
         number, rows, nulls, text = row
         block = None if number is None else int(number)
-        return cls(block, int(rows), int(nulls), text)
+        return cls(block, int(rows), int(nulls), bytes(text))
 
 
 class _Found(NamedTuple):
@@ -76,12 +81,22 @@ class BlockScan:
     digests: BlockDigests
     fetch: BlockFetch
 
-    def by_key(self, numbers: Sequence[int]) -> Generator[ScannedBatch]:
+    def by_key(
+        self, numbers: Sequence[int], beside: "BlockScan | None" = None
+    ) -> Generator[ScannedBatch]:
         """Yield the blocks called *numbers* that have rows, with digests, in order.
 
-        Each row is read once, unless its block must be fetched in another form.
+        Each row is read once, unless its block must be fetched in another form. *beside*
+        reads every other statement; it is the same scan on another connection.
         """
-        yield from self._by_key(self._read_all(numbers))
+        scans = [self] if beside is None else [self, beside]
+        groups = _Groups(numbers, self.digests.blocking.width, len(scans))
+        size = partial(_size, shares=len(scans))
+        readers = [
+            ReadAhead(scan._read_groups(groups, number), scan.interrupt, size)  # noqa: SLF001 - its own class
+            for number, scan in enumerate(scans)
+        ]
+        yield from self._by_key(*readers)
 
     def again(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
         """Yield *blocks*, which are ranges of keys, with digests of what arrives."""
@@ -90,16 +105,20 @@ class BlockScan:
             [b.number for b in group if b.number is not None] for group in groups
         ]
         counted = {block.number: block for block in blocks}
-        for scanned in self._by_key(map(self._read_lines, numbers)):
+        ahead = ReadAhead(map(self._read_lines, numbers), self.interrupt, _size)
+        for scanned in self._by_key(ahead):
             expected = [counted.pop(block.number) for block in scanned.blocks]
             self._check_count(_rows(scanned.blocks), _rows(expected))
             yield scanned
         self._check_count(0, _rows(counted.values()))
 
-    def by_time(self, condition: str, rows: int) -> Generator[ScannedBatch]:
+    def by_time(
+        self, condition: str, rows: int | None = None
+    ) -> Generator[ScannedBatch]:
         """Yield the blocks of the *rows* rows for which *condition* is true, in order.
 
-        Raises Unscannable if the lines of one are not proven to be its rows.
+        Without *rows* these are counted. Raises Unscannable if the lines of a block are
+        not proven to be its rows.
         """
         results = self._groups(condition, rows)
         ahead = ReadAhead(results, self.interrupt, _size)
@@ -123,23 +142,24 @@ class BlockScan:
             blocks = in_order(self.digests.grouped(condition))
         yield ScannedBatch(tuple(blocks), _joined(list(self.fetch.batches(blocks))))
 
-    def _by_key(self, results: Iterator[_Found]) -> Generator[ScannedBatch]:
-        """Yield the blocks of *results*, with digests.
+    def _by_key(
+        self, ahead: ReadAhead[_Found], *others: ReadAhead[_Found]
+    ) -> Generator[ScannedBatch]:
+        """Yield the blocks that *ahead* and *others* read in turns, with digests.
 
-        A thread reads these, and does nothing else: the server waits meanwhile.
+        Their threads do nothing else: the server waits meanwhile.
         """
-        ahead = ReadAhead(results, self.interrupt, _size)
-        for found in ahead:
-            if scanned := self._unpacked(found, zlib.crc32):
+        for found in _in_turns([ahead, *others]):
+            if scanned := self._unpacked(found, crc32):
                 yield scanned
                 continue
             for lines in found.blocks:
-                yield self._unpacked(_Found([lines], found.is_whole), zlib.crc32) or (
+                yield self._unpacked(_Found([lines], found.is_whole), crc32) or (
                     ahead.compute(partial(self._in_another_form, lines))
                 )
 
     def _unpacked(
-        self, found: _Found, checksum: Callable[[bytes | bytearray], int]
+        self, found: _Found, checksum: Callable[[bytes], int]
     ) -> ScannedBatch | None:
         """The rows of all blocks; None if their lines are not proven to be these."""
         texts = [lines.text for lines in found.blocks]
@@ -147,7 +167,7 @@ class BlockScan:
             return None
         rows = sum(lines.rows for lines in found.blocks)
         nulls = sum(lines.nulls for lines in found.blocks)
-        batch = inline.unpack(b"".join(texts), self.digests.columns, rows, nulls)
+        batch = inline.unpack(texts, self.digests.columns, rows, nulls)
         if batch is None:
             return None
         blocks = [
@@ -156,15 +176,14 @@ class BlockScan:
         ]
         return ScannedBatch(tuple(blocks), batch)
 
-    def _read_all(self, numbers: Sequence[int]) -> Iterator[_Found]:
-        """Read the blocks called *numbers*, as many at once as the size of the last allows."""
-        width = self.digests.blocking.width
-        count = max(1, ROWS_PER_QUERY // width)
-        while numbers:
-            found = self._read_lines(numbers[:count])
-            numbers = numbers[count:]
-            fitting = count * SCANNED_BYTES // max(1, _size(found))
-            count = max(1, min(fitting, 2 * count, SCANNED_ROWS // width))
+    def _read_groups(self, groups: "_Groups", first: int) -> Iterator[_Found]:
+        """Read the group called *first*, and each one after it whose turn it is."""
+        for number in count(first, groups.readers):
+            numbers = groups.take(number)
+            if not numbers:
+                return
+            found = self._read_lines(numbers)
+            groups.judge(len(numbers), _size(found))
             yield found
 
     def _read_lines(self, numbers: Sequence[int]) -> _Found:
@@ -194,7 +213,7 @@ class BlockScan:
         blocks = tuple(self.digests.of_rows([lines.number]))
         return ScannedBatch(blocks, _joined(list(self.fetch.batches(blocks))))
 
-    def _groups(self, condition: str, rows: int) -> Generator[_Found]:
+    def _groups(self, condition: str, rows: int | None) -> Generator[_Found]:
         """Read the blocks of *rows* rows in one statement, some together."""
         gathered: list[_Lines] = []
         count = rows_gathered = size = 0
@@ -206,7 +225,10 @@ class BlockScan:
             if rows_gathered >= ROWS_PER_QUERY or size >= BYTES_PER_BATCH:
                 yield _Found(gathered)
                 gathered, rows_gathered, size = [], 0, 0
-        self._check_count(count, rows)
+        # Counted afterwards, from memory: the scan has read the table from the disk.
+        self._check_count(
+            count, self.digests.count(condition) if rows is None else rows
+        )
         if gathered:
             yield _Found(gathered)
 
@@ -225,9 +247,65 @@ class BlockScan:
         check_count(self.digests.table, count, expected)
 
 
-def _size(found: _Found) -> int:
-    """The bytes of its lines."""
-    return sum(len(lines.text) for lines in found.blocks)
+@dataclass(slots=True)
+class _Groups:
+    """Blocks of `width` keys, divided into groups for one statement each.
+
+    Several `readers` take them in turns, in threads of their own: group n is for reader
+    n % readers. It has as many blocks as the last statement allows when it is determined.
+    """
+
+    numbers: Sequence[int]
+    width: int
+    readers: int
+    groups: list[Sequence[int]] = field(default_factory=list)
+    size: int = field(init=False)
+    lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self.size = max(1, ROWS_PER_QUERY // self.width)
+
+    def take(self, number: int) -> Sequence[int]:
+        """The blocks of the group called *number*; none after the last one."""
+        with self.lock:
+            while len(self.groups) <= number:
+                self.groups.append(self.numbers[: self.size])
+                self.numbers = self.numbers[self.size :]
+            return self.groups[number]
+
+    def judge(self, count: int, size: int) -> None:
+        """Choose the size of later groups: *count* blocks had *size* bytes."""
+        fitting = count * (SCANNED_BYTES // self.readers) // max(1, size)
+        most = SCANNED_ROWS // self.readers // self.width
+        with self.lock:
+            self.size = max(1, min(fitting, 2 * count, most))
+
+
+def _in_turns[T](readers: Sequence[ReadAhead[T]]) -> Generator[T]:
+    """Yield one result of each of *readers* after the other, until one has no more.
+
+    An exception, such as a request to stop, interrupts all of them.
+    """
+
+    def leave(kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, GeneratorExit):
+            for reader in readers:
+                reader.leave()
+
+    with ExitStack() as closed:
+        turns = [closed.enter_context(closing(iter(reader))) for reader in readers]
+        closed.push(leave)
+        for turn in cycle(turns):
+            for result in turn:
+                yield result
+                break
+            else:
+                return
+
+
+def _size(found: _Found, shares: int = 1) -> int:
+    """The bytes of its lines, *shares* times: so many readers share what may wait."""
+    return sum(len(lines.text) for lines in found.blocks) * shares
 
 
 def _exhaust(results: Iterator[object]) -> None:

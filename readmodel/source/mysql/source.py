@@ -3,9 +3,18 @@
 A user with SELECT rights is enough.
 """
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Final
 
 import mysql.connector
@@ -45,6 +54,9 @@ KILL_SECONDS: Final = 3
 ROWS_PER_RANGE: Final = 512
 """Blocks with fewer rows are digested in groups, since each range is a query by itself."""
 
+IDS_FOR_TWO: Final = 1_048_576
+"""A first copy reads as many ids by two connections; for fewer, opening one takes too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class MysqlSource(MysqlServer):
@@ -59,6 +71,27 @@ class MysqlSource(MysqlServer):
 
         No statement of the view is running on the server afterwards.
         """
+        with ExitStack() as opened:
+            view = opened.enter_context(self._open())
+            view.open_second = cache(partial(self._open_second, view, opened))
+            yield view
+
+    def _open_second(self, first: "MysqlView", opened: ExitStack) -> "MysqlView | None":
+        """Open another view of the instant of *first*, until *opened* ends.
+
+        None if something was written between, or if the log's position does not tell, and
+        if the server does not accept another connection.
+        """
+        with suppress(SourceError), ExitStack() as trial:
+            second = trial.enter_context(self._open())
+            if second.is_of_instant(first):
+                opened.push(trial.pop_all())
+                return second
+        return None
+
+    @contextmanager
+    def _open(self) -> Iterator["MysqlView"]:
+        """A view with a connection of its own."""
         with translate_errors(self, login=True):
             connection = self._connect()
         view = MysqlView(self, connection)
@@ -114,16 +147,22 @@ class MysqlView:
         self._locked: str | None = None
         self._selected: dict[str, Sequence[str]] = {}
         self._bounds: dict[str, KeyBounds | None] = {}
-        self._position_before: LogPosition | None = None
-        self._position_after: LogPosition | None = None
+        self.position_before: LogPosition | None = None
+        self.position_after: LogPosition | None = None
         self.is_busy = False
+        self.open_second: Callable[[], MysqlView | None] = lambda: None
 
     def begin(self) -> None:
         """Fix the instant, between two looks at the log."""
-        self._position_before = read_position(self._query)
+        self.position_before = read_position(self._query)
         with translate_errors(self._server):
             session.begin(self._connection)
-        self._position_after = read_position(self._query)
+        self.position_after = read_position(self._query)
+
+    def is_of_instant(self, other: "MysqlView") -> bool:
+        """Whether nothing was written since before *other*, an earlier view, was opened."""
+        earlier, now = other.position_before, self.position_after
+        return earlier is not None and now is not None and earlier.is_same(now)
 
     def columns(self, table: Table) -> Sequence[Column]:
         """Read the columns of *table*, in their order, from information_schema."""
@@ -259,7 +298,7 @@ class MysqlView:
 
     def mark(self, table: Table) -> str | None:
         """The log's position before this instant; None if it says nothing of *table*."""
-        position = self._position_before
+        position = self.position_before
         return position.encode() if position and self._is_logged(table) else None
 
     def blocks_since(
@@ -297,7 +336,7 @@ class MysqlView:
     def _is_same(self, mark: str | None) -> bool:
         """Whether nothing was written to the server since the view that left *mark*."""
         earlier = LogPosition.decode(mark) if mark is not None else None
-        now = self._position_after
+        now = self.position_after
         return earlier is not None and now is not None and earlier.is_same(now)
 
     def _is_logged(self, table: Table) -> bool:
@@ -376,7 +415,7 @@ class MysqlView:
         blocks: Sequence[Block],
     ) -> Iterator[Batch]:
         """Fetch the rows of *blocks* in batches of bounded size."""
-        yield from self._scan(table, columns, blocking).fetch.batches(blocks)
+        yield from self.block_scan(table, columns, blocking).fetch.batches(blocks)
 
     def scan(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
@@ -384,11 +423,31 @@ class MysqlView:
         """Yield all blocks and their rows, read by ranges of the key or in one scan."""
         if not inline.fits(columns):
             return None
-        scan = self._scan(table, columns, blocking)
+        scan = self.block_scan(table, columns, blocking)
         if blocking.key_kind is KeyKind.TIME:
-            return scan.by_time("TRUE", self._count(table, "TRUE"))
+            return scan.by_time("TRUE")
         numbers = self._ranges(table, blocking, EVERYTHING)
-        return None if numbers is None else scan.by_key(numbers)
+        if numbers is None:
+            return None
+        if len(numbers) * blocking.width < IDS_FOR_TWO or not self._is_logged(table):
+            return scan.by_key(numbers)
+        return self._by_two(table, columns, blocking, scan, numbers)
+
+    def _by_two(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        scan: BlockScan,
+        numbers: Sequence[int],
+    ) -> Generator[ScannedBatch]:
+        """Scan with a second connection, if there can be one."""
+        second = self.open_second()
+        if second is None:
+            yield from scan.by_key(numbers)
+            return
+        yield from scan.by_key(numbers, second.block_scan(table, columns, blocking))
+        second.end_locks()
 
     def fetch(
         self,
@@ -401,7 +460,7 @@ class MysqlView:
 
         A digest of lines that the server computed alone is replaced in any case.
         """
-        scan = self._scan(table, columns, blocking)
+        scan = self.block_scan(table, columns, blocking)
         if blocking.key_kind is KeyKind.TIME:
             yield from scan.again_by_time(blocks)
             return
@@ -416,9 +475,11 @@ class MysqlView:
         for batch in scan.fetch.batches([b for b in blocks if b.number not in numbers]):
             yield ScannedBatch((), batch)
 
-    def _scan(
+    def block_scan(
         self, table: Table, columns: Sequence[Column], blocking: Blocking
     ) -> BlockScan:
+        """The queries that read blocks of *table* by this connection."""
+
         def stream(statement: str) -> Generator[Row, None, int]:
             self._lock(table)
             return self.stream(statement, table.name)
@@ -462,9 +523,15 @@ class MysqlView:
 
     def _lock(self, table: Table) -> None:
         """End the locks on the table that was read before, if it is another one."""
-        if self._locked not in (None, table.name):
-            self._query(session.RELEASE_LOCKS)
+        if self._locked != table.name:
+            self.end_locks()
         self._locked = table.name
+
+    def end_locks(self) -> None:
+        """End the locks on the table that was read last."""
+        if self._locked is not None:
+            self._query(session.RELEASE_LOCKS)
+        self._locked = None
 
     def _select(self, table: Table, statement: str) -> Sequence[Row]:
         return self._answer(table, statement).rows

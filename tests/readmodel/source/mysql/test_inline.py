@@ -78,9 +78,9 @@ def texts_of(rows: Rows) -> list[bytes | None]:
     return [text for note, _, end in rows for text in (note, end)]
 
 
-def unpack(text: bytes, rows: Rows) -> Batch | None:
-    """Decode *text*, from a server that has *rows*."""
-    return inline.unpack(text, COLUMNS, len(rows), texts_of(rows).count(None))
+def unpack(texts: Sequence[bytes], rows: Rows) -> Batch | None:
+    """Decode *texts*, from a server that has *rows*."""
+    return inline.unpack(texts, COLUMNS, len(rows), texts_of(rows).count(None))
 
 
 def is_plain(rows: Rows) -> bool:
@@ -94,10 +94,11 @@ def is_plain(rows: Rows) -> bool:
     )
 
 
-def assert_exact_or_unproven(rows: Rows) -> None:
-    """Compare what is unpacked with *rows*: nothing unless they are plain."""
-    batch = unpack(lines(rows), rows)
-    assert (batch is not None) is is_plain(rows)
+def assert_exact_or_unproven(*blocks: Rows) -> None:
+    """Compare what is unpacked with the rows of *blocks*: nothing unless all are plain."""
+    rows = [row for block in blocks for row in block]
+    batch = unpack([lines(block) for block in blocks], rows)
+    assert (batch is not None) is all(map(is_plain, blocks))
     if batch is not None:
         found = batch.frame.with_columns(pl.col(pl.String).cast(pl.Binary))
         assert found.rows() == rows
@@ -116,6 +117,28 @@ def assert_exact_or_unproven(rows: Rows) -> None:
 def test_plain_rows_are_read_exactly_and_others_are_not_proven(rows: Rows) -> None:
     """Whatever bytes are in their texts."""
     assert_exact_or_unproven(rows)
+
+
+@settings(max_examples=examples(300))
+@given(st.lists(rows_of(BYTES), min_size=2, max_size=4))
+@example([[(b"a", 1, b"b")], [(b"a\tb", 2, b"c")]])
+@example([[(b"a", 1, b"b")], [(b"a", 2, b"c\td")], [(b"e", 3, b"f")]])
+@example([[(b"a", 1, b"b")], [("\ufeff".encode(), 2, b"")]])
+@example([[(b"a", 1, b"\n")], [(b"b", 2, b"c")]])
+@example([[(b"\xc3", 1, b"")], [(b"\xa9", 2, b"")]])
+def test_the_lines_of_several_blocks_are_read_in_their_order(
+    blocks: Sequence[Rows],
+) -> None:
+    """Or not proven, if one of them is not."""
+    assert_exact_or_unproven(*blocks)
+
+
+def test_no_lines_are_no_rows() -> None:
+    """Blocks that have all been deleted."""
+    batch = unpack([], [])
+    assert batch is not None
+    assert batch.frame.schema == {it.name: it.dtype for it in COLUMNS}
+    assert batch.frame.is_empty()
 
 
 def test_two_rows_of_any_short_texts_are_read_exactly_or_not_proven() -> None:
@@ -158,12 +181,12 @@ def test_plain_lines_that_were_cut_off_at_any_byte_are_not_proven(
     """A server that cuts off a long text warns, but does not fail."""
     text = lines(rows)
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
-    assert not inline.is_whole(cut) or unpack(cut, rows) is None
+    assert not inline.is_whole(cut) or unpack([cut], rows) is None
 
 
 def test_a_value_of_another_type_is_not_proven() -> None:
     """Whoever fetches it in another form says what is wrong."""
-    assert unpack(b"a\tseven\tb\t\n", [(b"a", 7, b"b")]) is None
+    assert unpack([b"a\tseven\tb\t\n"], [(b"a", 7, b"b")]) is None
 
 
 def both(source: MysqlSource, table: Table = THINGS) -> tuple[Any, Any]:

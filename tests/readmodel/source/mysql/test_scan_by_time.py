@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.mysql import inline, scan
+from readmodel.source.mysql.digests import BlockDigests
 from readmodel.source.mysql.source import MysqlView
 from readmodel.source.protocol import PassingFault, ScannedBatch, Unscannable
 from readmodel.sync.verify import verify
@@ -281,6 +282,6 @@ def test_a_count_of_rows_that_do_not_arrive_is_noticed(
     database.run(
         "CREATE TABLE things (at datetime)", "INSERT INTO things VALUES (NOW())"
     )
-    monkeypatch.setattr(MysqlView, "_count", lambda *_: 2)
+    monkeypatch.setattr(BlockDigests, "count", lambda *_: 2)
     with pytest.raises(PassingFault, match="fetched 1 rows where 2 were counted"):
         scanned(database)
