@@ -1,9 +1,5 @@
 """Lines with texts in them are taken only where they are proven to be read exactly."""
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import product
@@ -25,7 +21,7 @@ from readmodel.tables import Table
 from testbed.mariadb import Database
 from testbed.schema import TEXTS
 from tests.support.effort import examples
-from tests.support.mysql import THINGS, mysql_source
+from tests.support.mysql import THINGS, mysql_source, stopped_while_asleep
 from util.errors import SourceError, Stopped
 
 
@@ -386,22 +382,6 @@ def scan_things(source: MysqlSource) -> None:
         list(view.scan(THINGS, columns, choose_blocking(THINGS, columns)) or ())
 
 
-def signal_once_it_sleeps(database: Database) -> None:
-    """Send SIGALRM to this process while the reader's statement runs on the server."""
-    sleeping = (
-        "SELECT COUNT(*) FROM information_schema.processlist "
-        "WHERE user = %s AND info LIKE 'SELECT SLEEP%'"
-    )
-    with closing(database.connect()) as connection, connection.cursor() as cursor:
-        for _ in range(2000):
-            cursor.execute(sleeping, (database.reader.user,))
-            ((count,),) = cursor.fetchall()
-            if count:
-                os.kill(os.getpid(), signal.SIGALRM)
-                return
-            time.sleep(0.01)
-
-
 def test_a_stop_during_a_scan_waits_for_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,18 +390,5 @@ def test_a_stop_during_a_scan_waits_for_nothing(
         "CREATE TABLE things (id int PRIMARY KEY)", "INSERT INTO things VALUES (1)"
     )
     monkeypatch.setattr(BlockDigests, "each_sql", lambda *_: "SELECT SLEEP(600)")
-
-    def stop(*_: object) -> None:
-        raise Stopped("Stopped by SIGALRM")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    threads = set(threading.enumerate())
-    threading.Thread(target=signal_once_it_sleeps, args=[database]).start()
-    try:
-        with pytest.raises(Stopped):
-            scan_things(mysql_source(database))
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(20)
-        assert not thread.is_alive()
+    with stopped_while_asleep(database, 1), pytest.raises(Stopped):
+        scan_things(mysql_source(database))

@@ -1,11 +1,8 @@
 """A first copy of a large table reads by two connections that see the same instant."""
 
-import os
-import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
@@ -21,7 +18,12 @@ from readmodel.source.mysql.source import MysqlSource, MysqlView
 from readmodel.source.protocol import ScannedBatch
 from testbed.mariadb import Database
 from tests.support.effort import examples
-from tests.support.mysql import THINGS, mysql_source
+from tests.support.mysql import (
+    THINGS,
+    mysql_source,
+    sleeping,
+    stopped_while_asleep,
+)
 from util.errors import SourceError, Stopped
 
 BLOCK = 16_384
@@ -35,6 +37,12 @@ def _read_small_tables_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
     monkeypatch.setattr(scan, "ROWS_PER_QUERY", BLOCK)
     monkeypatch.setattr(scan, "SCANNED_ROWS", BLOCK)
+
+
+@pytest.fixture
+def _quiet_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody writes; the server's own threads may, some time after a table was filled."""
+    monkeypatch.setattr(MysqlView, "is_of_instant", lambda *_: True)
 
 
 @pytest.fixture
@@ -74,6 +82,13 @@ def ids(found: Sequence[ScannedBatch]) -> list[int]:
     return [key for each in found for key in each.batch.frame.get_column("id")]
 
 
+def assert_one_reads_all(database: Database, readers: list[scan.BlockScan]) -> None:
+    """All blocks arrive, by one connection."""
+    with mysql_source(database).view() as view:
+        assert len(ids(scanned(view))) == BLOCKS
+    assert len(set(map(id, readers))) == 1
+
+
 def before_the_second(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
 ) -> None:
@@ -90,6 +105,7 @@ def before_the_second(
     monkeypatch.setattr(MysqlSource, "_open", recorded)
 
 
+@pytest.mark.usefixtures("_quiet_server")
 def test_two_connections_read_the_blocks_in_turns(
     things: Database, readers: list[scan.BlockScan]
 ) -> None:
@@ -100,6 +116,7 @@ def test_two_connections_read_the_blocks_in_turns(
     assert sorted(Counter(map(id, readers)).values()) == [BLOCKS // 2, BLOCKS // 2]
 
 
+@pytest.mark.usefixtures("_quiet_server")
 @settings(
     deadline=None,
     max_examples=examples(15),
@@ -133,6 +150,18 @@ def test_two_find_what_one_finds(
     assert [each.blocks for each in by_two] == [each.blocks for each in by_one]
     found = [row for each in by_two for row in each.batch.frame.rows()]
     assert found == sorted(rows.items())
+
+
+def test_a_second_connection_is_opened_while_nothing_is_written(
+    things: Database,
+) -> None:
+    """The log stands still once the server's own threads are done."""
+
+    def has_second() -> bool:
+        with mysql_source(things).view() as view:
+            return view.open_second() is not None
+
+    assert any(has_second() for _ in range(500))
 
 
 def test_one_reads_all_if_somebody_wrote_between(
@@ -185,9 +214,7 @@ def test_one_reads_all_if_the_log_does_not_tell(
 ) -> None:
     """MySQL does not name its position."""
     monkeypatch.setattr(mysql, "read_position", lambda _: None)
-    with mysql_source(things).view() as view:
-        assert len(ids(scanned(view))) == BLOCKS
-    assert len(set(map(id, readers))) == 1
+    assert_one_reads_all(things, readers)
 
 
 def test_one_reads_all_if_there_may_be_no_more(
@@ -195,9 +222,7 @@ def test_one_reads_all_if_there_may_be_no_more(
 ) -> None:
     """A user may be allowed one connection."""
     things.run(f"ALTER USER {things.reader.user}@'%' WITH MAX_USER_CONNECTIONS 1")
-    with mysql_source(things).view() as view:
-        assert len(ids(scanned(view))) == BLOCKS
-    assert len(set(map(id, readers))) == 1
+    assert_one_reads_all(things, readers)
 
 
 def test_a_table_that_is_not_in_the_log_is_read_by_one(
@@ -205,9 +230,7 @@ def test_a_table_that_is_not_in_the_log_is_read_by_one(
 ) -> None:
     """Whoever writes to it leaves no trace there."""
     things.run("ALTER TABLE things ENGINE = MyISAM")
-    with mysql_source(things).view() as view:
-        assert len(ids(scanned(view))) == BLOCKS
-    assert len(set(map(id, readers))) == 1
+    assert_one_reads_all(things, readers)
 
 
 def test_a_small_table_is_read_by_one(
@@ -217,23 +240,21 @@ def test_a_small_table_is_read_by_one(
 ) -> None:
     """It takes less time than to open a connection."""
     monkeypatch.setattr(mysql, "IDS_FOR_TWO", BLOCKS * BLOCK + 1)
-    with mysql_source(things).view() as view:
-        assert len(ids(scanned(view))) == BLOCKS
-    assert len(set(map(id, readers))) == 1
+    assert_one_reads_all(things, readers)
 
 
+@pytest.mark.usefixtures("_quiet_server")
 def test_the_second_keeps_no_locks(things: Database) -> None:
     """Those of the first end when it reads another table."""
-    things.run("CREATE TABLE others (id int PRIMARY KEY)")
     with mysql_source(things).view() as view:
         scanned(view)
-        list(view.stream("SELECT 1"))
         view.end_locks()
         things.run(
             "SET STATEMENT lock_wait_timeout = 1 FOR ALTER TABLE things ADD w int"
         )
 
 
+@pytest.mark.usefixtures("_quiet_server")
 def test_a_fault_of_the_second_ends_the_scan(
     things: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,25 +274,12 @@ def test_a_fault_of_the_second_ends_the_scan(
     assert_nothing_runs(things)
 
 
-def sleeping(database: Database) -> Iterator[int]:
-    """How many statements of the reader sleep on the server, asked again and again."""
-    asked = (
-        "SELECT COUNT(*) FROM information_schema.processlist "
-        "WHERE user = %s AND info LIKE '%SLEEP%'"
-    )
-    with closing(database.connect()) as connection, connection.cursor() as cursor:
-        for _ in range(2000):
-            cursor.execute(asked, (database.reader.user,))
-            ((count,),) = cursor.fetchall()
-            yield count
-            time.sleep(0.01)
-
-
 def assert_nothing_runs(database: Database) -> None:
     """After a moment, which the server needs to notice."""
     assert 0 in sleeping(database)
 
 
+@pytest.mark.usefixtures("_quiet_server")
 def test_a_stop_ends_the_statements_of_both(
     things: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,23 +291,10 @@ def test_a_stop_ends_the_statements_of_both(
         return statement if 0 in numbers else f"{statement} AND SLEEP(600)"
 
     monkeypatch.setattr(BlockDigests, "each_sql", slow)
-
-    def stop(*_: object) -> None:
-        raise Stopped("Stopped by SIGALRM")
-
-    def signal_once_both_sleep() -> None:
-        if 2 in sleeping(things):
-            os.kill(os.getpid(), signal.SIGALRM)
-
-    before = signal.signal(signal.SIGALRM, stop)
-    threads = set(threading.enumerate())
-    threading.Thread(target=signal_once_both_sleep).start()
-    try:
-        with pytest.raises(Stopped), mysql_source(things).view() as view:
-            scanned(view)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with (
+        stopped_while_asleep(things, 2),
+        pytest.raises(Stopped),
+        mysql_source(things).view() as view,
+    ):
+        scanned(view)
     assert_nothing_runs(things)
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(20)
-        assert not thread.is_alive()
