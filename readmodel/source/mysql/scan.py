@@ -216,19 +216,18 @@ class BlockScan:
     def _groups(self, condition: str, rows: int | None) -> Generator[_Found]:
         """Read the blocks of *rows* rows in one statement, some together."""
         gathered: list[_Lines] = []
-        count = rows_gathered = size = 0
+        arrived = rows_gathered = size = 0
         for lines in self._each_group(condition):
             gathered.append(lines)
-            count += lines.rows
+            arrived += lines.rows
             rows_gathered += lines.rows
             size += len(lines.text)
             if rows_gathered >= ROWS_PER_QUERY or size >= BYTES_PER_BATCH:
                 yield _Found(gathered)
                 gathered, rows_gathered, size = [], 0, 0
         # Counted afterwards, from memory: the scan has read the table from the disk.
-        self._check_count(
-            count, self.digests.count(condition) if rows is None else rows
-        )
+        expected = self.digests.count(condition) if rows is None else rows
+        self._check_count(arrived, expected)
         if gathered:
             yield _Found(gathered)
 
@@ -273,12 +272,12 @@ class _Groups:
                 self.numbers = self.numbers[self.size :]
             return self.groups[number]
 
-    def judge(self, count: int, size: int) -> None:
-        """Choose the size of later groups: *count* blocks had *size* bytes."""
-        fitting = count * (SCANNED_BYTES // self.readers) // max(1, size)
+    def judge(self, blocks: int, size: int) -> None:
+        """Choose the size of later groups: so many *blocks* had *size* bytes."""
+        fitting = blocks * (SCANNED_BYTES // self.readers) // max(1, size)
         most = SCANNED_ROWS // self.readers // self.width
         with self.lock:
-            self.size = max(1, min(fitting, 2 * count, most))
+            self.size = max(1, min(fitting, 2 * blocks, most))
 
 
 def _in_turns[T](readers: Sequence[ReadAhead[T]]) -> Generator[T]:

@@ -253,13 +253,8 @@ class MysqlView:
         for (estimate,) in found:
             if estimate is not None and id_span < TRUSTED_IDS_PER_ROW * int(estimate):
                 return int(estimate)
-        return self._count(table, "TRUE")
-
-    def _count(self, table: Table, condition: str) -> int:
-        ((count,),) = self._select(
-            table,
-            f"SELECT COUNT(*) FROM {identifier(table.name)} WHERE {condition}",
-        )
+        name = identifier(table.name)
+        ((count,),) = self._select(table, f"SELECT COUNT(*) FROM {name}")
         return int(count)
 
     def blocks(
