@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.test_access import violations
-from tests.browser.visitor import VIEW, Visitor
+from tests.browser.visitor import VIEW, Visitor, intercept
 from tests.support.derived import table_sql, write_views
 from tests.support.effort import fewer, some_long
 from tests.support.programs import ROOT, run_updater
@@ -404,7 +404,7 @@ def test_failures_are_shown_in_the_apis_words(
         (504, "The report failing was stopped. It took longer than 10 seconds."),
         (503, "8 reports are waiting already."),
     ):
-        page.route("**/reports/failing?**", refusing(status, text))
+        intercept(page, "**/reports/failing?**", refusing(status, text))
         alert.get_by_role("button", name="Try again").click()
         expect(alert).to_contain_text(text)
         shared_visitor.expect_problem(str(status))
@@ -431,7 +431,7 @@ def test_a_slow_answer_can_be_cancelled(
 
     section = show("?explore=many")
     column(section, 1)
-    page.route("**/views/many?**", hold)
+    intercept(page, "**/views/many?**", hold)
     section.get_by_role("button", name="Remainder").click()
     loading = section.locator(".explore-loading")
     expect(loading).to_contain_text("Loading…")

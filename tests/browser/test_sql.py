@@ -14,7 +14,15 @@ from polars.testing import assert_frame_equal
 
 from tests.browser.conftest import QUERY_TOKEN
 from tests.browser.test_access import AXE
-from tests.browser.visitor import VIEW, Tabs, Visitor, settled, show_view, visiting
+from tests.browser.visitor import (
+    VIEW,
+    Tabs,
+    Visitor,
+    intercept,
+    settled,
+    show_view,
+    visiting,
+)
 from tests.support.effort import some_long
 from tests.support.world import HOSTILE, TOKEN, Server
 
@@ -363,7 +371,7 @@ def test_other_failures_are_shown_and_can_be_tried_again(
         (504, "The query was stopped. It took longer than 5 seconds."),
         (503, "Queries cannot be confined: the kernel has no Landlock."),
     ):
-        page.route("**/query", refusing(status, text))
+        intercept(page, "**/query", refusing(status, text))
         button.click()
         expect(alert).to_contain_text(text)
         shared_visitor.expect_problem(str(status))
@@ -381,7 +389,7 @@ def test_a_slow_query_is_cancelled_and_hangs_up(section: Locator, page: Page) ->
     def hold(_: Route) -> None:
         """Never answer."""
 
-    page.route("**/query", hold)
+    intercept(page, "**/query", hold)
     run(section, "SELECT 1 AS a")
     loading = section.locator(".explore-loading")
     with page.expect_event("requestfailed"):

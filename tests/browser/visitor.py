@@ -1,7 +1,7 @@
 """A user's browser in a test: tabs, what a user does first, and problems that are noted."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -183,6 +183,25 @@ def resize(page: Page, size: ViewportSize) -> None:
     page.evaluate(FRAMES_PASS)
 
 
+INTERCEPTED = 204
+UNTIL_INTERCEPTED = f"""async () => {{
+  while ((await fetch("?intercepted")).status !== {INTERCEPTED});
+}}"""
+
+
+def intercept(
+    page: Page, pattern: str | re.Pattern[str], handler: Callable[[Route], None]
+) -> None:
+    """Let *handler* answer the requests to *pattern* that the open *page* sends from now on.
+
+    Chromium says that it intercepts requests before the page's process knows, so those
+    sent in the next milliseconds can reach the server. Wait until one does not.
+    """
+    page.route("**/*?intercepted", lambda route: route.fulfill(status=INTERCEPTED))
+    page.route(pattern, handler)
+    page.evaluate(UNTIL_INTERCEPTED)
+
+
 def held_back(page: Page, pattern: re.Pattern[str]) -> list[Route]:
     """Hold back the requests to *pattern* that *page* sends from now on."""
     routes: list[Route] = []
@@ -190,7 +209,7 @@ def held_back(page: Page, pattern: re.Pattern[str]) -> list[Route]:
     def keep(route: Route) -> None:
         routes.append(route)
 
-    page.route(pattern, keep)
+    intercept(page, pattern, keep)
     return routes
 
 
