@@ -6,7 +6,7 @@ contain no backslash.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
@@ -40,20 +40,19 @@ class CatalogColumn:
 
     @classmethod
     def of_row(cls, row: Row) -> Self:
-        """From name, type, character set and whether it is nullable.
-
-        Some servers declare these columns as binary, so they arrive as bytes.
-        """
-        name, declared, charset, nullable = (
-            value.decode() if isinstance(value, bytes | bytearray) else value
-            for value in row
-        )
+        """From name, type, character set and whether it is nullable."""
+        name, declared, charset, nullable = map(catalog_text, row)
         return cls(name, declared, charset, nullable == "YES")
 
     @property
     def sql(self) -> str:
         """The column as SQL."""
         return identifier(self.name)
+
+
+def catalog_text(value: Any) -> Any:
+    """A text of the catalog, or None; some servers send it as bytes."""
+    return value.decode() if isinstance(value, bytes | bytearray) else value
 
 
 def identifier(name: str) -> str:

@@ -94,12 +94,23 @@ class BlockDigests:
         self, numbers: Sequence[int], figures: Sequence[str], index: str = ""
     ) -> str:
         """A statement for one row per block: its number, its rows and *figures*."""
-        selected = ", ".join(["COUNT(*)", *figures])
         return " UNION ALL ".join(
-            f"SELECT {number}, {selected} FROM {identifier(self.table.name)}{index} "
-            f"WHERE {sql.in_blocks(self.columns, self.blocking, [Block(number, 0, 0)])}"
+            self.one_sql(
+                str(number),
+                sql.in_blocks(self.columns, self.blocking, [Block(number, 0, 0)]),
+                figures,
+                index,
+            )
             for number in numbers
         )
+
+    def one_sql(
+        self, number: str, condition: str, figures: Sequence[str], index: str
+    ) -> str:
+        """A statement for one row: *number*, the rows of *condition*, and *figures*."""
+        selected = ", ".join([number, "COUNT(*)", *figures])
+        table = f"{identifier(self.table.name)}{index}"
+        return f"SELECT {selected} FROM {table} WHERE {condition}"
 
     def grouped(self, condition: str, known: Sequence[Block] = ()) -> Iterator[Block]:
         """Digest the blocks of all rows of *condition* in one scan.

@@ -40,7 +40,7 @@ SCANNED_BYTES: Final = 8 * 2**20
 """About how large these are together, judged by the last one."""
 
 
-class _Lines(NamedTuple):
+class Lines(NamedTuple):
     """A block as lines: its number, its rows, the NULLs in its texts, and the lines."""
 
     number: int | None
@@ -56,13 +56,13 @@ class _Lines(NamedTuple):
         return cls(block, int(rows), int(nulls), bytes(text))
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """Blocks as lines, in order, and whether the statement had no warning.
 
     Unless they are proven to be the rows, these must be fetched in another form.
     """
 
-    blocks: Sequence[_Lines]
+    blocks: Sequence[Lines]
     is_whole: bool = True
 
 
@@ -91,7 +91,7 @@ class BlockScan:
         """
         scans = [self] if beside is None else [self, beside]
         groups = _Groups(numbers, self.digests.blocking.width, len(scans))
-        size = partial(_size, shares=len(scans))
+        size = partial(size_of, shares=len(scans))
         readers = [
             ReadAhead(scan._read_groups(groups, number), scan.interrupt, size)  # noqa: SLF001 - its own class
             for number, scan in enumerate(scans)
@@ -105,7 +105,7 @@ class BlockScan:
             [b.number for b in group if b.number is not None] for group in groups
         ]
         counted = {block.number: block for block in blocks}
-        ahead = ReadAhead(map(self._read_lines, numbers), self.interrupt, _size)
+        ahead = ReadAhead(map(self._read_lines, numbers), self.interrupt, size_of)
         for scanned in self._by_key(ahead):
             expected = [counted.pop(block.number) for block in scanned.blocks]
             self._check_count(_rows(scanned.blocks), _rows(expected))
@@ -121,7 +121,7 @@ class BlockScan:
         not proven to be its rows.
         """
         results = self._groups(condition, rows)
-        ahead = ReadAhead(results, self.interrupt, _size)
+        ahead = ReadAhead(results, self.interrupt, size_of)
         for found in ahead:
             scanned = self._unpacked(found, inline.checksum)
             if scanned is None:
@@ -143,31 +143,26 @@ class BlockScan:
         yield ScannedBatch(tuple(blocks), _joined(list(self.fetch.batches(blocks))))
 
     def _by_key(
-        self, ahead: ReadAhead[_Found], *others: ReadAhead[_Found]
+        self, ahead: ReadAhead[Found], *others: ReadAhead[Found]
     ) -> Generator[ScannedBatch]:
         """Yield the blocks that *ahead* and *others* read in turns, with digests.
 
         Their threads do nothing else: the server waits meanwhile.
         """
-        for found in _in_turns([ahead, *others]):
+        for found in in_turns([ahead, *others]):
             if scanned := self._unpacked(found, crc32):
                 yield scanned
                 continue
             for lines in found.blocks:
-                yield self._unpacked(_Found([lines], found.is_whole), crc32) or (
+                yield self._unpacked(Found([lines], found.is_whole), crc32) or (
                     ahead.compute(partial(self._in_another_form, lines))
                 )
 
     def _unpacked(
-        self, found: _Found, checksum: Callable[[bytes], int]
+        self, found: Found, checksum: Callable[[bytes], int]
     ) -> ScannedBatch | None:
         """The rows of all blocks; None if their lines are not proven to be these."""
-        texts = [lines.text for lines in found.blocks]
-        if not found.is_whole or not all(map(inline.is_whole, texts)):
-            return None
-        rows = sum(lines.rows for lines in found.blocks)
-        nulls = sum(lines.nulls for lines in found.blocks)
-        batch = inline.unpack(texts, self.digests.columns, rows, nulls)
+        batch = self.proven(found)
         if batch is None:
             return None
         blocks = [
@@ -176,30 +171,48 @@ class BlockScan:
         ]
         return ScannedBatch(tuple(blocks), batch)
 
-    def _read_groups(self, groups: "_Groups", first: int) -> Iterator[_Found]:
+    def proven(self, found: Found) -> Batch | None:
+        """The rows of all blocks of *found*; None if their lines are not proven to be these."""
+        texts = [lines.text for lines in found.blocks]
+        if not found.is_whole or not all(map(inline.is_whole, texts)):
+            return None
+        rows = sum(lines.rows for lines in found.blocks)
+        nulls = sum(lines.nulls for lines in found.blocks)
+        return inline.unpack(texts, self.digests.columns, rows, nulls)
+
+    def read_where(self, condition: str) -> Found:
+        """Read the rows of *condition*, all in one block or none, by the primary key."""
+        statement = self.digests.one_sql(
+            "NULL", condition, self.figures, inline.IN_ORDER
+        )
+        (row,), warnings = self.select(statement)
+        lines = Lines.of_row(row)
+        return Found([lines] if lines.rows else [], not warnings)
+
+    def _read_groups(self, groups: "_Groups", first: int) -> Iterator[Found]:
         """Read the group called *first*, and each one after it whose turn it is."""
         for number in count(first, groups.readers):
             numbers = groups.take(number)
             if not numbers:
                 return
             found = self._read_lines(numbers)
-            groups.judge(len(numbers), _size(found))
+            groups.judge(len(numbers), size_of(found))
             yield found
 
-    def _read_lines(self, numbers: Sequence[int]) -> _Found:
+    def _read_lines(self, numbers: Sequence[int]) -> Found:
         """Read the blocks called *numbers* that have rows, in order."""
-        statement = self.digests.each_sql(numbers, self._figures, inline.IN_ORDER)
+        statement = self.digests.each_sql(numbers, self.figures, inline.IN_ORDER)
         rows, warnings = self.select(statement)
-        blocks = sorted(map(_Lines.of_row, rows))
+        blocks = sorted(map(Lines.of_row, rows))
         if [lines.number for lines in blocks] != list(numbers):
             raise SourceError(
                 f"{self.digests.table.name}: {len(rows)} blocks arrived instead of "
                 f"{len(numbers)}: no setting may limit the rows of a SELECT"
             )
-        return _Found([lines for lines in blocks if lines.rows], not warnings)
+        return Found([lines for lines in blocks if lines.rows], not warnings)
 
     @property
-    def _figures(self) -> Sequence[str]:
+    def figures(self) -> Sequence[str]:
         """SQL for the NULLs in the texts of a block, and for its lines."""
         columns = self.digests.columns
         return (
@@ -207,15 +220,15 @@ class BlockScan:
             f"IFNULL({inline.lines_sql(columns)},'')",
         )
 
-    def _in_another_form(self, lines: _Lines) -> ScannedBatch:
+    def _in_another_form(self, lines: Lines) -> ScannedBatch:
         """The block of *lines* with the digest of its rows, and these."""
         assert lines.number is not None  # it is a range of keys
         blocks = tuple(self.digests.of_rows([lines.number]))
         return ScannedBatch(blocks, _joined(list(self.fetch.batches(blocks))))
 
-    def _groups(self, condition: str, rows: int | None) -> Generator[_Found]:
+    def _groups(self, condition: str, rows: int | None) -> Generator[Found]:
         """Read the blocks of *rows* rows in one statement, some together."""
-        gathered: list[_Lines] = []
+        gathered: list[Lines] = []
         arrived = rows_gathered = size = 0
         for lines in self._each_group(condition):
             gathered.append(lines)
@@ -223,18 +236,18 @@ class BlockScan:
             rows_gathered += lines.rows
             size += len(lines.text)
             if rows_gathered >= ROWS_PER_QUERY or size >= BYTES_PER_BATCH:
-                yield _Found(gathered)
+                yield Found(gathered)
                 gathered, rows_gathered, size = [], 0, 0
         # Counted afterwards, from memory: the scan has read the table from the disk.
         expected = self.digests.count(condition) if rows is None else rows
         self._check_count(arrived, expected)
         if gathered:
-            yield _Found(gathered)
+            yield Found(gathered)
 
-    def _each_group(self, condition: str) -> Iterator[_Lines]:
-        statement = self.digests.grouped_sql(condition, self._figures)
+    def _each_group(self, condition: str) -> Iterator[Lines]:
+        statement = self.digests.grouped_sql(condition, self.figures)
         groups = self._without_warnings(f"{statement} ORDER BY {sql.FIRST_COLUMN}")
-        yield from map(_Lines.of_row, groups)
+        yield from map(Lines.of_row, groups)
 
     def _without_warnings(self, statement: str) -> Iterator[Row]:
         """Yield the result's rows; a text may be cut off if the statement has a warning."""
@@ -280,7 +293,7 @@ class _Groups:
             self.size = max(1, min(fitting, 2 * blocks, most))
 
 
-def _in_turns[T](readers: Sequence[ReadAhead[T]]) -> Generator[T]:
+def in_turns[T](readers: Sequence[ReadAhead[T]]) -> Generator[T]:
     """Yield one result of each of *readers* after the other, until one has no more.
 
     An exception, such as a request to stop, interrupts all of them.
@@ -302,7 +315,7 @@ def _in_turns[T](readers: Sequence[ReadAhead[T]]) -> Generator[T]:
                 return
 
 
-def _size(found: _Found, shares: int = 1) -> int:
+def size_of(found: Found, shares: int = 1) -> int:
     """The bytes of its lines, *shares* times: so many readers share what may wait."""
     return sum(len(lines.text) for lines in found.blocks) * shares
 

@@ -29,8 +29,20 @@ from readmodel.source.blocking import (
     KnownBlocks,
     in_order,
 )
-from readmodel.source.mysql import digest_format_1, inline, login, session, sql
-from readmodel.source.mysql.columns import CatalogColumn, encode, identifier
+from readmodel.source.mysql import (
+    digest_format_1,
+    inline,
+    login,
+    regroup,
+    session,
+    sql,
+)
+from readmodel.source.mysql.columns import (
+    CatalogColumn,
+    catalog_text,
+    encode,
+    identifier,
+)
 from readmodel.source.mysql.digests import Answer, BlockDigests
 from readmodel.source.mysql.errors import (
     is_denied_column,
@@ -41,7 +53,7 @@ from readmodel.source.mysql.fetch import BlockFetch
 from readmodel.source.mysql.log_position import LogPosition, read_position
 from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.server import MysqlServer
-from readmodel.source.protocol import PassingFault, ScannedBatch
+from readmodel.source.protocol import PassingFault, ScannedBatch, Unscannable
 from readmodel.source.wire import Batch, Column, Row
 from readmodel.tables import Table
 from util.errors import SourceError
@@ -56,6 +68,12 @@ ROWS_PER_RANGE: Final = 512
 
 IDS_FOR_TWO: Final = 1_048_576
 """A first copy reads as many ids by two connections; for fewer, opening one takes too long."""
+
+ROWS_TO_SORT: Final = 131_072
+"""A first copy sorts as many rows of a table by time itself; fewer cost the server little."""
+
+BYTES_TO_SORT: Final = 2 * regroup.MOST_BYTES
+"""A larger table, as the server stores it, would take too much memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,13 +438,50 @@ class MysqlView:
             return None
         scan = self.block_scan(table, columns, blocking)
         if blocking.key_kind is KeyKind.TIME:
-            return scan.by_time("TRUE")
+            return self._by_time(table, columns, blocking, scan)
         numbers = self._ranges(table, blocking, EVERYTHING)
         if numbers is None:
             return None
         if len(numbers) * blocking.width < IDS_FOR_TWO or not self._is_logged(table):
             return scan.by_key(numbers)
         return self._by_two(table, columns, blocking, scan, numbers)
+
+    def _by_time(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        blocking: Blocking,
+        scan: BlockScan,
+    ) -> Generator[ScannedBatch]:
+        """Scan by ranges of the primary key, with two connections, or in one statement."""
+        if ranges := self._key_ranges(table, columns):
+            second = self.open_second()
+            scans = [scan]
+            if second is not None:
+                scans.append(second.block_scan(table, columns, blocking))
+            with suppress(Unscannable):
+                yield from regroup.regrouped(scans, ranges)
+                if second is not None:
+                    second.end_locks()
+                return
+        yield from scan.by_time("TRUE")
+
+    def _key_ranges(self, table: Table, columns: Sequence[Column]) -> Sequence[str]:
+        """Ranges of the primary key, if reading these and sorting here is best."""
+        found = self._query(
+            "SELECT k.column_name FROM information_schema.statistics k "
+            "JOIN information_schema.tables t USING (table_schema, table_name) "
+            "WHERE table_schema = %s AND table_name = %s AND index_name = 'PRIMARY' "
+            "AND engine = 'InnoDB' AND table_rows >= %s AND data_length <= %s",
+            (self._server.database, table.name, ROWS_TO_SORT, BYTES_TO_SORT),
+        )
+        names = [catalog_text(name) for (name,) in found]
+        keys = [c for c in columns if [c.name] == names and c.payload_sql is not None]
+        if not keys:
+            return ()
+        (key,) = keys
+        select = partial(self._answer, table, raw=True)
+        return regroup.key_ranges(select, table.name, key)
 
     def _by_two(
         self,
