@@ -5,7 +5,8 @@ from pathlib import Path
 
 from config import Settings
 from readmodel.source.connect import source_from_settings, tables_from_settings
-from readmodel.source.mysql.source import MysqlSource, MysqlView
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.postgres.source import PostgresSource, PostgresView
 from readmodel.source.protocol import Source, View
 from readmodel.sync.table_spec import table_spec

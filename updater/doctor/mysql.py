@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql.view import MysqlView
 from readmodel.store import run_log
 from updater.doctor.check_result import CheckResult, passed, warning
 from updater.doctor.clock import check_clock

@@ -15,7 +15,7 @@ import pytest
 
 from readmodel.source.blocking import KeyBounds
 from readmodel.source.mysql.scan import BlockScan
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import ScannedBatch
 from readmodel.source.sqlite.source import SqliteSource, SqliteView
 from readmodel.store.snapshot import latest

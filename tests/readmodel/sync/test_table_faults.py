@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import PassingFault
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.store.snapshot import latest

@@ -278,7 +278,7 @@ def test_a_column_that_was_copied_as_boolean_is_fetched_again(
         return replace(encoded, dtype=pl.Boolean(), decode=wire.boolean_from_number)
 
     with monkeypatch.context() as patch:
-        patch.setattr("readmodel.source.mysql.source.encode", earlier)
+        patch.setattr("readmodel.source.mysql.view.encode", earlier)
         mirror(database, tmp_path, tables)
     assert read_things(tmp_path)["v"].to_list() == [True, False, None]
     (verdict, _) = verify(mysql_source(database), tmp_path, tables)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.mysql import digests, inline
-from readmodel.source.mysql import source as mysql
+from readmodel.source.mysql import view as mysql_view
 from readmodel.source.mysql.source import MysqlSource
 from readmodel.store.snapshot import latest
 from readmodel.sync.part_footer import decode_footer
@@ -132,7 +132,7 @@ def test_every_one_of_many_swaps_changes_a_digest_of_lines(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with digests of rows."""
-    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
+    monkeypatch.setattr(mysql_view, "ROWS_PER_RANGE", 0)
     database.run("CREATE TABLE things (id bigint PRIMARY KEY, v char(1))")
     database.run(
         "INSERT INTO things SELECT (seq DIV 2) * 16384 + seq % 2, "
@@ -219,7 +219,7 @@ def test_lines_that_are_cut_off_behind_a_faked_line_are_noticed(
 @pytest.fixture
 def mixed(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Three blocks; a text of the second has a tab."""
-    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
+    monkeypatch.setattr(mysql_view, "ROWS_PER_RANGE", 0)
     database.run(
         "CREATE TABLE things (id int PRIMARY KEY, v varchar(20))",
         "INSERT INTO things SELECT seq * 10, seq FROM seq_1_to_4000",
@@ -271,7 +271,7 @@ def test_lines_are_compared_whatever_the_estimate_of_rows_is_now(
 ) -> None:
     """Blocks with few rows are digested together; those of lines are not."""
     mirror(mixed, tmp_path)
-    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 1 << 40)
+    monkeypatch.setattr(mysql_view, "ROWS_PER_RANGE", 1 << 40)
     assert mirror(mixed, tmp_path).rows_fetched == 0
     mixed.run("UPDATE things SET v = 'new' WHERE id IN (10, 20010, 40000)")
     mixed.run("INSERT INTO things VALUES (50000, 'new'), (99999, 'new')")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import KnownBlocks, choose_blocking
 from readmodel.source.mysql import fetch, inline, scan
-from readmodel.source.mysql import source as mysql
+from readmodel.source.mysql import view as mysql_view
 from readmodel.source.mysql.columns import NULL_MARK
 from readmodel.source.mysql.digests import BlockDigests
 from readmodel.source.mysql.source import MysqlSource
@@ -28,7 +28,7 @@ from util.errors import SourceError, Stopped
 @pytest.fixture(autouse=True)
 def _scan_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scan blocks with few rows, too, which are usually digested together."""
-    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
+    monkeypatch.setattr(mysql_view, "ROWS_PER_RANGE", 0)
 
 
 COLUMNS = [

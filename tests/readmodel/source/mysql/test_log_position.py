@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.mysql import session
-from readmodel.source.mysql import source as mysql
+from readmodel.source.mysql import view as mysql_view
 from readmodel.source.mysql.digests import BlockDigests
 from readmodel.source.mysql.log_position import LogPosition
-from readmodel.source.mysql.source import MysqlSource, MysqlView
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.mysql.view import MysqlView
 from readmodel.tables import Table
 from testbed.mariadb import Database
 from tests.support.effort import examples
@@ -214,7 +215,7 @@ def test_a_server_without_a_position_is_digested(
 ) -> None:
     """MySQL does not name it to everyone."""
     known, mark = marked(source, THINGS)
-    monkeypatch.setattr(mysql, "read_position", lambda _: None)
+    monkeypatch.setattr(mysql_view, "read_position", lambda _: None)
     with source.view() as view:
         assert view.mark(THINGS) is None
         assert blocks_since(view, THINGS, known, mark) == blocks(view, THINGS)
@@ -224,7 +225,7 @@ def test_a_sync_of_an_idle_server_digests_nothing(
     idle_source: MysqlSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the first sync after a change nor a later one reads unchanged rows."""
-    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
+    monkeypatch.setattr(mysql_view, "ROWS_PER_RANGE", 0)
     mirror(idle_source, tmp_path)
     monkeypatch.setattr(BlockDigests, "_each", not_called)
     for _ in range(2):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import Block, choose_blocking
 from readmodel.source.mysql import regroup, scan
-from readmodel.source.mysql import source as mysql
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql import view as mysql_view
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import ScannedBatch, Unscannable
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
@@ -33,7 +33,7 @@ BEGINNINGS = "0123456789abcdefghij"
 @pytest.fixture(autouse=True)
 def _sort_small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """In batches of two rows, with each text stored once; nobody writes."""
-    monkeypatch.setattr(mysql, "ROWS_TO_SORT", 0)
+    monkeypatch.setattr(mysql_view, "ROWS_TO_SORT", 0)
     monkeypatch.setattr(regroup, "FEWEST_RANGES", 2)
     monkeypatch.setattr(regroup, "BATCH_ROWS", 2)
     monkeypatch.setattr(regroup, "SAMPLE_ROWS", 1)
@@ -196,7 +196,7 @@ def test_the_limits_are_kept(
 ) -> None:
     """A small table, a large one, and one with too many ranges."""
     values = {"ROWS_TO_SORT": 10**9, "BYTES_TO_SORT": 0, "MOST_RANGES": 5}
-    module = regroup if limit == "MOST_RANGES" else mysql
+    module = regroup if limit == "MOST_RANGES" else mysql_view
     monkeypatch.setattr(module, limit, values[limit])
     with mysql_source(users).view() as view:
         assert content(scanned(view)) == content(in_one_statement(view))

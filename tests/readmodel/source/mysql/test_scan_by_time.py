@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from readmodel.source.blocking import Block, KnownBlocks, choose_blocking
 from readmodel.source.mysql import inline, scan
 from readmodel.source.mysql.digests import BlockDigests
-from readmodel.source.mysql.source import MysqlView
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import PassingFault, ScannedBatch, Unscannable
 from readmodel.sync.verify import verify
 from readmodel.tables import Table

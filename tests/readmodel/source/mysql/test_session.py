@@ -192,7 +192,7 @@ def test_no_variable_changes_what_is_read(
     """The rows and the digests stay the same, or the sync refuses in one line."""
     adjustable_database.run(TABLE, ROWS, PLAIN)
     source = replace(mysql_source(adjustable_database), read_seconds=10)
-    monkeypatch.setattr("readmodel.source.mysql.source.ROWS_PER_RANGE", 0)
+    monkeypatch.setattr("readmodel.source.mysql.view.ROWS_PER_RANGE", 0)
     expected = read_and_scan(source)
     rounds: dict[int, list[tuple[str, str]]] = {}
     counts: dict[str, int] = {}

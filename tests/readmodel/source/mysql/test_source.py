@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from readmodel.source.blocking import Block, choose_blocking
-from readmodel.source.mysql.source import MysqlSource, MysqlView
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import PassingFault
 from readmodel.tables import TABLES, Table
 from testbed import schema

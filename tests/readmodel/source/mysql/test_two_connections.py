@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from readmodel.source.blocking import choose_blocking
 from readmodel.source.mysql import scan
-from readmodel.source.mysql import source as mysql
+from readmodel.source.mysql import view as mysql_view
 from readmodel.source.mysql.digests import BlockDigests
-from readmodel.source.mysql.source import MysqlSource, MysqlView
+from readmodel.source.mysql.source import MysqlSource
+from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import ScannedBatch
 from testbed.mariadb import Database
 from tests.support.effort import examples
@@ -33,8 +34,8 @@ BLOCKS = 12
 @pytest.fixture(autouse=True)
 def _read_small_tables_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a statement for each block."""
-    monkeypatch.setattr(mysql, "IDS_FOR_TWO", 0)
-    monkeypatch.setattr(mysql, "ROWS_PER_RANGE", 0)
+    monkeypatch.setattr(mysql_view, "IDS_FOR_TWO", 0)
+    monkeypatch.setattr(mysql_view, "ROWS_PER_RANGE", 0)
     monkeypatch.setattr(scan, "ROWS_PER_QUERY", BLOCK)
     monkeypatch.setattr(scan, "SCANNED_ROWS", BLOCK)
 
@@ -213,7 +214,7 @@ def test_one_reads_all_if_the_log_does_not_tell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """MySQL does not name its position."""
-    monkeypatch.setattr(mysql, "read_position", lambda _: None)
+    monkeypatch.setattr(mysql_view, "read_position", lambda _: None)
     assert_one_reads_all(things, readers)
 
 
@@ -239,7 +240,7 @@ def test_a_small_table_is_read_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It takes less time than to open a connection."""
-    monkeypatch.setattr(mysql, "IDS_FOR_TWO", BLOCKS * BLOCK + 1)
+    monkeypatch.setattr(mysql_view, "IDS_FOR_TWO", BLOCKS * BLOCK + 1)
     assert_one_reads_all(things, readers)
 
 
