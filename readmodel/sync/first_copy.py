@@ -6,10 +6,11 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 import polars as pl
 
-from readmodel.source.blocking import Block
+from readmodel.source.blocking import Block, KeyKind
 from readmodel.source.protocol import MarkingView, ScannedBatch, ScanningView, View
 from readmodel.store.manifest import SourceMark
 from readmodel.store.run_log import TableRun
@@ -20,6 +21,20 @@ from readmodel.sync.snapshot_writer import SnapshotWriter
 from readmodel.sync.table_spec import TableSpec
 from readmodel.sync.table_sync import OnProgress, TableReport
 from readmodel.sync.table_writer import TableWriter
+
+LARGE_ROWS: Final = 1_048_576
+"""About so many rows are a large database."""
+
+
+def reading_order(specs: Sequence[TableSpec]) -> list[TableSpec]:
+    """The order in which to read *specs*, of which nothing is stored.
+
+    In a large database, tables by time come first: a view may sort their rows in memory,
+    and little else is there then.
+    """
+    if sum(spec.row_estimate for spec in specs) < LARGE_ROWS:
+        return list(specs)
+    return sorted(specs, key=lambda spec: spec.blocking.key_kind is not KeyKind.TIME)
 
 
 def begin_scan(view: View, spec: TableSpec) -> Generator[ScannedBatch] | None:

@@ -29,7 +29,6 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from readmodel.source.blocking import KeyKind
 from readmodel.source.protocol import (
     PassingFault,
     Source,
@@ -41,7 +40,7 @@ from readmodel.store import snapshot
 from readmodel.store.manifest import Manifest, TableFailure
 from readmodel.sync.carry_over import carry_events
 from readmodel.sync.derived import DerivedOptions, DerivedReport, build_derived
-from readmodel.sync.first_copy import begin_scan, first_copy
+from readmodel.sync.first_copy import begin_scan, first_copy, reading_order
 from readmodel.sync.lock import exclusive_lock
 from readmodel.sync.reuse import (
     ReusableTable,
@@ -241,8 +240,9 @@ class _Run:
             self.on_table(reports[-1])
             writer.begin_activity({report.name for report in reports})
 
-        # Those whose rows a view may have to sort in memory, while little else is there.
-        specs = sorted(self._specs(view, tables), key=_is_of_numbers)
+        specs = list(self._specs(view, tables))
+        if last is None or self.options.full:
+            specs = reading_order(specs)
         for number, spec in enumerate(specs, 1):
             self.options.on_step(f"Table {number} of {len(specs)}, {spec.name}")
             with self.faults.reading(spec.table):
@@ -323,10 +323,6 @@ def _may_pass(state: RetryCallState) -> bool:
     if isinstance(fault, Unreachable):
         return state.attempt_number > 1
     return isinstance(fault, PassingFault)
-
-
-def _is_of_numbers(spec: TableSpec) -> bool:
-    return spec.blocking.key_kind is KeyKind.NUMBER
 
 
 def _select(

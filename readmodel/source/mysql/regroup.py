@@ -65,14 +65,14 @@ def key_ranges(
             break
         ((value,),) = found
         text = bytes(value)
+        if not text.isascii():  # it may be no UTF-8, of which a literal must consist
+            return ()
         beginnings.append(_literal(text))
         # Letters come last in some collations, and the tilde does in others.
         lowest = (_literal(text[:1] + last * len(text)) for last in (b"z", b"~"))
         condition = " AND ".join(
             f"{name} > {literal}" for literal in (beginnings[-1], *lowest)
         )
-        if not text[:1].isascii():
-            return ()
     if not FEWEST_RANGES <= len(beginnings) <= MOST_RANGES:
         return ()
     first, *others = beginnings[1:]

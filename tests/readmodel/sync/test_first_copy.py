@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from readmodel.source.blocking import KeyBounds
+from readmodel.source.blocking import Blocking, KeyBounds, KeyKind
 from readmodel.source.mysql.scan import BlockScan
 from readmodel.source.mysql.view import MysqlView
 from readmodel.source.protocol import ScannedBatch
@@ -22,6 +22,7 @@ from readmodel.store.snapshot import latest
 from readmodel.sync import first_copy, planner, table_writer
 from readmodel.sync.part_footer import decode_footer
 from readmodel.sync.run import Options, TableReport, sync
+from readmodel.sync.table_spec import TableSpec
 from readmodel.sync.verify import verify
 from readmodel.tables import Table
 from testbed.mariadb import Database
@@ -295,3 +296,19 @@ def test_a_table_that_cannot_be_read_leaves_the_one_before_complete(
     assert [report.name for report in found.tables] == ["things"]
     assert list(found.failed) == ["others"]
     assert latest(tmp_path / "data").scan("things").collect().height == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "order"),
+    [(first_copy.LARGE_ROWS, ["at", "id", "no"]), (9, ["id", "at", "no"])],
+)
+def test_a_large_first_copy_begins_with_tables_by_time(
+    rows: int, order: list[str]
+) -> None:
+    """Their rows may be sorted in memory; others are read in the order of the settings."""
+    kinds = {"id": KeyKind.NUMBER, "at": KeyKind.TIME, "no": KeyKind.NUMBER}
+    specs = [
+        TableSpec(Table(key, key), (), Blocking(key, kind, 1), row_estimate=rows // 2)
+        for key, kind in kinds.items()
+    ]
+    assert [spec.name for spec in first_copy.reading_order(specs)] == order
