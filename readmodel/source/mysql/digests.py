@@ -164,12 +164,9 @@ class BlockDigests:
 
     def grouped_sql(self, condition: str, figures: Sequence[str]) -> str:
         """A statement for the rows of `each_sql`, of all blocks of *condition*."""
-        selected = ", ".join(["COUNT(*)", *figures])
-        return (
-            f"SELECT {sql.block_number(self.columns, self.blocking)}, {selected} "
-            f"FROM {identifier(self.table.name)} WHERE {condition} "
-            f"GROUP BY {sql.FIRST_COLUMN}"
-        )
+        number = sql.block_number(self.columns, self.blocking)
+        statement = self.one_sql(number, condition, figures, "")
+        return f"{statement} GROUP BY {sql.FIRST_COLUMN}"
 
     def _check(self, is_complete: bool) -> None:
         if not is_complete:

@@ -79,7 +79,12 @@ def checksum_sql(columns: Sequence[Column]) -> str:
 
 def checksum(text: bytes) -> int:
     """The sum of the checksums of proven lines."""
-    return sum(crc32(b"%d" % crc32(line)) for line in text.splitlines(keepends=True))
+    return sum(checksums(text))
+
+
+def checksums(text: bytes) -> list[int]:
+    """The checksum of each proven line, as `checksum_sql` computes it."""
+    return [crc32(b"%d" % crc32(line)) for line in text.splitlines(keepends=True)]
 
 
 def digest(nulls: int, checksum: int) -> int:

@@ -9,20 +9,23 @@ finds in its index. That suits random ids, as UUIDs and Nano IDs are.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from typing import Final
 
 import polars as pl
-from isal.isal_zlib import crc32
 
 from readmodel.source.blocking import Block, group_by_rows
 from readmodel.source.mysql import inline
 from readmodel.source.mysql.columns import identifier
 from readmodel.source.mysql.digests import Answer
-from readmodel.source.mysql.scan import BlockScan, Found, in_turns, size_of
+from readmodel.source.mysql.scan import (
+    BlockScan,
+    Found,
+    in_turns,
+    reading_ahead,
+    size_of,
+)
 from readmodel.source.protocol import ScannedBatch, Unscannable
-from readmodel.source.read_ahead import ReadAhead
 from readmodel.source.wire import Batch, Column
 from util.columns import column_named
 
@@ -97,16 +100,12 @@ def regrouped(
     *ranges*. Raises Unscannable, before anything is yielded, unless all lines are proven
     to be the rows, and all rows are small enough together.
     """
-    readers = [
-        ReadAhead(
-            map(scan.read_where, islice(ranges, number, None, len(scans))),
-            scan.interrupt,
-            partial(size_of, shares=len(scans)),
-        )
+    results = [
+        map(scan.read_where, islice(ranges, number, None, len(scans)))
         for number, scan in enumerate(scans)
     ]
     gathered = _Gathered(scans[0])
-    for found in in_turns(readers):
+    for found in in_turns(reading_ahead(scans, results)):
         gathered.add(found)
     yield from gathered.in_blocks()
 
@@ -143,9 +142,7 @@ class _Gathered:
         """Of each row its block's number, the NULLs in its texts, and its checksum."""
         digests = self._scan.digests
         checksums = [
-            crc32(b"%d" % crc32(line))
-            for lines in found.blocks
-            for line in lines.text.splitlines(keepends=True)
+            each for lines in found.blocks for each in inline.checksums(lines.text)
         ]
         nulls = (
             column_named(column.name).is_null()

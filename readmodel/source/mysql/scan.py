@@ -82,21 +82,20 @@ class BlockScan:
     fetch: BlockFetch
 
     def by_key(
-        self, numbers: Sequence[int], beside: "BlockScan | None" = None
+        self, numbers: Sequence[int], *others: "BlockScan"
     ) -> Generator[ScannedBatch]:
         """Yield the blocks called *numbers* that have rows, with digests, in order.
 
-        Each row is read once, unless its block must be fetched in another form. *beside*
-        reads every other statement; it is the same scan on another connection.
+        Each row is read once, unless its block must be fetched in another form. *others*
+        are the same scan on other connections, which read statements in turns with it.
         """
-        scans = [self] if beside is None else [self, beside]
+        scans = [self, *others]
         groups = _Groups(numbers, self.digests.blocking.width, len(scans))
-        size = partial(size_of, shares=len(scans))
-        readers = [
-            ReadAhead(scan._read_groups(groups, number), scan.interrupt, size)  # noqa: SLF001 - its own class
+        results = [
+            scan._read_groups(groups, number)  # noqa: SLF001 - its own class
             for number, scan in enumerate(scans)
         ]
-        yield from self._by_key(*readers)
+        yield from self._by_key(*reading_ahead(scans, results))
 
     def again(self, blocks: Sequence[Block]) -> Generator[ScannedBatch]:
         """Yield *blocks*, which are ranges of keys, with digests of what arrives."""
@@ -291,6 +290,17 @@ class _Groups:
         most = SCANNED_ROWS // self.readers // self.width
         with self.lock:
             self.size = max(1, min(fitting, 2 * blocks, most))
+
+
+def reading_ahead(
+    scans: Sequence[BlockScan], results: Sequence[Iterator[Found]]
+) -> list[ReadAhead[Found]]:
+    """A thread for each of *scans* that reads its *results*; they share what may wait."""
+    size = partial(size_of, shares=len(scans))
+    return [
+        ReadAhead(each, scan.interrupt, size)
+        for scan, each in zip(scans, results, strict=True)
+    ]
 
 
 def in_turns[T](readers: Sequence[ReadAhead[T]]) -> Generator[T]:

@@ -363,7 +363,7 @@ class MysqlView:
             return None
         if len(numbers) * blocking.width < IDS_FOR_TWO or not self._is_logged(table):
             return scan.by_key(numbers)
-        return self._by_two(table, columns, blocking, scan, numbers)
+        return self._by_two(table, columns, blocking, numbers)
 
     def _by_time(
         self,
@@ -374,14 +374,9 @@ class MysqlView:
     ) -> Generator[ScannedBatch]:
         """Scan by ranges of the primary key, with two connections, or in one statement."""
         if ranges := self._key_ranges(table, columns):
-            second = self.open_second()
-            scans = [scan]
-            if second is not None:
-                scans.append(second.block_scan(table, columns, blocking))
-            with suppress(Unscannable):
-                yield from regroup.regrouped(scans, ranges)
-                if second is not None:
-                    second.end_locks()
+            scans = self._scans(table, columns, blocking)
+            with scans as found, suppress(Unscannable):
+                yield from regroup.regrouped(found, ranges)
                 return
         yield from scan.by_time("TRUE")
 
@@ -407,16 +402,21 @@ class MysqlView:
         table: Table,
         columns: Sequence[Column],
         blocking: Blocking,
-        scan: BlockScan,
         numbers: Sequence[int],
     ) -> Generator[ScannedBatch]:
         """Scan with a second connection, if there can be one."""
-        second = self.open_second()
-        if second is None:
-            yield from scan.by_key(numbers)
-            return
-        yield from scan.by_key(numbers, second.block_scan(table, columns, blocking))
-        second.end_locks()
+        with self._scans(table, columns, blocking) as (scan, *others):
+            yield from scan.by_key(numbers, *others)
+
+    @contextmanager
+    def _scans(
+        self, table: Table, columns: Sequence[Column], blocking: Blocking
+    ) -> Iterator[Sequence[BlockScan]]:
+        """The scan by this connection, and by a second one, whose locks end with it."""
+        views = [self, second] if (second := self.open_second()) else [self]
+        yield [view.block_scan(table, columns, blocking) for view in views]
+        if second is not None:
+            second.end_locks()
 
     def fetch(
         self,

@@ -215,6 +215,18 @@ def test_more_rows_than_the_server_said_are_grouped_by_it(
     assert len(found) == 1  # the server's groups, which are small, come together
 
 
+def test_no_locks_stay_where_the_ranges_were_given_up(
+    users: Database, read: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second connection has read the table, too."""
+    monkeypatch.setattr(regroup, "MOST_BYTES", 100)
+    with mysql_source(users).view() as view:
+        scanned(view)
+        view.end_locks()
+        users.run("SET STATEMENT lock_wait_timeout = 1 FOR ALTER TABLE users ADD w int")
+    assert len({which for which, _ in read}) == 2
+
+
 def test_a_text_that_lines_cannot_hold_is_mirrored(
     users: Database, tmp_path: Path, read: list[tuple[int, str]]
 ) -> None:
