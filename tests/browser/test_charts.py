@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -288,6 +289,43 @@ def test_each_day_is_compared_with_the_same_weekday(
     assert marks[-1].value == before[-1]["page_views"] <= whole[-1]
 
 
+def per_cent(value: float, before: float) -> str:
+    """The change from *before* to *value* as the page writes it."""
+    tenths = (Decimal(value) / Decimal(before) - 1) * 1000
+    change = tenths.to_integral_value(ROUND_HALF_UP) / 10
+    return f"{change:+,f}%" if change else "0%"
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "text"),
+    [
+        (3, 2, "+50%"),
+        (2, 3, "-33.3%"),
+        (2, 2, "0%"),
+        (9_999, 10_000, "0%"),
+        (17, 16, "+6.3%"),
+        (15, 16, "-6.3%"),
+        (30, 2, "+1,400%"),
+        (1, 0, None),
+    ],
+)
+def test_a_change_is_written_with_its_sign(
+    page: Page, value: int, before: int, text: str | None
+) -> None:
+    """In per cent with one decimal; none has no sign, and from zero there is none."""
+    written = page.evaluate(
+        """async ([value, before]) => {
+            const { percentChange } = await import("./dashboard/assets/series.js");
+            const format = await import("./dashboard/assets/format.js");
+            const change = percentChange(value, before);
+            return change === null ? null : format.change(change);
+        }""",
+        [value, before],
+    )
+    assert written == text
+    assert before == 0 or per_cent(value, before) == text
+
+
 def test_the_tooltip_has_both_dates_and_the_change(page: Page, server: Server) -> None:
     """For a finished day; the change is that of the two values."""
     show_view(page, "?period=30d")
@@ -300,12 +338,12 @@ def test_the_tooltip_has_both_dates_and_the_change(page: Page, server: Server) -
     tip = drawn.point_at(page, index)
     day = date.fromisoformat(bars[index].date)
     before = day - timedelta(weeks=5)
-    change = (bars[index].value - marks[index].value) / marks[index].value * 100
     assert f"{day:%a}, {day.day} {day:%b %Y}" in tip
     assert f"{before:%a}, {before.day} {before:%b %Y}" in tip
     assert f"{bars[index].value:,.0f}" in tip
     assert f"{marks[index].value:,.0f}" in tip
-    assert f"{change:+.1f}".rstrip("0").rstrip(".") in tip
+    change = per_cent(bars[index].value, marks[index].value)
+    assert f"\nChange\n{change}\n" in tip
 
 
 def test_averages_reach_back_before_the_range(page: Page, server: Server) -> None:
