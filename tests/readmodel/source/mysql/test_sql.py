@@ -15,14 +15,15 @@ IDS = Blocking("id", KeyKind.NUMBER, 16_384)
 DAYS = Blocking("v", KeyKind.TIME, 86_400)
 
 
-def declared(name: str, kind: str) -> list[Column]:
+def declared(name: str, kind: str, *, nullable: bool = True) -> list[Column]:
     """One column of a table."""
-    column = encode(CatalogColumn(name, kind, None, nullable=True))
+    column = encode(CatalogColumn(name, kind, None, nullable))
     assert column is not None
     return [column]
 
 
 ID, DAY = declared("id", "int"), declared("v", "datetime")
+BOTH_ENDS = [(None, None), (None, 0), (0, None), (-1, 1)]
 
 
 def test_a_date_without_month_or_day_has_no_block_number() -> None:
@@ -115,3 +116,46 @@ def test_a_range_without_a_first_block_includes_rows_without_a_key(
 ) -> None:
     """They sort before all others."""
     assert sql.in_range(ID, IDS, block_range) == text
+
+
+def test_a_key_that_cannot_be_null_is_not_compared_with_null() -> None:
+    """The comparison would be repeated for each row. A day may not exist, so it is."""
+    never = declared("id", "int", nullable=False)
+    blocks = [Block(3, 1, 0)]
+    assert sql.in_blocks(never, IDS, blocks) == "(`id` BETWEEN 49152 AND 65535)"
+    assert sql.in_range(never, IDS, BlockRange(1, None)) == "(`id` >= 16384)"
+    day = declared("v", "datetime", nullable=False)
+    assert "IS NOT NULL" in sql.in_blocks(day, DAYS, [Block(739_983, 1, 0)])
+    assert "IS NOT NULL" in sql.in_range(day, DAYS, BlockRange(739_983, None))
+
+
+@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize(
+    "numbers", [[0], [-1, 0], [1, 3], [None], [None, 0], [None, -1, 1]]
+)
+def test_what_blocks_leave_out_is_everything_else(
+    database: Database, numbers: list[int | None], nullable: bool
+) -> None:
+    """A condition is false, never NULL, for rows that it does not select."""
+    keys = [-16_385, -1, 0, 16_383, 16_384, 49_152, *([None] if nullable else [])]
+    values = ", ".join(f"({'NULL' if key is None else key})" for key in keys)
+    null = "" if nullable else " NOT NULL"
+    database.run(f"CREATE TABLE t (id int{null})", f"INSERT INTO t VALUES {values}")
+    columns = declared("id", "int", nullable=nullable)
+    blocks = [Block(number, 1, 0) for number in numbers]
+    conditions = [sql.in_blocks(columns, IDS, blocks)]
+    conditions += [sql.in_range(columns, IDS, BlockRange(*ends)) for ends in BOTH_ENDS]
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        for condition in conditions:
+            cursor.execute(f"SELECT COUNT(*) FROM t WHERE ({condition})")
+            ((selected,),) = cursor.fetchall()
+            cursor.execute(f"SELECT COUNT(*) FROM t WHERE NOT ({condition})")
+            ((others,),) = cursor.fetchall()
+            assert selected + others == len(keys), condition
+        cursor.execute(f"SELECT id FROM t WHERE {conditions[0]}")
+        found = {key for (key,) in cursor.fetchall()}
+    assert found == {key for key in keys if _number(key) in numbers}
+
+
+def _number(key: int | None) -> int | None:
+    return None if key is None else key // IDS.width
