@@ -312,7 +312,7 @@ def per_cent(value: float, before: float) -> str:
 def test_a_change_is_written_with_its_sign(
     page: Page, value: int, before: int, text: str | None
 ) -> None:
-    """In per cent with one decimal; none has no sign, and from zero there is none."""
+    """In per cent, with one decimal. Zero has no sign; nothing is compared with zero."""
     written = page.evaluate(
         """async ([value, before]) => {
             const { percentChange } = await import("./dashboard/assets/series.js");
